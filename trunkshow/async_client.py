@@ -1,0 +1,178 @@
+"""`trunkshow.client.Client` for asyncio: the same arguments, values, limits and errors, awaited.
+
+    async with AsyncClient("127.0.0.1:7450") as client:
+        slate = await client.recommend("user-17")
+        async for index, slate in client.recommend_batch([SlateRequest("a"), SlateRequest("b")]):
+            print(index, slate.receipt.rung.name)
+
+What each argument means is said in `trunkshow.client`. A client belongs to the event loop it was made in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from trunkshow import channel as wire
+from trunkshow.cluster import ClusterStatus
+from trunkshow.errors import from_rpc_error
+from trunkshow.slates import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters
+from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+
+class AsyncClient:
+    """A client for asyncio; see `trunkshow.client.Client` for the arguments."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        deadline_ms: float = wire.DEADLINE_MS,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.target = target
+        self.deadline_ms = deadline_ms
+        self._channel = (
+            grpc.aio.insecure_channel(target, options=wire.OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(target, credentials, options=wire.OPTIONS)
+        )
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.target!r}, deadline_ms={self.deadline_ms:g})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        await self._channel.close()
+
+    async def connect(self, timeout_s: float = wire.CONNECT_TIMEOUT_S) -> None:
+        """Connect ahead of the first request, which then spends nothing of its deadline on it.
+
+        Raises:
+            Unavailable: nobody answered within `timeout_s`.
+        """
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+        except TimeoutError:
+            raise wire.nobody_answered(self.target, timeout_s) from None
+
+    async def recommend(
+        self,
+        user_id: str,
+        *,
+        surface: str = "",
+        items: Sequence[str] = (),
+        carousels: Sequence[str] = (),
+        items_per_carousel: int = 0,
+        exclude: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
+        include_unavailable: bool = False,
+        include_seen: bool = False,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> Slate:
+        """One user's slate; see `trunkshow.client.Client.recommend`."""
+        request = SlateRequest(
+            user_id=user_id,
+            surface=surface,
+            items=items,
+            carousels=carousels,
+            items_per_carousel=items_per_carousel,
+            exclude=exclude,
+            categories=categories,
+            attributes=attributes,
+            include_unavailable=include_unavailable,
+            include_seen=include_seen,
+        )
+        return Slate.from_message(
+            await self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)
+        )
+
+    def recommend_batch(
+        self,
+        requests: Iterable[SlateRequest],
+        *,
+        request_id: str = "",
+        deadline_ms: float = wire.BATCH_DEADLINE_MS,
+    ) -> AsyncIterator[tuple[int, Slate]]:
+        """Many users' slates, 1 to 1,000, each as soon as it is ready, with its place in `requests`.
+
+        The call starts at once; closing the iterator cancels what is left of it.
+        """
+        method = wire.RECOMMEND_BATCH
+        call = self._channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
+        return _slates(call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id)))
+
+    async def similar(
+        self,
+        item_id: str,
+        items: int = 0,
+        *,
+        categories: Sequence[str] = (),
+        attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
+        include_unavailable: bool = False,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> SimilarItems:
+        """The items that go with one, nearest first; see `trunkshow.client.Client.similar`.
+
+        Raises:
+            NotFound: the catalogue does not know the item.
+        """
+        allowed = filters(categories, attributes, include_unavailable=include_unavailable)
+        message = pb.SimilarItemsRequest(item_id=item_id, items=items, filters=allowed)
+        return SimilarItems.from_message(
+            await self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
+        )
+
+    async def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
+        """The shards as the router sees them, and what it has served."""
+        return ClusterStatus.from_message(
+            await self._call(wire.GET_CLUSTER_STATUS, cluster_pb2.GetClusterStatusRequest(), deadline_ms, "")
+        )
+
+    def _deadline(self, deadline_ms: float | None) -> float:
+        return self.deadline_ms if deadline_ms is None else deadline_ms
+
+    async def _call(
+        self,
+        method: wire.Method[wire.Request, wire.Response],
+        message: wire.Request,
+        deadline_ms: float,
+        request_id: str,
+    ) -> wire.Response:
+        call = self._channel.unary_unary(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        try:
+            return await call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id))
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+
+async def _slates(call: Any) -> AsyncIterator[tuple[int, Slate]]:
+    try:
+        async for answer in call:
+            yield answer.index, Slate.from_message(answer.response)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+    finally:
+        call.cancel()

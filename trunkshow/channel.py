@@ -1,0 +1,101 @@
+"""How a client reaches a router: the channel's options, and the methods with their messages.
+
+Values that `trunkshow.client` and `trunkshow.async_client` share; nothing here connects by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from trunkshow.errors import Unavailable
+from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+DEADLINE_MS = 200.0
+"""The router's own; it cuts a longer one to this."""
+
+BATCH_DEADLINE_MS = 2_000.0
+STATUS_DEADLINE_MS = 2_000.0
+CONNECT_TIMEOUT_S = 5.0
+
+# Asking twice is harmless: a call that met a router on its way out goes to another one, within its deadline.
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "trunkshow.v1.RecommendationService"},
+                {"service": "trunkshow.v1.ClusterService"},
+            ],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.01s",
+                "maxBackoff": "0.05s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+
+OPTIONS: tuple[tuple[str, Any], ...] = (
+    # gRPC would wait up to two minutes between attempts; a restarted router is to be found in about a second.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A router whose machine vanished is noticed in 3 s, not in TCP's quarter of an hour: on Linux gRPC makes the
+    # keepalive timeout the socket's TCP_USER_TIMEOUT, but only where keepalive is on.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    # Another channel's backoff in the same process must not hold this one up.
+    ("grpc.use_local_subchannel_pool", 1),
+    # The router is a neighbour; an HTTP proxy for the internet is never the way to it.
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+)
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class Method(NamedTuple, Generic[Request, Response]):
+    """One method of the contract: its path and the messages that travel."""
+
+    path: str
+    request: type[Request]
+    response: type[Response]
+
+
+RECOMMEND = Method("/trunkshow.v1.RecommendationService/Recommend", pb.RecommendRequest, pb.RecommendResponse)
+RECOMMEND_BATCH = Method(
+    "/trunkshow.v1.RecommendationService/RecommendBatch", pb.RecommendBatchRequest, pb.RecommendBatchResponse
+)
+SIMILAR_ITEMS = Method(
+    "/trunkshow.v1.RecommendationService/SimilarItems", pb.SimilarItemsRequest, pb.SimilarItemsResponse
+)
+GET_CLUSTER_STATUS = Method(
+    "/trunkshow.v1.ClusterService/GetClusterStatus",
+    cluster_pb2.GetClusterStatusRequest,
+    cluster_pb2.GetClusterStatusResponse,
+)
+
+
+def metadata(request_id: str) -> tuple[tuple[str, str], ...]:
+    """The metadata of one call; the router makes a request id where none is given."""
+    return (("x-request-id", request_id),) if request_id else ()
+
+
+def nobody_answered(target: str, timeout_s: float) -> Unavailable:
+    """What is raised where no connection came about."""
+    return Unavailable(f"no router answered at {target} within {timeout_s:g} s; is it running?")
+
+
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    """A blocking channel; it connects at the first call."""
+    if credentials is None:
+        return grpc.insecure_channel(target, options=OPTIONS)
+    return grpc.secure_channel(target, credentials, options=OPTIONS)

@@ -1,0 +1,207 @@
+"""The client: what a backend service imports to ask the cluster for slates.
+
+`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.slates` and
+`trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and protobuf alone.
+
+    with Client("127.0.0.1:7450", deadline_ms=200) as client:
+        slate = client.recommend("user-17", items=["sku-3", "sku-9"], surface="basket")
+        for carousel in slate.carousels:
+            print(carousel.title, [item.item_id for item in carousel.items])
+        if slate.receipt.rung > Rung.SNAPSHOT:
+            print("not the best slate:", [reason.name for reason in slate.receipt.reasons])
+
+A client holds one connection, may be shared between threads (`AsyncClient`: tasks), and is meant to live as
+long as its service. A target of `dns:///name:port` balances over every address of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+
+from trunkshow import channel as wire
+from trunkshow.async_client import AsyncClient
+from trunkshow.cluster import ClusterStatus
+from trunkshow.errors import from_rpc_error
+from trunkshow.slates import NO_ATTRIBUTES, Reason, Rung, SimilarItems, Slate, SlateRequest, filters
+from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+__all__ = ["AsyncClient", "Client", "Reason", "Rung", "SimilarItems", "Slate", "SlateRequest"]
+
+
+class Client:
+    """A blocking client.
+
+    Every call raises `InvalidArgument`, `NotFound`, `DeadlineExceeded` or `Unavailable`, or plain
+    `TrunkshowError` for a status that has no class of its own.
+
+    Args:
+        target: the router: `host:port`, or any other name that gRPC resolves.
+        deadline_ms: of `recommend` and `similar` where the call does not say; the router cuts it to 200.
+        credentials: for TLS; without them the connection is plain.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        deadline_ms: float = wire.DEADLINE_MS,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        self.target = target
+        self.deadline_ms = deadline_ms
+        self._channel = wire.open_channel(target, credentials)
+
+    def __repr__(self) -> str:
+        return f"Client({self.target!r}, deadline_ms={self.deadline_ms:g})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; calls under way are cancelled."""
+        self._channel.close()
+
+    def connect(self, timeout_s: float = wire.CONNECT_TIMEOUT_S) -> None:
+        """Connect ahead of the first request, which then spends nothing of its deadline on it.
+
+        Raises:
+            Unavailable: nobody answered within `timeout_s`.
+        """
+        ready = grpc.channel_ready_future(self._channel)
+        try:
+            ready.result(timeout=timeout_s)
+        except grpc.FutureTimeoutError:
+            ready.cancel()
+            raise wire.nobody_answered(self.target, timeout_s) from None
+
+    def recommend(
+        self,
+        user_id: str,
+        *,
+        surface: str = "",
+        items: Sequence[str] = (),
+        carousels: Sequence[str] = (),
+        items_per_carousel: int = 0,
+        exclude: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
+        include_unavailable: bool = False,
+        include_seen: bool = False,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> Slate:
+        """One user's slate.
+
+        Args:
+            user_id: whom the slate is for; a user nobody has seen is answered too.
+            surface: where it is shown: home (the default), product, basket, last_call, search or email.
+            items: in hand, newest first: session, basket, product page.
+            carousels: wanted, in order; empty means the surface's own.
+            items_per_carousel: 1 to 100; 0 means 10.
+            exclude: items never shown.
+            categories: any one of these; empty means all.
+            attributes: for each name any one of its values.
+            include_unavailable: also what the catalogue marks as not available.
+            include_seen: also what the user already had.
+            request_id: comes back in the receipt and stands in the logs; made by the router where empty.
+            deadline_ms: this call's own; the client's where None.
+        """
+        request = SlateRequest(
+            user_id=user_id,
+            surface=surface,
+            items=items,
+            carousels=carousels,
+            items_per_carousel=items_per_carousel,
+            exclude=exclude,
+            categories=categories,
+            attributes=attributes,
+            include_unavailable=include_unavailable,
+            include_seen=include_seen,
+        )
+        return Slate.from_message(
+            self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)
+        )
+
+    def recommend_batch(
+        self,
+        requests: Iterable[SlateRequest],
+        *,
+        request_id: str = "",
+        deadline_ms: float = wire.BATCH_DEADLINE_MS,
+    ) -> Iterator[tuple[int, Slate]]:
+        """Many users' slates, 1 to 1,000, each as soon as it is ready, with its place in `requests`.
+
+        The call starts at once; closing the iterator cancels what is left of it.
+        """
+        method = wire.RECOMMEND_BATCH
+        call = self._channel.unary_stream(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
+        return _slates(call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id)))
+
+    def similar(
+        self,
+        item_id: str,
+        items: int = 0,
+        *,
+        categories: Sequence[str] = (),
+        attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
+        include_unavailable: bool = False,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> SimilarItems:
+        """The items that go with one, nearest first: 1 to 100 of them, 10 for 0.
+
+        Raises:
+            NotFound: the catalogue does not know the item.
+        """
+        allowed = filters(categories, attributes, include_unavailable=include_unavailable)
+        message = pb.SimilarItemsRequest(item_id=item_id, items=items, filters=allowed)
+        return SimilarItems.from_message(
+            self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
+        )
+
+    def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
+        """The shards as the router sees them, and what it has served."""
+        return ClusterStatus.from_message(
+            self._call(wire.GET_CLUSTER_STATUS, cluster_pb2.GetClusterStatusRequest(), deadline_ms, "")
+        )
+
+    def _deadline(self, deadline_ms: float | None) -> float:
+        return self.deadline_ms if deadline_ms is None else deadline_ms
+
+    def _call(
+        self,
+        method: wire.Method[wire.Request, wire.Response],
+        message: wire.Request,
+        deadline_ms: float,
+        request_id: str,
+    ) -> wire.Response:
+        call = self._channel.unary_unary(
+            method.path, method.request.SerializeToString, method.response.FromString
+        )
+        try:
+            return call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id))
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+
+
+def _slates(call: Any) -> Iterator[tuple[int, Slate]]:
+    try:
+        for answer in call:
+            yield answer.index, Slate.from_message(answer.response)
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+    finally:
+        call.cancel()

@@ -47,7 +47,7 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),
-    # A router whose machine vanished is noticed in 3 s, not in TCP's quarter of an hour: on Linux gRPC makes the
+    # A router whose machine vanished is noticed in 3 s, not in TCP's 15 minutes: on Linux gRPC makes the
     # keepalive timeout the socket's TCP_USER_TIMEOUT, but only where keepalive is on.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 3_000),

@@ -79,7 +79,7 @@ class SlateRequest:
     items_per_carousel: int = 0
     exclude: Sequence[str] = ()
     categories: Sequence[str] = ()
-    attributes: Mapping[str, Sequence[str]] = field(default=NO_ATTRIBUTES)
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=lambda: NO_ATTRIBUTES)
     include_unavailable: bool = False
     include_seen: bool = False
 

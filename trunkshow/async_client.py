@@ -19,9 +19,9 @@ import grpc
 import grpc.aio
 
 from trunkshow import channel as wire
+from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
-from trunkshow.slates import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 

@@ -1,6 +1,6 @@
 """The client: what a backend service imports to ask the cluster for slates.
 
-`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.slates` and
+`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.answers` and
 `trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and protobuf alone.
 
     with Client("127.0.0.1:7450", deadline_ms=200) as client:
@@ -23,10 +23,10 @@ from typing import Any, Self
 import grpc
 
 from trunkshow import channel as wire
+from trunkshow.answers import NO_ATTRIBUTES, Reason, Rung, SimilarItems, Slate, SlateRequest, filters
 from trunkshow.async_client import AsyncClient
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
-from trunkshow.slates import NO_ATTRIBUTES, Reason, Rung, SimilarItems, Slate, SlateRequest, filters
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 

@@ -1,6 +1,6 @@
 """The cluster as its router sees it: plain frozen values around the contract of `cluster.proto`.
 
-For operators and for the command line; a caller who wants slates needs `trunkshow.slates` alone.
+For operators and for the command line; a caller who wants slates needs `trunkshow.answers` alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
 
-from trunkshow.slates import Rung
+from trunkshow.answers import Rung
 from trunkshow.v1 import cluster_pb2, shard_pb2
 
 

@@ -1,0 +1,96 @@
+"""A small service over bytes, with a method for every way that a call can end; also a process that serves it.
+
+Run as a program it serves on a free port until it is told to stop: `python echo.py DRAIN_S`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+from trunkshow.errors import NotFound
+from trunkshow.serving import server, telemetry
+from trunkshow.serving.call import CallView
+from trunkshow.serving.methods import Service
+from trunkshow.v1 import recommendation_pb2 as pb
+
+NAME = "trunkshow.v1.RecommendationService"
+
+
+async def give_back(request: bytes, call: CallView) -> bytes:
+    """The request."""
+    del call
+    return request
+
+
+async def parse(request: bytes, call: CallView) -> bytes:
+    """The user id of a RecommendRequest."""
+    del call
+    return pb.RecommendRequest.FromString(request).user_id.encode()
+
+
+async def miss(request: bytes, call: CallView) -> bytes:
+    """An outcome that is no answer."""
+    del request, call
+    raise NotFound("there is no item 'hat'; ask for another", field="item_id", reason="ITEM_UNKNOWN")
+
+
+async def break_down(request: bytes, call: CallView) -> bytes:
+    """A bug."""
+    del request, call
+    raise ZeroDivisionError
+
+
+async def identify(request: bytes, call: CallView) -> bytes:
+    """The call's request id."""
+    del request
+    return call.request_id.encode()
+
+
+async def wait(request: bytes, call: CallView) -> bytes:
+    """The request, after as many milliseconds as it says."""
+    del call
+    await asyncio.sleep(int(request) / 1000)
+    return request
+
+
+async def count(request: bytes, call: CallView) -> AsyncIterator[bytes]:
+    """The numbers below the one asked for; three is too many."""
+    del call
+    for number in range(int(request)):
+        if number == 3:
+            raise NotFound("no number 3", field="number")
+        yield str(number).encode()
+
+
+async def forever(request: bytes, call: CallView) -> AsyncIterator[bytes]:
+    """One answer, and then silence."""
+    del call
+    yield request
+    await asyncio.Event().wait()
+
+
+SERVICE = Service(
+    NAME,
+    unary={
+        "Echo": give_back,
+        "Parse": parse,
+        "Miss": miss,
+        "Break": break_down,
+        "Identify": identify,
+        "Wait": wait,
+    },
+    stream={"Count": count, "Forever": forever},
+    endless=frozenset({"Forever"}),
+)
+
+
+def main(drain_s: float) -> None:
+    """Serve on a free port."""
+    telemetry.configure("info")
+    server.run(server.serve([SERVICE], listen="127.0.0.1:0", drain_s=drain_s))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""What every server of the cluster is made of: start, health, drain, statuses, deadline, telemetry."""

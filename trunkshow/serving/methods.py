@@ -1,0 +1,170 @@
+"""From functions over bytes to gRPC methods: limits, request ids and errors, wrapped once at registration.
+
+Handlers see and give bytes, and parse them themselves, so that a router can pass on what it need not touch.
+The wrapping happens when the service is registered and not in an interceptor, whose price is paid on every
+call. What a status is made of is left to `trunkshow.serving.statuses`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Never
+
+import grpc
+import grpc.aio
+import structlog
+
+from trunkshow.serving import statuses
+from trunkshow.serving.call import Call, CallView, Context
+
+REQUEST_BYTES_MAX = 1 << 20
+"""Of a caller's request; more are refused with a reason."""
+
+INNER_REQUEST_BYTES_MAX = 2 << 20
+"""Of a request inside the cluster, which wraps a caller's whole one."""
+
+Unary = Callable[[bytes, CallView], Awaitable[bytes]]
+Stream = Callable[[bytes, CallView], AsyncIterator[bytes]]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Service:
+    """A gRPC service made of functions over bytes.
+
+    Attributes:
+        name: its full name, such as trunkshow.v1.ShardService.
+        unary: one request, one response, by method name.
+        stream: one request, many responses.
+        endless: of the streams, those that last until the caller leaves; a drain does not wait for them.
+        request_bytes_max: larger requests are refused.
+    """
+
+    name: str
+    unary: Mapping[str, Unary] = field(default_factory=dict)
+    stream: Mapping[str, Stream] = field(default_factory=dict)
+    endless: frozenset[str] = frozenset()
+    request_bytes_max: int = REQUEST_BYTES_MAX
+
+
+class InFlight:
+    """How many calls are being answered, and when the endless ones among them must end.
+
+    Attributes:
+        count: but for endless streams.
+        over: set when endless streams must end.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.over = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        """One more."""
+        self.count += 1
+        if self.count == 1:
+            self._idle.clear()
+
+    def leave(self) -> None:
+        """One less."""
+        self.count -= 1
+        if self.count == 0:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until there are none."""
+        await self._idle.wait()
+
+
+def generic_handler(service: Service, in_flight: InFlight) -> grpc.GenericRpcHandler:
+    """The service as gRPC takes it: no (de)serialisers, every method wrapped."""
+    limit = service.request_bytes_max
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+    for name, unary in service.unary.items():
+        handlers[name] = grpc.unary_unary_rpc_method_handler(
+            _unary(unary, f"{service.name}/{name}", limit, in_flight)
+        )
+    for name, stream in service.stream.items():
+        bounded = _until(stream, in_flight.over) if name in service.endless else _counted(stream, in_flight)
+        handlers[name] = grpc.unary_stream_rpc_method_handler(
+            _stream(bounded, f"{service.name}/{name}", limit)
+        )
+    return grpc.method_handlers_generic_handler(service.name, handlers)
+
+
+def _unary(handler: Unary, method: str, limit: int, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
+    async def answer(request: bytes, context: Context) -> bytes:
+        call = Call(context)
+        in_flight.enter()
+        try:
+            if len(request) > limit:
+                raise statuses.too_large(len(request), limit)
+            return await handler(request, call)
+        except Exception as error:  # whatever it was, the process lives
+            await _refuse(context, call, method, error)
+        finally:
+            in_flight.leave()
+
+    return answer
+
+
+def _stream(handler: Stream, method: str, limit: int) -> Callable[[bytes, Context], Any]:
+    async def answer(request: bytes, context: Context) -> AsyncIterator[bytes]:
+        call = Call(context)
+        try:
+            if len(request) > limit:
+                raise statuses.too_large(len(request), limit)
+            async for response in handler(request, call):
+                yield response
+        except Exception as error:  # as above
+            await _refuse(context, call, method, error)
+
+    return answer
+
+
+def _counted(handler: Stream, in_flight: InFlight) -> Stream:
+    async def answer(request: bytes, call: CallView) -> AsyncIterator[bytes]:
+        in_flight.enter()
+        try:
+            async for response in handler(request, call):
+                yield response
+        finally:
+            in_flight.leave()
+
+    return answer
+
+
+def _until(handler: Stream, over: asyncio.Event) -> Stream:
+    """The stream, ended when it is over: who watches hears of the drain to its end, and does not delay it."""
+
+    async def answer(request: bytes, call: CallView) -> AsyncIterator[bytes]:
+        responses = handler(request, call)
+        ending = asyncio.ensure_future(over.wait())
+        response: asyncio.Future[Any] = ending
+        try:
+            while True:
+                response = asyncio.ensure_future(anext(responses, None))
+                await asyncio.wait({response, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if not response.done() or (answered := response.result()) is None:
+                    return
+                yield answered
+        finally:
+            response.cancel()
+            ending.cancel()
+
+    return answer
+
+
+async def _refuse(context: Context, call: Call, method: str, error: Exception) -> Never:
+    if isinstance(error, grpc.aio.AbortError):  # the handler has already said why
+        raise error
+    outcome = statuses.as_outcome(error)
+    if outcome is None:
+        log.error("request.failed", method=method, request_id=call.request_id, exc_info=error)
+        outcome = statuses.internal(call.request_id)
+    await context.abort(outcome.code, outcome.message, statuses.trailing_metadata(outcome))

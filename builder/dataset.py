@@ -95,9 +95,7 @@ class Dataset:
     name: str
     folder: Path  # what the sources' paths are relative to
     events: tuple[EventSource, ...]
-    interactions: Mapping[
-        str, float
-    ]  # weight of each type, in the order of the file; a return's can be negative
+    interactions: Mapping[str, float]  # weight of each type, in the order of the file; a return's can be negative
     serving: Serving
     evaluation: Evaluation
     ingest: Ingest
@@ -134,9 +132,7 @@ def load_dataset(path: Path) -> Dataset:
 def _interactions(top: TomlTable) -> Mapping[str, float]:
     table = top.table("interactions")
     if table is None or not table.values:
-        raise top.wrong(
-            "interactions", "a table with the weight of each interaction type, such as purchase = 1.0"
-        )
+        raise top.wrong("interactions", "a table with the weight of each interaction type, such as purchase = 1.0")
     if len(table.values) > INTERACTIONS_MAX:
         raise top.wrong("interactions", f"at most {INTERACTIONS_MAX} interaction types")
     weights = {kind.strip(): table.number(kind, 0.0) for kind in table.values}
@@ -144,15 +140,11 @@ def _interactions(top: TomlTable) -> Mapping[str, float]:
 
 
 def _event_source(table: TomlTable, interactions: Mapping[str, float]) -> EventSource:
-    table.with_keys(
-        ("path", "user", "item", "interaction", "interaction_type", "timestamp", "value", "separator")
-    )
+    table.with_keys(("path", "user", "item", "interaction", "interaction_type", "timestamp", "value", "separator"))
     column = table.text_or_none("interaction", COLUMN)
     kind = table.text_or_none("interaction_type", "the type of every event of this source, as text")
     if (column is None) == (kind is None):
-        raise table.wrong(
-            "interaction", "either interaction (a column) or interaction_type (one type for all)"
-        )
+        raise table.wrong("interaction", "either interaction (a column) or interaction_type (one type for all)")
     if kind is not None and kind not in interactions:
         raise table.wrong("interaction_type", f"one of [interactions]: {', '.join(interactions)}")
     return EventSource(

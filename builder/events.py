@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -80,8 +79,7 @@ class IngestReport:
             "duplicates": self.duplicates,
             "bad": dict(self.bad),
             "examples": [
-                {"file": row.file, "row": row.row, "reason": row.reason, "text": row.text}
-                for row in self.examples
+                {"file": row.file, "row": row.row, "reason": row.reason, "text": row.text} for row in self.examples
             ],
             "files": list(self.files),
             "first": self.first.isoformat(),
@@ -93,9 +91,7 @@ def _silent(file: str, done: int, total: int) -> None:
     """No progress is shown."""
 
 
-def read_events(
-    dataset: Dataset, progress: Callable[[str, int, int], None] = _silent
-) -> tuple[Events, IngestReport]:
+def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _silent) -> tuple[Events, IngestReport]:
     """Read every event source of a dataset.
 
     Args:
@@ -115,9 +111,7 @@ def read_events(
         progress(file, done, len(todo))
     intake.tally.check(dataset.ingest.bad_rows_share_max)
     if not intake.parts:
-        raise SourceEmpty(
-            f"{dataset.name}: no event in {', '.join(files[:5])}; check the paths of [[events]]"
-        )
+        raise SourceEmpty(f"{dataset.name}: no event in {', '.join(files[:5])}; check the paths of [[events]]")
     events, duplicates = intake.sorted_events()
     return events, _report(intake.tally, events, duplicates, files)
 
@@ -127,7 +121,7 @@ def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str
         rows_read=tally.rows_read,
         events=len(events),
         duplicates=duplicates,
-        bad=MappingProxyType(dict(tally.counts.most_common())),
+        bad=tally.by_reason(),
         examples=tuple(tally.examples),
         files=tuple(files),
         first=EPOCH + timedelta(milliseconds=int(events.times[0])),
@@ -163,8 +157,7 @@ class _Intake:
                 pl.Series("user", self.users.codes(good["user"])),
                 pl.Series("item", self.items.codes(good["item"])),
                 "kind",
-                # Adding zero makes -0 the same value as 0; NaN, unlike null, is there in the arrays.
-                (pl.col("value") + 0.0).cast(pl.Float32).fill_null(float("nan")),
+                pl.col("value").fill_null(float("nan")),
             )
             self.parts.append(numbered)
 

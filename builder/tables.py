@@ -71,14 +71,12 @@ def read_items(dataset: Dataset) -> ItemTable | None:
         ids=rows["id"],
         titles=rows["title"],
         categories=rows["category"],
-        attributes=MappingProxyType(
-            {name: rows[f"attribute {name}"].alias(name) for name in source.attributes}
-        ),
+        attributes=MappingProxyType({name: rows[f"attribute {name}"].alias(name) for name in source.attributes}),
         available=rows["available"].fill_null(True).to_numpy(),
         created_at=rows["time"].fill_null(-1).to_numpy(),
         occasions=rows["occasions"],
         duplicates=table.duplicates,
-        bad=MappingProxyType(dict(table.tally.counts.most_common())),
+        bad=table.tally.by_reason(),
         examples=tuple(table.tally.examples),
     )
 
@@ -97,7 +95,7 @@ def read_users(dataset: Dataset) -> UserTable | None:
         ids=table.rows["id"],
         segments=table.rows["segment"],
         duplicates=table.duplicates,
-        bad=MappingProxyType(dict(table.tally.counts.most_common())),
+        bad=table.tally.by_reason(),
         examples=tuple(table.tally.examples),
     )
 
@@ -135,14 +133,10 @@ def _read_file(
     tally: BadRowTally,
 ) -> list[pl.DataFrame]:
     file = file_name(path, dataset.folder)
-    created, occasions = (
-        (source.created_at, source.occasions) if isinstance(source, ItemSource) else (None, None)
-    )
+    created, occasions = (source.created_at, source.occasions) if isinstance(source, ItemSource) else (None, None)
     times = None if created is None else TimesSeen(file, created)
     parts = []
-    for block in read_blocks(
-        path, file, columns, source.separator, lists=() if occasions is None else (occasions,)
-    ):
+    for block in read_blocks(path, file, columns, source.separator, lists=() if occasions is None else (occasions,)):
         rows = clean(block.frame)
         tally.add(file, block, rows["reason"])
         if times is not None:

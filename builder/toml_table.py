@@ -36,9 +36,7 @@ class TomlTable:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise DatasetInvalid(
-                f"{path}: cannot be read ({reason}); give the path of a dataset file"
-            ) from error
+            raise DatasetInvalid(f"{path}: cannot be read ({reason}); give the path of a dataset file") from error
         try:
             return cls(tomllib.loads(text), "the top of the file", path.name)
         except tomllib.TOMLDecodeError as error:
@@ -122,9 +120,7 @@ class TomlTable:
         if not isinstance(value, list) or not value or not all(isinstance(one, dict) for one in value):
             raise self.wrong(key, expected)
         number = [""] if len(value) == 1 else [f" number {place}" for place in range(1, len(value) + 1)]
-        return tuple(
-            TomlTable(one, f"[[{key}]]{which}", self.file) for one, which in zip(value, number, strict=True)
-        )
+        return tuple(TomlTable(one, f"[[{key}]]{which}", self.file) for one, which in zip(value, number, strict=True))
 
 
 def _shown(value: object) -> str:

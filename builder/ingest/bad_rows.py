@@ -6,7 +6,9 @@ What makes a row bad is decided by the readers of the formats, and by `builder.e
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import polars as pl
 
@@ -59,17 +61,18 @@ class BadRowTally:
         self.counts.update(dict(reasons.filter(bad).value_counts().iter_rows()))
         self.counts.update({MALFORMED: len(block.malformed)} if block.malformed else {})
         # Of each reason the first is kept as well, since it may not be among the first few of all.
-        quotable = (
-            (bad & ((bad.cum_sum() <= EXAMPLES_MAX) | reasons.is_first_distinct())).arg_true().to_list()
-        )
-        found = [
-            BadRow(file, int(block.rows[at]), reasons[at], _row_text(block.frame, at)) for at in quotable
-        ]
+        quotable = (bad & ((bad.cum_sum() <= EXAMPLES_MAX) | reasons.is_first_distinct())).arg_true().to_list()
+        found = [BadRow(file, int(block.rows[at]), reasons[at], _row_text(block.frame, at)) for at in quotable]
         found += [BadRow(file, row, MALFORMED, quoted(text)) for row, text in block.malformed[:EXAMPLES_MAX]]
         for row in sorted(found, key=lambda one: one.row):
             self._first.setdefault(row.reason, row)
             if len(self.examples) < EXAMPLES_MAX:
                 self.examples.append(row)
+
+    def by_reason(self) -> Mapping[str, int]:
+        """Bad rows by reason, the commonest first; of equally common ones that which came first."""
+        reasons = sorted(self._first, key=lambda reason: -self.counts[reason])
+        return MappingProxyType({reason: self.counts[reason] for reason in reasons})
 
     def check(self, share_max: float) -> None:
         """Fail if more than `share_max` (0 to 1) of the rows are bad.
@@ -80,7 +83,7 @@ class BadRowTally:
         bad = sum(self.counts.values())
         if not bad or bad <= share_max * self.rows_read:
             return
-        reason, count = self.counts.most_common(1)[0]
+        reason, count = next(iter(self.by_reason().items()))
         first = self._first[reason]
         raise TooManyBadRows(
             f"{place(first.file, first.row)}: {reason}: {first.text}; {bad} of {self.rows_read} rows are bad "

@@ -36,6 +36,5 @@ def text_frame(columns: Sequence[str], records: Sequence[Sequence[str | None]]) 
 def column_missing(file: str, column: str, has: Sequence[str]) -> ColumnMissing:
     """The error for a column that the dataset names and the file has not."""
     return ColumnMissing(
-        f'{file}: has no column "{column}"; it has {", ".join(has) or "none"}; '
-        "correct the name in the dataset file"
+        f'{file}: has no column "{column}"; it has {", ".join(has) or "none"}; correct the name in the dataset file'
     )

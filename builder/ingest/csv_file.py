@@ -74,9 +74,7 @@ def _read_header(data: bytes, file: str, columns: Sequence[str], separator: str)
     try:
         names = [name.strip() for name in next(csv.reader(lines, delimiter=separator, strict=True))]
     except csv.Error as error:
-        raise DatasetInvalid(
-            f"{file} line 1: the header cannot be read ({error}); mend its quotes"
-        ) from error
+        raise DatasetInvalid(f"{file} line 1: the header cannot be read ({error}); mend its quotes") from error
     for column in columns:
         if column not in names:
             raise column_missing(file, column, names)
@@ -115,9 +113,7 @@ def _read_fast(data: bytes, first_line: int, layout: _Layout) -> Block | None:
         return None
     if may_quote and any(one.str.contains(layout.separator, literal=True).any() for one in frame):
         return None
-    chosen = frame.select(
-        pl.col(name).alias(column) for name, column in zip(wanted, layout.columns, strict=True)
-    )
+    chosen = frame.select(pl.col(name).alias(column) for name, column in zip(wanted, layout.columns, strict=True))
     return Block(chosen, np.arange(first_line, first_line + lines))
 
 
@@ -150,9 +146,7 @@ def _read_by_record(data: bytes, first_line: int, layout: _Layout, last: bool) -
             found.malformed.append((first_line + at, readable(lines[at])))
         at += taken
     rest = "".join(lines[at:]).encode("utf-8", errors="surrogateescape")
-    block = Block(
-        text_frame(layout.columns, found.fields), np.array(found.rows, dtype=np.int64), found.malformed
-    )
+    block = Block(text_frame(layout.columns, found.fields), np.array(found.rows, dtype=np.int64), found.malformed)
     return block, rest
 
 

@@ -40,9 +40,7 @@ def event_rows(frame: pl.DataFrame, source: EventSource) -> pl.DataFrame:
         clean = clean.with_columns(value=pl.lit(None, pl.Float32), value_given=pl.lit(False))
     else:
         raw = frame[source.value]
-        clean = clean.with_columns(
-            values.numbers(raw).alias("value"), values.present(raw).alias("value_given")
-        )
+        clean = clean.with_columns(values.numbers(raw).alias("value"), values.present(raw).alias("value_given"))
     return clean.with_columns(
         reason=pl.when(pl.col("user").is_null())
         .then(pl.lit("missing user"))

@@ -9,6 +9,7 @@ from typing import Protocol
 from builder.errors import DatasetInvalid
 from builder.ingest.block import BLOCK_BYTES
 
+LINE_BYTES_MAX = 16 * 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -26,17 +27,15 @@ def line_runs(stream: ByteStream, file: str) -> Iterator[bytes]:
     A byte order mark is left out; a last line without an end gets one.
 
     Raises:
-        DatasetInvalid: A line is longer than a block.
+        DatasetInvalid: A line is longer than `LINE_BYTES_MAX`.
     """
     rest = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
     while chunk := stream.read(BLOCK_BYTES):
         data = rest + chunk
         cut = data.rfind(b"\n") + 1
         rest = data[cut:]
-        if len(rest) > BLOCK_BYTES:
-            raise DatasetInvalid(
-                f"{file}: has a line of over {BLOCK_BYTES >> 20} MiB; is it really text, as its ending says?"
-            )
+        if len(rest) > LINE_BYTES_MAX:
+            raise DatasetInvalid(f"{file}: has a line of over {LINE_BYTES_MAX >> 20} MiB; is it really text?")
         if cut:
             yield data[:cut]
     if rest.strip():

@@ -12,9 +12,7 @@ from builder.errors import DatasetInvalid
 from builder.ingest.block import BLOCK_ROWS, Block, column_missing
 
 
-def read_parquet_blocks(
-    path: Path, file: str, columns: Sequence[str], lists: Collection[str]
-) -> Iterator[Block]:
+def read_parquet_blocks(path: Path, file: str, columns: Sequence[str], lists: Collection[str]) -> Iterator[Block]:
     """Read a Parquet file; the arguments and errors are those of `sources.read_blocks`."""
     try:
         # Neither a bracket in the name nor a folder called a=b may mean more than it says.
@@ -23,9 +21,7 @@ def read_parquet_blocks(
         _check_columns(schema, file, columns, lists)
         rows = int(scan.select(pl.len()).collect().item())
         for start in range(0, rows, BLOCK_ROWS):
-            frame = (
-                scan.select(_plain(name, schema[name]) for name in columns).slice(start, BLOCK_ROWS).collect()
-            )
+            frame = scan.select(_plain(name, schema[name]) for name in columns).slice(start, BLOCK_ROWS).collect()
             yield Block(frame, np.arange(start, start + frame.height))
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]

@@ -81,9 +81,7 @@ def read_blocks(
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DatasetInvalid(f"{file}: is not a whole gzip file ({error}); write it again") from error
     except OSError as error:
-        raise SourceMissing(
-            f"{file}: cannot be read ({error.strerror}); check the path and its permissions"
-        ) from error
+        raise SourceMissing(f"{file}: cannot be read ({error.strerror}); check the path and its permissions") from error
 
 
 def _open(path: Path) -> gzip.GzipFile | BufferedReader:

@@ -91,9 +91,7 @@ def _split(text: str | None, separator: str) -> list[str]:
 def _tidy(lists: pl.Series) -> pl.Series:
     rows = pl.DataFrame({"row": pl.int_range(len(lists), eager=True), "one": lists})
     each = rows.explode("one")
-    each = (
-        each.with_columns(values.ids(each["one"]).alias("one")).drop_nulls("one").unique(maintain_order=True)
-    )
+    each = each.with_columns(values.ids(each["one"]).alias("one")).drop_nulls("one").unique(maintain_order=True)
     grouped = each.group_by("row", maintain_order=True).agg("one")
     joined = rows.select("row").join(grouped, on="row", how="left", maintain_order="left")["one"]
     return joined.fill_null(pl.Series([[]], dtype=pl.List(pl.String)))

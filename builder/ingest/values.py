@@ -66,7 +66,8 @@ def numbers(raw: Series) -> Series:
     """Finite numbers, dtype Float32; null where missing or not a finite number."""
     plain = texts(raw) if raw.dtype == pl.String else raw
     number = plain.cast(pl.Float64, strict=False).cast(pl.Float32, strict=False)
-    return number.set(~number.is_finite(), None)
+    # A minus zero is the same value as a zero, and shall look so.
+    return number.set(~number.is_finite(), None).set(number == 0.0, 0.0)
 
 
 def flags(raw: Series) -> Series:
@@ -111,9 +112,7 @@ def _from_plain_iso(text: Series) -> Series:
 
 def _from_any_iso(text: Series) -> Series:
     part = pl.col
-    plain = pl.concat_str(
-        part("day"), pl.lit(" "), part("minute").fill_null("00:00"), part("second").fill_null(":00")
-    )
+    plain = pl.concat_str(part("day"), pl.lit(" "), part("minute").fill_null("00:00"), part("second").fill_null(":00"))
     fraction = part("fraction").fill_null("0").str.pad_end(3, "0").str.slice(0, 3).cast(pl.Int64)
     hours = part("zone_hours").cast(pl.Int64).fill_null(0)
     minutes = part("zone_minutes").cast(pl.Int64).fill_null(0)

@@ -115,9 +115,7 @@ class AsyncClient:
         The call starts at once; closing the iterator cancels what is left of it.
         """
         method = wire.RECOMMEND_BATCH
-        call = self._channel.unary_stream(
-            method.path, method.request.SerializeToString, method.response.FromString
-        )
+        call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
         return _slates(call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id)))
 
@@ -159,9 +157,7 @@ class AsyncClient:
         deadline_ms: float,
         request_id: str,
     ) -> wire.Response:
-        call = self._channel.unary_unary(
-            method.path, method.request.SerializeToString, method.response.FromString
-        )
+        call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         try:
             return await call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id))
         except grpc.RpcError as error:

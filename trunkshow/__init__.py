@@ -1,0 +1,9 @@
+"""Trunkshow's kernel: values and rules that every process shares, and the client.
+
+Importing this package costs grpcio and protobuf alone; the serving side imports its own submodules.
+"""
+
+from trunkshow.client import AsyncClient, Client
+from trunkshow.errors import InvalidArgument, NotFound, TrunkshowError, Unavailable
+
+__all__ = ["AsyncClient", "Client", "InvalidArgument", "NotFound", "TrunkshowError", "Unavailable"]

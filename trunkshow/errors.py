@@ -1,0 +1,85 @@
+"""What can go wrong between a caller and the cluster: one class per outcome, its gRPC status on the class.
+
+Servers raise these; one wrapper (`trunkshow.serving.methods`) turns them into a status. The client turns a status
+back into the same class. Errors of a build are `builder.errors`; they never cross the wire.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+DOMAIN = "trunkshow.v1"
+REASON_KEY = "trunkshow-reason"
+FIELD_KEY = "trunkshow-field"
+
+
+class TrunkshowError(Exception):
+    """An outcome that is not an answer.
+
+    Args:
+        message: one line for a person, naming what to do.
+        field: the request's field at fault, as written in the contract; empty where none is.
+        reason: a stable name for machines; the class's own where not given.
+    """
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, message: str, *, field: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.reason = reason or self.default_reason
+
+
+class InvalidArgument(TrunkshowError):
+    """The request breaks its contract; asking again will not help."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    default_reason = "INVALID_ARGUMENT"
+
+
+class NotFound(TrunkshowError):
+    """What was named does not exist."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    default_reason = "NOT_FOUND"
+
+
+class Unavailable(TrunkshowError):
+    """Nobody answered; asking again may help."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+    default_reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(TrunkshowError):
+    """The caller's own deadline passed before an answer arrived."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    default_reason = "DEADLINE_EXCEEDED"
+
+
+class SnapshotMismatch(TrunkshowError):
+    """The shard does not hold that snapshot's partition; another replica may."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    default_reason = "SNAPSHOT_MISMATCH"
+
+
+_BY_CODE: dict[grpc.StatusCode, type[TrunkshowError]] = {
+    error.code: error for error in (InvalidArgument, NotFound, Unavailable, DeadlineExceeded, SnapshotMismatch)
+}
+
+
+def from_rpc_error(error: grpc.RpcError | grpc.aio.AioRpcError) -> TrunkshowError:
+    """The exception that a server raised, rebuilt from the status that arrived."""
+    code = error.code() if hasattr(error, "code") else grpc.StatusCode.UNKNOWN
+    details = (error.details() if hasattr(error, "details") else "") or code.name
+    trailing = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
+    metadata = {str(key): str(value) for key, value in tuple(trailing or ())}  # type: ignore[misc, unused-ignore]
+    return _BY_CODE.get(code, TrunkshowError)(
+        details, field=metadata.get(FIELD_KEY, ""), reason=metadata.get(REASON_KEY, "") or code.name
+    )

@@ -1,0 +1,28 @@
+"""The models, one file each, behind one protocol: fitted by the builder, asked by the shards, defined once."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from trunkshow.models.protocol import Arrays, Candidates, Model, Query, Shelf, Training
+
+GROUP = "trunkshow.models"
+
+
+@cache
+def installed() -> dict[str, type[Model]]:
+    """Every installed model by name, ours and other packages', sorted by name.
+
+    Raises:
+        ImportError: an entry point that cannot be loaded is a broken installation; better now than under load.
+    """
+    found = {point.name: point.load() for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
+    for name, model in found.items():
+        if model.name != name:
+            message = f"the model {model!r} calls itself {model.name!r}, its entry point {name!r}"
+            raise ImportError(message)
+    return found
+
+
+__all__ = ["Arrays", "Candidates", "Model", "Query", "Shelf", "Training", "installed"]

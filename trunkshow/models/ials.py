@@ -1,0 +1,137 @@
+"""Implicit-feedback ALS: taste vectors of users and items whose inner product is the score.
+
+Training is irspack's IALS++ (docs/adr/0003-als-library.md says how it was chosen); it is imported only while
+fitting, so that a shard needs numpy alone. Formulas and their source: `trunkshow.models.fold_in`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from trunkshow.models.fold_in import (
+    ITEM_DAMPING,
+    REGULARIZATION_EXPONENT,
+    USER_DAMPING,
+    Confidence,
+    NormalEquations,
+)
+from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Floats, Query, Rows, Shelf, Training
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+CONTEXT_WEIGHT = 1.0
+"""What an item in hand counts as, in event weights, when it is folded in."""
+
+
+class ImplicitALS:
+    """The factor model over its fitted arrays.
+
+    Args:
+        arrays: `vectors` (items, factors) float32; `gram` (factors, factors) float64, already weighted; `item_scale`
+            (items,) float32; `parameters` (3,) float64: unobserved weight, regularisation, mean degree of users.
+    """
+
+    name: ClassVar[str] = "ials"
+    carousel: ClassVar[str] = "for-you"
+    title: ClassVar[str] = "For you"
+
+    def __init__(self, arrays: Arrays) -> None:
+        unobserved, regularization, mean_degree = arrays["parameters"].tolist()
+        self.vectors: Floats = arrays["vectors"]
+        self.equations = NormalEquations(
+            self.vectors,
+            np.array(arrays["gram"]),
+            Confidence(arrays["item_scale"], mean_degree),
+            unobserved,
+            regularization,
+        )
+
+    @property
+    def factors(self) -> int:
+        """Dimensions of a taste vector."""
+        return int(self.vectors.shape[1])
+
+    @classmethod
+    def fit(cls, training: Training) -> Arrays:
+        """Alternate between users and items, `Settings.epochs` times."""
+        settings = training.settings
+        damped, item_scale, mean_degree = _damp(training.matrix)
+        cells = damped.shape[0] * damped.shape[1]
+        unobserved = settings.unobserved_ratio * float(damped.data.sum()) / max(cells, 1)
+        vectors = _train(damped, unobserved, training)
+        wide = vectors.astype(np.float64)
+        return {
+            "vectors": vectors,
+            "gram": unobserved * (wide.T @ wide),
+            "item_scale": item_scale,
+            "parameters": np.array([unobserved, settings.regularization, mean_degree]),
+        }
+
+    @classmethod
+    def open(cls, arrays: Arrays) -> Self:
+        """The model, its item factors read from where they lie."""
+        return cls(arrays)
+
+    def user_vectors(self, matrix: csr_matrix) -> Floats:
+        """(users, factors) float32 vectors of the histories in a (users, items) matrix of summed weights."""
+        solved = np.zeros((matrix.shape[0], self.factors), np.float32)
+        for user, (start, stop) in enumerate(zip(matrix.indptr[:-1], matrix.indptr[1:], strict=True)):
+            solved[user] = self.equations.solve(matrix.indices[start:stop], matrix.data[start:stop])
+        return solved
+
+    def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:
+        """(factors,) vector of a history and the items in hand, each of which counts as one more event."""
+        rows, where = np.unique(np.concatenate([history, context]).astype(np.int32), return_inverse=True)
+        worth = np.concatenate([weights, np.full(len(context), CONTEXT_WEIGHT, np.float32)])
+        return self.equations.solve(rows, np.bincount(where, worth).astype(np.float32))
+
+    def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
+        """The partition's items nearest to the user's vector."""
+        if not query.vector.any():
+            return NOTHING
+        if query.mask is None:
+            rows, scores = shelf.nearest_items(query.vector, count)
+        else:
+            rows, scores = shelf.best_items_where(query.vector, query.mask, count)
+        return Candidates(rows.tolist(), scores.tolist(), reasons=("Matches your taste",))
+
+
+def _damp(matrix: csr_matrix) -> tuple[csr_matrix, Floats, float]:
+    """Confidences as `Confidence` defines them, for all users at once; the item scale, and the mean degree."""
+    degrees = np.diff(matrix.indptr)
+    mean_degree = float(max(degrees[degrees > 0].mean(), 1)) if matrix.nnz else 1.0
+    item_degrees = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
+    item_scale = (item_degrees / item_degrees.mean()) ** -ITEM_DAMPING
+    by_user = (np.maximum(degrees, 1) / mean_degree) ** -USER_DAMPING
+    damped = matrix.astype(np.float64)
+    damped.data *= item_scale[matrix.indices] * np.repeat(by_user, degrees)
+    scale = 1 / damped.data.mean() if matrix.nnz else 1.0
+    damped.data *= scale
+    return damped.astype(np.float32), (item_scale * scale).astype(np.float32), mean_degree
+
+
+def _train(confidences: csr_matrix, unobserved: float, training: Training) -> Floats:
+    """(items, factors) float32 item factors."""
+    from irspack.recommenders.ials import IALSRecommender  # only a builder has it
+
+    settings = training.settings
+    learner = IALSRecommender(
+        confidences,
+        n_components=settings.factors,
+        alpha0=unobserved,
+        reg=settings.regularization,
+        nu=REGULARIZATION_EXPONENT,
+        loss_type="IALSPP",
+        solver_type="IALSPP",
+        random_seed=settings.seed,
+        n_threads=settings.threads,
+        train_epochs=settings.epochs,
+    )
+    learner.start_learning()
+    for epoch in range(settings.epochs):
+        learner.run_epoch()
+        training.progress("train ials", epoch + 1, settings.epochs)
+    return np.array(learner.get_item_embedding(), np.float32, order="C")

@@ -1,0 +1,78 @@
+"""Where every known user lives: 12 bytes a user, mapped into memory, one binary search to ask.
+
+A user id is kept as a salted 64-bit BLAKE2b hash. The builder chooses a salt under which no two of its users
+collide; a stranger who happens to share a hash (1 in 2^64 per user) is sent to a partition that does not know the id,
+and is then served as the stranger they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trunkshow.snapshot import arrays
+
+SALTS_MAX = 16
+
+
+class Home(NamedTuple):
+    """Where a user lives."""
+
+    partition: int
+    segment: int
+
+
+def hash_user(user_id: str, salt: int) -> int:
+    """The 64-bit hash of a user id."""
+    digest = hashlib.blake2b(user_id.encode(), digest_size=8, salt=salt.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little")
+
+
+def write(folder: Path, user_ids: Sequence[str], partitions: NDArray[np.int32], segments: NDArray[np.int32]) -> None:
+    """Write the directory of users (n,), their partitions (n,) and segment codes (n,), -1 for none.
+
+    Raises:
+        ValueError: a user id comes twice, so that no salt can tell them apart.
+    """
+    for salt in range(SALTS_MAX):
+        hashes = np.fromiter((hash_user(user, salt) for user in user_ids), np.uint64, len(user_ids))
+        order = np.argsort(hashes, kind="stable")
+        ordered = hashes[order]
+        if not (ordered[1:] == ordered[:-1]).any():
+            columns: dict[str, NDArray[Any]] = {
+                "hashes": ordered,
+                "partitions": partitions[order].astype(np.uint16),
+                "segments": segments[order].astype(np.int16),
+                "salt": np.array([salt], np.uint64),
+            }
+            arrays.save(folder, columns)
+            return
+    message = "two users have the same id"
+    raise ValueError(message)
+
+
+class Directory:
+    """The directory of one snapshot, open for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        columns = arrays.load(folder)
+        self._hashes = columns["hashes"]
+        self._partitions = columns["partitions"]
+        self._segments = columns["segments"]
+        self._salt = int(columns["salt"][0])
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def find(self, user_id: str) -> Home | None:
+        """The user's home, or None for a user that the snapshot does not know."""
+        wanted = np.uint64(hash_user(user_id, self._salt))
+        position = int(self._hashes.searchsorted(wanted))
+        if position == len(self._hashes) or self._hashes[position] != wanted:
+            return None
+        return Home(int(self._partitions[position]), int(self._segments[position]))

@@ -1,0 +1,67 @@
+"""Vector indexes of a partition. The one module that knows FAISS.
+
+Which kind was chosen by measuring (docs/adr/0004-vector-index.md): below a few thousand vectors an exact flat scan is
+as fast as anything; above, 4-bit product quantisation scanned in registers, its best candidates re-scored exactly.
+Searches run on the calling thread: the caller's event loop owns one core, and a sub-millisecond search does not pay
+for waking others.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before faiss loads OpenMP: its idle threads would spin
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int32]
+
+FLAT_ITEMS_MAX = 6000
+REFINE_FACTOR = 8
+"""Quantised candidates re-scored exactly, per result asked for."""
+
+faiss.omp_set_num_threads(1)
+
+
+def factory_string(count: int, factors: int) -> str:
+    """FAISS's name of the index kind for so many vectors."""
+    if count <= FLAT_ITEMS_MAX or factors % 2:
+        return "Flat"
+    return f"PQ{factors // 2}x4fs,RFlat"
+
+
+def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
+    """Index (n, factors) float32 vectors by inner product, write the file, return its FAISS name."""
+    kind = "Flat" if exact else factory_string(*vectors.shape)
+    index = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+    contiguous = np.ascontiguousarray(vectors, np.float32)
+    index.train(contiguous)
+    index.add(contiguous)
+    faiss.write_index(index, str(path))
+    return kind
+
+
+class VectorIndex:
+    """An index file, loaded; its positions are the rows of the vectors that it was built from."""
+
+    def __init__(self, path: Path) -> None:
+        self._index = faiss.read_index(str(path))
+        if isinstance(self._index, faiss.IndexRefineFlat):
+            self._index.k_factor = REFINE_FACTOR
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def search(self, vector: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
+        """Positions and inner products of the `count` best for one (factors,) vector, best first."""
+        scores, positions = self._index.search(vector[None], min(count, len(self)))
+        return positions[0], scores[0]
+
+    def search_many(self, vectors: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
+        """As `search` for (n, factors) vectors: (n, count) positions and products."""
+        scores, positions = self._index.search(np.ascontiguousarray(vectors), min(count, len(self)))
+        return positions, scores

@@ -1,0 +1,76 @@
+"""Key–value files, written once in order and then only read. The one module that knows LMDB.
+
+A file is opened without locks and read through one transaction that lives as long as the store: nothing ever writes
+to it again, so there is nothing to lock against, and a value can be read where it lies in the page cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Self
+
+import lmdb
+
+KEY_BYTES_MAX = 511
+"""LMDB's own limit. Ids are held to 256 bytes, so it is never met."""
+
+_GROWTH = 64 << 20
+
+
+def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
+    """Write a new file from pairs in ascending, unique order of their keys; return how many.
+
+    The same pairs give the same bytes: one transaction, appended in order, then shrunk to what is used.
+
+    Raises:
+        ValueError: keys out of order or twice.
+    """
+    listed = list(pairs)
+    size = sum(len(key) + len(value) + 64 for key, value in listed)
+    # A value over half a page takes whole pages of 4 KiB; twice the sum plus a page each is always enough.
+    environment = lmdb.open(
+        str(path), subdir=False, lock=False, sync=False, map_size=2 * size + 4096 * len(listed) + _GROWTH
+    )
+    try:
+        with environment.begin(write=True) as transaction:
+            for key, value in listed:
+                if not transaction.put(key, value, append=True, overwrite=False):
+                    message = f"key {key!r} is out of order or comes twice"
+                    raise ValueError(message)
+        environment.sync(True)
+    finally:
+        environment.close()
+    return len(listed)
+
+
+class Reader:
+    """A key–value file, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        self._environment = lmdb.open(
+            str(path), subdir=False, readonly=True, lock=False, create=False, readahead=False, max_readers=1
+        )
+        self._transaction = self._environment.begin(buffers=True)
+        self.get = self._transaction.get
+        """`get(key) -> memoryview | None`: the value where it lies, valid until `close`."""
+
+    def __len__(self) -> int:
+        return int(self._transaction.stat()["entries"])
+
+    def items(self) -> Iterator[tuple[bytes, memoryview]]:
+        """Every pair in order; the values are views, the keys are copies."""
+        with self._transaction.cursor() as cursor:
+            for key, value in cursor:
+                yield bytes(key), value
+
+    def close(self) -> None:
+        """Give the file back. Views handed out before must not be read after."""
+        self._transaction.abort()
+        self._environment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

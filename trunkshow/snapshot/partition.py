@@ -1,0 +1,126 @@
+"""One partition's folder: its users, and the items that any of them could be shown.
+
+users.lmdb    user id → the user's record (trunkshow.snapshot.records)
+homes.lmdb    position in users.faiss (u32, big-endian) → user id
+users.faiss   index over the users' unit vectors
+items.faiss   index over the vectors of the items in items.npy
+items.npy     (n,) int32 catalogue rows, ascending
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trunkshow.snapshot import arrays, index, kv, records
+from trunkshow.snapshot.records import UserRecord
+from trunkshow.taste import unit
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int32]
+
+
+def name(partition: int) -> str:
+    """The folder's name within a snapshot."""
+    return f"partitions/{partition:05d}"
+
+
+def write(
+    folder: Path,
+    user_ids: Sequence[str],
+    users: Sequence[UserRecord],
+    items: Rows,
+    vectors: Floats,
+    *,
+    exact: bool = False,
+) -> str:
+    """Write one partition; return the FAISS name of its item index.
+
+    Args:
+        folder: to be made.
+        user_ids: of the partition's users, ascending by their bytes.
+        users: as many records.
+        items: (n,) int32 catalogue rows of the partition's items, ascending.
+        vectors: (n, factors) float32 of those items.
+        exact: a flat item index, whatever its size.
+    """
+    folder.mkdir(parents=True)
+    keys = [user.encode() for user in user_ids]
+    kv.write(folder / "users.lmdb", zip(keys, (records.encode(user) for user in users), strict=True))
+    kv.write(folder / "homes.lmdb", ((position.to_bytes(4, "big"), key) for position, key in enumerate(keys)))
+    tastes = np.array([user.vector for user in users], np.float32).reshape(len(users), vectors.shape[1])
+    index.build(unit(tastes), folder / "users.faiss")
+    arrays.save(folder, {"items": items})
+    return index.build(vectors, folder / "items.faiss", exact=exact)
+
+
+class Partition:
+    """A partition, open for reading; the shelf that models are handed.
+
+    Args:
+        folder: as `write` made it.
+        vectors: (items, factors) float32 of the whole catalogue, mapped.
+    """
+
+    def __init__(self, folder: Path, vectors: Floats) -> None:
+        self.items: Rows = np.array(arrays.load_one(folder / "items.npy"))
+        self._vectors = vectors
+        self._users = kv.Reader(folder / "users.lmdb")
+        self._homes = kv.Reader(folder / "homes.lmdb")
+        self._item_index = index.VectorIndex(folder / "items.faiss")
+        self._user_index = index.VectorIndex(folder / "users.faiss")
+        self._factors = int(vectors.shape[1])
+
+    @property
+    def users(self) -> int:
+        """How many users live here."""
+        return len(self._users)
+
+    def user(self, user_id: str) -> UserRecord | None:
+        """A user's record, read in place, or None for one who does not live here."""
+        data = self._users.get(user_id.encode())
+        return None if data is None else records.decode(data, self._factors)
+
+    def sample_users(self, count: int) -> list[str]:
+        """Ids of `count` users spread over the partition, for warming up."""
+        step = max(1, self.users // max(1, count))
+        keys = (self._homes.get(position.to_bytes(4, "big")) for position in range(0, self.users, step))
+        return [str(key, "utf-8") for key in keys if key is not None][:count]
+
+    def nearest_items(self, vector: Floats, count: int) -> tuple[Rows, Floats]:
+        """Up to `count` item rows of this partition by inner product with a (factors,) vector, best first."""
+        positions, scores = self._item_index.search(vector, count)
+        return self.items[positions], scores
+
+    def best_items_where(
+        self, vector: Floats, mask: Callable[[Rows], NDArray[np.bool_]], count: int
+    ) -> tuple[Rows, Floats]:
+        """As `nearest_items`, exactly, among those that the mask allows."""
+        allowed = self.items[mask(self.items)]
+        scores = self.scores(vector, allowed)
+        order = np.argsort(-scores, kind="stable")[:count]
+        return allowed[order], scores[order]
+
+    def scores(self, vector: Floats, rows: Rows) -> Floats:
+        """Inner products of a (factors,) vector with the items of `rows`, which may lie in any partition."""
+        products: Floats = self._vectors[rows] @ vector
+        return products
+
+    def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
+        """Up to `count` users of this partition by cosine with a (factors,) vector, nearest first."""
+        positions, near = self._user_index.search(unit(vector[None])[0], count)
+        found = []
+        for position, cosine in zip(positions.tolist(), near.tolist(), strict=True):
+            key = self._homes.get(position.to_bytes(4, "big"))
+            data = None if key is None else self._users.get(key)
+            if data is not None:
+                found.append((records.decode(data, self._factors), cosine))
+        return found
+
+    def close(self) -> None:
+        """Give the files back; records handed out before must not be read after."""
+        self._users.close()
+        self._homes.close()

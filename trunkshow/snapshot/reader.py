@@ -1,0 +1,99 @@
+"""A snapshot, opened: what every serving process needs of it. Partitions are the shard's to open, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from trunkshow import carousels, models
+from trunkshow.models.ials import ImplicitALS
+from trunkshow.models.protocol import Model
+from trunkshow.snapshot import arrays, partition
+from trunkshow.snapshot.catalogue import Catalogue
+from trunkshow.snapshot.directory import Directory
+from trunkshow.snapshot.manifest import Manifest, SnapshotRefused, verify
+from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.store import FolderStore
+from trunkshow.taste import Codebook
+
+SHARED = ("catalogue", "models", "taste")
+DIRECTORY = "directory"
+
+
+class Snapshot:
+    """One version of a store, its shared files verified and mapped.
+
+    Attributes:
+        version: its name.
+        manifest: what it says of itself.
+        catalogue: its items.
+        models: every model that it was built with, by name.
+        codebook: the taste hash.
+        partitions: how many.
+        repeat: whether an item may come back once the user had it.
+        carousels: ids that can be asked for, but for occasions by name.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        verify(folder, manifest.under(*SHARED))
+        self._folder = folder
+        self.version = manifest.version
+        self.manifest = manifest
+        self.catalogue = Catalogue(folder / "catalogue")
+        self.models = _open_models(folder / "models", manifest.models)
+        taste = arrays.load(folder / "taste")
+        self.codebook = Codebook(manifest.parameters["taste_hash"], taste["directions"])
+        self.partitions = len(self.codebook.directions)
+        self.repeat = bool(manifest.parameters["repeat"])
+        self.segment_names = manifest.segments
+        self.carousels = frozenset({carousels.OCCASIONS, *manifest.models.values()})
+
+    @classmethod
+    def open(cls, store: Path, version: str = "") -> Snapshot:
+        """Verify and open a version of a store; the current one where none is named.
+
+        Raises:
+            StoreError: there is no such snapshot.
+            SnapshotRefused: it fails a check.
+        """
+        folders = FolderStore(store)
+        chosen = folders.resolve(version)
+        return cls(folders.folder(chosen), folders.manifest(chosen))
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Where every known user lives; verified and mapped on first use."""
+        verify(self._folder, self.manifest.under(DIRECTORY))
+        return Directory(self._folder / DIRECTORY)
+
+    @property
+    def ials(self) -> ImplicitALS:
+        """The factor model: the one whose vectors make the partitions, and that folds users in."""
+        return cast("ImplicitALS", self.models[ImplicitALS.name])
+
+    def open_partition(self, number: int) -> Partition:
+        """Verify and open one partition.
+
+        Raises:
+            SnapshotRefused: it fails a check.
+        """
+        path = partition.name(number)
+        files = self.manifest.under(path)
+        if not files:
+            raise SnapshotRefused(f"snapshot {self.version} has no partition {number}")
+        verify(self._folder, files)
+        return Partition(self._folder / path, self.ials.vectors)
+
+    def close(self) -> None:
+        """Give the files back."""
+        self.catalogue.close()
+
+
+def _open_models(folder: Path, built_with: Mapping[str, str]) -> dict[str, Model]:
+    installed = models.installed()
+    missing = sorted(set(built_with) - set(installed))
+    if missing:
+        raise SnapshotRefused(f"built with models that are not installed here: {', '.join(missing)}")
+    return {name: installed[name].open(arrays.load(folder / name)) for name in sorted(built_with)}

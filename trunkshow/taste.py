@@ -1,0 +1,140 @@
+"""The hash that puts users of like taste into one partition, and the order in which partitions are probed.
+
+Both kinds are a codebook: a matrix of one direction per partition. A vector belongs where its product with a
+direction is largest, and is probed for in falling order of that product.
+
+- **sign** (data-independent; Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002;
+  orthogonal hyperplanes after Ji et al., "Super-Bit Locality-Sensitive Hashing", NIPS 2012). With hyperplanes H and
+  a bucket's signs s in {-1, +1}^bits, s·Hx falls by twice the margin |h_i·x| for every bit in which x's own code
+  differs: the direction s·H ranks buckets by the margins that a query would have to cross (query-directed probing:
+  Lv et al., "Multi-Probe LSH", VLDB 2007).
+- **spherical** (data-dependent; spherical k-means: Dhillon and Modha, Machine Learning 42, 2001), its clusters held
+  to the size bound in every round.
+
+How users are then assigned within a size bound is the same for both: `assign`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int32]
+Kind = Literal["sign", "spherical"]
+
+ROUNDS_MAX = 20
+SAMPLE_PER_PARTITION = 2000
+"""Users per partition that k-means learns from; more do not move the directions."""
+
+_BLOCK = 65_536
+
+
+def unit(vectors: Floats) -> Floats:
+    """The vectors (n, factors) at length one; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Floats = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
+    return scaled
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """A taste hash.
+
+    Attributes:
+        kind: which of the two.
+        directions: (partitions, factors) float32.
+    """
+
+    kind: Kind
+    directions: Floats
+
+    def probe(self, vector: Floats, count: int) -> list[int]:
+        """The `count` partitions nearest to a (factors,) vector, nearest first."""
+        order: list[int] = np.argsort(-(self.directions @ vector), kind="stable")[:count].tolist()
+        return order
+
+    def assign(self, vectors: Floats, size_max: int) -> Rows:
+        """(n,) partition of each user (n, factors), no partition larger than `size_max`.
+
+        Deferred acceptance (Gale and Shapley, 1962): everyone applies to the nearest partition that has not turned
+        them away; a partition keeps the nearest `size_max` applicants. Nobody ends up in a partition while a nearer
+        one holds somebody farther from it than they are.
+
+        Raises:
+            ValueError: there is not room for everyone.
+        """
+        partitions = len(self.directions)
+        if size_max * partitions < len(vectors):
+            message = f"{len(vectors)} users do not fit {partitions} partitions of {size_max}"
+            raise ValueError(message)
+        near = np.concatenate(
+            [unit(vectors[at : at + _BLOCK]) @ self.directions.T for at in range(0, len(vectors), _BLOCK)]
+            or [np.empty((0, partitions), np.float32)]
+        )
+        order = np.argsort(-near, axis=1, kind="stable").astype(np.int32)
+        turned_away = np.zeros(len(vectors), np.int32)
+        while True:
+            home = order[np.arange(len(vectors)), turned_away]
+            full = np.flatnonzero(np.bincount(home, minlength=partitions) > size_max)
+            if not len(full):
+                return home
+            for partition in full:
+                applicants = np.flatnonzero(home == partition)
+                by_nearness = np.lexsort((applicants, -near[applicants, partition]))
+                turned_away[applicants[by_nearness[size_max:]]] += 1
+
+
+def sign_codebook(factors: int, partitions: int, seed: int) -> Codebook:
+    """Directions of sign hashes with random orthogonal hyperplanes; independent of any data."""
+    bits = max(1, (partitions - 1).bit_length())
+    rng = np.random.default_rng(seed)
+    drawn = [np.linalg.qr(rng.standard_normal((factors, factors)))[0] for _ in range(-(-bits // factors))]
+    planes = np.concatenate(drawn)[:bits]
+    codes = (np.arange(partitions)[:, None] >> np.arange(bits)) & 1
+    return Codebook("sign", unit(((2 * codes - 1) @ planes).astype(np.float32)))
+
+
+def spherical_codebook(vectors: Floats, partitions: int, seed: int, size_ratio_max: float) -> Codebook:
+    """Directions of spherical k-means over users (n, factors), clusters at most `size_ratio_max` × the mean."""
+    rng = np.random.default_rng(seed)
+    points = unit(vectors)
+    if len(points) > partitions * SAMPLE_PER_PARTITION:
+        points = points[np.sort(rng.choice(len(points), partitions * SAMPLE_PER_PARTITION, replace=False))]
+    book = Codebook("spherical", _spread_out(points, partitions, rng))
+    size_max = largest_size(len(points), partitions, size_ratio_max)
+    before = np.full(len(points), -1, np.int32)
+    for _ in range(ROUNDS_MAX):
+        home = book.assign(points, size_max)
+        if np.mean(home != before) < 0.001:
+            break
+        sums = np.zeros_like(book.directions)
+        np.add.at(sums, home, points)
+        # A cluster that lost everyone keeps its direction.
+        moved = np.where(np.bincount(home, minlength=partitions)[:, None] > 0, sums, book.directions)
+        book, before = Codebook("spherical", unit(moved)), home
+    return book
+
+
+def largest_size(users: int, partitions: int, size_ratio_max: float) -> int:
+    """Users that a partition may hold: the ratio times the mean, and never less than fits everyone."""
+    return max(int(size_ratio_max * users / partitions), -(-users // partitions))
+
+
+def _spread_out(points: Floats, count: int, rng: np.random.Generator) -> Floats:
+    """k-means++ seeds (Arthur and Vassilvitskii, SODA 2007) under cosine distance."""
+    if len(points) < count:
+        extra = unit(rng.standard_normal((count - len(points), points.shape[1])).astype(np.float32))
+        return np.concatenate([points, extra])
+    chosen = [int(rng.integers(len(points)))]
+    distance = 1 - points @ points[chosen[0]]
+    while len(chosen) < count:
+        weights = np.maximum(distance, 0).astype(np.float64)
+        total = weights.sum()
+        pick = rng.choice(len(points), p=weights / total) if total > 0 else rng.integers(len(points))
+        chosen.append(int(pick))
+        distance = np.minimum(distance, 1 - points @ points[chosen[-1]])
+    return points[chosen].copy()

@@ -1,0 +1,182 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Rung(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUNG_UNSPECIFIED: _ClassVar[Rung]
+    RUNG_FRESH: _ClassVar[Rung]
+    RUNG_SNAPSHOT: _ClassVar[Rung]
+    RUNG_PREVIOUS: _ClassVar[Rung]
+    RUNG_STAND_IN: _ClassVar[Rung]
+    RUNG_SEGMENT: _ClassVar[Rung]
+    RUNG_POPULAR: _ClassVar[Rung]
+
+class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REASON_UNSPECIFIED: _ClassVar[Reason]
+    REASON_USER_UNKNOWN: _ClassVar[Reason]
+    REASON_NOTHING_IN_HAND: _ClassVar[Reason]
+    REASON_FOLDED_IN: _ClassVar[Reason]
+    REASON_CONTEXT_ITEM_UNKNOWN: _ClassVar[Reason]
+    REASON_NO_REPLICA: _ClassVar[Reason]
+    REASON_SHARD_FAILED: _ClassVar[Reason]
+    REASON_SHARD_LATE: _ClassVar[Reason]
+    REASON_PARTITION_MISSING: _ClassVar[Reason]
+    REASON_CAROUSEL_EMPTY: _ClassVar[Reason]
+    REASON_MODEL_FAILED: _ClassVar[Reason]
+    REASON_SNAPSHOT_MISMATCH: _ClassVar[Reason]
+RUNG_UNSPECIFIED: Rung
+RUNG_FRESH: Rung
+RUNG_SNAPSHOT: Rung
+RUNG_PREVIOUS: Rung
+RUNG_STAND_IN: Rung
+RUNG_SEGMENT: Rung
+RUNG_POPULAR: Rung
+REASON_UNSPECIFIED: Reason
+REASON_USER_UNKNOWN: Reason
+REASON_NOTHING_IN_HAND: Reason
+REASON_FOLDED_IN: Reason
+REASON_CONTEXT_ITEM_UNKNOWN: Reason
+REASON_NO_REPLICA: Reason
+REASON_SHARD_FAILED: Reason
+REASON_SHARD_LATE: Reason
+REASON_PARTITION_MISSING: Reason
+REASON_CAROUSEL_EMPTY: Reason
+REASON_MODEL_FAILED: Reason
+REASON_SNAPSHOT_MISMATCH: Reason
+
+class RecommendRequest(_message.Message):
+    __slots__ = ("user_id", "surface", "context_item_ids", "carousels", "items_per_carousel", "exclude_item_ids", "filters", "include_seen")
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    SURFACE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    CAROUSELS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_PER_CAROUSEL_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    surface: str
+    context_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    carousels: _containers.RepeatedScalarFieldContainer[str]
+    items_per_carousel: int
+    exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    filters: Filters
+    include_seen: bool
+    def __init__(self, user_id: _Optional[str] = ..., surface: _Optional[str] = ..., context_item_ids: _Optional[_Iterable[str]] = ..., carousels: _Optional[_Iterable[str]] = ..., items_per_carousel: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., include_seen: _Optional[bool] = ...) -> None: ...
+
+class Filters(_message.Message):
+    __slots__ = ("categories", "attributes", "include_unavailable")
+    CATEGORIES_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    categories: _containers.RepeatedScalarFieldContainer[str]
+    attributes: _containers.RepeatedCompositeFieldContainer[AttributeFilter]
+    include_unavailable: bool
+    def __init__(self, categories: _Optional[_Iterable[str]] = ..., attributes: _Optional[_Iterable[_Union[AttributeFilter, _Mapping]]] = ..., include_unavailable: _Optional[bool] = ...) -> None: ...
+
+class AttributeFilter(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecommendResponse(_message.Message):
+    __slots__ = ("carousels", "receipt")
+    CAROUSELS_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    carousels: _containers.RepeatedCompositeFieldContainer[Carousel]
+    receipt: Receipt
+    def __init__(self, carousels: _Optional[_Iterable[_Union[Carousel, _Mapping]]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+
+class Carousel(_message.Message):
+    __slots__ = ("id", "title", "source", "rung", "items")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    RUNG_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    title: str
+    source: str
+    rung: Rung
+    items: _containers.RepeatedCompositeFieldContainer[Item]
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., source: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
+
+class Item(_message.Message):
+    __slots__ = ("item_id", "score", "reason")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    score: float
+    reason: str
+    def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RUNG_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_ASKED_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
+    STAGES_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    rung: Rung
+    reasons: _containers.RepeatedScalarFieldContainer[Reason]
+    snapshot_version: str
+    partitions_asked: int
+    partitions_answered: int
+    elapsed_ms: float
+    stages: _containers.RepeatedCompositeFieldContainer[Stage]
+    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ...) -> None: ...
+
+class Stage(_message.Message):
+    __slots__ = ("name", "ms")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    ms: float
+    def __init__(self, name: _Optional[str] = ..., ms: _Optional[float] = ...) -> None: ...
+
+class RecommendBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+
+class RecommendBatchResponse(_message.Message):
+    __slots__ = ("index", "response")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    response: RecommendResponse
+    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[RecommendResponse, _Mapping]] = ...) -> None: ...
+
+class SimilarItemsRequest(_message.Message):
+    __slots__ = ("item_id", "items", "filters")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    items: int
+    filters: Filters
+    def __init__(self, item_id: _Optional[str] = ..., items: _Optional[int] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ...) -> None: ...
+
+class SimilarItemsResponse(_message.Message):
+    __slots__ = ("carousel", "receipt")
+    CAROUSEL_FIELD_NUMBER: _ClassVar[int]
+    RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    carousel: Carousel
+    receipt: Receipt
+    def __init__(self, carousel: _Optional[_Union[Carousel, _Mapping]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...

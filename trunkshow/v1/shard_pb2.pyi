@@ -1,0 +1,100 @@
+from trunkshow.v1 import recommendation_pb2 as _recommendation_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ShardState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHARD_STATE_UNSPECIFIED: _ClassVar[ShardState]
+    SHARD_STATE_LOADING: _ClassVar[ShardState]
+    SHARD_STATE_READY: _ClassVar[ShardState]
+    SHARD_STATE_DRAINING: _ClassVar[ShardState]
+SHARD_STATE_UNSPECIFIED: ShardState
+SHARD_STATE_LOADING: ShardState
+SHARD_STATE_READY: ShardState
+SHARD_STATE_DRAINING: ShardState
+
+class PredictRequest(_message.Message):
+    __slots__ = ("request", "snapshot_version", "partitions", "carousels", "vector")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    CAROUSELS_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    request: bytes
+    snapshot_version: str
+    partitions: _containers.RepeatedScalarFieldContainer[int]
+    carousels: _containers.RepeatedScalarFieldContainer[str]
+    vector: bytes
+    def __init__(self, request: _Optional[bytes] = ..., snapshot_version: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., carousels: _Optional[_Iterable[str]] = ..., vector: _Optional[bytes] = ...) -> None: ...
+
+class PredictResponse(_message.Message):
+    __slots__ = ("slate", "missing")
+    SLATE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    slate: bytes
+    missing: _containers.RepeatedCompositeFieldContainer[Missing]
+    def __init__(self, slate: _Optional[bytes] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ...) -> None: ...
+
+class Missing(_message.Message):
+    __slots__ = ("carousel", "reason")
+    CAROUSEL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    carousel: str
+    reason: _recommendation_pb2.Reason
+    def __init__(self, carousel: _Optional[str] = ..., reason: _Optional[_Union[_recommendation_pb2.Reason, str]] = ...) -> None: ...
+
+class PredictBatchRequest(_message.Message):
+    __slots__ = ("requests",)
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[PredictRequest]
+    def __init__(self, requests: _Optional[_Iterable[_Union[PredictRequest, _Mapping]]] = ...) -> None: ...
+
+class PredictBatchResponse(_message.Message):
+    __slots__ = ("index", "response")
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    index: int
+    response: PredictResponse
+    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("status",)
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    status: ShardStatus
+    def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
+
+class ShardStatus(_message.Message):
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    state: ShardState
+    generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
+    requests: int
+    rss_bytes: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...
+
+class GenerationStatus(_message.Message):
+    __slots__ = ("snapshot_version", "warm", "loading", "refused")
+    SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WARM_FIELD_NUMBER: _ClassVar[int]
+    LOADING_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    snapshot_version: str
+    warm: _containers.RepeatedScalarFieldContainer[int]
+    loading: _containers.RepeatedScalarFieldContainer[int]
+    refused: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -1,4 +1,3 @@
-# ruff: noqa: N818  (a class is named after what happened: SourceMissing says it all, Error would add nothing)
 """What can go wrong in the builder, one class per outcome.
 
 Each message is one line, fit for a person: it names the file, and the row, column or key, and what to do.

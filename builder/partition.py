@@ -1,0 +1,162 @@
+"""Who shares a partition, and which items each partition needs: decided by both taste hashes, measured, one chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from trunkshow.models.protocol import Floats, Rows
+from trunkshow.taste import Codebook, largest_size, sign_codebook, spherical_codebook, unit
+
+PARTITIONS_MAX = 64
+USERS_PER_PARTITION_MIN = 128
+SIZE_RATIO_MAX = 1.25
+"""Largest partition ÷ the mean."""
+
+NEIGHBOURS = 10
+PROBED_USERS_MAX = 2000
+"""Users whose nearest neighbours are looked for to measure locality."""
+
+TOP = 20
+HELD_OUT_SHARE = 0.1
+HELD_OUT_MAX = 1000
+CONTRIBUTORS_MAX = 64_000
+"""Users whose best items make the partitions' lists; half of the users were found to cover 99.5 % of the rest."""
+
+_BLOCK = 256
+
+
+def default_partitions(users: int) -> int:
+    """The largest power of two with enough users in each, at most 64."""
+    fitting = max(1, users // USERS_PER_PARTITION_MIN)
+    return min(PARTITIONS_MAX, 1 << (fitting.bit_length() - 1))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Every user's partition by one hash, and what that is worth.
+
+    Attributes:
+        codebook: the hash.
+        homes: (users,) int32 partition of each user.
+        measures: locality, largest_to_mean.
+    """
+
+    codebook: Codebook
+    homes: Rows
+    measures: dict[str, Any]
+
+
+def place_users(vectors: Floats, partitions: int, seed: int) -> list[Placement]:
+    """Placements of users (n, factors) by both hashes, the one with the better locality first."""
+    size_max = largest_size(len(vectors), partitions, SIZE_RATIO_MAX)
+    books = (
+        spherical_codebook(vectors, partitions, seed, SIZE_RATIO_MAX),
+        sign_codebook(vectors.shape[1], partitions, seed),
+    )
+    placements = []
+    for book in books:
+        homes = book.assign(vectors, size_max)
+        sizes = np.bincount(homes, minlength=partitions)
+        measures = {
+            "locality": locality(vectors, homes, seed),
+            "largest_to_mean": float(sizes.max() / sizes.mean()),
+        }
+        placements.append(Placement(book, homes, measures))
+    return sorted(placements, key=lambda placement: -placement.measures["locality"])
+
+
+def locality(vectors: Floats, homes: Rows, seed: int) -> float:
+    """Share of users' ten nearest neighbours by cosine that live in the same partition; a sample where many."""
+    rng = np.random.default_rng(seed)
+    asked = np.arange(len(vectors))
+    if len(asked) > PROBED_USERS_MAX:
+        asked = np.sort(rng.choice(asked, PROBED_USERS_MAX, replace=False))
+    points = unit(vectors)
+    count = min(NEIGHBOURS, len(points) - 1)
+    if count < 1:
+        return 1.0
+    shares = []
+    for at in range(0, len(asked), _BLOCK):
+        users = asked[at : at + _BLOCK]
+        near = points[users] @ points.T
+        near[np.arange(len(users)), users] = -np.inf
+        nearest = np.argpartition(near, -count, axis=1)[:, -count:]
+        shares.append((homes[nearest] == homes[users][:, None]).mean(axis=1))
+    return float(np.concatenate(shares).mean())
+
+
+@dataclass(frozen=True)
+class BestItems:
+    """Exact best items of some users.
+
+    Attributes:
+        users: (u,) int32 rows.
+        items: (u, k) int32 item rows, best first.
+    """
+
+    users: Rows
+    items: Rows
+
+
+def draw_users(users: int, seed: int) -> tuple[Rows, Rows]:
+    """Rows of the users held out to measure with, and of those who decide what the partitions list."""
+    order = np.random.default_rng(seed).permutation(users).astype(np.int32)
+    held_out = min(HELD_OUT_MAX, int(users * HELD_OUT_SHARE))
+    return np.sort(order[:held_out]), np.sort(order[held_out : held_out + CONTRIBUTORS_MAX])
+
+
+def best_items(users: Rows, vectors: Floats, items: Floats, hidden: csr_matrix | None, count: int) -> BestItems:
+    """Exact best items of users by inner product, over the whole catalogue.
+
+    Args:
+        users: (u,) rows to ask for.
+        vectors: (users, factors) float32 of all users.
+        items: (items, factors) float32 of all items.
+        hidden: (users, items), what a user must not be shown; None where repeats are allowed.
+        count: how many.
+    """
+    count = min(count, len(items))
+    found = np.empty((len(users), count), np.int32)
+    for at in range(0, len(users), _BLOCK):
+        block = users[at : at + _BLOCK]
+        scores = vectors[block] @ items.T
+        if hidden is not None:
+            seen = hidden[block].tocoo()
+            scores[seen.row, seen.col] = -np.inf
+        best = np.argpartition(scores, -count, axis=1)[:, -count:]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+        found[at : at + len(block)] = np.take_along_axis(best, order, axis=1)
+    return BestItems(users, found)
+
+
+def item_lists(best: BestItems, homes: Rows, partitions: int, items: int, depth: int) -> list[Rows]:
+    """Each partition's items, ascending: the union of its users' best. One that nobody asked for gets everyone's."""
+    lists = []
+    home = homes[best.users]
+    for partition in range(partitions):
+        mine = best.items[home == partition, :depth]
+        lists.append(np.unique(mine if len(mine) else best.items[:, :depth]).astype(np.int32))
+    empty = np.arange(min(items, depth), dtype=np.int32)
+    return [rows if len(rows) else empty for rows in lists]
+
+
+def coverage(best: BestItems, homes: Rows, lists: Sequence[Rows], depth: int = TOP) -> float:
+    """Share of users' exact best items that their partitions list."""
+    if not len(best.users):
+        return 1.0
+    shares: list[NDArray[np.float64]] = []
+    for partition, rows in enumerate(lists):
+        mine = best.items[homes[best.users] == partition, :depth]
+        shares.append(np.isin(mine, rows).mean(axis=1))
+    return float(np.concatenate(shares).mean())
+
+
+def catalogue_share(lists: Sequence[Rows], items: int) -> float:
+    """Mean share of the catalogue that a partition lists."""
+    return float(np.mean([len(rows) for rows in lists]) / max(items, 1))

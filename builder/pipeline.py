@@ -1,0 +1,316 @@
+"""A build from end to end: read, split, evaluate, fit, partition, write, publish. Each step is another module's."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from builder import evaluate, partition, write
+from builder.dataset import Dataset, load_dataset
+from builder.errors import BuildError
+from builder.events import Events, read_events
+from builder.tables import ItemTable, UserTable, read_items, read_users
+from builder.training import Numbered, number
+from trunkshow import models
+from trunkshow.models.ials import ImplicitALS
+from trunkshow.models.protocol import Arrays, Settings
+from trunkshow.snapshot.manifest import SCHEMA, Manifest
+from trunkshow.snapshot.store import FolderStore
+
+Progress = Callable[[str, int, int], None]
+"""Told (stage or what within it, done, of how many)."""
+
+DEPTHS = (50, 100, 200, 400, 800)
+"""Best items per user that a partition lists: the least that covers the held-out users."""
+
+COVERAGE_MIN = 0.995
+
+
+class TooFewPartitions(BuildError):
+    """The number of partitions asked for cannot be made of these users."""
+
+
+@dataclass(frozen=True)
+class BuildSettings:
+    """What a person chooses of a build.
+
+    Attributes:
+        partitions: how many; 0 chooses by the number of users.
+        factors: dimensions of a taste vector.
+        seed: of everything that is drawn.
+        threads: for training. One gives the same bytes for the same input; more are faster, and differ in last bits.
+    """
+
+    partitions: int = 0
+    factors: int = 64
+    seed: int = 0
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build did.
+
+    Attributes:
+        manifest: of the published snapshot.
+        ingest: what was read, by reason.
+        seconds: per stage.
+        peak_rss_bytes: of the process, up to its end.
+    """
+
+    manifest: Manifest
+    ingest: dict[str, Any]
+    seconds: dict[str, float]
+    peak_rss_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain values."""
+        counts = self.manifest.counts
+        return {
+            "version": self.manifest.version,
+            "events": counts["events"],
+            "users": counts["users"],
+            "items": counts["items"],
+            "partitions": counts["partitions"],
+            "metrics": self.manifest.metrics,
+            "partitioning": self.manifest.partitioning,
+            "index": self.manifest.index,
+            "index_recall": self.manifest.index["recall@20"],
+            "counts": counts,
+            "ingest": self.ingest,
+            "seconds": self.seconds,
+            "peak_rss_bytes": self.peak_rss_bytes,
+        }
+
+
+@dataclass
+class _Stages:
+    """Times the stages, and says which one runs."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.progress(name, 0, 1)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+        self.progress(name, 1, 1)
+
+
+def build(
+    dataset_path: Path,
+    store: Path,
+    settings: BuildSettings | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> BuildReport:
+    """Build a snapshot from a data set and publish it.
+
+    Args:
+        dataset_path: the TOML file that maps the sources.
+        store: folder of the snapshot store; made where it does not exist.
+        settings: what a person chose.
+        progress: told of every stage and step.
+
+    Raises:
+        BuildError: wrong input; nothing was published.
+        StoreError: the store does not take it; nothing was published.
+    """
+    settings = settings or BuildSettings()
+    stages = _Stages(progress)
+    dataset = load_dataset(dataset_path)
+    folders = FolderStore(store)
+    expected = folders.current()
+    with stages.stage("read"):
+        events, ingest = read_events(dataset, progress)
+        items, users = read_items(dataset), read_users(dataset)
+    chosen = Settings(
+        factors=settings.factors,
+        seed=settings.seed,
+        popularity_half_life_days=dataset.serving.popularity_half_life_days,
+        new_arrival_days=dataset.serving.new_arrival_days,
+        threads=settings.threads,
+    )
+    with stages.stage("evaluate"):
+        metrics = evaluate_models(dataset, events, users, chosen, progress)
+    with folders.building() as folder:
+        snapshot = folder / "snapshot"
+        snapshot.mkdir()
+        manifest = _make(snapshot, dataset, events, items, users, chosen, settings, metrics, stages)
+        with stages.stage("publish"):
+            folders.publish(snapshot, manifest.version, expected)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return BuildReport(manifest, ingest.to_json(), stages.seconds, peak)
+
+
+def evaluate_models(
+    dataset: Dataset, events: Events, users: UserTable | None, settings: Settings, progress: Progress
+) -> dict[str, Any]:
+    """Fit on what came before the cut, measure on what came after; the model beside popularity."""
+    cut = evaluate.cut_time(events, dataset.evaluation)
+    after = events.times >= cut
+    if not after.any() or after.all():
+        message = "the cut leaves no events on one side; move it with [evaluation] cut or test_share"
+        raise evaluate.NothingToEvaluate(message)
+    before = number(dataset, events, None, users, settings, up_to=~after, progress=progress)
+    model = ImplicitALS.open(ImplicitALS.fit(before.training))
+    weights = events.weights(dataset.interactions)
+    test = evaluate.make_test(events, after, weights, before, repeat=dataset.serving.repeat, seed=settings.seed)
+    return {
+        "model": evaluate.measure(test, evaluate.als_scores(model, before)),
+        "popularity": evaluate.measure(test, evaluate.popularity_scores(before)),
+        "users": len(test.users),
+        "cut": datetime.fromtimestamp(cut / 1000, UTC).isoformat(),
+    }
+
+
+def _make(
+    folder: Path,
+    dataset: Dataset,
+    events: Events,
+    items: ItemTable | None,
+    users: UserTable | None,
+    chosen: Settings,
+    settings: BuildSettings,
+    metrics: dict[str, Any],
+    stages: _Stages,
+) -> Manifest:
+    """Fit on everything and write the snapshot."""
+    with stages.stage("fit"):
+        numbered = number(dataset, events, items, users, chosen, progress=stages.progress)
+        fitted: dict[str, Arrays] = {}
+        for done, (name, model) in enumerate(models.installed().items()):
+            stages.progress(f"fit {name}", done, len(models.installed()))
+            fitted[name] = model.fit(numbered.training)
+        ials = ImplicitALS.open(fitted[ImplicitALS.name])
+        user_vectors = ials.user_vectors(numbered.training.matrix)
+    with stages.stage("partition"):
+        plan = _Plan.of(numbered, user_vectors, ials, settings, dataset.serving.repeat)
+    with stages.stage("write"):
+        write.write_shared(folder, numbered, fitted, plan.placement)
+        index = _write_partitions(folder, numbered, plan, user_vectors, ials, stages.progress)
+        draft = Manifest(
+            schema=SCHEMA,
+            version="",
+            created_at="",
+            dataset=dataset.name,
+            data_until=datetime.fromtimestamp(numbered.training.now / 1000, UTC).isoformat(),
+            parameters={
+                **asdict(chosen),
+                "partitions": len(plan.lists),
+                "taste_hash": plan.placement.codebook.kind,
+                "repeat": dataset.serving.repeat,
+                "interactions": dict(dataset.interactions),
+            },
+            counts=_counts(events, numbered, plan),
+            segments=numbered.training.segment_names,
+            models={name: model.carousel for name, model in models.installed().items()},
+            metrics=metrics,
+            partitioning=plan.measures,
+            index=index,
+            files={},
+        )
+        return write.seal(folder, draft)
+
+
+def _counts(events: Events, numbered: Numbered, plan: _Plan) -> dict[str, Any]:
+    sizes = np.bincount(plan.placement.homes, minlength=len(plan.lists))
+    return {
+        "events": len(events),
+        "users": len(numbered.user_ids),
+        "items": len(numbered.columns.ids),
+        "partitions": len(plan.lists),
+        "users_per_partition": sizes.tolist(),
+        "items_per_partition": [len(rows) for rows in plan.lists],
+    }
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where users live, which items each partition lists, and what that is worth."""
+
+    placement: partition.Placement
+    lists: list[Any]
+    held_out: partition.BestItems
+    hidden: csr_matrix | None
+    measures: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls, numbered: Numbered, user_vectors: Any, ials: ImplicitALS, settings: BuildSettings, repeat: bool
+    ) -> _Plan:
+        users, item_count = len(user_vectors), len(ials.vectors)
+        partitions = settings.partitions or partition.default_partitions(users)
+        if not 1 <= partitions <= min(partition.PARTITIONS_MAX, users):
+            message = (
+                f"{partitions} partitions cannot be made of {users} users; "
+                f"choose 1 to {min(partition.PARTITIONS_MAX, users)}"
+            )
+            raise TooFewPartitions(message)
+        placements = partition.place_users(user_vectors, partitions, settings.seed)
+        training = numbered.training
+        hidden = None
+        if not repeat:
+            ones = np.ones(len(training.users), np.float32)
+            hidden = csr_matrix((ones, (training.users, training.items)), shape=training.matrix.shape)
+        held_out, contributors = partition.draw_users(users, settings.seed)
+        measured = partition.best_items(held_out, user_vectors, ials.vectors, hidden, partition.TOP)
+        for depth in DEPTHS:
+            best = partition.best_items(contributors, user_vectors, ials.vectors, hidden, depth)
+            all_lists = [
+                partition.item_lists(best, placement.homes, partitions, item_count, depth) for placement in placements
+            ]
+            covered = [
+                partition.coverage(measured, placement.homes, lists)
+                for placement, lists in zip(placements, all_lists, strict=True)
+            ]
+            if covered[0] >= COVERAGE_MIN:
+                break
+        described = [
+            {
+                "hash": placement.codebook.kind,
+                **placement.measures,
+                "catalogue_share": partition.catalogue_share(lists, item_count),
+                "coverage": cover,
+            }
+            for placement, lists, cover in zip(placements, all_lists, covered, strict=True)
+        ]
+        measures = {
+            **described[0],
+            "alternatives": described[1:],
+            "items_per_user": depth,
+            "held_out_users": len(held_out),
+        }
+        return cls(placements[0], all_lists[0], measured, hidden, measures)
+
+
+def _write_partitions(
+    folder: Path, numbered: Numbered, plan: _Plan, user_vectors: Any, ials: ImplicitALS, progress: Progress
+) -> dict[str, Any]:
+    """Write the partitions; where a quantised index loses too much, write them again with an exact one."""
+    recall, kinds = 0.0, ""
+    for exact in (False, True):
+        kinds = write.write_partitions(
+            folder,
+            numbered,
+            plan.placement,
+            user_vectors,
+            ials.vectors,
+            plan.lists,
+            exact=exact,
+            progress=lambda done, of: progress("write partitions", done, of),
+        )
+        recall = write.index_recall(folder, plan.held_out, plan.placement, user_vectors, ials.vectors, plan.hidden)
+        if recall >= write.INDEX_RECALL_MIN:
+            break
+    return {"kind": kinds, "recall@20": recall}

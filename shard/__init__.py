@@ -1,0 +1,1 @@
+"""A shard: snapshot in, predictions out, over the partitions that it holds."""

@@ -1,0 +1,50 @@
+"""What can be chosen of a shard: one documented value that feeds its flags, its environment and its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from trunkshow.serving.telemetry import Level
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ShardConfig:
+    """A shard's configuration."""
+
+    store: Path
+    """Folder of the snapshot store."""
+
+    name: str = ""
+    """This shard's own address in the membership; the listening address where empty."""
+
+    shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    """The membership: addresses of all shards, this one's among them. Empty: it is alone and holds everything."""
+
+    replicas: int = 2
+    """How many shards hold each partition; all of them where there are fewer."""
+
+    snapshot: str = ""
+    """Snapshot version to serve; the store's current one at the start where empty."""
+
+    listen: str = "127.0.0.1:7451"
+    """Address to listen on, HOST:PORT; port 0 takes a free one."""
+
+    warm_requests: int = 8
+    """Requests replayed per partition before it is reported warm."""
+
+    status_period_s: float = 1.0
+    """Seconds between signs of life on a watch stream."""
+
+    batch_users_max: int = 64
+    """Predictions in one batch; more are refused."""
+
+    drain_s: float = 5.0
+    """Seconds that running requests are given on SIGTERM."""
+
+    log_level: Level = "info"
+    """debug, info, warning or error; less than this is not logged."""

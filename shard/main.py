@@ -1,0 +1,54 @@
+"""A shard process, from configuration to exit: listen, open the snapshot, warm its partitions, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from shard import placement
+from shard.config import ShardConfig
+from shard.generation import Generation
+from shard.service import ShardService
+from trunkshow.serving import server, telemetry
+from trunkshow.snapshot.reader import Snapshot
+
+log = structlog.get_logger()
+
+
+def run(config: ShardConfig) -> None:
+    """Serve until SIGTERM or SIGINT; blocking.
+
+    Raises:
+        StoreError: the store holds no such snapshot.
+        SnapshotRefused: the snapshot's shared files fail a check.
+    """
+    name = config.name or config.listen
+    telemetry.configure(config.log_level, role="shard", shard=name)
+    snapshot = Snapshot.open(config.store, config.snapshot)
+    server.run(_serve(config, name, snapshot))
+
+
+async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
+    service = ShardService(config, name)
+    members = config.shards or (name,)
+    numbers = placement.share(name, members, snapshot.partitions, config.replicas)
+    log.info("snapshot.opened", snapshot=snapshot.version, partitions=len(numbers), of=snapshot.partitions)
+    loop = asyncio.get_running_loop()
+
+    def changed() -> None:
+        loop.call_soon_threadsafe(service.changed)
+
+    generation = Generation(snapshot, numbers, config.warm_requests, changed)
+    service.serve(generation)
+
+    async def ready() -> None:
+        # Off the loop, so that a watch stream and the health service answer meanwhile.
+        while await asyncio.to_thread(generation.load_next):
+            pass
+        service.changed()
+
+    await server.serve(
+        [service.service()], listen=config.listen, drain_s=config.drain_s, ready=ready, draining=service.drain
+    )
+    generation.close()

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 
 import polars as pl
 
@@ -135,8 +134,7 @@ def _interactions(top: TomlTable) -> Mapping[str, float]:
         raise top.wrong("interactions", "a table with the weight of each interaction type, such as purchase = 1.0")
     if len(table.values) > INTERACTIONS_MAX:
         raise top.wrong("interactions", f"at most {INTERACTIONS_MAX} interaction types")
-    weights = {kind.strip(): table.number(kind, 0.0) for kind in table.values}
-    return MappingProxyType(weights)
+    return {kind.strip(): table.number(kind, 0.0) for kind in table.values}
 
 
 def _event_source(table: TomlTable, interactions: Mapping[str, float]) -> EventSource:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -71,7 +70,7 @@ def read_items(dataset: Dataset) -> ItemTable | None:
         ids=rows["id"],
         titles=rows["title"],
         categories=rows["category"],
-        attributes=MappingProxyType({name: rows[f"attribute {name}"].alias(name) for name in source.attributes}),
+        attributes={name: rows[f"attribute {name}"].alias(name) for name in source.attributes},
         available=rows["available"].fill_null(True).to_numpy(),
         created_at=rows["time"].fill_null(-1).to_numpy(),
         occasions=rows["occasions"],

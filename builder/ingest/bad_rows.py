@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import polars as pl
 
@@ -72,7 +71,7 @@ class BadRowTally:
     def by_reason(self) -> Mapping[str, int]:
         """Bad rows by reason, the commonest first; of equally common ones that which came first."""
         reasons = sorted(self._first, key=lambda reason: -self.counts[reason])
-        return MappingProxyType({reason: self.counts[reason] for reason in reasons})
+        return {reason: self.counts[reason] for reason in reasons}
 
     def check(self, share_max: float) -> None:
         """Fail if more than `share_max` (0 to 1) of the rows are bad.

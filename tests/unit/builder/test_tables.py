@@ -1,6 +1,7 @@
 """The items and users tables: every column but the id is optional, and every format says the same."""
 
 import json
+import pickle
 from pathlib import Path
 
 import polars as pl
@@ -105,6 +106,15 @@ def test_every_format_gives_the_same_items(tmp_path: Path) -> None:
     from_csv = plain(items(tmp_path))
     assert plain(items(tmp_path, "items.jsonl")) == from_csv
     assert plain(items(tmp_path, "items.parquet")) == from_csv
+
+
+def test_what_was_read_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    """The dataset and its tables survive pickling, so that workers can have them."""
+    (tmp_path / "items.csv").write_text(CSV)
+    table = items(tmp_path)
+    dataset = load_dataset(tmp_path / "shop.toml")
+    assert pickle.loads(pickle.dumps(dataset)) == dataset
+    assert plain(pickle.loads(pickle.dumps(table))) == plain(table)
 
 
 def test_only_the_id_is_needed(tmp_path: Path) -> None:

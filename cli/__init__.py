@@ -1,0 +1,1 @@
+"""The command line: `trunkshow …`. The only room that knows router, shard and builder; nothing imports it."""

@@ -1,0 +1,167 @@
+"""`trunkshow recommend`, `similar` and `status`: one question each to a router, through the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli import output, render
+from cli.output import Names, UsageError
+from cli.titles import Titles
+from trunkshow.client import Client
+
+Target = Annotated[str, Parameter(env_var="TRUNKSHOW_TARGET")]
+Store = Annotated[Path | None, Parameter(env_var="TRUNKSHOW_STORE")]
+Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
+
+DEFAULT_TARGET = "127.0.0.1:7450"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class AskOptions:
+    """What every question has."""
+
+    target: Target = DEFAULT_TARGET
+    """Address of the router."""
+
+    deadline_ms: float = 200.0
+    """How long an answer may take, in milliseconds; the router cuts it to its own 200."""
+
+    store: Store = None
+    """Folder of the snapshot store, to show items by their titles; ids are shown without it."""
+
+    n: int = 10
+    """Items per carousel, 1 to 100."""
+
+    category: Names = ()
+    """Only items of any of these categories."""
+
+    attribute: Annotated[tuple[str, ...], Parameter(show_default=False, metavar="NAME=A,B")] = ()
+    """Only items whose attribute has one of the values; may be repeated, and all must hold."""
+
+    include_unavailable: bool = False
+    """Also items that the catalogue marks as not available."""
+
+    json: Json = False
+    """Print the answer as JSON."""
+
+    def attributes(self) -> Mapping[str, tuple[str, ...]]:
+        """The attribute filters, by name.
+
+        Raises:
+            UsageError: one is not of the form NAME=VALUE.
+        """
+        pairs = [one.partition("=") for one in self.attribute]
+        for name, _, values in pairs:
+            if not name or not values:
+                raise UsageError(f"--attribute {name!r} has no value; write NAME=VALUE or NAME=A,B")
+        return {name: tuple(values.split(",")) for name, _, values in pairs}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RecommendOptions(AskOptions):
+    """What a slate can be asked with."""
+
+    items: Names = ()
+    """Items in hand, newest first: session, basket, product page."""
+
+    surface: str = ""
+    """Where the slate is shown: home, product, basket, last_call, search or email; home where empty."""
+
+    carousels: Names = ()
+    """Carousels wanted, in order; the surface's own where empty."""
+
+    exclude: Names = ()
+    """Items never shown."""
+
+    include_seen: bool = False
+    """Also items that the user already had, where the data set would hide them."""
+
+    request_id: str = ""
+    """Comes back in the receipt, and stands in the logs; made by the router where empty."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StatusOptions:
+    """Which cluster."""
+
+    target: Target = DEFAULT_TARGET
+    """Address of the router."""
+
+    json: Json = False
+    """Print the answer as JSON."""
+
+
+RECOMMEND, SIMILAR, STATUS = RecommendOptions(), AskOptions(), StatusOptions()
+
+
+def recommend(user: str, /, *, options: RecommendOptions = RECOMMEND) -> None:
+    """Ask for a user's slate: carousels with a reason per item, and the receipt that says how good it is.
+
+    Args:
+        user: whom the slate is for; one that nobody knows is answered too.
+        options: what to ask with.
+    """
+    attributes = options.attributes()
+    with Client(options.target, deadline_ms=options.deadline_ms) as client:
+        client.connect()
+        slate = client.recommend(
+            user,
+            surface=options.surface,
+            items=options.items,
+            carousels=options.carousels,
+            items_per_carousel=options.n,
+            exclude=options.exclude,
+            categories=options.category,
+            attributes=attributes,
+            include_unavailable=options.include_unavailable,
+            include_seen=options.include_seen,
+            request_id=options.request_id,
+        )
+    with Titles.of(options.store, slate.receipt.snapshot_version) as titles:
+        if options.json:
+            output.show_json(slate.to_json())
+        else:
+            output.show(*render.slate(slate, titles))
+
+
+def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
+    """Ask for the items that the same users go for, nearest first.
+
+    Args:
+        item: what to look from.
+        options: what to ask with.
+    """
+    attributes = options.attributes()
+    with Client(options.target, deadline_ms=options.deadline_ms) as client:
+        client.connect()
+        answer = client.similar(
+            item,
+            options.n,
+            categories=options.category,
+            attributes=attributes,
+            include_unavailable=options.include_unavailable,
+        )
+    with Titles.of(options.store, answer.receipt.snapshot_version) as titles:
+        if options.json:
+            output.show_json(answer.to_json())
+        else:
+            output.show(render.carousel(answer.carousel, titles), render.receipt(answer.receipt))
+
+
+def status(*, options: StatusOptions = STATUS) -> None:
+    """Show the cluster as its router sees it: shards, what they hold, and what was served."""
+    with Client(options.target) as client:
+        client.connect()
+        answer = client.status()
+    if options.json:
+        output.show_json(answer.to_json())
+    else:
+        output.show(*render.status(answer))

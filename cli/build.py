@@ -1,0 +1,140 @@
+"""`trunkshow build`: events in, a published snapshot out. The work is `builder.pipeline`'s."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclopts import Parameter
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cli import output, render
+from cli.output import UsageError
+from cli.pictures import size
+
+if TYPE_CHECKING:
+    from builder.pipeline import BuildReport
+    from builder.pipeline import Progress as Told
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BuildOptions:
+    """What can be chosen of a build."""
+
+    store: Path
+    """Folder of the snapshot store; made where it does not exist."""
+
+    partitions: int = 0
+    """How many partitions; 0 chooses by the number of users, at most 64."""
+
+    factors: int = 64
+    """Dimensions of a taste vector."""
+
+    seed: int = 0
+    """Of everything that is drawn."""
+
+    json: bool = False
+    """Print the report as JSON, and nothing else."""
+
+
+def build(dataset: Path, /, *, options: BuildOptions) -> None:
+    """Build a snapshot from a dataset file and publish it.
+
+    Args:
+        dataset: TOML file that maps the sources; docs/datasets.md says how it is written.
+        options: what can be chosen.
+    """
+    report = run_build(dataset, options, quiet=options.json)
+    if options.json:
+        output.show_json(report.to_json())
+    else:
+        output.show(*summary(report.to_json(), options.store))
+
+
+def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildReport:
+    """Build, with progress on stderr unless it is to be quiet.
+
+    Raises:
+        UsageError: a number out of range, or an installation without the builder.
+        BuildError: wrong input.
+    """
+    for name, value, least in (
+        ("partitions", options.partitions, 0),
+        ("factors", options.factors, 1),
+        ("seed", options.seed, 0),
+    ):
+        if value < least:
+            raise UsageError(f"--{name} {value} is out of range; choose at least {least}")
+    if not dataset.is_file():
+        raise UsageError(f"{dataset} is not there; give the path of a dataset file (TOML)")
+    try:
+        from builder import pipeline
+    except ImportError as error:
+        raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
+    settings = pipeline.BuildSettings(options.partitions, options.factors, options.seed)
+    with _progress(quiet=quiet) as told:
+        return pipeline.build(dataset, options.store, settings, told)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Told]:
+    """Bars for a terminal, one line per step elsewhere, nothing for a machine."""
+    if quiet:
+        yield lambda what, done, of: None
+    elif output.stderr_is_a_terminal():
+        with _bars() as bars:
+            yield _Bars(bars)
+    else:
+        yield _Lines()
+
+
+def _bars() -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+
+
+class _Bars:
+    """One bar per stage and step."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=of)
+        self._bars.update(self._tasks[what], completed=done, total=of)
+
+
+class _Lines:
+    """One line when a stage or step begins."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        if what not in self._seen:
+            self._seen.add(what)
+            output.remark(f"build: {what}")
+
+
+def summary(report: Mapping[str, Any], store: Path) -> Iterator[RenderableType]:
+    """A build's report for a person."""
+    yield f"published [bold]{report['version']}[/] in {store}"
+    yield render.pairs({name: report[name] for name in ("events", "users", "items", "partitions")})
+    yield render.titled("ingest", render.pairs(report["ingest"]))
+    yield render.titled("metrics on held-out events", render.metrics(report["metrics"]))
+    yield render.titled("partitions", render.partitioning(report["counts"], report["partitioning"], report["index"]))
+    yield render.titled("seconds", render.seconds(report["seconds"]))
+    yield f"\npeak memory {size(report['peak_rss_bytes'])}"

@@ -1,0 +1,183 @@
+"""A cluster on this machine: which processes it is made of, and when it is ready.
+
+Keeping the processes is `cli.processes`; the shards and the router know nothing of being kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2
+
+import cli
+from cli.addresses import free_address, split_address
+from cli.output import UsageError
+from cli.processes import Child, ChildGaveUp, Say, Supervisor
+from trunkshow.channel import OPTIONS
+from trunkshow.client import AsyncClient
+from trunkshow.errors import TrunkshowError
+
+READY_WITHIN_S = 120.0
+POLL_S = 0.05
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a local cluster is made of.
+
+    Attributes:
+        store: folder of the snapshot store.
+        snapshot: version that every process serves.
+        shards: how many.
+        replicas: shards that hold each partition.
+        listen: address of the router; port 0 takes a free one.
+        logs: folder for the children's logs; they go to stderr where None.
+    """
+
+    store: Path
+    snapshot: str
+    shards: int
+    replicas: int
+    listen: str
+    logs: Path | None
+
+
+def children(plan: Plan, router: str, shards: Sequence[str]) -> list[Child]:
+    """The processes of a cluster whose addresses are chosen."""
+    store = ("--store", str(plan.store), "--snapshot", plan.snapshot)
+    membership = ("--shards", *shards)
+    made = [
+        _child(
+            plan,
+            f"shard-{number}",
+            ("shard", *store, "--name", address, "--listen", address, "--replicas", str(plan.replicas), *membership),
+        )
+        for number, address in enumerate(shards)
+    ]
+    return [*made, _child(plan, "router", ("router", *store, "--listen", router, *membership))]
+
+
+def _child(plan: Plan, name: str, arguments: Sequence[str]) -> Child:
+    # Neither the working directory nor an installation decides which code the children run: it is this one's.
+    root = str(Path(cli.__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    return Child(
+        name,
+        (sys.executable, "-P", "-m", "cli.main", *arguments),
+        {"PYTHONPATH": path},
+        plan.logs and plan.logs / f"{name}.log",
+    )
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that is up.
+
+    Attributes:
+        target: the router's address.
+        keeping: the supervisor at work; it ends only by cancellation, or by a bug of ours.
+    """
+
+    target: str
+    keeping: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def running(plan: Plan, say: Say, hurry: asyncio.Event | None = None) -> AsyncIterator[Cluster]:
+    """Start a cluster, give it once it is ready, and end it, whatever happens inside.
+
+    Args:
+        plan: what it is made of.
+        say: told of every event.
+        hurry: once set, children are killed rather than waited for.
+
+    Raises:
+        UsageError: it does not come up; nothing of it is left.
+    """
+    router = free_address(*split_address(plan.listen))
+    made = children(plan, router, [free_address() for _ in range(plan.shards)])
+    for child in made:
+        if child.log:
+            child.log.unlink(missing_ok=True)
+    supervisor = Supervisor(made, say, hurry=hurry)
+    keeping = asyncio.create_task(supervisor.run())
+    try:
+        await _ready_or_dead(router, keeping)
+        supervisor.cluster_is_up()
+        say("cluster.ready", target=router, pids=dict(supervisor.pids))
+        yield Cluster(router, keeping)
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        say("cluster.stopped")
+
+
+async def _ready_or_dead(router: str, keeping: asyncio.Task[None]) -> None:
+    waiting = asyncio.create_task(asyncio.wait_for(until_ready(router), READY_WITHIN_S))
+    try:
+        await asyncio.wait({waiting, keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        await waiting
+    except ChildGaveUp as error:
+        raise UsageError(f"the cluster did not come up: {error}") from None
+    except TimeoutError:
+        raise UsageError(f"the cluster did not come up within {READY_WITHIN_S:g} s; its logs say why") from None
+    finally:
+        waiting.cancel()
+
+
+async def until_ready(target: str) -> None:
+    """Return once the router says that it serves, and every partition is covered."""
+    async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel, AsyncClient(target) as client:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            health_pb2.HealthCheckRequest.SerializeToString,
+            health_pb2.HealthCheckResponse.FromString,
+        )
+        while not await _is_ready(check, client):  # noqa: ASYNC110 - it is another process's state
+            await asyncio.sleep(POLL_S)
+
+
+async def _is_ready(check: Callable[..., Any], client: AsyncClient) -> bool:
+    try:
+        health = await check(health_pb2.HealthCheckRequest(), timeout=1)
+        return bool(health.status == _SERVING) and (await client.status()).covered
+    except (grpc.RpcError, TrunkshowError):
+        return False
+
+
+async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Do the work until it is done, or until SIGINT, SIGTERM or SIGHUP, which cancel it; it then cleans up.
+
+    Args:
+        work: is given an event that a second signal sets: whoever sends one will not wait.
+    """
+    hurry = asyncio.Event()
+    working = asyncio.ensure_future(work(hurry))
+    stopping = False
+
+    def hear() -> None:
+        nonlocal stopping
+        if stopping:
+            hurry.set()
+        else:
+            stopping = working.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, hear)
+    await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()

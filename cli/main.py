@@ -1,0 +1,110 @@
+"""`trunkshow`: every command, and what becomes of wrong input.
+
+Wrong input of any kind (a flag, a file, a dataset, a router that does not answer) ends with exit code 2 and one line
+on stderr. Whatever else is raised is a bug, and keeps its traceback. Commands are named here and imported when they
+run, so that `trunkshow --help` need not wait for faiss and polars.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.config import Env
+
+from cli.output import UsageError
+
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+BUILDING, SERVING, ASKING = Group("Build", sort_key=1), Group("Serve", sort_key=2), Group("Ask", sort_key=3)
+
+COMMANDS = (
+    ("build", "cli.build:build", "Build a snapshot from a dataset file and publish it.", BUILDING),
+    ("inspect", "cli.inspect:inspect", "Show what a snapshot says of itself.", BUILDING),
+    ("demo", "cli.demo:demo", "See all of it once, on simulated grocery shopping.", BUILDING),
+    ("up", "cli.up:up", "Run a whole cluster on this machine until Ctrl-C.", SERVING),
+    ("shard", "cli.serve:shard", "Run one shard.", SERVING),
+    ("router", "cli.serve:router", "Run one router.", SERVING),
+    ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
+    ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
+    ("status", "cli.ask:status", "Show the cluster as its router sees it.", ASKING),
+)
+
+
+def make_app() -> App:
+    """The command line, with nothing imported but itself."""
+    app = App(
+        name="trunkshow",
+        help="Recommendations that always show up.",
+        version=_version,
+        config=Env("TRUNKSHOW_"),
+        default_parameter=Parameter(negative=""),
+    )
+    for name, path, help_line, group in COMMANDS:
+        # Only the servers take lists as `--shards A B C`; elsewhere that would swallow what is positional.
+        parameter = Parameter(negative="", consume_multiple=True if group is SERVING else None)
+        app.command(path, name=name, help=help_line, group=group, default_parameter=parameter)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit: 0 for done, 2 for wrong input, 130 for Ctrl-C."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; return its exit code."""
+    try:
+        make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value", help_on_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _refuse(f"{error} (see `{_help_for(arguments)}`)")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it; the interpreter must not flush into the void at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if not isinstance(error, _wrong_input()):
+            raise
+        return _refuse(str(error))
+    return 0
+
+
+def _wrong_input() -> tuple[type[Exception], ...]:
+    """What is raised for the person in front of the terminal; everything else is a bug."""
+    from builder.errors import BuildError
+    from trunkshow.errors import TrunkshowError
+
+    try:
+        from trunkshow.snapshot.manifest import SnapshotRefused
+        from trunkshow.snapshot.store import StoreError
+    except ImportError as error:  # the client's installation has no snapshots
+        return UsageError, BuildError, TrunkshowError, type(error)
+    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused
+
+
+def _refuse(message: str) -> int:
+    print(f"trunkshow: {' '.join(message.split())}", file=sys.stderr)
+    return WRONG_INPUT
+
+
+def _help_for(arguments: Sequence[str]) -> str:
+    known = {name for name, *_ in COMMANDS}
+    command = f"{arguments[0]} " if arguments and arguments[0] in known else ""
+    return f"trunkshow {command}--help"
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("trunkshow")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed (running from a checkout)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""What answers and snapshots look like to a person. Values in, rich renderables out; fetching is the commands'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cli.pictures import RUNG_STYLES, bar, columns, ladder, ranges, size
+from cli.titles import Titles
+from trunkshow.answers import Carousel, Receipt, Slate
+from trunkshow.cluster import ClusterStatus, ShardState, ShardView
+from trunkshow.snapshot.manifest import Manifest
+
+STATE_STYLES = {
+    ShardState.UNSPECIFIED: "dim",
+    ShardState.LOADING: "yellow",
+    ShardState.READY: "green",
+    ShardState.DRAINING: "magenta",
+}
+
+
+def slate(answer: Slate, titles: Titles) -> Iterator[RenderableType]:
+    """A slate: its carousels, then its receipt."""
+    for one in answer.carousels:
+        yield carousel(one, titles)
+    if not answer.carousels:
+        yield Text("nothing to show", "yellow")
+    yield receipt(answer.receipt)
+
+
+def carousel(one: Carousel, titles: Titles) -> RenderableType:
+    """A carousel: title, source and rung above its items."""
+    heading = Text.assemble(
+        (one.title or one.id, "bold"),
+        (f"  {one.id} · made by {one.source or 'nobody'} · ", "dim"),
+        (one.rung.name, RUNG_STYLES[one.rung]),
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("item", no_wrap=True)
+    if titles:
+        table.add_column("title", max_width=42, no_wrap=True, overflow="ellipsis")
+    table.add_column("score", justify="right")
+    table.add_column("why", style="italic")
+    for place, item in enumerate(one.items, 1):
+        named = [escape(titles.get(item.item_id))] if titles else []
+        table.add_row(str(place), escape(item.item_id), *named, f"{item.score:.4g}", escape(item.reason))
+    return Group(Text(), heading, table if one.items else Text("  no items", "dim"))
+
+
+def receipt(one: Receipt) -> RenderableType:
+    """A receipt: the ladder, then what the answer was made from and where the time went."""
+    lines = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lines.add_column(style="dim")
+    lines.add_column()
+    lines.add_row("rung", ladder(one.rung))
+    lines.add_row("reasons", ", ".join(reason.name for reason in one.reasons) or "none: a full personal answer")
+    lines.add_row("snapshot", escape(one.snapshot_version) or "none")
+    lines.add_row("partitions", f"{one.partitions_answered} of {one.partitions_asked} answered")
+    lines.add_row("elapsed", f"{one.elapsed_ms:.1f} ms in the router")
+    longest = max((stage.ms for stage in one.stages), default=0)
+    for stage in one.stages:
+        lines.add_row(f"  {escape(stage.name)}", f"{stage.ms:7.2f} ms {bar(stage.ms, longest, 20)}")
+    lines.add_row("request", escape(one.request_id))
+    return Group(Text(), Text("receipt", "bold"), lines)
+
+
+def status(one: ClusterStatus) -> Iterator[RenderableType]:
+    """The cluster: coverage, shards, and the rungs it served."""
+    style = "green" if one.covered else "bold red"
+    yield Text.assemble(
+        ("snapshot ", "dim"),
+        one.snapshot_version or "none",
+        ("   partitions covered ", "dim"),
+        (f"{one.partitions_covered} of {one.partitions}", style),
+        ("   requests ", "dim"),
+        f"{one.requests:,}",
+    )
+    table = _table("shard", "state", "partitions", "loading", "refused", "requests", "memory", "last error")
+    for shard in one.shards:
+        table.add_row(*_shard_cells(shard))
+    yield table
+    served = sum(one.rungs.values())
+    rungs = _table("rung", "carousels", "")
+    for rung, carousels in sorted(one.rungs.items()):
+        rungs.add_row(Text(rung.name, RUNG_STYLES[rung]), f"{carousels:,}", bar(carousels, served))
+    if served:
+        yield rungs
+
+
+def _shard_cells(shard: ShardView) -> Iterator[RenderableType]:
+    state = shard.state.name if shard.state else "not heard"
+    yield escape(shard.address)
+    yield Text(state, STATE_STYLES[shard.state]) if shard.reachable else Text("unreachable", "bold red")
+    yield "\n".join(_held(version.snapshot_version, version.warm) for version in shard.generations)
+    yield ranges([number for version in shard.generations for number in version.loading])
+    yield ranges([number for version in shard.generations for number in version.refused])
+    yield f"{shard.requests:,}"
+    yield size(shard.rss_bytes) if shard.rss_bytes else ""
+    yield escape(shard.last_error)
+
+
+def _held(version: str, warm: Sequence[int]) -> str:
+    return f"{len(warm)} of {escape(version)}: {ranges(warm)}"
+
+
+def manifest(one: Manifest, *, current: bool) -> Iterator[RenderableType]:
+    """A snapshot: what it is, how it was made, how good it is, and what it is made of."""
+    yield Text.assemble(
+        ("snapshot ", "dim"), (one.version, "bold"), ("   current" if current else "   not current", "dim")
+    )
+    yield pairs(
+        {
+            "dataset": one.dataset,
+            "created": one.created_at,
+            "data until": one.data_until,
+            "models": ", ".join(f"{name} → {carousel}" for name, carousel in one.models.items()),
+            "segments": ", ".join(one.segments) or "none",
+            **{key.replace("_", " "): value for key, value in one.counts.items() if isinstance(value, int)},
+        }
+    )
+    yield titled("parameters", pairs(one.parameters))
+    yield titled("metrics on held-out events", metrics(one.metrics))
+    yield titled("partitions", partitioning(one.counts, one.partitioning, one.index))
+    yield titled("files", files(one))
+
+
+def metrics(measured: Mapping[str, Any]) -> RenderableType:
+    """The model's metrics beside the baseline's, as bars on one scale."""
+    table = _table("metric", "", "value", "")
+    model, baseline = measured.get("model", {}), measured.get("popularity", {})
+    for name in model:
+        largest = max(model[name], baseline.get(name, 0))
+        for who, values, style in (("model", model, "green"), ("popularity", baseline, "dim")):
+            value = values.get(name)
+            if value is not None:
+                table.add_row(name if who == "model" else "", who, f"{value:.4f}", Text(bar(value, largest), style))
+    return table
+
+
+def partitioning(counts: Mapping[str, Any], measures: Mapping[str, Any], index: Mapping[str, Any]) -> RenderableType:
+    """How users were partitioned: one column per partition, and what the hash is worth."""
+    lines = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lines.add_column(style="dim")
+    lines.add_column()
+    for what in ("users", "items"):
+        sizes = counts.get(f"{what}_per_partition", ())
+        if sizes:
+            lines.add_row(what, f"[cyan]{columns(sizes)}[/]")
+            lines.add_row("", f"{min(sizes):,} to {max(sizes):,} in each of {len(sizes)} partitions")
+    for name, value in measures.items():
+        if not isinstance(value, list | dict):
+            lines.add_row(name.replace("_", " "), _value(value))
+    for name, value in index.items():
+        lines.add_row(f"index {name}", _value(value))
+    return lines
+
+
+def files(one: Manifest) -> RenderableType:
+    """Files and bytes, by folder."""
+    table = _table("folder", "files", "bytes", "")
+    sums: dict[str, list[int]] = {}
+    for path, file in one.files.items():
+        sums.setdefault(path.partition("/")[0], []).append(file.bytes)
+    largest = max(map(sum, sums.values()), default=0)
+    for folder, found in sorted(sums.items()):
+        table.add_row(escape(folder), f"{len(found):,}", size(sum(found)), bar(sum(found), largest))
+    table.add_row("all", f"{len(one.files):,}", size(sum(file.bytes for file in one.files.values())), style="bold")
+    return table
+
+
+def seconds(spent: Mapping[str, float]) -> RenderableType:
+    """Where the time went."""
+    table = _table("stage", "value", "")
+    for stage, took in spent.items():
+        table.add_row(escape(stage), f"{took:.2f} s", bar(took, max(spent.values())))
+    return table
+
+
+def pairs(values: Mapping[str, Any]) -> RenderableType:
+    """Names and values, one line each."""
+    lines = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    lines.add_column(style="dim")
+    lines.add_column()
+    for name, value in values.items():
+        lines.add_row(name.replace("_", " "), _value(value))
+    return lines
+
+
+def titled(title: str, body: RenderableType) -> RenderableType:
+    """A part of a longer text."""
+    return Group(Text(), Text(title, "bold"), body)
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim", padding=(0, 1))
+    for name in names:
+        numeric = name in {"requests", "memory", "carousels", "files", "bytes", "value"}
+        table.add_column(name, justify="right" if numeric else "left")
+    return table
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{escape(str(name))} {_value(of)}" for name, of in value.items())
+    return escape(str(value))

@@ -1,0 +1,46 @@
+"""`trunkshow shard` and `trunkshow router`: one process each. Their own modules say what can be chosen."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from cli.addresses import free_address, split_address
+from router.config import RouterConfig
+from shard.config import ShardConfig
+
+Json = Annotated[bool, Parameter(help="Log JSON on a terminal too; elsewhere the logs are JSON anyway.")]
+
+
+def shard(*, config: Annotated[ShardConfig, Parameter(name="*")], json: Json = False) -> None:
+    """Run one shard: open its share of a snapshot, and answer predictions over it until SIGTERM."""
+    from shard.main import run
+
+    _check(config.listen, json=json)
+    run(config)
+
+
+def router(*, config: Annotated[RouterConfig, Parameter(name="*")], json: Json = False) -> None:
+    """Run one router: take requests, ask the shards, and answer each within its deadline until SIGTERM."""
+    from router.main import run
+
+    _check(config.listen, json=json)
+    run(config)
+
+
+def _check(listen: str, *, json: bool) -> None:
+    # Before the snapshot is opened, which takes its time: an address in use is told at once, and in one line.
+    free_address(*split_address(listen))
+    if json:
+        sys.stderr = _NoTerminal(os.fdopen(os.dup(2), "wb", buffering=0), write_through=True)
+
+
+class _NoTerminal(io.TextIOWrapper):
+    """Standard error that does not own up to being a terminal; structured logs then stay JSON."""
+
+    def isatty(self) -> bool:
+        return False

@@ -86,14 +86,10 @@ def generic_handler(service: Service, in_flight: InFlight) -> grpc.GenericRpcHan
     limit = service.request_bytes_max
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for name, unary in service.unary.items():
-        handlers[name] = grpc.unary_unary_rpc_method_handler(
-            _unary(unary, f"{service.name}/{name}", limit, in_flight)
-        )
+        handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(unary, f"{service.name}/{name}", limit, in_flight))
     for name, stream in service.stream.items():
         bounded = _until(stream, in_flight.over) if name in service.endless else _counted(stream, in_flight)
-        handlers[name] = grpc.unary_stream_rpc_method_handler(
-            _stream(bounded, f"{service.name}/{name}", limit)
-        )
+        handlers[name] = grpc.unary_stream_rpc_method_handler(_stream(bounded, f"{service.name}/{name}", limit))
     return grpc.method_handlers_generic_handler(service.name, handlers)
 
 

@@ -68,9 +68,7 @@ class Server:
         self._health = HealthServicer()
         self._server = grpc.aio.server(options=OPTIONS)
         # First come the services that are called most: handlers are asked in order.
-        self._server.add_generic_rpc_handlers(
-            [generic_handler(service, self.in_flight) for service in services]
-        )
+        self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight) for service in services])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         described = (*self._names, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)

@@ -1,7 +1,8 @@
 """Vector indexes of a partition. The one module that knows FAISS.
 
 Which kind was chosen by measuring (docs/adr/0004-vector-index.md): below a few thousand vectors an exact flat scan is
-as fast as anything; above, 4-bit product quantisation scanned in registers, its best candidates re-scored exactly.
+as fast as anything; above, 4-bit product quantisation with one code per dimension, scanned in registers, its best
+candidates re-scored exactly.
 Searches run on the calling thread: the caller's event loop owns one core, and a sub-millisecond search does not pay
 for waking others.
 """
@@ -29,9 +30,7 @@ faiss.omp_set_num_threads(1)
 
 def factory_string(count: int, factors: int) -> str:
     """FAISS's name of the index kind for so many vectors."""
-    if count <= FLAT_ITEMS_MAX or factors % 2:
-        return "Flat"
-    return f"PQ{factors // 2}x4fs,RFlat"
+    return "Flat" if count <= FLAT_ITEMS_MAX else f"PQ{factors}x4fs,RFlat"
 
 
 def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:

@@ -19,6 +19,7 @@ Store = Annotated[Path | None, Parameter(env_var="TRUNKSHOW_STORE")]
 Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
 
 DEFAULT_TARGET = "127.0.0.1:7450"
+CONNECT_WITHIN_S = 2.0
 
 
 @Parameter(name="*")
@@ -111,7 +112,7 @@ def recommend(user: str, /, *, options: RecommendOptions = RECOMMEND) -> None:
     """
     attributes = options.attributes()
     with Client(options.target, deadline_ms=options.deadline_ms) as client:
-        client.connect()
+        client.connect(CONNECT_WITHIN_S)
         slate = client.recommend(
             user,
             surface=options.surface,
@@ -141,7 +142,7 @@ def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
     """
     attributes = options.attributes()
     with Client(options.target, deadline_ms=options.deadline_ms) as client:
-        client.connect()
+        client.connect(CONNECT_WITHIN_S)
         answer = client.similar(
             item,
             options.n,
@@ -159,7 +160,7 @@ def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
 def status(*, options: StatusOptions = STATUS) -> None:
     """Show the cluster as its router sees it: shards, what they hold, and what was served."""
     with Client(options.target) as client:
-        client.connect()
+        client.connect(CONNECT_WITHIN_S)
         answer = client.status()
     if options.json:
         output.show_json(answer.to_json())

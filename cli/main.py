@@ -7,18 +7,20 @@ run, so that `trunkshow --help` need not wait for faiss and polars.
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from cyclopts.config import Env
 
 from cli.output import UsageError
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
+OUR_PACKAGES = {"trunkshow", "shard", "router", "builder", "cli"}
 
 BUILDING, SERVING, ASKING = Group("Build", sort_key=1), Group("Serve", sort_key=2), Group("Ask", sort_key=3)
 
@@ -59,10 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command; return its exit code."""
     try:
-        make_app()(arguments, exit_on_error=False, print_error=False, result_action="return_value", help_on_error=False)
+        command = _parse(arguments)
+        command()
         sys.stdout.flush()
-    except CycloptsError as error:
-        return _refuse(f"{error} (see `{_help_for(arguments)}`)")
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -73,6 +74,29 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return _refuse(str(error))
     return 0
+
+
+def _parse(arguments: Sequence[str]) -> Callable[[], object]:
+    """The command that the arguments mean, ready to run.
+
+    Raises:
+        UsageError: they mean none.
+    """
+    help_command = f"trunkshow {_known(arguments)}--help"
+    try:
+        command, bound, _ = make_app().parse_args(arguments, exit_on_error=False, print_error=False)
+    except UnknownCommandError:
+        named = difflib.get_close_matches(arguments[0], [name for name, *_ in COMMANDS], n=1)
+        hint = f"did you mean {named[0]!r}?" if named else f"see `{help_command}`"
+        raise UsageError(f"there is no command {arguments[0]!r}; {hint}") from None
+    except (CycloptsError, ValueError) as error:  # ValueError: a configuration that refuses its own values
+        raise UsageError(f"{error} (see `{help_command}`)") from None
+    except ImportError as error:
+        missing = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if missing is None or (missing.name or "").partition(".")[0] in OUR_PACKAGES:
+            raise
+        raise UsageError(f"{missing.name} is not installed; install trunkshow[serving]") from None
+    return lambda: command(*bound.args, **bound.kwargs)
 
 
 def _wrong_input() -> tuple[type[Exception], ...]:
@@ -93,10 +117,9 @@ def _refuse(message: str) -> int:
     return WRONG_INPUT
 
 
-def _help_for(arguments: Sequence[str]) -> str:
+def _known(arguments: Sequence[str]) -> str:
     known = {name for name, *_ in COMMANDS}
-    command = f"{arguments[0]} " if arguments and arguments[0] in known else ""
-    return f"trunkshow {command}--help"
+    return f"{arguments[0]} " if arguments and arguments[0] in known else ""
 
 
 def _version() -> str:

@@ -1,0 +1,142 @@
+"""`trunkshow demo`: all of it once, on simulated grocery shopping. Data, build, cluster, three shoppers, goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclopts import Parameter
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.rule import Rule
+
+from cli import output, render
+from cli.build import BuildOptions, run_build, summary
+from cli.cluster import Plan, interruptible, running
+from cli.output import UsageError
+from cli.titles import Titles
+from cli.up import say_in_words
+from trunkshow.answers import Slate
+from trunkshow.client import AsyncClient
+
+SHARDS, REPLICAS = 3, 2
+WARMING = 20
+"""Requests before the ones that are shown: a cluster that has just started is not what anyone will meet."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DemoOptions:
+    """What can be chosen of the demo."""
+
+    work: Path = Path(".demo")
+    """Folder for its dataset, its snapshots and its logs."""
+
+    build_only: bool = False
+    """End once the snapshot is built; `trunkshow up --store WORK/store` then serves it."""
+
+    json: bool = False
+    """Print one JSON: the build's report and the three slates."""
+
+
+@dataclass(frozen=True)
+class Shopper:
+    """Somebody to ask for."""
+
+    who: str
+    user: str
+    items: tuple[str, ...] = ()
+
+
+DEFAULTS = DemoOptions()
+
+
+def demo(*, options: DemoOptions = DEFAULTS) -> None:
+    """See all of it once: build from simulated grocery shopping, start a cluster, ask for three shoppers, end it."""
+    try:
+        from cli import demo_data
+    except ImportError as error:
+        raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[demo]") from error
+
+    quiet, store = options.json, options.work / "store"
+    if not quiet:
+        output.show(Rule("1  data", align="left"), demo_data.SOURCE)
+    data = demo_data.materialise(options.work)
+    if not quiet:
+        output.show(f"dataset file: {data.dataset}", "", Rule("2  build", align="left"))
+    report = run_build(data.dataset, BuildOptions(store), quiet=quiet).to_json()
+    if not quiet:
+        output.show(*summary(report, store))
+    slates: list[dict[str, Any]] = []
+    if not options.build_only:
+        shoppers = (
+            Shopper("a shopper we know", data.known_user),
+            Shopper("a new shopper with two items in hand", "new-shopper", data.items_in_hand),
+            Shopper("a shopper nobody knows", "nobody-knows-me"),
+        )
+        plan = Plan(
+            store.resolve(), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", options.work.resolve() / "logs"
+        )
+        asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
+    if quiet:
+        output.show_json({"build": report, "slates": slates})
+    else:
+        output.show(*_what_next(data.known_user, store))
+
+
+async def _ask_a_cluster(
+    plan: Plan, shoppers: tuple[Shopper, ...], slates: list[dict[str, Any]], hurry: asyncio.Event, *, quiet: bool
+) -> None:
+    """Start a cluster, ask for every shopper, show the slates, end it; the slates are kept for JSON."""
+    if not quiet:
+        output.show(
+            "", Rule(f"3  a cluster: {SHARDS} shards, each partition on {REPLICAS}, and a router", align="left")
+        )
+    say = (lambda event, **details: None) if quiet else say_in_words
+    with Titles.of(plan.store, plan.snapshot) as titles:
+        async with running(plan, say, hurry) as cluster, AsyncClient(cluster.target) as client:
+            await client.connect()
+            for _ in range(WARMING):
+                await client.recommend(shoppers[0].user)
+            for number, shopper in enumerate(shoppers, 4):
+                slate = await client.recommend(shopper.user, items=shopper.items, items_per_carousel=5)
+                slates.append({"who": shopper.who, "user": shopper.user, "items": shopper.items, **slate.to_json()})
+                if not quiet:
+                    output.show("", *_shown(number, shopper, slate, titles))
+            if not quiet:
+                output.show("", Rule("the cluster as its router sees it", align="left"))
+                output.show(*render.status(await client.status()), "")
+
+
+def _shown(number: int, shopper: Shopper, slate: Slate, titles: Titles) -> Iterator[RenderableType]:
+    yield Rule(f"{number}  {shopper.who}: {shopper.user}", align="left")
+    for item in shopper.items:
+        yield f"in hand: {item}  [dim]{escape(titles.get(item))}[/]"
+    yield from render.slate(slate, titles)
+
+
+def _what_next(user: str, store: Path) -> Iterator[RenderableType]:
+    yield Rule("your turn", align="left")
+    yield f"""\
+Start a cluster that stays:
+
+    [bold]trunkshow up --store {store}[/]
+
+and ask it, from a terminal,
+
+    [bold]trunkshow recommend {user} --store {store}[/]
+
+from Python (examples/python),
+
+    [bold]from trunkshow import Client
+
+    with Client("127.0.0.1:7450") as client:
+        slate = client.recommend("{user}")
+        print(slate.carousels[0].title, [escape(item.item_id) for item in slate.carousels[0].items])[/]
+
+or from Node (examples/node):
+
+    [bold]npm install && node index.js {user}[/]""".replace("[escape(item.item_id)", "\\[item.item_id")

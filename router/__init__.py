@@ -1,0 +1,1 @@
+"""Requests in, slates out: topology, selection, fan-out, the ladder, merging. Decisions are pure; the shell is thin."""

@@ -1,0 +1,197 @@
+"""Many slates in one call, each sent as soon as it is ready, each exactly once.
+
+    known users → by the replica of their home → chunks → PredictBatch ─┐
+    leftovers of chunks that failed or were late ───────────────────────┤→ one by one, as single requests → sent
+    strangers, and users whose home nobody holds ───────────────────────┘
+
+Chunks wait in line per shard, so that single requests get in between; answers wait for the caller in a bounded
+queue. What becomes of one user is left to `router.recommend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+from router.fanout import Fanout
+from router.receipt import Asking, batch_answer
+from router.recommend import Plan, Recommender
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+SINGLES_IN_FLIGHT = 8
+"""Of one batch."""
+
+READY_ANSWERS_MAX = 64
+"""Answers that wait for a slow caller; beyond them the batch pauses."""
+
+PLANNED_AT_ONCE = 50
+"""Users planned before other requests get a turn: about a millisecond."""
+
+
+class Member(NamedTuple):
+    """A request of the batch.
+
+    Attributes:
+        position: in the batch.
+        data: serialised.
+        request: parsed.
+    """
+
+    position: int
+    data: bytes
+    request: pb.RecommendRequest
+
+
+class Chunk(NamedTuple):
+    """Known users whose homes one shard holds."""
+
+    address: str
+    members: list[tuple[Member, Plan]]
+
+
+class Batcher:
+    """Makes batches of slates.
+
+    Args:
+        recommender: for one user at a time.
+        fanout: to the shards.
+        chunk_users: users per call to a shard.
+        chunks_in_flight: calls of one batch that wait on the same shard at a time.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        fanout: Fanout,
+        *,
+        chunk_users: int,
+        chunks_in_flight: int,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.recommender = recommender
+        self.fanout = fanout
+        self.chunk_users = chunk_users
+        self.chunks_in_flight = chunks_in_flight
+        self.clock = clock
+
+    async def slates(self, requests: Sequence[pb.RecommendRequest], asking: Asking) -> AsyncGenerator[bytes]:
+        """Serialised RecommendBatchResponses for valid requests, in the order in which they are ready."""
+        run = _Run(self, asking)
+        working = asyncio.ensure_future(run.work(requests))
+        try:
+            for _ in requests:
+                answer = await run.ready.get()
+                if isinstance(answer, Exception):
+                    raise answer
+                yield answer
+        finally:
+            working.cancel()
+
+    def chunks(self, planned: Iterable[tuple[Member, Plan]]) -> tuple[list[Chunk], list[Member]]:
+        """Users by the shard that is asked for them, and those whose home nobody holds."""
+        chosen: dict[int, str | None] = {}
+        by_address: dict[str, list[tuple[Member, Plan]]] = {}
+        homeless = []
+        for member, plan in planned:
+            home = plan.home.partition
+            if home not in chosen:
+                chosen[home] = self.fanout.choose(home)
+            address = chosen[home]
+            if address is None:
+                homeless.append(member)
+            else:
+                by_address.setdefault(address, []).append((member, plan))
+        size = self.chunk_users
+        chunks = [
+            Chunk(address, members[at : at + size])
+            for address, members in by_address.items()
+            for at in range(0, len(members), size)
+        ]
+        return chunks, homeless
+
+
+class _Run:
+    """One batch on its way.
+
+    Attributes:
+        ready: answers for the caller; an exception is a bug of ours, and the last thing to come.
+    """
+
+    def __init__(self, batcher: Batcher, asking: Asking) -> None:
+        self.ready: asyncio.Queue[bytes | Exception] = asyncio.Queue(READY_ANSWERS_MAX)
+        self._batcher = batcher
+        self._asking = asking
+        self._singles: deque[Member] = deque()
+
+    async def work(self, requests: Sequence[pb.RecommendRequest]) -> None:
+        """Answer everything."""
+        try:
+            by_address = await self._planned(requests)
+            async with asyncio.TaskGroup() as group:
+                for queue in by_address.values():
+                    for _ in range(min(self._batcher.chunks_in_flight, len(queue))):
+                        group.create_task(self._empty(queue))
+                for _ in range(min(SINGLES_IN_FLIGHT, len(self._singles))):
+                    group.create_task(self._empty_singles())
+        except* Exception as failed:
+            await self.ready.put(failed)
+
+    async def _planned(self, requests: Sequence[pb.RecommendRequest]) -> dict[str, deque[Chunk]]:
+        """Chunks by shard; everybody else is queued as a single."""
+        planned: list[tuple[Member, Plan]] = []
+        for index, request in enumerate(requests):
+            member = Member(index, request.SerializeToString(), request)
+            plan = self._batcher.recommender.plan(member.data, request)
+            if plan is None:
+                self._singles.append(member)
+            else:
+                planned.append((member, plan))
+            if index % PLANNED_AT_ONCE == PLANNED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        chunks, homeless = self._batcher.chunks(planned)
+        self._singles.extend(homeless)
+        by_address: dict[str, deque[Chunk]] = {}
+        for chunk in chunks:
+            by_address.setdefault(chunk.address, deque()).append(chunk)
+        return by_address
+
+    async def _empty(self, queue: deque[Chunk]) -> None:
+        """Ask for chunks until there are none, then for what they left over."""
+        while queue:
+            await self._ask(queue.popleft())
+        await self._empty_singles()
+
+    async def _ask(self, chunk: Chunk) -> None:
+        """One chunk; users for whom the shard had nothing become singles."""
+        left = dict(enumerate(chunk.members))
+        request = shard_pb2.PredictBatchRequest(requests=[plan.predict for _, plan in chunk.members])
+        began = self._batcher.clock()
+        answers = self._batcher.fanout.ask_batch(
+            chunk.address, request.SerializeToString(), len(left), self._asking.shards_by, self._asking.request_id
+        )
+        async with aclosing(answers):
+            async for answer in answers:
+                if answer.index not in left or _failed(answer.response):
+                    continue
+                member, plan = left.pop(answer.index)
+                shard_ms = (self._batcher.clock() - began) * 1000
+                slate = await self._batcher.recommender.answered(plan, self._asking, answer.response, shard_ms)
+                await self.ready.put(batch_answer(member.position, slate))
+        self._singles.extend(member for member, _ in left.values())
+
+    async def _empty_singles(self) -> None:
+        while self._singles:
+            member = self._singles.popleft()
+            slate = await self._batcher.recommender.slate(member.data, member.request, self._asking)
+            await self.ready.put(batch_answer(member.position, slate))
+
+
+def _failed(response: shard_pb2.PredictResponse) -> bool:
+    """Whether the shard could make nothing of a request; another replica may."""
+    return not response.slate

@@ -1,0 +1,85 @@
+"""What an operator chooses of a router: one dataclass feeds flags, environment variables, help and the docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from trunkshow.serving.telemetry import Level
+
+BATCH_CHUNK_USERS_MAX = 64
+"""What a shard takes in one call."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RouterConfig:
+    """A router's configuration."""
+
+    store: Path
+    """Folder of the snapshot store."""
+
+    shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+    """Addresses of the shards, HOST:PORT each; at least one."""
+
+    snapshot: str = ""
+    """Snapshot version to serve; the store's current one at the start where empty."""
+
+    listen: str = "127.0.0.1:7450"
+    """HOST:PORT to listen on; port 0 lets the system choose."""
+
+    deadline_ms: float = 200
+    """Milliseconds within which a slate is answered, unless the caller's own deadline is shorter."""
+
+    batch_deadline_ms: float = 2000
+    """Milliseconds within which a batch is answered, unless the caller's own is shorter."""
+
+    reserve_ms: float = 15
+    """Milliseconds kept from the shards for merging and for the ladder."""
+
+    probes: int = 4
+    """Partitions asked for a user who is folded in from the items in hand."""
+
+    batch_chunk_users: int = 32
+    """Users that one call to a shard carries in a batch; at most 64."""
+
+    batch_chunks_in_flight: int = 2
+    """Chunks of one batch that wait on the same shard at a time, so that single requests get in between."""
+
+    watch_silence_s: float = 3
+    """Seconds after which a silent shard counts as unreachable; shards report every second."""
+
+    drain_s: float = 5
+    """Seconds that requests in flight get to finish after SIGTERM."""
+
+    log_level: Level = "info"
+    """Lowest level that is logged: debug, info, warning or error."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything starts.
+
+        Raises:
+            ValueError: naming the setting, what it was and what is allowed.
+        """
+        if not self.shards:
+            raise ValueError("shards: none given; a router needs at least one address")
+        if len(set(self.shards)) < len(self.shards):
+            raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
+        _at_least(0, reserve_ms=self.reserve_ms, drain_s=self.drain_s)
+        _at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
+        _at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
+        if self.batch_chunk_users > BATCH_CHUNK_USERS_MAX:
+            raise ValueError(
+                f"batch_chunk_users: {self.batch_chunk_users}; shards take at most {BATCH_CHUNK_USERS_MAX}"
+            )
+        if self.watch_silence_s <= 0:
+            raise ValueError(f"watch_silence_s: {self.watch_silence_s}; must be above 0")
+
+
+def _at_least(least: float, **settings: float) -> None:
+    for name, value in settings.items():
+        if value < least:
+            raise ValueError(f"{name}: {value}; must be at least {least}")

@@ -1,0 +1,235 @@
+"""One user's slate, from the best rung that the time left allows.
+
+    known user    → ask home → nothing missing          → the shard's bytes, passed on unread
+                             → something missing        → its slate, gaps stepped down
+                             → does not know the user   → as a stranger
+                             → nobody answers           → everything stepped down
+    stranger      → items in hand → fold in, ask the nearest partitions, merge, step gaps down
+                  → nothing in hand → the shop's own lists
+
+Plans are made here, synchronously; whom to ask, what to fill gaps with and how to merge are `router.fanout`,
+`router.resident` and `router.merge`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from router import ladder, receipt, validate
+from router.counters import Counters
+from router.fanout import Fanout, Gathered
+from router.merge import merged
+from router.receipt import Asking, Reach
+from router.resident import Need, Resident
+from trunkshow import carousels
+from trunkshow.models.protocol import Floats
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.directory import Home
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+SLACK = 2
+"""Shards that are merged are asked for so many times the items shown: one may be shown further up already."""
+
+
+class Plan(NamedTuple):
+    """A request whose user is known, ready to be asked for.
+
+    Attributes:
+        request: parsed and valid.
+        home: where the user lives.
+        wanted: carousels, in order.
+        predict: what the home shard is asked.
+    """
+
+    request: pb.RecommendRequest
+    home: Home
+    wanted: tuple[str, ...]
+    predict: shard_pb2.PredictRequest
+
+
+class Recommender:
+    """Makes slates.
+
+    Args:
+        snapshot: whose directory, catalogue and shared models this router serves.
+        fanout: to the shards.
+        resident: for what they leave open.
+        counters: told of every slate.
+        probes: partitions asked for a stranger with items in hand.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        fanout: Fanout,
+        resident: Resident,
+        counters: Counters,
+        *,
+        probes: int,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._version = snapshot.version
+        self._directory = snapshot.directory
+        self._probe = snapshot.codebook.probe
+        self._fanout = fanout
+        self._resident = resident
+        self._counters = counters
+        self._probes = min(probes, snapshot.partitions)
+        self._clock = clock
+
+    def plan(self, data: bytes, request: pb.RecommendRequest) -> Plan | None:
+        """What to ask whom; None for a stranger."""
+        home = self._directory.find(request.user_id)
+        if home is None:
+            return None
+        wanted = carousels.resolve(request.carousels, request.surface, impersonal=False)
+        predict = shard_pb2.PredictRequest(
+            request=data, snapshot_version=self._version, partitions=(home.partition,), carousels=wanted
+        )
+        return Plan(request, home, wanted, predict)
+
+    async def slate(self, data: bytes, request: pb.RecommendRequest, asking: Asking) -> bytes:
+        """A serialised RecommendResponse for a valid request; never an error.
+
+        Args:
+            data: the request as it arrived.
+            request: the same, parsed.
+            asking: who asks, and until when shards may be waited for.
+        """
+        plan = self.plan(data, request)
+        if plan is None:
+            return await self._stranger(request, asking)
+        began = self._clock()
+        outcome = await self._fanout.ask(
+            plan.home.partition, plan.predict.SerializeToString(), asking.shards_by, asking.request_id
+        )
+        shard_ms = (self._clock() - began) * 1000
+        if outcome.answer is None:
+            return self._stepped_down(plan, asking, outcome.reasons, shard_ms)
+        return await self.answered(plan, asking, outcome.answer, shard_ms)
+
+    async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, shard_ms: float) -> bytes:
+        """The slate of a known user whose home shard answered."""
+        missing = {one.carousel: one.reason for one in answer.missing}
+        if pb.REASON_USER_UNKNOWN in missing.values():
+            return await self._stranger(plan.request, asking)
+        reasons = self._context_reasons(plan.request)
+        reach = Reach(1, 1, shard_ms)
+        if len(missing) < len(plan.wanted) and all(ladder.left_out(*one) for one in missing.items()):
+            self._counters.passed_on(len(plan.wanted) - len(missing))
+            reasons.extend(dict.fromkeys(missing.values()))
+            return answer.slate + receipt.routers_part(asking, reach, reasons, self._clock())
+        try:
+            slate = pb.RecommendResponse.FromString(answer.slate)
+        except DecodeError:
+            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), shard_ms)
+        need = self._resident.need(plan.request, plan.home.segment)
+        return self._completed(plan.wanted, slate.carousels, missing, need, reasons, asking, reach, [slate.receipt])
+
+    def _stepped_down(self, plan: Plan, asking: Asking, reasons: Sequence[pb.Reason], shard_ms: float) -> bytes:
+        """The slate of a known user for whom nobody answered."""
+        need = self._resident.need(plan.request, plan.home.segment)
+        told = [*reasons, *self._context_reasons(plan.request)]
+        return self._completed(plan.wanted, (), {}, need, told, asking, Reach(1, 0, shard_ms))
+
+    async def _stranger(self, request: pb.RecommendRequest, asking: Asking) -> bytes:
+        """The slate of somebody whom the snapshot does not know."""
+        context = self._resident.rows(request.context_item_ids)
+        vector = self._resident.taste(context)
+        reasons = [pb.REASON_USER_UNKNOWN, *self._context_reasons(request)]
+        if len(vector):
+            return await self._folded_in(request, vector, reasons, asking)
+        reasons.append(pb.REASON_NOTHING_IN_HAND)
+        wanted = carousels.resolve(request.carousels, request.surface, impersonal=True)
+        need = self._resident.need(request, segment=-1)
+        return self._completed(wanted, (), {}, need, reasons, asking, Reach())
+
+    async def _folded_in(
+        self, request: pb.RecommendRequest, vector: Floats, reasons: list[pb.Reason], asking: Asking
+    ) -> bytes:
+        wanted = carousels.resolve(request.carousels, request.surface, impersonal=False)
+        partitions = self._probe(vector, self._probes)
+        began = self._clock()
+        gathered = await self._ask_nearest(request, partitions, wanted, vector, asking)
+        reach = Reach(len(partitions), gathered.answered, (self._clock() - began) * 1000)
+        slates, unreadable = _decoded(gathered.answers)
+        reasons.extend(gathered.reasons)
+        if slates:
+            reasons.append(pb.REASON_FOLDED_IN)
+        if unreadable:
+            reasons.append(pb.REASON_SHARD_FAILED)
+        if slates and (unreadable or gathered.answered < len(partitions)):
+            reasons.append(pb.REASON_PARTITION_MISSING)
+        need = self._resident.need(request, segment=-1, vector=vector)
+        made = merged([slate.carousels for slate in slates], wanted, need.count)
+        missing = dict.fromkeys(wanted, pb.REASON_CAROUSEL_EMPTY) if slates else {}
+        missing.update((one.carousel, one.reason) for answer in gathered.answers for one in answer.missing)
+        return self._completed(wanted, made, missing, need, reasons, asking, reach, [slate.receipt for slate in slates])
+
+    async def _ask_nearest(
+        self,
+        request: pb.RecommendRequest,
+        partitions: Sequence[int],
+        wanted: Sequence[str],
+        vector: Floats,
+        asking: Asking,
+    ) -> Gathered:
+        roomy = pb.RecommendRequest()
+        roomy.CopyFrom(request)
+        count = request.items_per_carousel or validate.ITEMS_DEFAULT
+        roomy.items_per_carousel = min(SLACK * count, validate.ITEMS_MAX)
+        data, taste = roomy.SerializeToString(), vector.astype("<f4").tobytes()
+
+        def request_for(numbers: Sequence[int]) -> bytes:
+            return shard_pb2.PredictRequest(
+                request=data, snapshot_version=self._version, partitions=numbers, carousels=wanted, vector=taste
+            ).SerializeToString()
+
+        return await self._fanout.ask_many(partitions, request_for, asking.shards_by, asking.request_id)
+
+    def _completed(
+        self,
+        wanted: Sequence[str],
+        made: Sequence[pb.Carousel],
+        missing: dict[str, pb.Reason],
+        need: Need,
+        reasons: Sequence[pb.Reason],
+        asking: Asking,
+        reach: Reach,
+        of_shards: Sequence[pb.Receipt] = (),
+    ) -> bytes:
+        slate, more = self._resident.complete(wanted, made, missing, need)
+        self._counters.served(slate)
+        said = receipt.whole(
+            asking,
+            reach,
+            slate,
+            [*reasons, *more],
+            version=self._version,
+            of_shards=of_shards,
+            now=self._clock(),
+        )
+        return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
+
+    def _context_reasons(self, request: pb.RecommendRequest) -> list[pb.Reason]:
+        in_hand = request.context_item_ids
+        if in_hand and len(self._resident.rows(in_hand)) < len(in_hand):
+            return [pb.REASON_CONTEXT_ITEM_UNKNOWN]
+        return []
+
+
+def _decoded(answers: Sequence[shard_pb2.PredictResponse]) -> tuple[list[pb.RecommendResponse], int]:
+    """The slates that can be read, and how many cannot."""
+    slates = []
+    for answer in answers:
+        try:
+            slates.append(pb.RecommendResponse.FromString(answer.slate))
+        except DecodeError:
+            continue
+    return slates, len(answers) - len(slates)

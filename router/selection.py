@@ -1,0 +1,89 @@
+"""Whom to ask: functions from a selection to a selection, each keeping or ordering some of the addresses.
+
+Rules:
+
+1. Only who holds the partition warm is asked.
+2. Who drains is asked only where nobody else holds it: there is always something to try.
+3. The fewest requests in flight first; among equals, turns are taken.
+4. For several partitions, as few shards as possible: one that is asked already is asked for one more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from router.topology import Topology
+
+Load = Callable[[str], int]
+"""Requests in flight to an address."""
+
+
+class Selection(NamedTuple):
+    """Some of a topology's addresses, in the order in which they would be asked."""
+
+    topology: Topology
+    addresses: tuple[str, ...]
+
+
+class Grouping(NamedTuple):
+    """Partitions by the address that is asked for them, and those that nobody holds."""
+
+    by_address: dict[str, list[int]]
+    homeless: list[int]
+
+
+def holding(topology: Topology, version: str, partition: int) -> Selection:
+    """Who has the partition warm."""
+    return Selection(topology, topology.holders(version, partition))
+
+
+def without(selection: Selection, tried: Collection[str]) -> Selection:
+    """Whoever was not asked yet."""
+    if not tried:
+        return selection
+    return Selection(selection.topology, tuple(one for one in selection.addresses if one not in tried))
+
+
+def staying(selection: Selection) -> Selection:
+    """Who is not draining, or everybody where all are."""
+    replicas = selection.topology.replicas
+    kept = tuple(one for one in selection.addresses if not replicas[one].draining)
+    return Selection(selection.topology, kept) if kept else selection
+
+
+def by_load(selection: Selection, load: Load, tick: int) -> Selection:
+    """The least loaded first; equals in an order that the tick rotates."""
+    addresses = selection.addresses
+    if len(addresses) < 2:
+        return selection
+    start = tick % len(addresses)
+    return Selection(selection.topology, tuple(sorted(addresses[start:] + addresses[:start], key=load)))
+
+
+def preferred(
+    topology: Topology, version: str, partition: int, load: Load, tick: int, tried: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Addresses to ask for one partition, best first."""
+    return by_load(staying(without(holding(topology, version, partition), tried)), load, tick).addresses
+
+
+def grouped(
+    topology: Topology,
+    version: str,
+    partitions: Iterable[int],
+    load: Load,
+    tick: int,
+    tried: Collection[str] = (),
+) -> Grouping:
+    """Each partition with one address to ask, on few addresses."""
+    by_address: dict[str, list[int]] = {}
+    homeless: list[int] = []
+    for partition in partitions:
+        addresses = preferred(topology, version, partition, load, tick, tried)
+        if not addresses:
+            homeless.append(partition)
+            continue
+        chosen = next((one for one in addresses if one in by_address), addresses[0])
+        by_address.setdefault(chosen, []).append(partition)
+    return Grouping(by_address, homeless)

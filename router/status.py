@@ -1,0 +1,79 @@
+"""GetClusterStatus: the newest topology and the counters, as messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from router.counters import Counters
+from router.shard_channel import ShardChannel
+from router.topology import ReplicaView, ShardFacts
+from router.watch import Board
+from trunkshow.serving.call import CallView
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import cluster_pb2, shard_pb2
+
+
+class Status:
+    """Answers GetClusterStatus.
+
+    Args:
+        snapshot: the router's.
+        board: with the newest topology.
+        shards: channels by address.
+        counters: what was served.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, board: Board, shards: Mapping[str, ShardChannel], counters: Counters
+    ) -> None:
+        self._version = snapshot.version
+        self._partitions = snapshot.partitions
+        self._board = board
+        self._shards = shards
+        self._counters = counters
+
+    async def get_cluster_status(self, data: bytes, call: CallView) -> bytes:
+        """GetClusterStatus."""
+        del call
+        cluster_pb2.GetClusterStatusRequest.FromString(data)
+        topology = self._board.topology
+        return cluster_pb2.GetClusterStatusResponse(
+            snapshot_version=self._version,
+            partitions=self._partitions,
+            partitions_covered=topology.covered(self._version),
+            shards=[self._replica(view) for view in topology.replicas.values()],
+            rungs=[
+                cluster_pb2.RungCount(rung=rung, carousels=count)
+                for rung, count in sorted(self._counters.carousels.items())
+            ],
+            requests=self._counters.requests,
+        ).SerializeToString()
+
+    def _replica(self, view: ReplicaView) -> cluster_pb2.ReplicaStatus:
+        shard = self._shards[view.address]
+        return cluster_pb2.ReplicaStatus(
+            address=view.address,
+            reachable=view.reachable,
+            status=status_of(view.facts) if view.facts else None,
+            in_flight=shard.in_flight,
+            last_error=view.last_error or shard.last_error,
+        )
+
+
+def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
+    """A shard's facts as it reported them."""
+    return shard_pb2.ShardStatus(
+        name=facts.name,
+        state=facts.state,
+        generations=[
+            shard_pb2.GenerationStatus(
+                snapshot_version=one.version,
+                warm=sorted(one.warm),
+                loading=sorted(one.loading),
+                refused=sorted(one.refused),
+            )
+            for one in facts.generations
+        ],
+        requests=facts.requests,
+        rss_bytes=facts.rss_bytes,
+    )

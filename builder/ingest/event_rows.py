@@ -14,6 +14,7 @@ from builder.errors import InteractionUnknown
 from builder.ingest import values
 from builder.ingest.bad_rows import place, quoted
 from builder.ingest.block import Block
+from trunkshow.snapshot.catalogue import ID_BYTES_MAX
 
 
 def event_columns(source: EventSource) -> list[str]:
@@ -46,6 +47,8 @@ def event_rows(frame: pl.DataFrame, source: EventSource) -> pl.DataFrame:
         .then(pl.lit("missing user"))
         .when(pl.col("item").is_null())
         .then(pl.lit("missing item"))
+        .when(pl.max_horizontal(pl.col("user", "item").str.len_bytes()) > ID_BYTES_MAX)
+        .then(pl.lit("id too long"))
         .when(pl.col("kind").is_null())
         .then(pl.lit("missing interaction"))
         .when(~pl.col("time_given"))

@@ -11,6 +11,7 @@ import polars as pl
 
 from builder.dataset import ItemSource, UserSource
 from builder.ingest import values
+from trunkshow.snapshot.catalogue import ID_BYTES_MAX
 
 SEGMENT_JOINT = "/"  # between the values of a segment of several columns
 
@@ -47,6 +48,8 @@ def item_rows(frame: pl.DataFrame, source: ItemSource) -> pl.DataFrame:
     return clean.with_columns(
         reason=pl.when(pl.col("id").is_null())
         .then(pl.lit("missing item"))
+        .when(pl.col("id").str.len_bytes() > ID_BYTES_MAX)
+        .then(pl.lit("id too long"))
         .when(pl.col("available_given") & pl.col("available").is_null())
         .then(pl.lit("unreadable availability"))
         .when(pl.col("time_given") & pl.col("time").is_null())

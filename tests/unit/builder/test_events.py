@@ -380,6 +380,13 @@ def test_bad_rows_are_counted_by_reason(tmp_path: Path) -> None:
     assert {row[0] for row in plain(events)} == {"u", "u\nv"}
 
 
+def test_an_id_longer_than_a_store_can_hold_is_a_bad_row(tmp_path: Path) -> None:
+    """256 bytes of UTF-8 are an id, 257 are not."""
+    longest = "é" * 128
+    events, report = read_csv(tmp_path, f"{longest},i,purchase,1,\n{longest}x,i,purchase,1,\n", extra=lenient())
+    assert (len(events), dict(report.bad)) == (1, {"id too long": 1})
+
+
 def test_the_first_bad_rows_are_quoted_with_their_lines(tmp_path: Path) -> None:
     """Five examples name file, line (the header is line 1), reason and what is there."""
     _, report = read_csv(tmp_path, BAD_CSV, extra=lenient())

@@ -1,0 +1,74 @@
+# The only definition of how this project is installed, checked, tested, measured and shown.
+.DEFAULT_GOAL := help
+.PHONY: help venv demo up test check format format-check lint type imports protos protos-check bench bench-accuracy clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := .demo
+# How many test processes; the cluster tests start processes of their own.
+WORKERS ?= 2
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+venv: $(STAMP) ## the virtual environment in .venv/, with everything in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; say which with: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@echo "Installing into $(VENV)/ (once; a few minutes on a slow line) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## real data, a build, a cluster of 3 shards x 2 replicas and a router, three users' slates
+	@$(BIN)/trunkshow demo --work $(DEMO)
+
+up: $(STAMP) ## the demo's cluster on 127.0.0.1:7450 until Ctrl-C
+	@test -f $(DEMO)/store/CURRENT || $(BIN)/trunkshow demo --work $(DEMO) --build-only
+	@$(BIN)/trunkshow up --store $(DEMO)/store --shards 3 --replicas 2 --listen 127.0.0.1:7450
+
+test: $(STAMP) ## the whole test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: format-check lint type imports protos-check ## everything that can be checked without running the product
+
+format: $(STAMP) ## rewrite the code in the house's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --quiet .
+
+format-check: $(STAMP)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format" >&2; exit 1; }
+
+lint: $(STAMP) ## ruff
+	@$(BIN)/ruff check --quiet .
+
+type: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(STAMP) ## who may import whom
+	@$(BIN)/lint-imports --no-cache
+
+PROTOS := $(wildcard protos/trunkshow/v1/*.proto)
+
+protos: $(STAMP) ## generated code from protos/
+	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
+
+protos-check: $(STAMP) ## buf lint, breaking changes against main, and generated code as committed
+	@cd protos && ../$(BIN)/buf lint
+	@BIN=$(CURDIR)/$(BIN) sh protos/breaking.sh
+	@rm -rf $(VENV)/protos && mkdir -p $(VENV)/protos
+	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=$(VENV)/protos --pyi_out=$(VENV)/protos $(PROTOS)
+	@for made in $(VENV)/protos/trunkshow/v1/*; do \
+	  cmp -s $$made trunkshow/v1/$$(basename $$made) || { echo "run: make protos ($$made differs)" >&2; exit 1; }; done
+
+bench: $(STAMP) ## requests per second and latency beside a bare echo, in one run
+	@$(BIN)/python -m bench.serving
+
+bench-accuracy: $(STAMP) ## recall and NDCG on Gowalla (GOWALLA=path of the LightGCN split as Parquet)
+	@$(BIN)/python -m bench.accuracy $(if $(GOWALLA),--data $(GOWALLA))
+
+clean: ## remove what these targets made
+	@rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

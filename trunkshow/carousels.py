@@ -34,7 +34,7 @@ PERSONAL = frozenset({FOR_YOU, BECAUSE_YOU_LIKED, PEOPLE_LIKE_YOU})
 """Carousels that need a user or items in hand; a surface's default leaves them out where there is neither."""
 
 
-def resolve(asked: Sequence[str], surface: str, *, impersonal: bool) -> tuple[str, ...]:
+def resolve(asked: Sequence[str], surface: str, *, impersonal: bool, has_occasions: bool = True) -> tuple[str, ...]:
     """The carousels of a slate, in order: those asked for, or the surface's own.
 
     Args:
@@ -42,10 +42,13 @@ def resolve(asked: Sequence[str], surface: str, *, impersonal: bool) -> tuple[st
         surface: a key of `SURFACES`; empty means the default one.
         impersonal: nothing is known of the user. Defaults then start with the popular list instead of three
             carousels that would all step down to it; what was asked for by name is kept.
+        has_occasions: the catalogue knows any; a default without them is not one that lacks something.
     """
     if asked:
         return tuple(dict.fromkeys(asked))
     chosen = SURFACES[surface or DEFAULT_SURFACE]
+    if not has_occasions:
+        chosen = tuple(carousel for carousel in chosen if carousel != OCCASIONS)
     if not impersonal:
         return chosen
     kept = tuple(carousel for carousel in chosen if carousel not in PERSONAL)

@@ -115,13 +115,12 @@ class SlateMaker:
         topic = carousel.removeprefix(carousels.OCCASION_PREFIX)
         about = self._catalogue.title(found.about) if found.about >= 0 else ""
         same_reason = len(found.reasons) == 1
-        shared = found.reasons[0].replace("{item}", about) if same_reason else ""
         items = []
         for position, (row, score) in enumerate(zip(found.rows, found.scores, strict=True)):
             if row in taken:
                 continue
             taken.add(row)
-            reason = shared if same_reason else found.reasons[position]
+            reason = found.reasons[0 if same_reason else position].replace("{item}", about)
             items.append(pb.Item(item_id=self._catalogue.id(row), score=score, reason=reason))
             if len(items) == count:
                 break
@@ -185,11 +184,12 @@ def merge(parts: Sequence[Candidates]) -> Candidates:
             if row not in best or score > best[row][0]:
                 best[row] = score, part.reasons[0 if len(part.reasons) == 1 else position]
     ordered = sorted(best.items(), key=lambda entry: (-entry[1][0], entry[0]))
+    reasons = [reason for _, (_, reason) in ordered]
     return Candidates(
         [row for row, _ in ordered],
         [score for _, (score, _) in ordered],
         next((part.about for part in parts if part.rows), -1),
-        [reason for _, (_, reason) in ordered] or [""],
+        reasons if len(set(reasons)) > 1 else reasons[:1] or [""],
     )
 
 

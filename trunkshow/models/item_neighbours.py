@@ -42,7 +42,7 @@ class ItemNeighbours:
         binary = training.matrix.copy()
         binary.data = np.ones_like(binary.data)
         learner = CosineKNNRecommender(
-            binary, shrinkage=SHRINKAGE, top_k=width, n_threads=training.settings.threads
+            binary, shrinkage=SHRINKAGE, normalize=True, top_k=width, n_threads=training.settings.threads
         ).learn()
         similar = csr_matrix(learner.W)
         rows = np.full((items, width), -1, np.int32)

@@ -9,7 +9,7 @@ from typing import cast
 
 from trunkshow import carousels, models
 from trunkshow.models.ials import ImplicitALS
-from trunkshow.models.protocol import Model
+from trunkshow.models.protocol import Family, Model, Query
 from trunkshow.snapshot import arrays, partition
 from trunkshow.snapshot.catalogue import Catalogue
 from trunkshow.snapshot.directory import Directory
@@ -33,6 +33,7 @@ class Snapshot:
         codebook: the taste hash.
         partitions: how many.
         repeat: whether an item may come back once the user had it.
+        has_occasions: whether any item belongs to one.
         carousels: ids that can be asked for, but for occasions by name.
     """
 
@@ -48,6 +49,7 @@ class Snapshot:
         self.partitions = len(self.codebook.directions)
         self.repeat = bool(manifest.parameters["repeat"])
         self.segment_names = manifest.segments
+        self.has_occasions = bool(cast("Family", self.models["occasions"]).topics(Query(), 1))
         self.carousels = frozenset({carousels.OCCASIONS, *manifest.models.values()})
 
     @classmethod

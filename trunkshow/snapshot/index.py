@@ -57,10 +57,13 @@ class VectorIndex:
 
     def search(self, vector: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
         """Positions and inner products of the `count` best for one (factors,) vector, best first."""
-        scores, positions = self._index.search(vector[None], min(count, len(self)))
+        positions, scores = self.search_many(vector[None], count)
         return positions[0], scores[0]
 
     def search_many(self, vectors: Floats, count: int) -> tuple[NDArray[np.int64], Floats]:
         """As `search` for (n, factors) vectors: (n, count) positions and products."""
-        scores, positions = self._index.search(np.ascontiguousarray(vectors), min(count, len(self)))
+        count = min(count, len(self))
+        if not count:  # faiss would not be asked for nothing, and a small shop may have a partition without users
+            return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
+        scores, positions = self._index.search(np.ascontiguousarray(vectors), count)
         return positions, scores

@@ -98,13 +98,17 @@ class SlateMaker:
         made: list[pb.Carousel] = []
         missing: list[Missing] = []
         for carousel in wanted:
+            before = len(made)
             try:
-                parts = self._carousel(carousel, query, shelves, count, rung, taken)
+                for one in self._members(carousel, query):
+                    shown = self._carousel(one, query, shelves, count, rung, taken)
+                    if shown is not None:
+                        made.append(shown)
             except Exception as error:  # a model may raise anything; it costs its carousel a rung
+                # What a group had made before it failed stays: its items are taken.
                 missing.append(Missing(carousel, pb.REASON_MODEL_FAILED, error))
                 continue
-            made.extend(parts)
-            if not parts:
+            if len(made) == before:
                 missing.append(Missing(carousel, pb.REASON_CAROUSEL_EMPTY))
         return made, missing
 
@@ -115,19 +119,18 @@ class SlateMaker:
         topic = carousel.removeprefix(carousels.OCCASION_PREFIX)
         about = self._catalogue.title(found.about) if found.about >= 0 else ""
         same_reason = len(found.reasons) == 1
-        items = []
+        title = model.title.replace("{item}", about).replace("{topic}", topic)
+        shown = pb.Carousel(id=carousel, title=title, source=model.name, rung=rung)
+        add, item_id = shown.items.add, self._catalogue.id  # added in place: a list of items would be copied
         for position, (row, score) in enumerate(zip(found.rows, found.scores, strict=True)):
             if row in taken:
                 continue
             taken.add(row)
-            reason = found.reasons[0 if same_reason else position].replace("{item}", about)
-            items.append(pb.Item(item_id=self._catalogue.id(row), score=score, reason=reason))
-            if len(items) == count:
+            add(item_id=item_id(row), score=score, reason=shared if same_reason else found.reasons[position])
+            count -= 1
+            if not count:
                 break
-        if not items:
-            return None
-        title = model.title.replace("{item}", about).replace("{topic}", topic)
-        return pb.Carousel(id=carousel, title=title, source=model.name, rung=rung, items=items)
+        return shown if shown.items else None
 
     def _carousel(
         self,
@@ -137,27 +140,15 @@ class SlateMaker:
         count: int,
         rung: pb.Rung,
         taken: set[int],
-    ) -> list[pb.Carousel]:
-        """The carousels that one asked-for id stands for."""
-        if carousel == carousels.OCCASIONS:
-            family = cast("Family", self._models[carousels.OCCASIONS])
-            ids = [carousels.OCCASION_PREFIX + topic for topic in family.topics(query, carousels.OCCASIONS_MAX)]
+    ) -> pb.Carousel | None:
+        """One carousel; None where there is nothing to show."""
+        if carousel.startswith(carousels.OCCASION_PREFIX):
+            model = self._models[carousels.OCCASIONS]
+            query.topic = carousel.removeprefix(carousels.OCCASION_PREFIX)
         else:
-            ids = [carousel]
-        made = []
-        for one in ids:
-            if one.startswith(carousels.OCCASION_PREFIX):
-                model, query.topic = (
-                    self._models[carousels.OCCASIONS],
-                    one.removeprefix(carousels.OCCASION_PREFIX),
-                )
-            else:
-                model = self._models[one]
-            found = self._enough(model, query, shelves, count, taken)
-            shown = self.show(one, model, found, count, rung, taken)
-            if shown is not None:
-                made.append(shown)
-        return made
+            model = self._models[carousel]
+        found = self._enough(model, query, shelves, count, taken)
+        return self.show(carousel, model, found, count, rung, taken)
 
     @staticmethod
     def _enough(model: Model, query: Query, shelves: Sequence[Shelf], count: int, taken: set[int]) -> Candidates:

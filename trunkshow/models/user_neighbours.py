@@ -37,8 +37,9 @@ class UserNeighbours:
         if not len(query.vector):
             return NOTHING
         found = shelf.nearest_users(query.vector, NEIGHBOURS + 1)
-        # The nearest one is the user, where the user lives here; nobody recommends to themselves.
-        others = [(user, near) for user, near in found if near > 0 and not np.array_equal(user.vector, query.vector)]
+        # The nearest one is the user, where the user lives here; nobody recommends to themselves. The history tells
+        # who that is, not the vector: items in hand move it.
+        others = [(user, near) for user, near in found if near > 0 and not np.array_equal(user.items, query.history)]
         if not others:
             return NOTHING
         taken = [user.items[:NEWEST_ITEMS][user.weights[:NEWEST_ITEMS] > 0] for user, _ in others[:NEIGHBOURS]]

@@ -91,14 +91,24 @@ class Manifest:
             raise SnapshotRefused(f"the manifest has schema {schema}; this release reads schema {SCHEMA}")
         try:
             files = {path: File(int(file["bytes"]), str(file["sha256"])) for path, file in raw.pop("files").items()}
-            return cls(files=files, segments=tuple(raw.pop("segments")), **raw)
-        except (KeyError, TypeError, AttributeError) as error:
+            manifest = cls(files=files, segments=tuple(raw.pop("segments")), **raw)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SnapshotRefused(f"the manifest is incomplete: {error}") from error
+        for name, kind in _TYPES.items():
+            if not isinstance(getattr(manifest, name), kind):
+                raise SnapshotRefused(f"the manifest's {name} is not a {kind.__name__}")
+        return manifest
 
     def under(self, *folders: str) -> dict[str, File]:
         """The files that lie in any of these folders of the snapshot."""
         prefixes = tuple(f"{folder}/" for folder in folders)
         return {path: file for path, file in self.files.items() if path.startswith(prefixes)}
+
+
+_TYPES: Mapping[str, type] = {
+    **dict.fromkeys(("version", "created_at", "dataset", "data_until"), str),
+    **dict.fromkeys(("parameters", "counts", "models", "metrics", "partitioning", "index"), dict),
+}
 
 
 def describe(path: Path) -> File:

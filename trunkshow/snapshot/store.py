@@ -72,6 +72,8 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError):
             known = ", ".join(self.versions()) or "none"
             raise StoreError(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
+        except UnicodeDecodeError as error:
+            raise SnapshotRefused(f"the manifest of {version} is not text: {error.reason}") from None
         manifest = Manifest.from_json(text)
         if manifest.version != version:
             raise SnapshotRefused(f"the manifest of {version} calls itself {manifest.version}")
@@ -151,8 +153,12 @@ class FolderStore:
             "version": version,
             "previous": previous,
         }
-        with (self.root / "HISTORY.jsonl").open("a", encoding="utf-8") as history:
-            history.write(json.dumps(line) + "\n")
+        path = self.root / "HISTORY.jsonl"
+        # A line that a crash cut short must not take this one with it.
+        written = path.read_bytes() if path.exists() else b""
+        torn = written != b"" and not written.endswith(b"\n")
+        with path.open("a", encoding="utf-8") as history:
+            history.write("\n" * torn + json.dumps(line) + "\n")
             history.flush()
             os.fsync(history.fileno())
 

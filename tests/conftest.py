@@ -1,0 +1,54 @@
+"""What many tests look at and none changes: one small shop, and the snapshot that was built from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import datasets
+import pytest
+from datasets import Shop
+
+from builder.pipeline import BuildReport, BuildSettings, build
+from trunkshow.snapshot.reader import Snapshot
+
+SETTINGS = BuildSettings(partitions=4, factors=16)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A shop, and what became of it.
+
+    Attributes:
+        shop: the rows.
+        dataset: the data set file.
+        store: of the published snapshot.
+        report: of the build.
+        told: what the build told of its progress.
+    """
+
+    shop: Shop
+    dataset: Path
+    store: Path
+    report: BuildReport
+    told: tuple[tuple[str, int, int], ...]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The clustered shop, built once. Look, but do not touch."""
+    folder = tmp_path_factory.mktemp("built")
+    shop = datasets.clustered()
+    dataset = datasets.write(shop, folder / "data")
+    told: list[tuple[str, int, int]] = []
+    report = build(dataset, folder / "store", SETTINGS, lambda *what: told.append(what))
+    return Built(shop, dataset, folder / "store", report, tuple(told))
+
+
+@pytest.fixture(scope="session")
+def snapshot(built: Built) -> Iterator[Snapshot]:
+    """The built snapshot, opened. Look, but do not touch."""
+    opened = Snapshot.open(built.store)
+    yield opened
+    opened.close()

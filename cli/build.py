@@ -113,7 +113,7 @@ class _Bars:
 
     def __call__(self, what: str, done: int, of: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=of)
+            self._tasks[what] = self._bars.add_task(_short(what), total=of)
         self._bars.update(self._tasks[what], completed=done, total=of)
 
 
@@ -126,14 +126,24 @@ class _Lines:
     def __call__(self, what: str, done: int, of: int) -> None:
         if what not in self._seen:
             self._seen.add(what)
-            output.remark(f"build: {what}")
+            output.remark(f"build: {_short(what)}")
+
+
+def _short(what: str) -> str:
+    """A step's name; of a file, without its folders."""
+    return what.rpartition("/")[2]
+
+
+def _read(ingest: Mapping[str, Any]) -> dict[str, Any]:
+    """What was read, without the folders of the files."""
+    return {**ingest, "files": [Path(file).name for file in ingest.get("files", ())]}
 
 
 def summary(report: Mapping[str, Any], store: Path) -> Iterator[RenderableType]:
     """A build's report for a person."""
     yield f"published [bold]{report['version']}[/] in {store}"
     yield render.pairs({name: report[name] for name in ("events", "users", "items", "partitions")})
-    yield render.titled("ingest", render.pairs(report["ingest"]))
+    yield render.titled("read", render.pairs(_read(report["ingest"])))
     yield render.titled("metrics on held-out events", render.metrics(report["metrics"]))
     yield render.titled("partitions", render.partitioning(report["counts"], report["partitioning"], report["index"]))
     yield render.titled("seconds", render.seconds(report["seconds"]))

@@ -23,6 +23,7 @@ from trunkshow.answers import Slate
 from trunkshow.client import AsyncClient
 
 SHARDS, REPLICAS = 3, 2
+ITEMS_SHOWN, CAROUSELS_SHOWN = 4, 5
 WARMING = 20
 """Requests before the ones that are shown: a cluster that has just started is not what anyone will meet."""
 
@@ -84,7 +85,8 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
     if quiet:
         output.show_json({"build": report, "slates": slates})
     else:
-        output.show(*_what_next(data.known_user, store))
+        output.show("", Rule("your turn", align="left"))
+        output.show_as_it_is(_what_next(data.known_user, store))
 
 
 async def _ask_a_cluster(
@@ -102,7 +104,7 @@ async def _ask_a_cluster(
             for _ in range(WARMING):
                 await client.recommend(shoppers[0].user)
             for number, shopper in enumerate(shoppers, 4):
-                slate = await client.recommend(shopper.user, items=shopper.items, items_per_carousel=5)
+                slate = await client.recommend(shopper.user, items=shopper.items, items_per_carousel=ITEMS_SHOWN)
                 slates.append({"who": shopper.who, "user": shopper.user, "items": shopper.items, **slate.to_json()})
                 if not quiet:
                     output.show("", *_shown(number, shopper, slate, titles))
@@ -115,12 +117,15 @@ def _shown(number: int, shopper: Shopper, slate: Slate, titles: Titles) -> Itera
     yield Rule(f"{number}  {shopper.who}: {shopper.user}", align="left")
     for item in shopper.items:
         yield f"in hand: {item}  [dim]{escape(titles.get(item))}[/]"
-    yield from render.slate(slate, titles)
+    first, rest = slate.carousels[:CAROUSELS_SHOWN], slate.carousels[CAROUSELS_SHOWN:]
+    yield from (render.carousel(carousel, titles) for carousel in first)
+    if rest:
+        yield f"\n[dim]and {len(rest)} more carousels: {escape(', '.join(carousel.title for carousel in rest))}[/]"
+    yield render.receipt(slate.receipt)
 
 
-def _what_next(user: str, store: Path) -> Iterator[RenderableType]:
-    yield Rule("your turn", align="left")
-    yield f"""\
+def _what_next(user: str, store: Path) -> str:
+    return f"""\
 Start a cluster that stays:
 
     [bold]trunkshow up --store {store}[/]
@@ -135,8 +140,8 @@ from Python (examples/python),
 
     with Client("127.0.0.1:7450") as client:
         slate = client.recommend("{user}")
-        print(slate.carousels[0].title, [escape(item.item_id) for item in slate.carousels[0].items])[/]
+        print(slate.carousels[0].title, \\[item.item_id for item in slate.carousels[0].items])[/]
 
 or from Node (examples/node):
 
-    [bold]npm install && node index.js {user}[/]""".replace("[escape(item.item_id)", "\\[item.item_id")
+    [bold]npm install && node index.js {user}[/]"""

@@ -40,7 +40,7 @@ OCCASIONS = {
     "At the deli counter": ("DELI",),
     "Fish night": ("SEAFOOD", "SEAFOOD-PCKGD"),
     "Fruit and vegetables": ("PRODUCE",),
-    "Whole foods": ("NUTRITION",),
+    "Natural foods": ("NUTRITION",),
     "Salad to go": ("SALAD BAR", "CHEF SHOPPE"),
     "Flowers and garden": ("FLORAL", "GARDEN CENTER"),
     "Look after yourself": ("COSMETICS",),
@@ -133,18 +133,21 @@ def package_data() -> Path:
 
 
 def items_table(products: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame:
-    """Products that were bought, with a title, whether they are for sale, and their occasion."""
+    """Products that were bought, with a title, whether they are for sale, and their occasion.
+
+    Some were bought that the products table does not know; they are listed as not for sale, with no title.
+    """
     occasion_of = {department: name for name, departments in OCCASIONS.items() for department in departments}
-    bought = products.join(purchases.select("product_id").unique(), on="product_id", how="semi")
+    bought = purchases.select(pl.col("product_id").unique().sort()).join(products, on="product_id", how="left")
     for_sale = (
-        ~pl.col("department").is_in(NOT_FOR_SALE)
+        pl.col("department").is_in(NOT_FOR_SALE).not_().fill_null(value=False)
         & pl.col("product_category").ne_missing("COUPON/MISC ITEMS")
         & pl.col("product_type").is_not_null()
     )
     named = ("department", "brand", "product_category", "product_type", "package_size")
     return bought.select(
         "product_id",
-        pl.Series("title", [title(*row) for row in bought.select(named).iter_rows()], pl.String),
+        pl.Series("title", [row[0] and title(*row) for row in bought.select(named).iter_rows()], pl.String),
         "product_category",
         "brand",
         "department",
@@ -156,8 +159,8 @@ def items_table(products: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame
 def title(department: str, brand: str, category: str | None, product_type: str | None, package_size: str | None) -> str:
     """A product's name for a person: its type, said with its category where it is one bare word; size; store brand."""
     kind = _CUT_OFF.sub("", _CODES.sub("", product_type or category or department))
-    if category and " " not in kind and kind not in category:
-        kind = f"{category}: {kind}"
+    if category and kind.isalpha() and kind not in category:
+        kind = f"{category.partition(' - ')[0]}: {kind}"
     name = _sentence(kind)
     # Of fruit and vegetables the size is the wholesale box's: 40 pounds of bananas.
     if package_size and department != "PRODUCE":

@@ -33,6 +33,11 @@ def show(*parts: RenderableType) -> None:
         console.print(part)
 
 
+def show_as_it_is(text: str) -> None:
+    """Print text that must not be wrapped, such as code."""
+    Console(highlight=False, soft_wrap=True).print(text)
+
+
 def remark(text: str) -> None:
     """Say on stderr what is going on."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(text)

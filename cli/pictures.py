@@ -30,12 +30,12 @@ def bar(value: float, largest: float, width: int = 24) -> str:
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
 
 
-def columns(values: Sequence[float]) -> str:
-    """One column per value, its height against the largest; for many values side by side."""
-    largest = max(values, default=0)
-    if largest <= 0:
-        return COLUMNS[0] * len(values)
-    return "".join(COLUMNS[min(int(value / largest * 8), 7)] for value in values)
+def columns(values: Sequence[float], width: int = 64) -> str:
+    """One column per value, its height against the largest; wider ones where there is room for gaps between them."""
+    largest = max(values, default=0) or 1
+    heights = [COLUMNS[min(int(value / largest * 8), 7)] for value in values]
+    thick = min(width // max(len(values), 1) - 1, 3)
+    return " ".join(height * thick for height in heights) if thick > 0 else "".join(heights)
 
 
 def ladder(reached: Rung) -> Text:
@@ -46,6 +46,11 @@ def ladder(reached: Rung) -> Text:
         if rung is not Rung.UNSPECIFIED
     ]
     return Text("  ").join(steps)
+
+
+def number(value: float) -> str:
+    """A number to three figures, never in powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def size(count: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.pictures import RUNG_STYLES, bar, columns, ladder, ranges, size
+from cli.pictures import RUNG_STYLES, bar, columns, ladder, number, ranges, size
 from cli.titles import Titles
 from trunkshow.answers import Carousel, Receipt, Slate
 from trunkshow.cluster import ClusterStatus, ShardState, ShardView
@@ -35,23 +35,28 @@ def slate(answer: Slate, titles: Titles) -> Iterator[RenderableType]:
 
 
 def carousel(one: Carousel, titles: Titles) -> RenderableType:
-    """A carousel: title, source and rung above its items."""
-    heading = Text.assemble(
-        (one.title or one.id, "bold"),
-        (f"  {one.id} · made by {one.source or 'nobody'} · ", "dim"),
+    """A carousel: its title, who made it on which rung, and its items; a reason they all share is said once."""
+    reasons = {item.reason for item in one.items}
+    shared = reasons.pop() if len(reasons) == 1 else ""
+    made = Text.assemble(
+        (f"{one.id} · made by {one.source or 'nobody'} · ", "dim"),
         (one.rung.name, RUNG_STYLES[one.rung]),
+        (" · " if shared else "", "dim"),
+        (shared, "italic"),
     )
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
-    table.add_column("", justify="right", style="dim")
-    table.add_column("item", no_wrap=True)
-    if titles:
-        table.add_column("title", max_width=42, no_wrap=True, overflow="ellipsis")
-    table.add_column("score", justify="right")
-    table.add_column("why", style="italic")
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=False)
+    widest = max((len(item.item_id) for item in one.items), default=0)
+    # Where the terminal is narrow, titles and reasons give way, not what one copies or compares.
+    table.add_column(style="dim", min_width=2)
+    table.add_column(no_wrap=True, min_width=widest)
+    table.add_column(style="bold", no_wrap=True, overflow="ellipsis")
+    table.add_column(style="dim", justify="right", no_wrap=True, min_width=6)
+    table.add_column(style="italic", no_wrap=True, overflow="ellipsis")
     for place, item in enumerate(one.items, 1):
-        named = [escape(titles.get(item.item_id))] if titles else []
-        table.add_row(str(place), escape(item.item_id), *named, f"{item.score:.4g}", escape(item.reason))
-    return Group(Text(), heading, table if one.items else Text("  no items", "dim"))
+        reason = "" if shared else escape(item.reason)
+        named = (escape(item.item_id), escape(titles.get(item.item_id)))
+        table.add_row(f"{place:2}", *named, number(item.score), reason)
+    return Group(Text(), Text(one.title or one.id, "bold"), made, table if one.items else Text("no items", "dim"))
 
 
 def receipt(one: Receipt) -> RenderableType:
@@ -60,7 +65,7 @@ def receipt(one: Receipt) -> RenderableType:
     lines.add_column(style="dim")
     lines.add_column()
     lines.add_row("rung", ladder(one.rung))
-    lines.add_row("reasons", ", ".join(reason.name for reason in one.reasons) or "none: a full personal answer")
+    lines.add_row("reasons", ", ".join(reason.name for reason in one.reasons) or "none")
     lines.add_row("snapshot", escape(one.snapshot_version) or "none")
     lines.add_row("partitions", f"{one.partitions_answered} of {one.partitions_asked} answered")
     lines.add_row("elapsed", f"{one.elapsed_ms:.1f} ms in the router")
@@ -82,10 +87,7 @@ def status(one: ClusterStatus) -> Iterator[RenderableType]:
         ("   requests ", "dim"),
         f"{one.requests:,}",
     )
-    table = _table("shard", "state", "partitions", "loading", "refused", "requests", "memory", "last error")
-    for shard in one.shards:
-        table.add_row(*_shard_cells(shard))
-    yield table
+    yield _shards(one)
     served = sum(one.rungs.values())
     rungs = _table("rung", "carousels", "")
     for rung, carousels in sorted(one.rungs.items()):
@@ -94,20 +96,42 @@ def status(one: ClusterStatus) -> Iterator[RenderableType]:
         yield rungs
 
 
-def _shard_cells(shard: ShardView) -> Iterator[RenderableType]:
-    state = shard.state.name if shard.state else "not heard"
-    yield escape(shard.address)
-    yield Text(state, STATE_STYLES[shard.state]) if shard.reachable else Text("unreachable", "bold red")
-    yield "\n".join(_held(version.snapshot_version, version.warm) for version in shard.generations)
-    yield ranges([number for version in shard.generations for number in version.loading])
-    yield ranges([number for version in shard.generations for number in version.refused])
-    yield f"{shard.requests:,}"
-    yield size(shard.rss_bytes) if shard.rss_bytes else ""
-    yield escape(shard.last_error)
+def _shards(one: ClusterStatus) -> RenderableType:
+    """One row per shard; what there is nothing of gets no column."""
+    columns_of = {
+        "shard": [escape(shard.address) for shard in one.shards],
+        "state": [_state(shard) for shard in one.shards],
+        "requests": [f"{shard.requests:,}" for shard in one.shards],
+        "memory": [size(shard.rss_bytes) if shard.rss_bytes else "" for shard in one.shards],
+        "partitions": [_warm(shard, one.snapshot_version) for shard in one.shards],
+        "loading": [_numbers(generation.loading for generation in shard.generations) for shard in one.shards],
+        "refused": [_numbers(generation.refused for generation in shard.generations) for shard in one.shards],
+        "last error": [escape(shard.last_error) for shard in one.shards],
+    }
+    shown = {name: cells for name, cells in columns_of.items() if any(cells)}
+    table = _table(*shown)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
+    return table
 
 
-def _held(version: str, warm: Sequence[int]) -> str:
-    return f"{len(warm)} of {escape(version)}: {ranges(warm)}"
+def _state(shard: ShardView) -> str:
+    if not shard.reachable:
+        return "[bold red]unreachable[/]"
+    return f"[{STATE_STYLES[shard.state]}]{shard.state.name if shard.state else 'not heard'}[/]"
+
+
+def _warm(shard: ShardView, served: str) -> str:
+    """The warm partitions; a version is named only where it is not the router's."""
+    held = ((generation.snapshot_version, generation.warm) for generation in shard.generations)
+    return "\n".join(
+        f"{len(warm)}: {ranges(warm)}" + ("" if version == served else f" of {escape(version)}")
+        for version, warm in held
+    )
+
+
+def _numbers(lists: Iterable[Sequence[int]]) -> str:
+    return ranges([number for numbers in lists for number in numbers])
 
 
 def manifest(one: Manifest, *, current: bool) -> Iterator[RenderableType]:
@@ -152,8 +176,8 @@ def partitioning(counts: Mapping[str, Any], measures: Mapping[str, Any], index: 
     for what in ("users", "items"):
         sizes = counts.get(f"{what}_per_partition", ())
         if sizes:
-            lines.add_row(what, f"[cyan]{columns(sizes)}[/]")
-            lines.add_row("", f"{min(sizes):,} to {max(sizes):,} in each of {len(sizes)} partitions")
+            lines.add_row(f"{what} in each", f"[cyan]{columns(sizes)}[/]")
+            lines.add_row("", f"{min(sizes):,} to {max(sizes):,}")
     for name, value in measures.items():
         if not isinstance(value, list | dict):
             lines.add_row(name.replace("_", " "), _value(value))
@@ -211,6 +235,10 @@ def _value(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
+    if isinstance(value, Mapping | list | tuple) and not value:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_value, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{escape(str(name))} {_value(of)}" for name, of in value.items())
     return escape(str(value))

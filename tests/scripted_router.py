@@ -1,0 +1,163 @@
+"""A router that answers from a script: real gRPC on a free port, no shards behind it. Not a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+from trunkshow.errors import FIELD_KEY, REASON_KEY, TrunkshowError
+from trunkshow.v1 import cluster_pb2, shard_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+SLATE = pb.RecommendResponse(
+    carousels=[
+        pb.Carousel(
+            id="for-you",
+            title="For you",
+            source="ials",
+            rung=pb.RUNG_SNAPSHOT,
+            items=[
+                pb.Item(item_id="hat", score=0.75, reason="Matches your taste"),
+                pb.Item(item_id="coat", score=0.5, reason="Goes with [bold]hat[/]"),
+            ],
+        ),
+        pb.Carousel(
+            id="popular",
+            title="Popular right now",
+            source="popularity",
+            rung=pb.RUNG_POPULAR,
+            items=[pb.Item(item_id="scarf", score=1234, reason="Popular with everyone")],
+        ),
+    ],
+    receipt=pb.Receipt(
+        request_id="r-1",
+        rung=pb.RUNG_SNAPSHOT,
+        reasons=[pb.REASON_SHARD_LATE, pb.REASON_PARTITION_MISSING],
+        snapshot_version="v1",
+        partitions_asked=4,
+        partitions_answered=3,
+        elapsed_ms=12.5,
+        stages=[pb.Stage(name="predict", ms=8.25), pb.Stage(name="shard", ms=10.5)],
+    ),
+)
+SIMILAR = pb.SimilarItemsResponse(
+    carousel=pb.Carousel(id="similar-items", title="Goes with hat", source="item-neighbours", items=[pb.Item(item_id="cap")]),
+    receipt=pb.Receipt(request_id="r-2", rung=pb.RUNG_SNAPSHOT, snapshot_version="v1"),
+)
+STATUS = cluster_pb2.GetClusterStatusResponse(
+    snapshot_version="v1",
+    partitions=4,
+    partitions_covered=4,
+    shards=[
+        cluster_pb2.ReplicaStatus(
+            address="10.0.0.1:7451",
+            reachable=True,
+            in_flight=2,
+            status=shard_pb2.ShardStatus(
+                name="10.0.0.1:7451",
+                state=shard_pb2.SHARD_STATE_READY,
+                generations=[shard_pb2.GenerationStatus(snapshot_version="v1", warm=[0, 1, 2, 3], refused=[7])],
+                requests=17,
+                rss_bytes=3 << 20,
+            ),
+        ),
+        cluster_pb2.ReplicaStatus(address="10.0.0.2:7451", reachable=False, last_error="UNAVAILABLE"),
+    ],
+    rungs=[cluster_pb2.RungCount(rung=pb.RUNG_SNAPSHOT, carousels=40)],
+    requests=20,
+)
+
+
+@dataclass
+class Seen:
+    """A call as it arrived."""
+
+    request: Any
+    metadata: dict[str, str]
+    time_remaining_s: float
+
+
+@dataclass
+class ScriptedRouter:
+    """What the router answers, and what it was asked. An answer that is an exception is raised.
+
+    Attributes:
+        target: its address.
+        answers: by method; tests put others in.
+        seen: every call, oldest first.
+    """
+
+    target: str = ""
+    answers: dict[str, Any] = field(
+        default_factory=lambda: {"Recommend": SLATE, "SimilarItems": SIMILAR, "GetClusterStatus": STATUS}
+    )
+    seen: list[Seen] = field(default_factory=list)
+
+    def _unary(self, name: str, request: Any, context: grpc.ServicerContext) -> Any:
+        self._note(request, context)
+        return self._give(self.answers[name], context)
+
+    def _batch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        self._note(request, context)
+        # Last first: a batch is answered in any order.
+        for index in reversed(range(len(request.requests))):
+            yield pb.RecommendBatchResponse(index=index, response=self._give(self.answers["Recommend"], context))
+
+    def _note(self, request: Any, context: grpc.ServicerContext) -> None:
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        self.seen.append(Seen(request, metadata, context.time_remaining() or 0.0))
+
+    def _give(self, answer: Any, context: grpc.ServicerContext) -> Any:
+        if isinstance(answer, TrunkshowError):
+            context.set_trailing_metadata(((REASON_KEY, answer.reason), (FIELD_KEY, answer.field)))
+            context.abort(answer.code, answer.message)
+        return answer() if callable(answer) else answer
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """Its methods as gRPC takes them."""
+
+        def unary(name: str, asked: Any, answered: Any) -> Any:
+            def answer(request: Any, context: grpc.ServicerContext) -> Any:
+                return self._unary(name, request, context)
+
+            return grpc.unary_unary_rpc_method_handler(answer, asked.FromString, answered.SerializeToString)
+
+        batch = grpc.unary_stream_rpc_method_handler(
+            self._batch, pb.RecommendBatchRequest.FromString, pb.RecommendBatchResponse.SerializeToString
+        )
+        asked, answered = cluster_pb2.GetClusterStatusRequest, cluster_pb2.GetClusterStatusResponse
+        return [
+            grpc.method_handlers_generic_handler(
+                "trunkshow.v1.RecommendationService",
+                {
+                    "Recommend": unary("Recommend", pb.RecommendRequest, pb.RecommendResponse),
+                    "SimilarItems": unary("SimilarItems", pb.SimilarItemsRequest, pb.SimilarItemsResponse),
+                    "RecommendBatch": batch,
+                },
+            ),
+            grpc.method_handlers_generic_handler(
+                "trunkshow.v1.ClusterService", {"GetClusterStatus": unary("GetClusterStatus", asked, answered)}
+            ),
+        ]
+
+
+Serve = Callable[[str], ScriptedRouter]
+
+
+@contextmanager
+def scripted_router(listen: str = "127.0.0.1:0") -> Iterator[ScriptedRouter]:
+    """A router that listens until the block is left."""
+    router = ScriptedRouter()
+    server = grpc.server(ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
+    server.add_generic_rpc_handlers(router.handlers())
+    router.target = f"127.0.0.1:{server.add_insecure_port(listen)}"
+    server.start()
+    try:
+        yield router
+    finally:
+        server.stop(None).wait()

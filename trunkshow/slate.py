@@ -119,6 +119,7 @@ class SlateMaker:
         topic = carousel.removeprefix(carousels.OCCASION_PREFIX)
         about = self._catalogue.title(found.about) if found.about >= 0 else ""
         same_reason = len(found.reasons) == 1
+        shared = found.reasons[0].replace("{item}", about) if same_reason else ""
         title = model.title.replace("{item}", about).replace("{topic}", topic)
         shown = pb.Carousel(id=carousel, title=title, source=model.name, rung=rung)
         add, item_id = shown.items.add, self._catalogue.id  # added in place: a list of items would be copied
@@ -131,6 +132,13 @@ class SlateMaker:
             if not count:
                 break
         return shown if shown.items else None
+
+    def _members(self, carousel: str, query: Query) -> list[str]:
+        """The carousels that one asked-for id stands for."""
+        if carousel != carousels.OCCASIONS:
+            return [carousel]
+        family = cast("Family", self._models[carousels.OCCASIONS])
+        return [carousels.OCCASION_PREFIX + topic for topic in family.topics(query, carousels.OCCASIONS_MAX)]
 
     def _carousel(
         self,

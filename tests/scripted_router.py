@@ -46,7 +46,9 @@ SLATE = pb.RecommendResponse(
     ),
 )
 SIMILAR = pb.SimilarItemsResponse(
-    carousel=pb.Carousel(id="similar-items", title="Goes with hat", source="item-neighbours", items=[pb.Item(item_id="cap")]),
+    carousel=pb.Carousel(
+        id="similar-items", title="Goes with hat", source="item-neighbours", items=[pb.Item(item_id="cap")]
+    ),
     receipt=pb.Receipt(request_id="r-2", rung=pb.RUNG_SNAPSHOT, snapshot_version="v1"),
 )
 STATUS = cluster_pb2.GetClusterStatusResponse(

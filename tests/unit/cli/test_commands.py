@@ -1,0 +1,236 @@
+"""The command line as a person or a script meets it: help, wrong input, JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_router import ScriptedRouter, scripted_router
+
+from cli.main import COMMANDS, run
+from trunkshow.errors import InvalidArgument
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = [name for name, *_ in COMMANDS]
+
+
+@pytest.fixture
+def router() -> Iterator[ScriptedRouter]:
+    with scripted_router() as router:
+        yield router
+
+
+@pytest.fixture(autouse=True)
+def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delenv("TRUNKSHOW_TARGET", raising=False)
+    monkeypatch.delenv("TRUNKSHOW_STORE", raising=False)
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` of every command exits with 0 and documents --json."""
+    assert run([command, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`trunkshow --help` lists every command."""
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in NAMES)
+
+
+def test_help_does_not_wait_for_heavy_imports() -> None:
+    """`trunkshow --help` imports none of the libraries that only building or serving needs."""
+    code = (
+        "import sys; from cli.main import run; run(['--help']); "
+        "heavy = {'faiss', 'polars', 'irspack', 'numpy', 'grpc'} & set(sys.modules); sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints one line and exits with 0."""
+    assert run(["--version"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.fixture
+def broken_dataset(tmp_path: Path) -> str:
+    path = tmp_path / "dataset.toml"
+    path.write_text('name = "x"\nevent = 1\n')
+    return str(path)
+
+
+def wrong_inputs(broken: str, folder: Path) -> dict[str, list[str]]:
+    return {
+        "no such command": ["biuld"],
+        "unknown flag": ["recommend", "bob", "--itms", "a"],
+        "missing argument": ["recommend"],
+        "not a number": ["recommend", "bob", "--n", "many"],
+        "missing dataset": ["build", str(folder / "none.toml"), "--store", str(folder / "store")],
+        "broken dataset": ["build", broken, "--store", str(folder / "store")],
+        "number out of range": ["build", broken, "--store", str(folder / "store"), "--factors", "0"],
+        "empty store": ["inspect", str(folder)],
+        "cluster without a snapshot": ["up", "--store", str(folder)],
+        "no shards": ["up", "--store", str(folder), "--shards", "0"],
+        "router with wrong settings": ["router", "--store", str(folder), "--shards", "a:1", "--deadline-ms", "0"],
+        "address without a port": ["shard", "--store", str(folder), "--listen", "here"],
+        "attribute without a value": ["recommend", "bob", "--attribute", "brand"],
+    }
+
+
+@pytest.mark.parametrize("kind", wrong_inputs("", Path()))
+def test_wrong_input_is_one_line_and_exit_code_2(
+    kind: str, broken_dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong input of any kind exits with 2, says why in one line on stderr, and prints no traceback."""
+    assert run(wrong_inputs(broken_dataset, tmp_path)[kind]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("trunkshow: ")
+    assert "Traceback" not in printed.err
+
+
+def test_an_unreachable_router_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A router that does not answer is wrong input: exit code 2, and the line names its address."""
+    monkeypatch.setattr("cli.ask.CONNECT_WITHIN_S", 0.1)
+    with scripted_router() as gone:
+        target = gone.target
+    assert run(["status", "--target", target]) == 2
+    assert target in capsys.readouterr().err
+
+
+def test_an_address_in_use_is_named(router: ScriptedRouter, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shard that cannot listen where it should says so in one line."""
+    assert run(["shard", "--store", str(tmp_path), "--listen", router.target]) == 2
+    assert router.target in capsys.readouterr().err
+
+
+def test_a_refused_request_is_one_line(router: ScriptedRouter, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the router refuses is said in the router's own words."""
+    router.answers["Recommend"] = InvalidArgument("surface: 'moon' is not one of home, product", field="surface")
+    assert run(["recommend", "bob", "--surface", "moon", "--target", router.target]) == 2
+    assert capsys.readouterr().err == "trunkshow: surface: 'moon' is not one of home, product\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["recommend", "bob"], ("carousels", 0, "items", 0, "item_id", "hat")),
+        (["similar", "hat"], ("carousel", "items", 0, "item_id", "cap")),
+        (["status"], ("shards", 0, "state", "READY")),
+    ],
+)
+def test_answers_as_json(
+    arguments: list[str], expected: tuple[Any, ...], router: ScriptedRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --json an answer is one JSON value on stdout, and nothing else is printed."""
+    assert run([*arguments, "--target", router.target, "--json"]) == 0
+    printed = capsys.readouterr()
+    value = json.loads(printed.out)
+    *path, leaf = expected
+    for key in path:
+        value = value[key]
+    assert (value, printed.err) == (leaf, "")
+
+
+def test_a_slate_for_a_person(router: ScriptedRouter, capsys: pytest.CaptureFixture[str]) -> None:
+    """A slate shows titles, sources, rungs, items with their reasons, and the receipt; markup in it is not obeyed."""
+    assert run(["recommend", "bob", "--target", router.target]) == 0
+    shown = capsys.readouterr().out
+    for part in ("For you", "ials", "SNAPSHOT", "hat", "Matches your taste", "SHARD_LATE", "3 of 4", "v1", "r-1"):
+        assert part in shown
+    assert "Goes with [bold]hat[/]" in shown
+
+
+def test_the_status_for_a_person(router: ScriptedRouter, capsys: pytest.CaptureFixture[str]) -> None:
+    """The status shows each shard, whether it is there, what it holds, and what was served."""
+    assert run(["status", "--target", router.target]) == 0
+    shown = capsys.readouterr().out
+    for part in ("10.0.0.1:7451", "READY", "4: 0-3", "3.0 MiB", "10.0.0.2:7451", "unreachable", "4 of 4"):
+        assert part in shown
+
+
+def test_flags_become_the_request(router: ScriptedRouter) -> None:
+    """Lists are given with commas, attributes as NAME=A,B."""
+    flags = ["--items", "hat,coat", "--carousels", "popular", "--n", "3", "--attribute", "brand=a,b"]
+    assert run(["recommend", "bob", *flags, "--target", router.target]) == 0
+    asked = router.seen[0].request
+    assert (list(asked.context_item_ids), list(asked.carousels)) == (["hat", "coat"], ["popular"])
+    assert asked.items_per_carousel == 3
+    assert list(asked.filters.attributes[0].values) == ["a", "b"]
+
+
+def test_the_target_comes_from_the_environment(router: ScriptedRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRUNKSHOW_TARGET names the router where no flag does."""
+    monkeypatch.setenv("TRUNKSHOW_TARGET", router.target)
+    assert run(["recommend", "bob"]) == 0
+    assert router.seen[0].request.user_id == "bob"
+
+
+def test_building_and_inspecting(built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`build --json` prints the report alone; `inspect --json` prints the manifest of what it published."""
+    store = str(tmp_path / "store")
+    arguments = ["build", str(built.dataset), "--store", store, "--partitions", "2", "--factors", "8", "--json"]
+    assert run(arguments) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert printed.err == ""
+    assert run(["inspect", store, "--json", "--verify"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert (manifest["version"], manifest["counts"]["partitions"]) == (report["version"], 2)
+
+
+def test_a_snapshot_for_a_person(built: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """`inspect` shows counts, metrics, partitions and files, and with --verify that every file is whole."""
+    assert run(["inspect", str(built.store), "--verify"]) == 0
+    shown = capsys.readouterr().out
+    for part in (built.report.manifest.version, "recall@20", "popularity", "users in each", "catalogue", "checksum"):
+        assert part in shown
+
+
+async def test_up_serves_until_sigterm_and_leaves_nothing(built: Any, tmp_path: Path) -> None:
+    """`up --json` reports a ready cluster of real processes; SIGTERM ends it with 0, and no process is left."""
+    command = (sys.executable, "-m", "cli.main", "up", "--json", "--store", str(built.store), "--shards", "2")
+    up = await asyncio.create_subprocess_exec(
+        *command, "--listen", "127.0.0.1:0", "--logs", str(tmp_path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert up.stdout is not None
+    events: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(60):
+            async for line in up.stdout:
+                events.append(json.loads(line))
+                if events[-1]["event"] == "cluster.ready":
+                    up.send_signal(signal.SIGTERM)
+            exit_code = await up.wait()
+    finally:
+        if up.returncode is None:
+            up.kill()
+            await up.wait()
+    ready = next(event for event in events if event["event"] == "cluster.ready")
+    assert (exit_code, sorted(ready["pids"])) == (0, ["router", "shard-0", "shard-1"])
+    assert events[-1]["event"] == "cluster.stopped"
+    assert not any(map(lives, ready["pids"].values()))
+    assert set(names(tmp_path)) == {"router.log", "shard-0.log", "shard-1.log"}
+
+
+def lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import datasets
 import pytest
-from datasets import Shop
+from datasets import Built
 
-from builder.pipeline import BuildReport, BuildSettings, build
+from builder.pipeline import BuildSettings, build
 from trunkshow.snapshot.reader import Snapshot
 
 SETTINGS = BuildSettings(partitions=4, factors=16)
-
-
-@dataclass(frozen=True)
-class Built:
-    """A shop, and what became of it.
-
-    Attributes:
-        shop: the rows.
-        dataset: the data set file.
-        store: of the published snapshot.
-        report: of the build.
-        told: what the build told of its progress.
-    """
-
-    shop: Shop
-    dataset: Path
-    store: Path
-    report: BuildReport
-    told: tuple[tuple[str, int, int], ...]
 
 
 @pytest.fixture(scope="session")

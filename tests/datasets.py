@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from builder.pipeline import BuildReport
+
 TASTES = 4
 DAY_MS = 86_400_000
 START_MS = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -59,6 +61,25 @@ class Shop:
     events: tuple[Event, ...]
     items: tuple[Item, ...] = ()
     segments: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """A shop, and what became of it.
+
+    Attributes:
+        shop: the rows.
+        dataset: the data set file.
+        store: of the published snapshot.
+        report: of the build.
+        told: what the build told of its progress.
+    """
+
+    shop: Shop
+    dataset: Path
+    store: Path
+    report: BuildReport
+    told: tuple[tuple[str, int, int], ...]
 
 
 def user_id(number: int) -> str:

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from router import ladder, receipt, validate
 from router.counters import Counters
 from router.fanout import Fanout, Gathered
-from router.merge import merged
+from router.merge import merged, slotted
 from router.receipt import Asking, Reach
 from router.resident import Need, Resident
 from trunkshow import carousels
@@ -75,6 +75,7 @@ class Recommender:
         clock: Clock = monotonic,
     ) -> None:
         self._version = snapshot.version
+        self._has_occasions = snapshot.has_occasions
         self._directory = snapshot.directory
         self._probe = snapshot.codebook.probe
         self._fanout = fanout
@@ -88,7 +89,7 @@ class Recommender:
         home = self._directory.find(request.user_id)
         if home is None:
             return None
-        wanted = carousels.resolve(request.carousels, request.surface, impersonal=False)
+        wanted = self._wanted(request, impersonal=False)
         predict = shard_pb2.PredictRequest(
             request=data, snapshot_version=self._version, partitions=(home.partition,), carousels=wanted
         )
@@ -117,6 +118,8 @@ class Recommender:
     async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, shard_ms: float) -> bytes:
         """The slate of a known user whose home shard answered."""
         missing = {one.carousel: one.reason for one in answer.missing}
+        if not (answer.slate or missing):
+            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), shard_ms)
         if pb.REASON_USER_UNKNOWN in missing.values():
             return await self._stranger(plan.request, asking)
         reasons = self._context_reasons(plan.request)
@@ -146,14 +149,14 @@ class Recommender:
         if len(vector):
             return await self._folded_in(request, vector, reasons, asking)
         reasons.append(pb.REASON_NOTHING_IN_HAND)
-        wanted = carousels.resolve(request.carousels, request.surface, impersonal=True)
+        wanted = self._wanted(request, impersonal=True)
         need = self._resident.need(request, segment=-1)
         return self._completed(wanted, (), {}, need, reasons, asking, Reach())
 
     async def _folded_in(
         self, request: pb.RecommendRequest, vector: Floats, reasons: list[pb.Reason], asking: Asking
     ) -> bytes:
-        wanted = carousels.resolve(request.carousels, request.surface, impersonal=False)
+        wanted = self._wanted(request, impersonal=False)
         partitions = self._probe(vector, self._probes)
         began = self._clock()
         gathered = await self._ask_nearest(request, partitions, wanted, vector, asking)
@@ -168,8 +171,7 @@ class Recommender:
             reasons.append(pb.REASON_PARTITION_MISSING)
         need = self._resident.need(request, segment=-1, vector=vector)
         made = merged([slate.carousels for slate in slates], wanted, need.count)
-        missing = dict.fromkeys(wanted, pb.REASON_CAROUSEL_EMPTY) if slates else {}
-        missing.update((one.carousel, one.reason) for answer in gathered.answers for one in answer.missing)
+        missing = _left_open(wanted, made, gathered.answers) if slates else {}
         return self._completed(wanted, made, missing, need, reasons, asking, reach, [slate.receipt for slate in slates])
 
     async def _ask_nearest(
@@ -217,11 +219,26 @@ class Recommender:
         )
         return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
 
+    def _wanted(self, request: pb.RecommendRequest, *, impersonal: bool) -> tuple[str, ...]:
+        return carousels.resolve(
+            request.carousels, request.surface, impersonal=impersonal, has_occasions=self._has_occasions
+        )
+
     def _context_reasons(self, request: pb.RecommendRequest) -> list[pb.Reason]:
         in_hand = request.context_item_ids
         if in_hand and len(self._resident.rows(in_hand)) < len(in_hand):
             return [pb.REASON_CONTEXT_ITEM_UNKNOWN]
         return []
+
+
+def _left_open(
+    wanted: Sequence[str], made: Sequence[pb.Carousel], answers: Sequence[shard_pb2.PredictResponse]
+) -> dict[str, pb.Reason]:
+    """Why carousels are missing that no shard made: what one of them said, else that there was nothing left."""
+    reasons = dict.fromkeys(wanted, pb.REASON_CAROUSEL_EMPTY)
+    reasons.update((one.carousel, one.reason) for answer in answers for one in answer.missing)
+    by_slot = slotted((carousel.id for carousel in made), wanted)
+    return {slot: reasons[slot] for slot in wanted if not by_slot[slot]}
 
 
 def _decoded(answers: Sequence[shard_pb2.PredictResponse]) -> tuple[list[pb.RecommendResponse], int]:

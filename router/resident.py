@@ -105,12 +105,12 @@ class Resident:
         slate: list[pb.Carousel] = []
         reasons: list[pb.Reason] = []
         for slot in wanted:
+            if slot in missing:
+                reasons.append(missing[slot])
             if by_slot[slot]:
                 slate.extend(by_id[one] for one in by_slot[slot])
                 continue
             why = missing.get(slot, pb.REASON_SHARD_FAILED)
-            if slot in missing:
-                reasons.append(why)
             filled = [] if ladder.left_out(slot, why) else self._filled(slot, need)
             if not filled:
                 reasons.append(pb.REASON_CAROUSEL_EMPTY)

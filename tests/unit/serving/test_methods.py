@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import AsyncIterator
 
-import echo
+import echo_service as echo
 import grpc
 import grpc.aio
 import pytest

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import echo
+import echo_service as echo
 import grpc
 import grpc.aio
 import pytest
@@ -32,9 +32,7 @@ class EchoProcess:
         """Start it, and wait until it serves."""
         program = str(Path(echo.__file__))
         started = cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable, program, str(drain_s), stderr=asyncio.subprocess.PIPE
-            )
+            await asyncio.create_subprocess_exec(sys.executable, program, str(drain_s), stderr=asyncio.subprocess.PIPE)
         )
         started.port = int(str((await started.event("server.listening"))["port"]))
         await started.event("server.serving")
@@ -72,9 +70,7 @@ async def server() -> AsyncIterator[Server]:
 async def health(port: int, service: str) -> int:
     """What the health service says."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(service=service)
-        )
+        answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service))
     return int(answer.status)
 
 

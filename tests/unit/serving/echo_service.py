@@ -1,6 +1,6 @@
 """A small service over bytes, with a method for every way that a call can end; also a process that serves it.
 
-Run as a program it serves on a free port until it is told to stop: `python echo.py DRAIN_S`.
+Run as a program it serves on a free port until it is told to stop: `python echo_service.py DRAIN_S`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,184 @@
+"""A shard that answers from a script: a real server on a real port, whose answers a test chooses.
+
+It obeys the contract that `protos/trunkshow/v1/shard.proto` states, and keeps what it was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+
+from trunkshow.errors import TrunkshowError
+from trunkshow.serving.call import CallView
+from trunkshow.serving.methods import Service
+from trunkshow.serving.server import Server
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+Script = Callable[[shard_pb2.PredictRequest], Awaitable[shard_pb2.PredictResponse]]
+
+
+class FakeShard:
+    """A scripted shard.
+
+    Args:
+        script: answers one prediction; may raise a TrunkshowError or wait for ever.
+        version: of the snapshot whose partitions it reports as warm.
+        warm: these.
+    """
+
+    def __init__(self, script: Script, *, version: str = "v1", warm: Iterable[int] = range(4)) -> None:
+        self.script = script
+        self.asked: list[shard_pb2.PredictRequest] = []
+        self.request_ids: list[str] = []
+        self.batches: list[int] = []
+        self.watches = 0
+        self.status = status(version, warm)
+        self.silent = False
+        self._changed = asyncio.Event()
+        self._server: Server | None = None
+        self._hang_up = asyncio.Event()
+
+    async def start(self, listen: str = "127.0.0.1:0") -> str:
+        """Listen; return the address."""
+        self._server = Server([self._service()])
+        self._hang_up = asyncio.Event()
+        return f"127.0.0.1:{await self._server.start(listen)}"
+
+    async def stop(self) -> None:
+        """Drop every connection, as a killed process does."""
+        if self._server is not None:
+            await self._server.stop(0)
+            self._server = None
+
+    def report(self, new: shard_pb2.ShardStatus) -> None:
+        """Tell every watcher."""
+        self.status = new
+        self._wake()
+
+    def hang_up(self) -> None:
+        """End every watch stream, as a shard that leaves does."""
+        self._hang_up.set()
+        self._wake()
+        self._hang_up = asyncio.Event()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _service(self) -> Service:
+        return Service(
+            "trunkshow.v1.ShardService",
+            unary={"Predict": self._predict},
+            stream={"PredictBatch": self._predict_batch, "Watch": self._watch},
+            endless=frozenset({"Watch"}),
+        )
+
+    async def _predict(self, data: bytes, call: CallView) -> bytes:
+        self.request_ids.append(call.request_id)
+        request = shard_pb2.PredictRequest.FromString(data)
+        self.asked.append(request)
+        answer = await self.script(request)
+        return answer.SerializeToString()
+
+    async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
+        requests = shard_pb2.PredictBatchRequest.FromString(data).requests
+        self.batches.append(len(requests))
+        for index, request in enumerate(requests):
+            self.asked.append(request)
+            answer = await self.script(request)
+            yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
+        del call
+
+    async def _watch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
+        del data, call
+        self.watches += 1
+        hang_up = self._hang_up
+        while not hang_up.is_set():
+            changed = self._changed
+            if not self.silent:
+                yield shard_pb2.WatchResponse(status=self.status).SerializeToString()
+            await changed.wait()
+
+
+def status(
+    version: str, warm: Iterable[int], state: shard_pb2.ShardState = shard_pb2.SHARD_STATE_READY
+) -> shard_pb2.ShardStatus:
+    """What a shard with these partitions says of itself."""
+    generation = shard_pb2.GenerationStatus(snapshot_version=version, warm=sorted(warm))
+    return shard_pb2.ShardStatus(name="fake", state=state, generations=[generation], requests=7, rss_bytes=11)
+
+
+def carousel(
+    carousel_id: str, items: Sequence[str], *, title: str = "", score: float = 1.0, rung: pb.Rung = pb.RUNG_SNAPSHOT
+) -> pb.Carousel:
+    """A carousel of these items, scores falling by a tenth."""
+    shown = [pb.Item(item_id=item, score=score - place / 10) for place, item in enumerate(items)]
+    return pb.Carousel(id=carousel_id, title=title or carousel_id, source="fake", rung=rung, items=shown)
+
+
+def answer(
+    made: Sequence[pb.Carousel], missing: Iterable[tuple[str, pb.Reason]] = (), version: str = "v1"
+) -> shard_pb2.PredictResponse:
+    """A shard's answer."""
+    receipt = pb.Receipt(
+        rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
+        snapshot_version=version,
+        stages=[pb.Stage(name="predict", ms=1.0)],
+    )
+    return shard_pb2.PredictResponse(
+        slate=pb.RecommendResponse(carousels=made, receipt=receipt).SerializeToString(),
+        missing=[shard_pb2.Missing(carousel=one, reason=reason) for one, reason in missing],
+    )
+
+
+def always(response: shard_pb2.PredictResponse) -> Script:
+    """The same answer to everybody."""
+
+    async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        del request
+        return response
+
+    return script
+
+
+def everything(prefix: str = "i") -> Script:
+    """Two items for each carousel wanted, no item twice."""
+
+    async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        return answer(
+            [
+                carousel(wanted, [f"{prefix}{2 * place}", f"{prefix}{2 * place + 1}"])
+                for place, wanted in enumerate(request.carousels)
+            ]
+        )
+
+    return script
+
+
+def failing(error: TrunkshowError | None = None) -> Script:
+    """An error for everybody."""
+
+    async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        del request
+        raise error or TrunkshowError("scripted to fail")
+
+    return script
+
+
+async def late(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+    """No answer, ever: the caller's deadline ends it."""
+    del request
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def knowing_nobody() -> Script:
+    """Every carousel missing, because the user is not known."""
+
+    async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        if request.vector:
+            return await everything()(request)
+        return answer((), [(wanted, pb.REASON_USER_UNKNOWN) for wanted in request.carousels])
+
+    return script

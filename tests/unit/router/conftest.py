@@ -1,0 +1,93 @@
+"""A router under test: in this process, on a free port, over a small snapshot and scripted shards."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import grpc.aio
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
+
+import small_snapshot
+from fake_shard import FakeShard
+
+from router.config import RouterConfig
+from router.service import Router
+from trunkshow.serving.server import Server
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+NOBODY = "127.0.0.1:1"
+"""A port on which nobody listens."""
+
+
+class Caller:
+    """A backend service that calls the router."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+
+    async def raw(self, method: str, request: bytes, **options: Any) -> bytes:
+        """One call of RecommendationService over bytes."""
+        answer = await self.channel.unary_unary(f"/trunkshow.v1.RecommendationService/{method}")(request, **options)
+        return bytes(answer)
+
+    async def recommend(self, user: str = "u0", request_id: str = "", **fields: Any) -> pb.RecommendResponse:
+        """Recommend."""
+        metadata = (("x-request-id", request_id),) if request_id else None
+        request = pb.RecommendRequest(user_id=user, **fields)
+        return pb.RecommendResponse.FromString(
+            await self.raw("Recommend", request.SerializeToString(), metadata=metadata)
+        )
+
+    async def similar(self, item: str, **fields: Any) -> pb.SimilarItemsResponse:
+        """SimilarItems."""
+        request = pb.SimilarItemsRequest(item_id=item, **fields)
+        return pb.SimilarItemsResponse.FromString(await self.raw("SimilarItems", request.SerializeToString()))
+
+    async def batch(self, requests: list[pb.RecommendRequest]) -> list[pb.RecommendBatchResponse]:
+        """RecommendBatch, to its end."""
+        call = self.channel.unary_stream("/trunkshow.v1.RecommendationService/RecommendBatch")
+        data = pb.RecommendBatchRequest(requests=requests).SerializeToString()
+        return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data)]
+
+    async def status(self) -> cluster_pb2.GetClusterStatusResponse:
+        """GetClusterStatus."""
+        answer = await self.channel.unary_unary("/trunkshow.v1.ClusterService/GetClusterStatus")(b"")
+        return cluster_pb2.GetClusterStatusResponse.FromString(answer)
+
+
+Start = Callable[..., Awaitable[Caller]]
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Snapshot:
+    """The small snapshot, which is all of a real one that a router reads."""
+    return cast("Snapshot", small_snapshot.make(tmp_path))
+
+
+@pytest.fixture
+async def start(snapshot: Snapshot) -> AsyncIterator[Start]:
+    """Starts a router over scripted shards; gives a caller of it."""
+    opened: list[Callable[[], Awaitable[Any]]] = []
+
+    async def starting(*shards: FakeShard, **settings: Any) -> Caller:
+        addresses = [await shard.start() for shard in shards] or [NOBODY]
+        opened.extend(shard.stop for shard in shards)
+        chosen = {"deadline_ms": 2000, "reserve_ms": 15, "watch_silence_s": 30, "probes": 2} | settings
+        router = Router(RouterConfig(store=Path(), shards=tuple(addresses), **chosen), snapshot)
+        await router.start()
+        server = Server(router.services())
+        port = await server.start("127.0.0.1:0")
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+        opened.extend((router.close, lambda: server.stop(0), channel.close))
+        return Caller(channel)
+
+    yield starting
+    for close in reversed(opened):
+        await close()

@@ -1,0 +1,112 @@
+"""RecommendBatch: everybody is answered once, whatever happens to the shards."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+import pytest
+from conftest import Caller, Start
+from fake_shard import FakeShard, Script, answer, everything, failing, late
+
+from trunkshow.errors import from_rpc_error
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+KNOWN = [f"u{user}" for user in range(8)]
+MIXED = [*KNOWN, "stranger", *KNOWN, "another"]
+
+
+async def rungs(caller: Caller, users: list[str]) -> list[pb.Rung]:
+    """The rung of each user's slate, in the order of the batch; fails where an index does not come exactly once."""
+    answers = await caller.batch([pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in users])
+    assert sorted(one.index for one in answers) == list(range(len(users)))
+    by_index = {one.index: one.response for one in answers}
+    return [by_index[index].receipt.rung for index in range(len(users))]
+
+
+async def test_every_index_comes_once(start: Start) -> None:
+    """Known users and strangers, several chunks on several shards."""
+    caller = await start(FakeShard(everything()), FakeShard(everything()), batch_chunk_users=3)
+    assert await rungs(caller, MIXED) == [pb.RUNG_SNAPSHOT if user in KNOWN else pb.RUNG_POPULAR for user in MIXED]
+
+
+async def test_each_slate_is_its_own_users(start: Start) -> None:
+    """Chunks do not mix up who asked for what."""
+
+    async def echo(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        user = pb.RecommendRequest.FromString(request.request).user_id
+        return answer([pb.Carousel(id="for-you", title=user, rung=pb.RUNG_SNAPSHOT)])
+
+    caller = await start(FakeShard(echo), FakeShard(echo), batch_chunk_users=3)
+    answers = await caller.batch([pb.RecommendRequest(user_id=user) for user in KNOWN])
+    assert {one.index: one.response.carousels[0].title for one in answers} == dict(enumerate(KNOWN))
+
+
+async def test_chunks_hold_so_many_users_at_most(start: Start) -> None:
+    """A large batch comes in pieces, so that other requests get in between."""
+    shard = FakeShard(everything())
+    await rungs(await start(shard, batch_chunk_users=3), KNOWN)
+    assert sorted(shard.batches) == [2, 3, 3]
+
+
+async def test_a_broken_replica_costs_nobody_a_rung(start: Start) -> None:
+    """What one shard fails another answers, user by user."""
+    caller = await start(FakeShard(failing()), FakeShard(everything()), batch_chunk_users=3)
+    assert set(await rungs(caller, KNOWN)) == {pb.RUNG_SNAPSHOT}
+
+
+async def test_a_user_whom_a_chunk_refuses_is_asked_for_alone(start: Start) -> None:
+    """Inside a batch a shard cannot fail for one user; it answers with nothing, and is asked again."""
+    refused: set[str] = set()
+
+    async def refusing_once(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        user = pb.RecommendRequest.FromString(request.request).user_id
+        if user in refused:
+            return await everything()(request)
+        refused.add(user)
+        missing = [shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in request.carousels]
+        return shard_pb2.PredictResponse(missing=missing)
+
+    assert set(await rungs(await start(FakeShard(refusing_once)), KNOWN)) == {pb.RUNG_SNAPSHOT}
+
+
+async def test_a_chunk_that_breaks_half_way_keeps_what_it_has(start: Start) -> None:
+    """Users who were answered are not asked for again; the others are, once more."""
+    asked: list[str] = []
+
+    async def breaking(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        user = pb.RecommendRequest.FromString(request.request).user_id
+        asked.append(user)
+        if user == "u2" and asked.count("u2") == 1:
+            return await failing()(request)
+        return await everything()(request)
+
+    caller = await start(FakeShard(breaking))
+    assert set(await rungs(caller, KNOWN)) == {pb.RUNG_SNAPSHOT}
+    assert (asked.count("u0"), asked.count("u2")) == (1, 2)
+
+
+@pytest.mark.parametrize("script", [failing(), late])
+async def test_without_a_shard_that_answers_everybody_gets_a_page(start: Start, script: Script) -> None:
+    """A batch steps down as a single request does, within its deadline."""
+    caller = await start(FakeShard(script), batch_deadline_ms=150)
+    assert set(await rungs(caller, ["u0", "u1", "u6"])) == {pb.RUNG_SEGMENT, pb.RUNG_POPULAR}
+
+
+async def test_without_any_shard_everybody_gets_a_page(start: Start) -> None:
+    """Nobody to ask is nothing to wait for."""
+    assert len(await rungs(await start(), MIXED)) == len(MIXED)
+
+
+async def test_one_invalid_request_refuses_the_batch(start: Start) -> None:
+    """The refusal names the index."""
+    caller = await start()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.batch([pb.RecommendRequest(user_id="u0"), pb.RecommendRequest()])
+    assert from_rpc_error(caught.value).field == "requests[1].user_id"
+
+
+async def test_a_large_batch_is_answered_in_full(start: Start) -> None:
+    """A thousand users, more than the queue of ready answers holds."""
+    caller = await start(FakeShard(everything()), FakeShard(everything()), batch_deadline_ms=10_000)
+    assert len(await rungs(caller, (MIXED * 56)[:1000])) == 1000

@@ -1,0 +1,179 @@
+"""What is written into a snapshot is what is read from it: records, keys and values, strings, the directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as np_st
+from numpy.typing import NDArray
+
+from trunkshow.snapshot import arrays, directory, kv, records
+from trunkshow.snapshot.arrays import Strings
+from trunkshow.snapshot.records import UserRecord
+
+same_folder = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+numbers = st.floats(width=32, allow_nan=False)
+
+
+@st.composite
+def user_records(draw: Any) -> UserRecord:
+    """Users with any taste and history."""
+    length = draw(st.integers(0, 20))
+    return UserRecord(
+        draw(st.integers(-1, 2**15 - 1)),
+        draw(np_st.arrays(np.float32, draw(st.integers(1, 16)), elements=numbers)),
+        draw(np_st.arrays(np.int32, length)),
+        draw(np_st.arrays(np.float32, length, elements=numbers)),
+        draw(np_st.arrays(np.uint32, length)),
+    )
+
+
+def plain(record: UserRecord) -> list[Any]:
+    """A record as something that can be compared."""
+    return [record.segment, *(column.tolist() for column in record[1:])]
+
+
+@given(record=user_records())
+def test_a_user_comes_back_as_written(record: UserRecord) -> None:
+    """Encoding and decoding lose nothing."""
+    assert plain(records.decode(records.encode(record), len(record.vector))) == plain(record)
+
+
+@given(record=user_records(), data=st.data())
+def test_a_record_cut_short_is_an_error(record: UserRecord, data: st.DataObject) -> None:
+    """No array reaches beyond the bytes that are there."""
+    written = records.encode(record)
+    with pytest.raises((ValueError, records.struct.error)):
+        records.decode(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
+
+
+@given(record=user_records(), form=st.integers(2, 255))
+def test_a_record_of_another_format_is_an_error(record: UserRecord, form: int) -> None:
+    """A later format is not guessed at."""
+    with pytest.raises(ValueError, match=f"format {form}"):
+        records.decode(bytes([form]) + records.encode(record)[1:], len(record.vector))
+
+
+@given(record=user_records())
+def test_a_decoded_record_is_a_view_of_its_bytes(record: UserRecord) -> None:
+    """Nothing is copied, and nothing can be written."""
+    assert not records.decode(records.encode(record), len(record.vector)).vector.flags.writeable
+
+
+pairs = st.dictionaries(st.binary(min_size=1, max_size=30), st.binary(max_size=5000), max_size=30)
+
+
+@same_folder
+@given(pairs=pairs)
+def test_pairs_come_back_in_order(tmp_path_factory: pytest.TempPathFactory, pairs: dict[bytes, bytes]) -> None:
+    """A file has what was written into it, keys ascending, and no more."""
+    path = tmp_path_factory.mktemp("kv") / "pairs.lmdb"
+    kv.write(path, sorted(pairs.items()))
+    with kv.Reader(path) as reader:
+        assert [(key, bytes(value)) for key, value in reader.items()] == sorted(pairs.items())
+        assert len(reader) == len(pairs)
+
+
+@same_folder
+@given(pairs=pairs)
+def test_the_same_pairs_are_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, pairs: dict[bytes, bytes]) -> None:
+    """A file is a function of its content."""
+    folder = tmp_path_factory.mktemp("kv")
+    for name in ("one", "other"):
+        kv.write(folder / name, sorted(pairs.items()))
+    assert (folder / "one").read_bytes() == (folder / "other").read_bytes()
+
+
+@pytest.mark.parametrize("keys", [[b"b", b"a"], [b"a", b"a"], [b"a", b"c", b"b"]])
+def test_keys_out_of_order_or_twice_are_an_error(tmp_path: Path, keys: list[bytes]) -> None:
+    """A file that would have lost a key is not written in silence."""
+    with pytest.raises(ValueError, match="out of order or comes twice"):
+        kv.write(tmp_path / "kv", [(key, b"") for key in keys])
+
+
+def test_a_key_that_is_not_there_is_none(tmp_path: Path) -> None:
+    """Asking for a stranger is no error."""
+    kv.write(tmp_path / "kv", [(b"a", b"1")])
+    with kv.Reader(tmp_path / "kv") as reader:
+        assert reader.get(b"b") is None
+
+
+def test_many_large_values_fit(tmp_path: Path) -> None:
+    """Values over half a page take whole pages, and still find room."""
+    count = kv.write(tmp_path / "kv", [(number.to_bytes(4, "big"), bytes(2100)) for number in range(40_000)])
+    with kv.Reader(tmp_path / "kv") as reader:
+        assert len(reader) == count == 40_000
+
+
+def test_reading_a_file_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    """A reader never creates."""
+    with pytest.raises(lmdb.Error):
+        kv.Reader(tmp_path / "kv")
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_strings_come_back_as_packed(strings: list[str]) -> None:
+    """Any text, empty ones too."""
+    column = Strings(*Strings.pack(strings))
+    assert [column[row] for row in range(len(column))] == strings
+
+
+def test_arrays_come_back_read_only(tmp_path: Path) -> None:
+    """What a snapshot holds is not written to again."""
+    arrays.save(tmp_path / "a", {"ones": np.ones(3, np.float32)})
+    loaded = arrays.load(tmp_path / "a")["ones"]
+    assert loaded.tolist() == [1, 1, 1]
+    assert not loaded.flags.writeable
+
+
+def test_objects_are_not_stored(tmp_path: Path) -> None:
+    """What could only be pickled is an error."""
+    with pytest.raises(ValueError, match="holds objects"):
+        arrays.save(tmp_path, {"a": np.array([{}])})
+
+
+def homes(folder: Path, users: list[str]) -> directory.Directory:
+    """A directory in which the n-th user lives in partition n."""
+    partitions: NDArray[np.int32] = np.arange(len(users), dtype=np.int32)
+    directory.write(folder, users, partitions, partitions % 3 - 1)
+    return directory.Directory(folder)
+
+
+ids = st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), max_size=50)
+
+
+@same_folder
+@given(users=ids)
+def test_the_directory_finds_every_user(tmp_path_factory: pytest.TempPathFactory, users: set[str]) -> None:
+    """Partition and segment are those that were written."""
+    listed = sorted(users)
+    found = homes(tmp_path_factory.mktemp("directory"), listed)
+    assert [found.find(user) for user in listed] == [(n, n % 3 - 1) for n in range(len(listed))]
+
+
+@same_folder
+@given(users=ids, strangers=ids)
+def test_the_directory_knows_no_strangers(
+    tmp_path_factory: pytest.TempPathFactory, users: set[str], strangers: set[str]
+) -> None:
+    """Whoever was not written is not found."""
+    found = homes(tmp_path_factory.mktemp("directory"), sorted(users))
+    assert [found.find(stranger) for stranger in strangers - users] == [None] * len(strangers - users)
+
+
+def test_an_empty_directory_knows_nobody(tmp_path: Path) -> None:
+    """There is nothing to search, and that is no error."""
+    assert homes(tmp_path, []).find("anybody") is None
+
+
+def test_a_user_named_twice_is_an_error(tmp_path: Path) -> None:
+    """Two homes for one user cannot be told apart by any salt."""
+    with pytest.raises(ValueError, match="same id"):
+        homes(tmp_path, ["ann", "bob", "ann"])

@@ -1,0 +1,109 @@
+"""A partition's folder answers for the users and items that were put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trunkshow.snapshot import index, partition
+from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.records import UserRecord
+
+RNG = np.random.default_rng(2)
+VECTORS = RNG.standard_normal((50, 4)).astype(np.float32)
+LISTED = np.arange(0, 50, 2, dtype=np.int32)
+USERS = [f"user-{number:02d}" for number in range(12)]
+TASTES = RNG.standard_normal((12, 4)).astype(np.float32)
+
+
+def record(number: int) -> UserRecord:
+    """A user who had one item."""
+    one = np.array([number])
+    return UserRecord(number - 1, TASTES[number], one.astype(np.int32), one.astype(np.float32), one.astype(np.uint32))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Partition]:
+    """A dozen users, and every other item of the catalogue."""
+    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    opened = Partition(tmp_path / "p", VECTORS)
+    yield opened
+    opened.close()
+
+
+def by_score(rows: np.ndarray, vector: np.ndarray) -> list[int]:
+    """Rows by inner product, largest first."""
+    return rows[np.argsort(-(VECTORS[rows] @ vector), kind="stable")].tolist()
+
+
+def test_a_user_is_found_by_id(shelf: Partition) -> None:
+    """With vector and history."""
+    found = shelf.user("user-03")
+    assert found is not None
+    assert (found.segment, found.vector.tolist(), found.items.tolist()) == (2, TASTES[3].tolist(), [3])
+
+
+def test_somebody_who_lives_elsewhere_is_none(shelf: Partition) -> None:
+    """That is no error."""
+    assert shelf.user("user-99") is None
+
+
+def test_nearest_items_are_the_partitions_own_by_score(shelf: Partition) -> None:
+    """Exactly, for a partition as small as this."""
+    rows, scores = shelf.nearest_items(TASTES[0], 7)
+    assert rows.tolist() == by_score(LISTED, TASTES[0])[:7]
+    assert np.allclose(scores, VECTORS[rows] @ TASTES[0], atol=1e-5)
+
+
+def test_asking_for_more_items_than_there_are_gives_all(shelf: Partition) -> None:
+    """And no row twice, nor one that does not exist."""
+    rows, _ = shelf.nearest_items(TASTES[0], 1000)
+    assert sorted(rows.tolist()) == LISTED.tolist()
+
+
+def test_masked_items_are_searched_exactly(shelf: Partition) -> None:
+    """The best of those that the mask allows, however few."""
+    rows, _ = shelf.best_items_where(TASTES[1], lambda rows: rows % 10 == 0, 3)
+    assert rows.tolist() == by_score(np.arange(0, 50, 10), TASTES[1])[:3]
+
+
+def test_nearest_users_are_by_cosine(shelf: Partition) -> None:
+    """The user comes first, with a cosine of one."""
+    (first, cosine), *_ = shelf.nearest_users(3 * TASTES[5], 3)
+    assert (first.items.tolist(), cosine) == ([5], pytest.approx(1, abs=1e-5))
+
+
+def test_a_sample_of_users_is_spread_over_the_partition(shelf: Partition) -> None:
+    """As many as asked for, all different, all living here."""
+    sample = shelf.sample_users(4)
+    assert len(set(sample)) == 4
+    assert set(sample) <= set(USERS)
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 100])
+def test_a_sample_is_never_larger_than_asked_for(shelf: Partition, count: int) -> None:
+    """Nor than there are users."""
+    assert len(shelf.sample_users(count)) == min(count, 12)
+
+
+def test_a_partition_without_users_answers(tmp_path: Path) -> None:
+    """A small shop may have one; strangers are sent there all the same."""
+    partition.write(tmp_path / "p", [], [], LISTED, VECTORS[LISTED])
+    empty = Partition(tmp_path / "p", VECTORS)
+    assert (empty.users, empty.nearest_users(TASTES[0], 5), empty.sample_users(3)) == (0, [], [])
+    empty.close()
+
+
+def test_a_large_index_is_quantised_and_still_finds_the_best(tmp_path: Path) -> None:
+    """Recall@20 of at least 0.99 against exact search."""
+    many = np.random.default_rng(4).standard_normal((index.FLAT_ITEMS_MAX + 1, 16)).astype(np.float32)
+    kind = index.build(many, tmp_path / "items.faiss")
+    opened, queries = index.VectorIndex(tmp_path / "items.faiss"), many[:100] + 0.1
+    exact = np.argsort(-(queries @ many.T), axis=1)[:, :20]
+    found, _ = opened.search_many(queries, 20)
+    recall = np.mean([np.isin(want, got).mean() for want, got in zip(exact, found, strict=True)])
+    assert kind != "Flat"
+    assert recall >= 0.99

@@ -41,8 +41,9 @@ class ItemNeighbours:
         width = min(NEIGHBOURS_MAX, max(items - 1, 1))
         binary = training.matrix.copy()
         binary.data = np.ones_like(binary.data)
+        # One more than is kept: the nearest of all is the item itself.
         learner = CosineKNNRecommender(
-            binary, shrinkage=SHRINKAGE, normalize=True, top_k=width, n_threads=training.settings.threads
+            binary, shrinkage=SHRINKAGE, normalize=True, top_k=width + 1, n_threads=training.settings.threads
         ).learn()
         similar = csr_matrix(learner.W)
         rows = np.full((items, width), -1, np.int32)
@@ -51,7 +52,7 @@ class ItemNeighbours:
             start, stop = similar.indptr[item], similar.indptr[item + 1]
             others, near = similar.indices[start:stop], similar.data[start:stop]
             order = np.lexsort((others, -near))
-            order = order[(others[order] != item) & (near[order] > 0)]
+            order = order[(others[order] != item) & (near[order] > 0)][:width]
             rows[item, : len(order)] = others[order]
             scores[item, : len(order)] = near[order]
         return {"rows": rows, "scores": scores}

@@ -160,18 +160,22 @@ class SlateMaker:
 
     @staticmethod
     def _enough(model: Model, query: Query, shelves: Sequence[Shelf], count: int, taken: set[int]) -> Candidates:
-        """Candidates, at least `count` of which may be shown, or all that there are."""
+        """Candidates, at least `count` of every shelf's which may be shown, or all that there are.
+
+        Of every shelf: what one that was cut short has left might beat what another has shown.
+        """
         ask = OVERFETCH * count
         while True:
-            parts = [model.recommend(query, shelf, ask) for shelf in shelves]
-            found = parts[0] if len(parts) == 1 else merge(parts)
-            if query.mask is not None and found.rows:
-                found = _keep(found, query.mask(np.asarray(found.rows, np.int32)))
-            exhausted = all(len(part.rows) < ask for part in parts)
-            if exhausted or ask >= CANDIDATES_MAX:
-                return found
-            if sum(row not in taken for row in found.rows) >= count:
-                return found
+            parts, short = [], False
+            for shelf in shelves:
+                found = model.recommend(query, shelf, ask)
+                more = len(found.rows) >= ask
+                if query.mask is not None and found.rows:
+                    found = _keep(found, query.mask(np.asarray(found.rows, np.int32)))
+                short = short or (more and sum(row not in taken for row in found.rows) < count)
+                parts.append(found)
+            if not short or ask >= CANDIDATES_MAX:
+                return parts[0] if len(parts) == 1 else merge(parts)
             ask *= 4
 
 

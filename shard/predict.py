@@ -36,13 +36,14 @@ class Predictor:
         self._catalogue = snapshot.catalogue
         self._maker = SlateMaker(snapshot)
         self._warm = warm
+        self._vector_bytes = 4 * snapshot.ials.factors
 
     def predict(self, asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
         """The slate, serialised, and the carousels that could not be made.
 
         Raises:
             SnapshotMismatch: the snapshot or a partition is not one that this shard holds warm.
-            InvalidArgument: the wrapped request is no request.
+            InvalidArgument: the wrapped request is no request, no partition is named, or the vector is another model's.
         """
         began = time.perf_counter()
         if asked.snapshot_version != self._snapshot.version:
@@ -52,6 +53,11 @@ class Predictor:
             shelves = [self._warm[number] for number in asked.partitions]
         except KeyError as error:
             raise SnapshotMismatch(f"partition {error} is not warm here") from None
+        if not shelves:
+            raise InvalidArgument("partitions: none; name at least one", field="partitions")
+        if asked.vector and len(asked.vector) != self._vector_bytes:
+            message = f"vector: {len(asked.vector)} bytes; this snapshot's have {self._vector_bytes}"
+            raise InvalidArgument(message, field="vector")
         request = parse(asked.request)
         made, missing = self._slate(request, shelves, asked.carousels, asked.vector)
         for lost in missing:

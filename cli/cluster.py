@@ -158,11 +158,14 @@ async def _is_ready(check: Callable[..., Any], client: AsyncClient) -> bool:
         return False
 
 
-async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> bool:
     """Do the work until it is done, or until SIGINT, SIGTERM or SIGHUP, which cancel it; it then cleans up.
 
     Args:
         work: is given an event that a second signal sets: whoever sends one will not wait.
+
+    Returns:
+        Whether the work was done.
     """
     hurry = asyncio.Event()
     working = asyncio.ensure_future(work(hurry))
@@ -179,5 +182,7 @@ async def interruptible(work: Callable[[asyncio.Event], Coroutine[Any, Any, None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, hear)
     await asyncio.wait({working})
-    if not working.cancelled():
-        working.result()
+    if working.cancelled():
+        return False
+    working.result()
+    return True

@@ -81,7 +81,9 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
         plan = Plan(
             store.resolve(), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", options.work.resolve() / "logs"
         )
-        asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
+        done = asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
+        if not done:
+            raise KeyboardInterrupt
     if quiet:
         output.show_json({"build": report, "slates": slates})
     else:

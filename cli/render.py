@@ -173,17 +173,18 @@ def partitioning(counts: Mapping[str, Any], measures: Mapping[str, Any], index: 
     lines = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     lines.add_column(style="dim")
     lines.add_column()
+    pictures: list[RenderableType] = []
     for what in ("users", "items"):
         sizes = counts.get(f"{what}_per_partition", ())
         if sizes:
-            lines.add_row(f"{what} in each", f"[cyan]{columns(sizes)}[/]")
-            lines.add_row("", f"{min(sizes):,} to {max(sizes):,}")
+            said = f"[dim]{what} in each:[/] {min(sizes):,} to {max(sizes):,}"
+            pictures += [Text.from_markup(said), Text(columns(sizes), "cyan"), Text()]
     for name, value in measures.items():
         if not isinstance(value, list | dict):
             lines.add_row(name.replace("_", " "), _value(value))
     for name, value in index.items():
         lines.add_row(f"index {name}", _value(value))
-    return lines
+    return Group(*pictures, lines)
 
 
 def files(one: Manifest) -> RenderableType:

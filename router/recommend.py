@@ -112,7 +112,7 @@ class Recommender:
         )
         shard_ms = (self._clock() - began) * 1000
         if outcome.answer is None:
-            return self._stepped_down(plan, asking, outcome.reasons, shard_ms)
+            return self._stepped_down(plan, asking, outcome.reasons, shard_ms if outcome.attempts else 0.0)
         return await self.answered(plan, asking, outcome.answer, shard_ms)
 
     async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, shard_ms: float) -> bytes:

@@ -195,6 +195,7 @@ async def test_without_any_shard_the_router_answers_alone(start: Start) -> None:
         ("people-like-you", "Popular right now", pb.RUNG_SEGMENT, ["i23", "i24"]),
     ]
     assert list(got.receipt.reasons) == [pb.REASON_NO_REPLICA]
+    assert not got.receipt.stages
 
 
 async def test_a_segment_whose_list_is_used_up_steps_to_popular(start: Start) -> None:

@@ -35,7 +35,7 @@ DEPTHS = (50, 100, 200, 400, 800)
 COVERAGE_MIN = 0.995
 
 
-class TooFewPartitions(BuildError):
+class PartitionsOutOfRange(BuildError):
     """The number of partitions asked for cannot be made of these users."""
 
 
@@ -134,6 +134,7 @@ def build(
     with stages.stage("read"):
         events, ingest = read_events(dataset, progress)
         items, users = read_items(dataset), read_users(dataset)
+    _check_partitions(settings.partitions, len(events.user_ids))
     chosen = Settings(
         factors=settings.factors,
         seed=settings.seed,
@@ -151,6 +152,13 @@ def build(
             folders.publish(snapshot, manifest.version, expected)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return BuildReport(manifest, ingest.to_json(), stages.seconds, peak)
+
+
+def _check_partitions(partitions: int, users: int) -> None:
+    """Refuse a number that cannot be made, before anything is trained for it."""
+    most = min(partition.PARTITIONS_MAX, users)
+    if not 0 <= partitions <= most:
+        raise PartitionsOutOfRange(f"{partitions} partitions cannot be made of {users} users; choose 1 to {most}")
 
 
 def evaluate_models(
@@ -251,12 +259,6 @@ class _Plan:
     ) -> _Plan:
         users, item_count = len(user_vectors), len(ials.vectors)
         partitions = settings.partitions or partition.default_partitions(users)
-        if not 1 <= partitions <= min(partition.PARTITIONS_MAX, users):
-            message = (
-                f"{partitions} partitions cannot be made of {users} users; "
-                f"choose 1 to {min(partition.PARTITIONS_MAX, users)}"
-            )
-            raise TooFewPartitions(message)
         placements = partition.place_users(user_vectors, partitions, settings.seed)
         training = numbered.training
         hidden = None

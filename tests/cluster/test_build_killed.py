@@ -1,0 +1,158 @@
+"""A build that is killed at any point leaves the store serving what it served; the next build cleans up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pytest
+
+from trunkshow.snapshot.manifest import verify
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import FolderStore
+
+STEPS = ["read", "events.csv", "evaluate", "fit", "fit popularity", "partition", "write", "write partitions", "publish"]
+"""Of a build, in their order; it is killed as each of them begins."""
+
+
+class Builders:
+    """Builds that die where they are told to."""
+
+    def __init__(self, dataset: Path) -> None:
+        command = [sys.executable, str(Path(__file__).with_name("build_server.py")), str(dataset)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def build(self, store: Path, point: str = "none") -> int:
+        """The exit code of a build that is killed at a point."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{store} {point}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """No more builds."""
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop that is built in a fraction of a second."""
+    return datasets.write(datasets.clustered(60, 48, 12), tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def builders(dataset: Path) -> Iterator[Builders]:
+    """Builds of that shop."""
+    started = Builders(dataset)
+    try:
+        yield started
+    finally:
+        started.end()
+
+
+@pytest.fixture(scope="module")
+def served(builders: Builders, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with one snapshot. Look, but do not touch."""
+    store = tmp_path_factory.mktemp("served") / "store"
+    assert builders.build(store) == 0
+    return store
+
+
+@pytest.fixture(scope="module")
+def fsyncs(builders: Builders, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How many fsyncs a build makes: the last number at which it can be killed."""
+    store = tmp_path_factory.mktemp("counted") / "store"
+    killed_at = [1]
+    while builders.build(store, f"fsync:{killed_at[0]}") != 0:
+        killed_at[0] *= 2
+    low, high = killed_at[0] // 2, killed_at[0]
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if builders.build(store, f"fsync:{middle}") == 0 else (middle, high)
+    return low
+
+
+@pytest.fixture
+def store(served: Path, tmp_path: Path) -> Path:
+    """The served store, to be built into."""
+    return Path(shutil.copytree(served, tmp_path / "store"))
+
+
+def opens_whole(store: Path) -> str:
+    """Open the current snapshot and check every file of it; return its version."""
+    snapshot = Snapshot.open(store)
+    verify(FolderStore(store).folder(snapshot.version), snapshot.manifest.files)
+    for number in range(snapshot.partitions):
+        snapshot.open_partition(number).close()
+    snapshot.close()
+    return snapshot.version
+
+
+def is_clean(store: Path) -> bool:
+    """Whether there is nothing but complete snapshots that were served."""
+    served = {move["version"] for move in FolderStore(store).history()}
+    folders = {path.name for path in (store / "snapshots").iterdir()}
+    return folders <= served and not list((store / "building").iterdir())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_build_killed_at_a_step_leaves_the_old_snapshot_served(store: Path, builders: Builders, step: str) -> None:
+    """The pointer has not moved, and what it names is whole."""
+    before = FolderStore(store).current()
+    assert builders.build(store, step) == -signal.SIGKILL
+    assert opens_whole(store) == before
+
+
+@pytest.mark.parametrize("step", ["write partitions", "publish"])
+def test_the_build_after_a_killed_one_cleans_up_and_publishes(store: Path, builders: Builders, step: str) -> None:
+    """Nothing of the dead build is left, and the new snapshot is served."""
+    before = FolderStore(store).current()
+    builders.build(store, step)
+    assert builders.build(store) == 0
+    assert opens_whole(store) != before
+    assert is_clean(store)
+
+
+@pytest.mark.parametrize("from_the_end", range(6))
+def test_a_build_killed_while_publishing_leaves_a_whole_snapshot_served(
+    store: Path, builders: Builders, fsyncs: int, from_the_end: int
+) -> None:
+    """The old one or the new one, whichever side of the pointer's move it died on; the next build cleans up."""
+    before = FolderStore(store).current()
+    assert builders.build(store, f"fsync:{fsyncs - from_the_end}") == -signal.SIGKILL
+    moved = opens_whole(store) != before
+    assert builders.build(store) == 0
+    opens_whole(store)
+    assert len(FolderStore(store).versions()) == 2 + moved
+    assert not list((store / "building").iterdir())
+
+
+def test_a_first_build_that_was_killed_leaves_nothing_served(tmp_path: Path, builders: Builders) -> None:
+    """An empty pointer, not half a snapshot; and the next build publishes."""
+    builders.build(tmp_path / "store", "publish")
+    before = FolderStore(tmp_path / "store").current()
+    assert builders.build(tmp_path / "store") == 0
+    assert before == ""
+    assert is_clean(tmp_path / "store")
+
+
+def test_the_command_killed_from_outside_leaves_the_old_snapshot_served(store: Path, dataset: Path) -> None:
+    """`trunkshow build`, killed as soon as it says that it fits the models."""
+    before = FolderStore(store).current()
+    command = [sys.executable, "-m", "cli.main", "build", str(dataset), "--store", str(store), "--partitions", "3"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ)
+    try:
+        assert process.stderr is not None
+        assert any("build: fit" in line for line in process.stderr)
+    finally:
+        process.kill()
+        process.communicate()
+    assert opens_whole(store) == before

@@ -1,0 +1,10 @@
+"""What is fast, and next to what. Every program prints a table, or with `--json` one value; RESULTS.md keeps both.
+
+    python -m bench.serving     requests per second beside a bare echo: one shard, and router plus shard
+    python -m bench.accuracy    recall and NDCG on the Gowalla split, beside popularity and another library
+    python -m bench.index       time and recall of vector index kinds, by size
+    python -m bench.ingest      rows per second and memory of reading ten million events
+
+Machines differ and share their cores, so a claim here is a ratio of two things measured in one run, in turns, and
+the median over the turns. Nothing here is imported by the product.
+"""

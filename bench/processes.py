@@ -1,0 +1,98 @@
+"""Child processes: started, waited for until they serve, weighed, and ended by their own pid."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+START_S_MAX = 60.0
+STOP_S_MAX = 15.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Started(NamedTuple):
+    """A server process that takes calls.
+
+    Attributes:
+        pid: its own.
+        target: HOST:PORT.
+    """
+
+    pid: int
+    target: str
+
+    def cpu_s(self) -> float:
+        """Processor seconds that it has used, in user and system mode."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+class DidNotStart(Exception):
+    """A server process ended, or was not ready in time; what it said stands in the message."""
+
+
+@contextlib.contextmanager
+def echo(reply_bytes: int) -> Iterator[Started]:
+    """A bare echo server, for the time of the context."""
+    with _child([sys.executable, "-m", "bench.echo", str(reply_bytes)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], START_S_MAX)
+        port = process.stdout.readline().strip() if ready else b""
+        if not port:
+            raise DidNotStart("the echo server did not start")
+        yield Started(process.pid, f"127.0.0.1:{int(port)}")
+
+
+@contextlib.contextmanager
+def trunkshow(*arguments: str) -> Iterator[Started]:
+    """A process of the product on a free port, for the time of the context; its log says when it serves."""
+    command = [sys.executable, "-m", "cli.main", *arguments, "--listen", "127.0.0.1:0"]
+    with _child(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        port = _port_when_serving(process.stderr)
+        threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
+        yield Started(process.pid, f"127.0.0.1:{port}")
+
+
+@contextlib.contextmanager
+def _child(
+    command: Sequence[str], *, stdout: int = subprocess.DEVNULL, stderr: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _port_when_serving(log: IO[bytes]) -> int:
+    said, port, until = [], 0, time.monotonic() + START_S_MAX
+    while time.monotonic() < until and (line := log.readline()):
+        said.append(line.decode(errors="replace"))
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if event.get("event") == "server.listening":
+                port = int(event["port"])
+            elif event.get("event") == "server.serving":
+                return port
+    raise DidNotStart("".join(said[-20:]) or "it said nothing")
+
+
+def _drain(log: IO[bytes]) -> None:
+    for line in log:  # a full pipe would stop the server
+        if b'"level": "error"' in line or b'"level": "warning"' in line:
+            sys.stderr.buffer.write(line)

@@ -20,8 +20,8 @@ from trunkshow.v1 import recommendation_pb2 as pb
 
 Floats = NDArray[np.float32]
 
-OVERFETCH = 2
-"""Candidates asked of a model per item wanted; doubled until enough survive the filters."""
+SPARE_MAX = 3
+"""Spare candidates asked of a model per item wanted, at most: one for each item that must not be shown."""
 
 CANDIDATES_MAX = 4096
 
@@ -164,7 +164,7 @@ class SlateMaker:
 
         Of every shelf: what one that was cut short has left might beat what another has shown.
         """
-        ask = OVERFETCH * count
+        ask = count + min(len(taken), SPARE_MAX * count)
         while True:
             parts, short = [], False
             for shelf in shelves:
@@ -172,7 +172,7 @@ class SlateMaker:
                 more = len(found.rows) >= ask
                 if query.mask is not None and found.rows:
                     found = _keep(found, query.mask(np.asarray(found.rows, np.int32)))
-                short = short or (more and sum(row not in taken for row in found.rows) < count)
+                short = short or (more and len(found.rows) - len(taken.intersection(found.rows)) < count)
                 parts.append(found)
             if not short or ask >= CANDIDATES_MAX:
                 return parts[0] if len(parts) == 1 else merge(parts)

@@ -22,6 +22,9 @@ from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Floats, Query
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+EXACT_FROM = 150
+"""Candidates asked for from which on a filter is applied before the search, not after it."""
+
 CONTEXT_WEIGHT = 1.0
 """What an item in hand counts as, in event weights, when it is folded in."""
 
@@ -92,7 +95,9 @@ class ImplicitALS:
         """The partition's items nearest to the user's vector."""
         if not query.vector.any():
             return NOTHING
-        if query.mask is None:
+        # Most filters let most items pass: the index is asked first, and the exact scan of what is allowed only when
+        # the caller comes back for more.
+        if query.mask is None or count < EXACT_FROM:
             rows, scores = shelf.nearest_items(query.vector, count)
         else:
             rows, scores = shelf.best_items_where(query.vector, query.mask, count)

@@ -1,0 +1,99 @@
+"""A cluster of real processes on free ports, each started here and ended here by its own process id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli.addresses import free_address
+from cli.cluster import until_ready
+
+READY_WITHIN_S = 60
+END_WITHIN_S = 20
+DEADLINE_MS = 8000
+"""Of the router in these tests: what is tested is who answers, not how fast a busy machine does."""
+
+ROOT = Path(__file__).parents[2]
+
+
+class Process:
+    """One command of ours, its log in a file."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self._log = log.open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cli.main", *arguments], stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT
+        )
+
+    @property
+    def lives(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self._process.pid, number)
+
+    def wait(self) -> int:
+        """Its exit code, negative for a signal."""
+        return self._process.wait(END_WITHIN_S)
+
+    def kill(self) -> None:
+        """End it at once, and wait until it has."""
+        if self.lives:
+            self._process.kill()
+        self._process.wait(END_WITHIN_S)
+        self._log.close()
+
+
+class Cluster:
+    """Shards and a router.
+
+    Attributes:
+        target: the router's address.
+        router: its process.
+        shards: by address.
+    """
+
+    def __init__(self, store: Path, logs: Path, shards: int, replicas: int) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.target = free_address()
+        addresses = [free_address() for _ in range(shards)]
+        membership = ["--store", str(store), "--shards", *addresses]
+        self.shards: dict[str, Process] = {}
+        self._started: list[Process] = []
+        try:
+            for number, address in enumerate(addresses):
+                own = ["--name", address, "--listen", address, "--replicas", str(replicas)]
+                self.shards[address] = self._start(["shard", *membership, *own], logs / f"shard-{number}.log")
+            own = ["--listen", self.target, "--deadline-ms", str(DEADLINE_MS)]
+            self.router = self._start(["router", *membership, *own], logs / "router.log")
+            asyncio.run(asyncio.wait_for(until_ready(self.target), READY_WITHIN_S))
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self, arguments: list[str], log: Path) -> Process:
+        process = Process(arguments, log)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End every process that was started."""
+        for process in self._started:
+            process.kill()
+
+
+@contextmanager
+def running(store: Path, logs: Path, shards: int = 3, replicas: int = 2) -> Iterator[Cluster]:
+    """A cluster that is ready, and gone afterwards, whatever happens."""
+    cluster = Cluster(store, logs, shards, replicas)
+    try:
+        yield cluster
+    finally:
+        cluster.end()

@@ -1,0 +1,322 @@
+"""A cluster of three shards, two replicas and a router answers everyone, whatever becomes of its shards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import grpc
+import pytest
+from datasets import Built
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_status import rpc_status
+from processes import DEADLINE_MS, Cluster, running
+
+from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate, SlateRequest
+from trunkshow.errors import DOMAIN
+from trunkshow.v1 import recommendation_pb2 as pb
+
+SERVICE = "trunkshow.v1.RecommendationService"
+EVERYONE = [datasets.user_id(number) for number in range(400)]
+
+
+@pytest.fixture(scope="module")
+def cluster(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A whole cluster. Ask it, but do not harm it."""
+    with running(built.store, tmp_path_factory.mktemp("logs")) as started:
+        yield started
+
+
+@pytest.fixture
+def mortal(built: Built, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of one's own, to be harmed."""
+    with running(built.store, tmp_path / "logs") as started:
+        yield started
+
+
+@pytest.fixture
+def frugal(built: Built, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster of one shard and a router, to be harmed."""
+    with running(built.store, tmp_path / "logs", shards=1, replicas=1) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def client(cluster: Cluster) -> Iterator[Client]:
+    """Somebody who asks the whole cluster."""
+    with asking(cluster) as opened:
+        yield opened
+
+
+def asking(cluster: Cluster) -> Client:
+    """A client that is in no hurry."""
+    return Client(cluster.target, deadline_ms=DEADLINE_MS)
+
+
+def call(cluster: Cluster, method: str, request: bytes) -> bytes:
+    """One unary call over bytes."""
+    with grpc.insecure_channel(cluster.target) as channel:
+        return bytes(channel.unary_unary(f"/{SERVICE}/{method}")(request, timeout=DEADLINE_MS / 1000))
+
+
+def own_taste_share(slate: Slate, user: str) -> float:
+    """How much of what is for the user was made for their taste."""
+    items = [item.item_id for item in slate.carousels[0].items]
+    return sum(datasets.taste_of_item(item) == datasets.taste_of_user(user) for item in items) / len(items)
+
+
+# ---- everyone is answered
+
+
+def test_every_user_gets_a_slate_of_the_snapshot(built: Built, client: Client) -> None:
+    """None of them a step down; every fourth asks alone, all of them in a batch below."""
+    for user in EVERYONE[::4]:
+        receipt = client.recommend(user).receipt
+        assert (receipt.rung, receipt.snapshot_version) == (Rung.SNAPSHOT, built.report.manifest.version), user
+
+
+def test_every_user_of_a_batch_gets_a_slate_of_the_snapshot(client: Client) -> None:
+    """Every index once."""
+    requests = [SlateRequest(user) for user in EVERYONE]
+    answers = dict(client.recommend_batch(requests, deadline_ms=DEADLINE_MS))
+    assert sorted(answers) == list(range(400))
+    assert {slate.receipt.rung for slate in answers.values()} == {Rung.SNAPSHOT}
+
+
+def test_slates_are_personal(client: Client) -> None:
+    """What is for a user is mostly of their taste."""
+    shares = [own_taste_share(client.recommend(user), user) for user in EVERYONE[::10]]
+    assert sum(shares) / len(shares) > 0.7
+
+
+def test_a_slate_does_not_depend_on_the_replica(client: Client) -> None:
+    """Ask as often as you like."""
+    slates = [client.recommend(EVERYONE[5]).carousels for _ in range(6)]
+    assert all(slate == slates[0] for slate in slates)
+
+
+def test_a_stranger_with_items_in_hand_is_folded_in(client: Client) -> None:
+    """And gets a slate of the taste that the items tell of."""
+    slate = client.recommend("stranger", items=["item-0002", "item-0006", "item-0010"])
+    tastes = Counter(datasets.taste_of_item(item.item_id) for item in slate.carousels[0].items)
+    assert (slate.receipt.rung, Reason.FOLDED_IN in slate.receipt.reasons) == (Rung.SNAPSHOT, True)
+    assert tastes.most_common(1)[0][0] == 2
+
+
+def test_somebody_of_whom_nothing_is_known_gets_what_is_popular(client: Client) -> None:
+    """With the reasons in the receipt."""
+    receipt = client.recommend("stranger").receipt
+    assert receipt.rung is Rung.POPULAR
+    assert {Reason.USER_UNKNOWN, Reason.NOTHING_IN_HAND} <= set(receipt.reasons)
+
+
+def test_similar_items_are_of_the_same_taste(client: Client) -> None:
+    """Item 4 was made for the taste of item 0."""
+    items = client.similar("item-0004").carousel.items
+    assert sum(datasets.taste_of_item(item.item_id) == 0 for item in items) > len(items) / 2
+
+
+def test_every_partition_is_held_by_two_shards(client: Client) -> None:
+    """As the router sees it."""
+    status = client.status()
+    held = Counter(number for shard in status.shards for one in shard.generations for number in one.warm)
+    assert held == dict.fromkeys(range(status.partitions), 2)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.RecommendRequest(), "user_id"),
+        (pb.RecommendRequest(user_id="u" * 257), "user_id"),
+        (pb.RecommendRequest(user_id="u", surface="shop window"), "surface"),
+        (pb.RecommendRequest(user_id="u", items_per_carousel=101), "items_per_carousel"),
+        (pb.RecommendRequest(user_id="u", carousels=["for-me"]), "carousels[0]"),
+        (pb.RecommendRequest(user_id="u", context_item_ids=["i"] * 101), "context_item_ids"),
+        (
+            pb.RecommendRequest(
+                user_id="u", filters=pb.Filters(attributes=[pb.AttributeFilter(name="size", values=["7"])])
+            ),
+            "filters.attributes[0].name",
+        ),
+        (b"\xff\xff\xff", "request"),
+    ],
+    ids=["no user", "long user", "surface", "items", "carousel", "context", "attribute", "malformed bytes"],
+)
+def test_bad_input_is_refused_by_the_name_of_its_field(
+    cluster: Cluster, client: Client, request_: pb.RecommendRequest | bytes, field: str
+) -> None:
+    """INVALID_ARGUMENT with an ErrorInfo; and the router goes on answering."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(cluster, "Recommend", request_ if isinstance(request_, bytes) else request_.SerializeToString())
+    status = rpc_status.from_call(caught.value)
+    info = error_details_pb2.ErrorInfo()
+    assert status is not None
+    assert status.details[0].Unpack(info)
+    assert (status.code, info.domain, info.metadata["field"]) == (
+        grpc.StatusCode.INVALID_ARGUMENT.value[0],
+        DOMAIN,
+        field,
+    )
+    assert client.recommend(EVERYONE[0]).receipt.rung is Rung.SNAPSHOT
+
+
+def test_a_message_over_the_limit_is_refused(cluster: Cluster, client: Client) -> None:
+    """Five megabytes are cut off; the router lives."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(cluster, "Recommend", bytes(5 << 20))
+    assert caught.value.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
+    assert client.recommend(EVERYONE[0]).receipt.rung is Rung.SNAPSHOT
+
+
+# ---- what operators look at
+
+
+def addresses(cluster: Cluster) -> list[str]:
+    """Of every process."""
+    return [cluster.target, *cluster.shards]
+
+
+def test_every_process_is_healthy(cluster: Cluster) -> None:
+    """Router and shards, by the standard health service."""
+    for address in addresses(cluster):
+        with grpc.insecure_channel(address) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING, address
+
+
+def test_reflection_lists_the_services(cluster: Cluster) -> None:
+    """The router's public ones, and a shard's own."""
+    listed = []
+    for address in addresses(cluster)[:2]:
+        with grpc.insecure_channel(address) as channel:
+            ask = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+            (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(ask, timeout=5)
+        listed.append({service.name for service in answer.list_services_response.service})
+    assert {SERVICE, "trunkshow.v1.ClusterService", "grpc.health.v1.Health"} <= listed[0]
+    assert "trunkshow.v1.ShardService" in listed[1]
+
+
+# ---- harm
+
+
+async def stream_of_requests(target: str, harm: Callable[[], None]) -> list[tuple[str, Slate]]:
+    """Every user asks, eight at a time; the harm is done once a hundred have been answered."""
+    waiting, answers = list(EVERYONE), list[tuple[str, Slate]]()
+
+    async def keep_asking(client: AsyncClient) -> None:
+        while waiting:
+            user = waiting.pop()
+            answers.append((user, await client.recommend(user)))
+            if len(answers) == 100:
+                harm()
+
+    async with AsyncClient(target, deadline_ms=DEADLINE_MS) as client, asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(keep_asking(client))
+    return answers
+
+
+def test_a_shard_killed_during_requests_costs_no_answer(mortal: Cluster) -> None:
+    """Every request is answered, and every slate is still personal, of the snapshot."""
+    victim = next(iter(mortal.shards.values()))
+    answers = asyncio.run(stream_of_requests(mortal.target, victim.kill))
+    assert len(answers) == 400
+    assert Counter(slate.receipt.rung for _, slate in answers) == {Rung.SNAPSHOT: 400}
+    assert sum(own_taste_share(slate, user) for user, slate in answers) / 400 > 0.7
+
+
+def test_a_shard_that_is_told_to_stop_drains(mortal: Cluster) -> None:
+    """No request suffers, and the process exits with 0."""
+    leaver = next(iter(mortal.shards.values()))
+    answers = asyncio.run(stream_of_requests(mortal.target, lambda: leaver.signal(signal.SIGTERM)))
+    assert leaver.wait() == 0
+    assert Counter(slate.receipt.rung for _, slate in answers) == {Rung.SNAPSHOT: 400}
+
+
+def test_without_any_shard_everyone_gets_what_is_popular(frugal: Cluster) -> None:
+    """With their segment where they are known, and the receipt says why."""
+    for shard in frugal.shards.values():
+        shard.kill()
+    with asking(frugal) as client:
+        known = client.recommend(EVERYONE[3]).receipt
+        stranger = client.recommend("stranger", items=["item-0002"]).receipt
+        everyone = [client.recommend(user) for user in EVERYONE[:50]]
+    assert (known.rung, stranger.rung) == (Rung.SEGMENT, Rung.POPULAR)
+    for receipt in (known, stranger):
+        assert {Reason.NO_REPLICA, Reason.SHARD_FAILED} & set(receipt.reasons)
+    assert all(slate.carousels[0].items for slate in everyone)
+
+
+def test_a_router_that_is_told_to_stop_exits_with_0(frugal: Cluster) -> None:
+    """And so does its shard."""
+    processes = [frugal.router, *frugal.shards.values()]
+    for process in processes:
+        process.signal(signal.SIGTERM)
+    assert [process.wait() for process in processes] == [0, 0]
+
+
+# ---- the commands
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    """The JSON that a command prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
+    """`trunkshow build` of a Parquet data set, and `trunkshow up` on it."""
+    dataset = datasets.write(datasets.clustered(120, 80, 12), tmp_path / "data", form="parquet")
+    command("build", str(dataset), "--store", str(tmp_path / "store"), "--partitions", "5", "--factors", "8")
+    options = ["--store", str(tmp_path / "store"), "--shards", "3", "--replicas", "2", "--listen", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "up", *options, "--json"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        events = (json.loads(line) for line in process.stdout)
+        yield next(event for event in events if event["event"] == "cluster.ready"), process
+    finally:
+        # Its children end with it, by the kernel's doing if need be.
+        process.kill()
+        process.communicate()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_build_up_and_recommend_work_on_a_parquet_data_set(
+    up: tuple[dict[str, Any], subprocess.Popen[str]],
+) -> None:
+    """The three commands in a row; then SIGTERM ends the cluster with every process of it."""
+    ready, process = up
+    slate = command("recommend", datasets.user_id(7), "--target", ready["target"], "--deadline-ms", "200")
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(20)
+    assert slate["receipt"]["rung"] in {"SNAPSHOT", "SEGMENT"}
+    assert slate["carousels"]
+    assert (code, [pid for pid in ready["pids"].values() if is_alive(pid)]) == (0, [])

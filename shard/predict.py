@@ -11,6 +11,7 @@ import structlog
 from trunkshow import carousels
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Query
+from trunkshow.serving.telemetry import Throttle
 from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -36,6 +37,7 @@ class Predictor:
         self._catalogue = snapshot.catalogue
         self._maker = SlateMaker(snapshot)
         self._warm = warm
+        self._throttle = Throttle()  # a model that fails may fail every request
         self._vector_bytes = 4 * snapshot.ials.factors
 
     def predict(self, asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
@@ -61,8 +63,8 @@ class Predictor:
         request = parse(asked.request)
         made, missing = self._slate(request, shelves, asked.carousels, asked.vector)
         for lost in missing:
-            if lost.error is not None:
-                log.error("model.failed", carousel=lost.carousel, exc_info=lost.error)
+            if lost.error is not None and (held_back := self._throttle.admit()) is not None:
+                log.error("model.failed", carousel=lost.carousel, held_back=held_back, exc_info=lost.error)
         receipt = pb.Receipt(
             rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
             snapshot_version=self._snapshot.version,

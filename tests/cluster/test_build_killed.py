@@ -22,7 +22,13 @@ STEPS = ["read", "events.csv", "evaluate", "fit", "fit popularity", "partition",
 
 
 class Builders:
-    """Builds that die where they are told to."""
+    """Builds that die where they are told to.
+
+    Attributes:
+        fsyncs: how many a build makes: the last number at which it can be killed.
+    """
+
+    fsyncs = 0
 
     def __init__(self, dataset: Path) -> None:
         command = [sys.executable, str(Path(__file__).with_name("build_server.py")), str(dataset)]
@@ -34,7 +40,9 @@ class Builders:
         assert self._process.stdout is not None
         self._process.stdin.write(f"{store} {point}\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        code, fsyncs = self._process.stdout.readline().split()
+        self.fsyncs = max(self.fsyncs, int(fsyncs))
+        return int(code)
 
     def end(self) -> None:
         """No more builds."""
@@ -64,20 +72,6 @@ def served(builders: Builders, tmp_path_factory: pytest.TempPathFactory) -> Path
     store = tmp_path_factory.mktemp("served") / "store"
     assert builders.build(store) == 0
     return store
-
-
-@pytest.fixture(scope="module")
-def fsyncs(builders: Builders, tmp_path_factory: pytest.TempPathFactory) -> int:
-    """How many fsyncs a build makes: the last number at which it can be killed."""
-    store = tmp_path_factory.mktemp("counted") / "store"
-    killed_at = [1]
-    while builders.build(store, f"fsync:{killed_at[0]}") != 0:
-        killed_at[0] *= 2
-    low, high = killed_at[0] // 2, killed_at[0]
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if builders.build(store, f"fsync:{middle}") == 0 else (middle, high)
-    return low
 
 
 @pytest.fixture
@@ -123,11 +117,11 @@ def test_the_build_after_a_killed_one_cleans_up_and_publishes(store: Path, build
 
 @pytest.mark.parametrize("from_the_end", range(6))
 def test_a_build_killed_while_publishing_leaves_a_whole_snapshot_served(
-    store: Path, builders: Builders, fsyncs: int, from_the_end: int
+    store: Path, builders: Builders, from_the_end: int
 ) -> None:
     """The old one or the new one, whichever side of the pointer's move it died on; the next build cleans up."""
     before = FolderStore(store).current()
-    assert builders.build(store, f"fsync:{fsyncs - from_the_end}") == -signal.SIGKILL
+    assert builders.build(store, f"fsync:{builders.fsyncs - from_the_end}") == -signal.SIGKILL
     moved = opens_whole(store) != before
     assert builders.build(store) == 0
     opens_whole(store)

@@ -1,6 +1,6 @@
 # The only definition of how this project is installed, checked, tested, measured and shown.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test check format format-check lint type imports protos protos-check bench bench-accuracy clean
+.PHONY: help venv demo up test check format format-check lint type imports protos protos-check bench bench-accuracy node-modules clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,8 +30,14 @@ up: $(STAMP) ## the demo's cluster on 127.0.0.1:7450 until Ctrl-C
 	@test -f $(DEMO)/store/CURRENT || $(BIN)/trunkshow demo --work $(DEMO) --build-only
 	@$(BIN)/trunkshow up --store $(DEMO)/store --shards 3 --replicas 2 --listen 127.0.0.1:7450
 
-test: $(STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+test: $(STAMP) node-modules ## the whole test suite
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# What the Node example needs, where there is a Node to run it; without, its test says that it is skipped.
+node-modules:
+	@test -d examples/node/node_modules || ! command -v npm >/dev/null || \
+	  npm install --prefix examples/node --no-package-lock --no-audit --no-fund --silent || \
+	  echo "npm could not install the Node example's modules; its test will be skipped" >&2
 
 check: format-check lint type imports protos-check ## everything that can be checked without running the product
 

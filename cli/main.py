@@ -20,6 +20,7 @@ from cli.output import UsageError
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
+OF_THE_BUILDER = {"polars", "scipy", "irspack"}
 OUR_PACKAGES = {"trunkshow", "shard", "router", "builder", "cli"}
 
 BUILDING, SERVING, ASKING = Group("Build", sort_key=1), Group("Serve", sort_key=2), Group("Ask", sort_key=3)
@@ -95,7 +96,8 @@ def _parse(arguments: Sequence[str]) -> Callable[[], object]:
         missing = error.__cause__ if isinstance(error.__cause__, ModuleNotFoundError) else None
         if missing is None or (missing.name or "").partition(".")[0] in OUR_PACKAGES:
             raise
-        raise UsageError(f"{missing.name} is not installed; install trunkshow[serving]") from None
+        extra = "builder" if missing.name in OF_THE_BUILDER else "serving"
+        raise UsageError(f"{missing.name} is not installed; install trunkshow[{extra}]") from None
     return lambda: command(*bound.args, **bound.kwargs)
 
 

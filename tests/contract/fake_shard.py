@@ -1,33 +1,44 @@
 """A shard that answers from a script: a real server on a real port, whose answers a test chooses.
 
-It obeys the contract that `protos/trunkshow/v1/shard.proto` states, and keeps what it was asked.
+It obeys the contract that `protos/trunkshow/v1/shard.proto` states, as `test_shard_contract.py` claims of it and of
+the real one: what a shard refuses never comes to the script. It keeps what it was asked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 
-from trunkshow.errors import TrunkshowError
+from google.protobuf.message import DecodeError
+
+from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
+from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
-from trunkshow.serving.methods import Service
+from trunkshow.serving.methods import INNER_REQUEST_BYTES_MAX, Service
 from trunkshow.serving.server import Server
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 Script = Callable[[shard_pb2.PredictRequest], Awaitable[shard_pb2.PredictResponse]]
 
+BATCH_USERS_MAX = 64
+
 
 class FakeShard:
     """A scripted shard.
 
     Args:
-        script: answers one prediction; may raise a TrunkshowError or wait for ever.
+        script: answers one prediction; may raise a TrunkshowError or wait for ever. In a batch, what it raises breaks
+            the stream, as a bug of a shard does; a refusal (InvalidArgument, SnapshotMismatch) does not.
         version: of the snapshot whose partitions it reports as warm.
         warm: these.
+        status_period_s: between signs of life on a watch stream.
     """
 
-    def __init__(self, script: Script, *, version: str = "v1", warm: Iterable[int] = range(4)) -> None:
+    def __init__(
+        self, script: Script, *, version: str = "v1", warm: Iterable[int] = range(4), status_period_s: float = 1.0
+    ) -> None:
         self.script = script
         self.asked: list[shard_pb2.PredictRequest] = []
         self.request_ids: list[str] = []
@@ -35,6 +46,7 @@ class FakeShard:
         self.watches = 0
         self.status = status(version, warm)
         self.silent = False
+        self._status_period_s = status_period_s
         self._changed = asyncio.Event()
         self._server: Server | None = None
         self._hang_up = asyncio.Event()
@@ -56,6 +68,13 @@ class FakeShard:
         self.status = new
         self._wake()
 
+    def drain(self) -> None:
+        """Tell every watcher that this shard takes nothing new."""
+        new = shard_pb2.ShardStatus()
+        new.CopyFrom(self.status)
+        new.state = shard_pb2.SHARD_STATE_DRAINING
+        self.report(new)
+
     def hang_up(self) -> None:
         """End every watch stream, as a shard that leaves does."""
         self._hang_up.set()
@@ -72,33 +91,52 @@ class FakeShard:
             unary={"Predict": self._predict},
             stream={"PredictBatch": self._predict_batch, "Watch": self._watch},
             endless=frozenset({"Watch"}),
+            request_bytes_max=INNER_REQUEST_BYTES_MAX,
         )
 
     async def _predict(self, data: bytes, call: CallView) -> bytes:
         self.request_ids.append(call.request_id)
-        request = shard_pb2.PredictRequest.FromString(data)
-        self.asked.append(request)
-        answer = await self.script(request)
+        answer = await self._answer(shard_pb2.PredictRequest.FromString(data))
         return answer.SerializeToString()
 
     async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         requests = shard_pb2.PredictBatchRequest.FromString(data).requests
+        if not 0 < len(requests) <= BATCH_USERS_MAX:
+            raise InvalidArgument(f"requests: {len(requests)} of them", field="requests", reason="BATCH_SIZE")
         self.batches.append(len(requests))
         for index, request in enumerate(requests):
-            self.asked.append(request)
-            answer = await self.script(request)
+            try:
+                answer = await self._answer(request)
+            except (InvalidArgument, SnapshotMismatch):
+                missing = [shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in request.carousels]
+                answer = shard_pb2.PredictResponse(missing=missing)
             yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
         del call
 
+    async def _answer(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        self.asked.append(request)
+        held = {one.snapshot_version: set(one.warm) for one in self.status.generations}
+        if not set(request.partitions) <= held.get(request.snapshot_version, set()):
+            raise SnapshotMismatch(f"{request.snapshot_version} {request.partitions}: not warm here")
+        if not request.partitions:
+            raise InvalidArgument("partitions: none", field="partitions")
+        try:
+            pb.RecommendRequest.FromString(request.request)
+        except DecodeError:
+            raise statuses.malformed() from None
+        return await self.script(request)
+
     async def _watch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
-        del data, call
+        shard_pb2.WatchRequest.FromString(data)
+        del call
         self.watches += 1
         hang_up = self._hang_up
         while not hang_up.is_set():
             changed = self._changed
             if not self.silent:
                 yield shard_pb2.WatchResponse(status=self.status).SerializeToString()
-            await changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), self._status_period_s)
 
 
 def status(
@@ -142,7 +180,7 @@ def always(response: shard_pb2.PredictResponse) -> Script:
     return script
 
 
-def everything(prefix: str = "i") -> Script:
+def everything(prefix: str = "i", version: str = "v1") -> Script:
     """Two items for each carousel wanted, no item twice."""
 
     async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
@@ -150,7 +188,8 @@ def everything(prefix: str = "i") -> Script:
             [
                 carousel(wanted, [f"{prefix}{2 * place}", f"{prefix}{2 * place + 1}"])
                 for place, wanted in enumerate(request.carousels)
-            ]
+            ],
+            version=version,
         )
 
     return script
@@ -173,12 +212,18 @@ async def late(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
     raise AssertionError
 
 
-def knowing_nobody() -> Script:
-    """Every carousel missing, because the user is not known."""
+def knowing(users: Collection[str], version: str = "v1") -> Script:
+    """Everything for these users and for whoever is folded in; every carousel missing for all others."""
+    known = everything(version=version)
 
     async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
-        if request.vector:
-            return await everything()(request)
-        return answer((), [(wanted, pb.REASON_USER_UNKNOWN) for wanted in request.carousels])
+        if request.vector or pb.RecommendRequest.FromString(request.request).user_id in users:
+            return await known(request)
+        return answer((), [(wanted, pb.REASON_USER_UNKNOWN) for wanted in request.carousels], version)
 
     return script
+
+
+def knowing_nobody() -> Script:
+    """Every carousel missing, because the user is not known."""
+    return knowing(())

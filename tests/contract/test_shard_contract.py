@@ -1,0 +1,330 @@
+"""What every shard does, the fake one of the router tests and the real one: the comments of shard.proto, as claims."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import grpc
+import grpc.aio
+import pytest
+from fake_shard import FakeShard, knowing, status
+
+from shard.config import ShardConfig
+from shard.generation import Generation
+from shard.service import ShardService
+from trunkshow.errors import TrunkshowError, from_rpc_error
+from trunkshow.serving.server import Server
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+HELD, NEXT, ELSEWHERE = (0, 1), 2, 3
+"""Partitions that a shard under test holds warm, loads next, and never holds."""
+
+USERS = tuple(datasets.user_id(number) for number in range(400))
+WANTED = ("popular", "for-you")
+BATCH_MAX = 64
+HOURS_S = 36_000.0
+"""A period in which no test ends: what is reported is reported for another reason."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A shard under test, as a router sees it, and the two things that can happen to it.
+
+    Attributes:
+        version: of the snapshot that it serves.
+        user: who lives in the first partition that it holds.
+        vector: of the length that its model has.
+        channel: to it.
+        load_next: brings the partition NEXT up.
+        drain: what SIGTERM does.
+    """
+
+    version: str
+    user: str
+    vector: bytes
+    channel: grpc.aio.Channel
+    load_next: Callable[[], object]
+    drain: Callable[[], None]
+
+    def asking(self, user: str = "", **changed: Any) -> shard_pb2.PredictRequest:
+        """A prediction to ask for: the user's, from the partition where they live."""
+        wrapped = pb.RecommendRequest(user_id=user or self.user).SerializeToString()
+        usual = {"request": wrapped, "snapshot_version": self.version, "partitions": HELD[:1], "carousels": WANTED}
+        return shard_pb2.PredictRequest(**usual | changed)
+
+    async def predict(self, asked: shard_pb2.PredictRequest | bytes) -> shard_pb2.PredictResponse:
+        """Predict."""
+        data = asked if isinstance(asked, bytes) else asked.SerializeToString()
+        call = self.channel.unary_unary("/trunkshow.v1.ShardService/Predict")
+        return shard_pb2.PredictResponse.FromString(await call(data, timeout=10))
+
+    async def slate(self, asked: shard_pb2.PredictRequest) -> pb.RecommendResponse:
+        """The slate of a prediction."""
+        return pb.RecommendResponse.FromString((await self.predict(asked)).slate)
+
+    async def batch(self, asked: list[shard_pb2.PredictRequest] | bytes) -> list[shard_pb2.PredictBatchResponse]:
+        """PredictBatch, to its end."""
+        data = asked if isinstance(asked, bytes) else shard_pb2.PredictBatchRequest(requests=asked).SerializeToString()
+        call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
+        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(data, timeout=10)]
+
+    async def watch(self) -> AsyncIterator[shard_pb2.ShardStatus]:
+        """Watch; the test reads as much as it wants."""
+        call = self.channel.unary_stream("/trunkshow.v1.ShardService/Watch")
+        async for data in call(b"", timeout=10):
+            yield shard_pb2.WatchResponse.FromString(data).status
+
+
+Starting = Callable[[float], Any]
+
+
+@asynccontextmanager
+async def fake(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
+    """The fake, scripted to answer as a shard that is well."""
+    del snapshot
+    shard = FakeShard(knowing(USERS), warm=HELD, status_period_s=period_s)
+    async with grpc.aio.insecure_channel(await shard.start()) as channel:
+        yield Subject(
+            version="v1",
+            user=USERS[0],
+            vector=b"\0" * 16,
+            channel=channel,
+            load_next=lambda: shard.report(status("v1", (*HELD, NEXT))),
+            drain=shard.drain,
+        )
+    await shard.stop()
+
+
+@asynccontextmanager
+async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
+    """The real one, over the built snapshot."""
+    service = ShardService(ShardConfig(store=Path(), status_period_s=period_s), "shard-under-test")
+    generation = Generation(snapshot, (*HELD, NEXT), warm_requests=1, changed=service.changed)
+    for _ in HELD:
+        generation.load_next()
+    service.serve(generation)
+    server = Server([service.service()])
+    port = await server.start("127.0.0.1:0")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Subject(
+            version=snapshot.version,
+            user=generation.warm[HELD[0]].sample_users(1)[0],
+            vector=b"\0" * 4 * snapshot.ials.factors,
+            channel=channel,
+            load_next=generation.load_next,
+            drain=service.drain,
+        )
+    await server.stop(0)
+    for opened in generation.warm.values():
+        opened.close()  # the snapshot itself is every test's
+
+
+@pytest.fixture(params=[fake, real])
+def start(request: pytest.FixtureRequest, snapshot: Snapshot) -> Starting:
+    """Starts a shard that gives a sign of life so often, in seconds."""
+    return lambda period_s: request.param(snapshot, period_s)
+
+
+@pytest.fixture
+async def shard(start: Starting) -> AsyncIterator[Subject]:
+    """A shard that answers."""
+    async with start(HOURS_S) as subject:
+        yield subject
+
+
+async def refusal(call: Awaitable[object]) -> TrunkshowError:
+    """What a call is refused with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return from_rpc_error(caught.value)
+
+
+# --- Predict ---
+
+
+async def test_a_slate_has_the_carousels_asked_for_in_order(shard: Subject) -> None:
+    """Each with something to show, at the snapshot's rung."""
+    slate = await shard.slate(shard.asking())
+    assert [(one.id, one.rung, bool(one.items)) for one in slate.carousels] == [
+        (wanted, pb.RUNG_SNAPSHOT, True) for wanted in WANTED
+    ]
+
+
+async def test_a_slates_receipt_says_what_it_was_made_from(shard: Subject) -> None:
+    """The version that was asked for, the rung, and how long it took."""
+    receipt = (await shard.slate(shard.asking())).receipt
+    assert (receipt.snapshot_version, receipt.rung) == (shard.version, pb.RUNG_SNAPSHOT)
+    assert [stage.name for stage in receipt.stages] == ["predict"]
+
+
+async def test_an_unknown_user_is_an_answer_in_which_everything_is_missing(shard: Subject) -> None:
+    """The call succeeds; the router serves the stranger."""
+    answer = await shard.predict(shard.asking("nobody"))
+    assert [(lost.carousel, lost.reason) for lost in answer.missing] == [
+        (wanted, pb.REASON_USER_UNKNOWN) for wanted in WANTED
+    ]
+
+
+async def test_a_slate_of_an_unknown_user_has_a_version_and_no_carousels(shard: Subject) -> None:
+    """There is nothing to show, but still a slate that parses."""
+    slate = await shard.slate(shard.asking("nobody"))
+    assert (list(slate.carousels), slate.receipt.snapshot_version) == ([], shard.version)
+
+
+async def test_a_vector_stands_for_its_user(shard: Subject) -> None:
+    """Whoever was folded in is not looked for, in however many partitions."""
+    answer = await shard.predict(shard.asking("nobody", partitions=HELD, vector=shard.vector))
+    assert pb.REASON_USER_UNKNOWN not in [lost.reason for lost in answer.missing]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"snapshot_version": "another"}, {"partitions": [ELSEWHERE]}, {"partitions": [HELD[0], ELSEWHERE]}],
+    ids=["another snapshot", "a partition that is elsewhere", "one of two that is elsewhere"],
+)
+async def test_what_is_not_held_is_refused_as_a_precondition(shard: Subject, asked: dict[str, Any]) -> None:
+    """The router asks another replica."""
+    refused = await refusal(shard.predict(shard.asking(**asked)))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SNAPSHOT_MISMATCH")
+
+
+async def test_a_partition_that_is_loading_is_not_held_yet(shard: Subject) -> None:
+    """Only warm partitions can be asked for, and these as soon as they are."""
+    refused = await refusal(shard.predict(shard.asking(partitions=[NEXT])))
+    shard.load_next()
+    answer = await shard.predict(shard.asking("nobody", partitions=[NEXT]))
+    assert (refused.code, len(answer.missing)) == (grpc.StatusCode.FAILED_PRECONDITION, len(WANTED))
+
+
+async def test_bytes_that_are_no_prediction_are_refused_by_name(shard: Subject) -> None:
+    """The caller sent something else."""
+    refused = await refusal(shard.predict(b"\xff\xff\xff"))
+    assert (refused.code, refused.field, refused.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "request",
+        "MALFORMED_REQUEST",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"request": b"\xff\xff\xff"}, "request"), ({"partitions": []}, "partitions")],
+    ids=["bytes that are no request", "no partition"],
+)
+async def test_a_prediction_that_cannot_be_made_sense_of_names_its_field(
+    shard: Subject, asked: dict[str, Any], field: str
+) -> None:
+    """As the contract writes it."""
+    refused = await refusal(shard.predict(shard.asking(**asked)))
+    assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+
+
+# --- PredictBatch ---
+
+
+@pytest.mark.parametrize("size", [1, 3, BATCH_MAX])
+async def test_a_batch_answers_every_index_once(shard: Subject, size: int) -> None:
+    """Up to the most that is allowed, known users and others."""
+    answers = await shard.batch([shard.asking("nobody" if number % 2 else "") for number in range(size)])
+    assert sorted(one.index for one in answers) == list(range(size))
+
+
+async def test_a_batch_answers_each_as_predict_would(shard: Subject) -> None:
+    """The same carousels, the same missing ones."""
+    asked = [shard.asking(), shard.asking("nobody"), shard.asking(carousels=WANTED[:1])]
+    alone = [await shard.predict(one) for one in asked]
+    together = [one.response for one in sorted(await shard.batch(asked), key=lambda one: one.index)]
+    for answers in (alone, together):
+        assert [len(pb.RecommendResponse.FromString(one.slate).carousels) for one in answers] == [2, 0, 1]
+        assert [len(one.missing) for one in answers] == [0, 2, 0]
+
+
+@pytest.mark.parametrize("size", [0, BATCH_MAX + 1])
+async def test_a_batch_of_none_or_too_many_is_refused(shard: Subject, size: int) -> None:
+    """As a whole, and the field is named."""
+    refused = await refusal(shard.batch([shard.asking()] * size))
+    assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, "requests")
+
+
+async def test_bytes_that_are_no_batch_are_refused_by_name(shard: Subject) -> None:
+    """As those that are no prediction."""
+    refused = await refusal(shard.batch(b"\xff\xff\xff"))
+    assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, "request")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"snapshot_version": "another"}, {"partitions": [ELSEWHERE]}, {"request": b"\xff"}],
+    ids=["another snapshot", "a partition that is elsewhere", "malformed"],
+)
+async def test_a_bad_request_in_a_batch_does_not_spoil_the_others(shard: Subject, bad: dict[str, Any]) -> None:
+    """It is answered with every carousel missing and without a slate; they are answered in full."""
+    answers = await shard.batch([shard.asking(), shard.asking(**bad), shard.asking()])
+    by_index = {one.index: one.response for one in answers}
+    assert [bool(by_index[index].slate) for index in range(3)] == [True, False, True]
+    assert [lost.reason for lost in by_index[1].missing] == [pb.REASON_SHARD_FAILED] * len(WANTED)
+
+
+# --- Watch ---
+
+
+async def test_a_watcher_hears_at_once(shard: Subject) -> None:
+    """What is warm, of which snapshot, without waiting for a change."""
+    report = await anext(shard.watch())
+    assert [(one.snapshot_version, list(one.warm)) for one in report.generations] == [(shard.version, list(HELD))]
+
+
+async def test_a_watcher_hears_of_a_change(shard: Subject) -> None:
+    """A partition that came up is reported, long before the next sign of life."""
+    reports = shard.watch()
+    await anext(reports)
+    shard.load_next()
+    report = await anext(reports)
+    assert [list(one.warm) for one in report.generations] == [[*HELD, NEXT]]
+
+
+async def test_every_watcher_hears(shard: Subject) -> None:
+    """Two routers follow the same shard."""
+    both = [shard.watch(), shard.watch()]
+    for reports in both:
+        await anext(reports)
+    shard.load_next()
+    heard = await asyncio.gather(*(anext(reports) for reports in both))
+    assert [list(report.generations[0].warm) for report in heard] == [[*HELD, NEXT]] * 2
+
+
+async def test_a_watcher_hears_signs_of_life(start: Starting) -> None:
+    """Periodically, although nothing changes."""
+    async with start(0.001) as shard:
+        reports = shard.watch()
+        heard = [await anext(reports) for _ in range(5)]
+    assert {report.state for report in heard} == {heard[0].state}
+
+
+async def test_a_shard_that_holds_everything_is_ready(shard: Subject) -> None:
+    """Once the last of its partitions is warm."""
+    shard.load_next()
+    assert (await anext(shard.watch())).state == shard_pb2.SHARD_STATE_READY
+
+
+async def test_a_watcher_hears_of_the_drain(shard: Subject) -> None:
+    """At once, and the partitions are still there to be asked."""
+    reports = shard.watch()
+    await anext(reports)
+    shard.drain()
+    report = await anext(reports)
+    assert (report.state, list(report.generations[0].warm)) == (shard_pb2.SHARD_STATE_DRAINING, list(HELD))
+
+
+async def test_a_shard_that_drains_says_so_to_whoever_comes_later(shard: Subject) -> None:
+    """A router that starts now hears it first thing."""
+    shard.drain()
+    assert (await anext(shard.watch())).state == shard_pb2.SHARD_STATE_DRAINING

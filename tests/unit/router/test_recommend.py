@@ -313,6 +313,21 @@ async def test_shards_that_are_merged_are_asked_for_more(start: Start) -> None:
     assert pb.RecommendRequest.FromString(shard.asked[0].request).items_per_carousel == 14
 
 
+async def test_the_longest_carousels_are_full_after_merging_too(start: Start) -> None:
+    """A hundred items that another shard shows further up are made up for, although nobody may ask for more."""
+
+    def shard(wanted: str, partition: int, score: float) -> FakeShard:
+        async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+            count = pb.RecommendRequest.FromString(request.request).items_per_carousel
+            return answer([carousel(wanted, [f"i{place}" for place in range(count)], score=score)])
+
+        return FakeShard(script, warm=[partition])
+
+    caller = await start(shard("for-you", 0, 9), shard("popular", 1, 5))
+    got = await caller.recommend("stranger", carousels=TWO, items_per_carousel=100, context_item_ids=["i1", "i0"])
+    assert [(one.rung, len(one.items)) for one in got.carousels] == [(pb.RUNG_SNAPSHOT, 100)] * 2
+
+
 async def test_several_shards_answers_become_one_slate(start: Start) -> None:
     """The best of each carousel, every item once."""
     low = [carousel("for-you", ["i1", "i2"], score=0.5), carousel("popular", ["i9", "i8"], score=5)]

@@ -251,6 +251,15 @@ def test_somebody_folded_in_gets_the_best_of_all_partitions(shard: Shard, snapsh
     assert {item.reason for item in slate["because-you-liked"].items} == {"Goes with Article № 1"}
 
 
+def test_a_merging_router_may_ask_for_more_than_a_caller(shard: Shard, snapshot: Snapshot) -> None:
+    """Twice the longest carousel, from partitions that list so much, in full and every item once."""
+    taste = snapshot.ials.vectors[0]
+    slate = shard.slate("stranger", ("for-you", "popular"), taste, items_per_carousel=200)
+    items = shown(slate)
+    assert len(slate["for-you"].items) == 200
+    assert len(items) == len(set(items))
+
+
 def test_a_user_who_does_not_live_here_is_told_as_missing(shard: Shard) -> None:
     """The router then serves the stranger that they are."""
     slate = shard.answer(

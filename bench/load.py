@@ -2,8 +2,8 @@
 
 Requests are bytes made before the clock starts. Which of them is sent follows a Zipf law, as visits do. All replies are
 kept, and checked after the clock has stopped: a status other than OK, or a slate without its two times ten items,
-fails the run; so do more than one in a hundred from a lower rung of the ladder, which is what a machine
-that is busy with something else gets instead of an error.
+fails the run. Slates of a lower rung of the ladder, which is what a machine that is busy with something else gets
+instead of an error, are counted.
 
 As a program: `python -m bench.load TARGET METHOD REQUESTS --kind shard|router|echo --concurrency N --seconds S`
 prints one JSON object. REQUESTS is a file of length-prefixed requests, the most asked first.
@@ -34,7 +34,6 @@ ITEMS = 10
 ZIPF_EXPONENT = 0.9
 TIMEOUT_S = 5.0
 WARM_UP_S = 0.5
-STEPPED_DOWN_SHARE_MAX = 0.01
 
 _LENGTH = struct.Struct("<I")
 
@@ -118,7 +117,7 @@ async def run(
 
     Raises:
         grpc.aio.AioRpcError: a call failed.
-        WrongReply: a reply did not pass the check, or too many stepped down.
+        WrongReply: a reply did not pass the check.
     """
     async with grpc.aio.insecure_channel(target) as channel:
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
@@ -138,8 +137,6 @@ async def run(
         await asyncio.gather(*(caller() for _ in range(concurrency)))
         took = clock() - measure_from
     stepped_down = sum(not check(reply) for reply in replies)
-    if stepped_down > STEPPED_DOWN_SHARE_MAX * len(replies):
-        raise WrongReply(f"{stepped_down} of {len(replies)} slates are of a lower rung")
     p50, p99 = np.percentile(latencies, (50, 99)) * 1000
     return {
         "requests": len(latencies),

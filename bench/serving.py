@@ -36,6 +36,9 @@ from trunkshow.v1 import shard_pb2
 USERS_MAX = 5000
 CONCURRENCIES = (8, 32)
 PREDICT = "/trunkshow.v1.ShardService/Predict"
+STEPPED_DOWN_SHARE_MAX = 0.01
+"""With more slates of a lower rung than this, what was measured is not what is claimed."""
+
 RECOMMEND = "/trunkshow.v1.RecommendationService/Recommend"
 
 
@@ -171,6 +174,7 @@ def _row(
         "concurrency": concurrency,
         **row,
         "stepped_down": sum(one["stepped_down"] for one in taken),
+        "answered": sum(one["answered"] for one in taken),
         "to_echo": statistics.median(ratios),
         "best_rps": max(one["rps"] for one in taken),
         "best_to_echo": max(one["rps"] for one in taken) / max(one["rps"] for one in bare),
@@ -242,6 +246,8 @@ def main() -> None:
         print()
     else:
         _show(result)
+    if any(row["stepped_down"] > STEPPED_DOWN_SHARE_MAX * row["answered"] for row in result["rows"]):
+        sys.exit("more than 1 % of the slates are of a lower rung: the machine is too busy to measure anything")
 
 
 if __name__ == "__main__":

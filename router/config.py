@@ -40,6 +40,9 @@ class RouterConfig:
     reserve_ms: float = 15
     """Milliseconds kept from the shards for merging and for the ladder."""
 
+    batch_reserve_ms: float = 100
+    """The same of a batch, beside half a millisecond for each of its users who has no answer yet."""
+
     probes: int = 4
     """Partitions asked for a user who is folded in from the items in hand."""
 
@@ -68,7 +71,7 @@ class RouterConfig:
             raise ValueError("shards: none given; a router needs at least one address")
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
-        _at_least(0, reserve_ms=self.reserve_ms, drain_s=self.drain_s)
+        _at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
         _at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
         _at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
         if self.batch_chunk_users > BATCH_CHUNK_USERS_MAX:

@@ -29,9 +29,6 @@ from trunkshow.v1 import recommendation_pb2 as pb
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
 CLUSTER = "trunkshow.v1.ClusterService"
 
-RESIDENT_MS = 0.5
-"""What a resident slate takes, about: a batch keeps so much for each of its users, should every shard fail."""
-
 
 class Router:
     """Everything that a router process holds.
@@ -107,8 +104,7 @@ class Router:
         """
         batch = pb.RecommendBatchRequest.FromString(data)
         validate.check_batch(batch, self._known)
-        reserve_ms = self._config.reserve_ms + RESIDENT_MS * len(batch.requests)
-        asking = self._asking(call, self._config.batch_deadline_ms, reserve_ms)
+        asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
         async with aclosing(self._batcher.slates(batch.requests, asking)) as answers:
             async for answer in answers:
                 yield answer

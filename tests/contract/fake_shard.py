@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
+from trunkshow.serving.deadline import Deadline
 from trunkshow.serving.methods import INNER_REQUEST_BYTES_MAX, Service
 from trunkshow.serving.server import Server
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -23,6 +24,7 @@ from trunkshow.v1 import shard_pb2
 Script = Callable[[shard_pb2.PredictRequest], Awaitable[shard_pb2.PredictResponse]]
 
 BATCH_USERS_MAX = 64
+DEADLINE_MS_MAX = 3_600_000
 
 
 class FakeShard:
@@ -43,6 +45,7 @@ class FakeShard:
         self.asked: list[shard_pb2.PredictRequest] = []
         self.request_ids: list[str] = []
         self.batches: list[int] = []
+        self.batch_deadlines: list[Deadline] = []
         self.watches = 0
         self.status = status(version, warm)
         self.silent = False
@@ -104,6 +107,7 @@ class FakeShard:
         if not 0 < len(requests) <= BATCH_USERS_MAX:
             raise InvalidArgument(f"requests: {len(requests)} of them", field="requests", reason="BATCH_SIZE")
         self.batches.append(len(requests))
+        self.batch_deadlines.append(call.deadline(DEADLINE_MS_MAX))
         for index, request in enumerate(requests):
             try:
                 answer = await self._answer(request)
@@ -111,7 +115,6 @@ class FakeShard:
                 missing = [shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in request.carousels]
                 answer = shard_pb2.PredictResponse(missing=missing)
             yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
-        del call
 
     async def _answer(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
         self.asked.append(request)

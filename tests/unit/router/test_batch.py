@@ -9,6 +9,7 @@ from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 
 from trunkshow.errors import from_rpc_error
+from trunkshow.serving.deadline import monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -91,6 +92,24 @@ async def test_without_a_shard_that_answers_everybody_gets_a_page(start: Start, 
     """A batch steps down as a single request does, within its deadline."""
     caller = await start(FakeShard(script), batch_deadline_ms=150)
     assert set(await rungs(caller, ["u0", "u1", "u6"])) == {pb.RUNG_SEGMENT, pb.RUNG_POPULAR}
+
+
+async def test_the_last_of_a_batch_are_waited_for_longer(start: Start) -> None:
+    """What is kept for resident slates shrinks with the users who still need one: half a second for a thousand."""
+    shard = FakeShard(everything())
+    caller = await start(shard, batch_deadline_ms=5_000)
+    await rungs(caller, (KNOWN * 125)[:1000])
+    first, last = shard.batch_deadlines[0], shard.batch_deadlines[-1]
+    assert 0.35 < last.at - first.at < 0.65  # on the wire gRPC rounds a deadline, by up to a hundredth
+
+
+async def test_a_batch_in_a_hurry_keeps_half_its_time(start: Start) -> None:
+    """A thousand users and too little time for a thousand resident slates: shards get the other half."""
+    shard = FakeShard(late)
+    caller = await start(shard, batch_deadline_ms=400, batch_reserve_ms=0)
+    began = monotonic()
+    assert pb.RUNG_SNAPSHOT not in await rungs(caller, (KNOWN * 125)[:1000])
+    assert 0.1 < shard.batch_deadlines[0].at - began < 0.35
 
 
 async def test_without_any_shard_everybody_gets_a_page(start: Start) -> None:

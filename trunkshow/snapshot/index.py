@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int32]
 
-FLAT_ITEMS_MAX = 6000
+FLAT_ITEMS_MAX = 3000
 REFINE_FACTOR = 8
 """Quantised candidates re-scored exactly, per result asked for."""
 

@@ -158,5 +158,5 @@ class Resident:
         return made
 
     def _report(self, lost: Missing) -> None:
-        if lost.error is not None and (held_back := self._throttle.admit()) is not None:
-            log.error("model.failed", carousel=lost.carousel, exc_info=lost.error, like_these=held_back)
+        if lost.error is not None:
+            self._throttle.log(log.error, "model.failed", carousel=lost.carousel, exc_info=lost.error)

@@ -63,8 +63,8 @@ class Predictor:
         request = parse(asked.request)
         made, missing = self._slate(request, shelves, asked.carousels, asked.vector)
         for lost in missing:
-            if lost.error is not None and (held_back := self._throttle.admit()) is not None:
-                log.error("model.failed", carousel=lost.carousel, held_back=held_back, exc_info=lost.error)
+            if lost.error is not None:
+                self._throttle.log(log.error, "model.failed", carousel=lost.carousel, exc_info=lost.error)
         receipt = pb.Receipt(
             rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
             snapshot_version=self._snapshot.version,

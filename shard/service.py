@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from typing import TypeVar
-
-from google.protobuf.message import DecodeError, Message
 
 from shard.config import ShardConfig
 from shard.generation import Generation
@@ -19,8 +16,6 @@ from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 NAME = "trunkshow.v1.ShardService"
-
-M = TypeVar("M", bound=Message)
 
 YIELD_EVERY_S = 0.005
 """A batch gives way to other requests after this long."""
@@ -70,7 +65,7 @@ class ShardService:
     async def predict(self, request: bytes, call: CallView) -> bytes:
         """Predict."""
         del call
-        asked = _parse(shard_pb2.PredictRequest, request)
+        asked = shard_pb2.PredictRequest.FromString(request)
         answer = self._serving().predictor.predict(asked)
         self._requests += 1
         return answer.SerializeToString()
@@ -78,7 +73,7 @@ class ShardService:
     async def predict_batch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
         """PredictBatch. A request that Predict would refuse is answered with every carousel missing."""
         del call
-        batch = _parse(shard_pb2.PredictBatchRequest, request).requests
+        batch = shard_pb2.PredictBatchRequest.FromString(request).requests
         if not 0 < len(batch) <= self._config.batch_users_max:
             message = f"requests: {len(batch)} of them; 1 to {self._config.batch_users_max} are allowed"
             raise InvalidArgument(message, field="requests", reason="BATCH_SIZE")
@@ -99,7 +94,7 @@ class ShardService:
     async def watch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
         """Watch."""
         del call
-        _parse(shard_pb2.WatchRequest, request)
+        shard_pb2.WatchRequest.FromString(request)
         while True:
             changed = self._changed
             yield shard_pb2.WatchResponse(status=self.status()).SerializeToString()
@@ -125,11 +120,3 @@ class ShardService:
         if self._generation is None:
             raise SnapshotMismatch("this shard is still opening its snapshot")
         return self._generation
-
-
-def _parse(kind: type[M], request: bytes) -> M:
-    try:
-        return kind.FromString(request)
-    except DecodeError as error:
-        message = f"request: the bytes are no {kind.DESCRIPTOR.name}"
-        raise InvalidArgument(message, field="request", reason="MALFORMED_REQUEST") from error

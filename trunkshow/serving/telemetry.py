@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -75,6 +76,11 @@ class Throttle:
             return None
         held_back, self._held_back, self._next = self._held_back, 0, now + self._interval_s
         return held_back
+
+    def log(self, say: Callable[..., Any], event: str, **details: Any) -> None:
+        """Log an event unless it is held back; `like_these` says how many were before it."""
+        if (held_back := self.admit()) is not None:
+            say(event, **details, like_these=held_back)
 
 
 def _adopt_stdlib(target: TextIO, shared: list[Any], rendered: list[Any]) -> None:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from router import ladder, receipt, validate
+from router import ladder, receipt
 from router.counters import Counters
 from router.fanout import Fanout, Gathered
 from router.merge import merged, slotted
@@ -185,7 +185,7 @@ class Recommender:
         roomy = pb.RecommendRequest()
         roomy.CopyFrom(request)
         # Beyond what callers may ask for: between router and shard that limit does not hold.
-        roomy.items_per_carousel = SLACK * (request.items_per_carousel or validate.ITEMS_DEFAULT)
+        roomy.items_per_carousel = SLACK * (request.items_per_carousel or carousels.ITEMS_DEFAULT)
         data, taste = roomy.SerializeToString(), vector.astype("<f4").tobytes()
 
         def request_for(numbers: Sequence[int]) -> bytes:

@@ -13,7 +13,6 @@ import numpy as np
 import structlog
 
 from router import ladder, merge
-from router.validate import ITEMS_DEFAULT
 from trunkshow import carousels
 from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Rows
@@ -82,7 +81,7 @@ class Resident:
         chosen = self._catalogue.filter(request.filters if request.HasField("filters") else None)
         query = Query(vector=vector, context=context, categories=chosen.categories, mask=chosen.mask)
         taken = {*self.rows(request.exclude_item_ids), *context}
-        return Need(request.items_per_carousel or ITEMS_DEFAULT, query, segment, taken)
+        return Need(request.items_per_carousel or carousels.ITEMS_DEFAULT, query, segment, taken)
 
     def complete(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from router import validate
 from router.resident import Resident
 from router.validate import Known
+from trunkshow import carousels
 from trunkshow.errors import NotFound
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
@@ -43,7 +44,7 @@ class Similar:
             message = f"item_id: the catalogue of snapshot {self._version} does not know {request.item_id!r}"
             raise NotFound(message, field="item_id", reason="ITEM_UNKNOWN")
         filters = request.filters if request.HasField("filters") else None
-        carousel = self._resident.similar(row, request.items or validate.ITEMS_DEFAULT, filters)
+        carousel = self._resident.similar(row, request.items or carousels.ITEMS_DEFAULT, filters)
         receipt = pb.Receipt(
             request_id=call.request_id,
             rung=carousel.rung,

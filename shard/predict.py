@@ -21,8 +21,6 @@ from trunkshow.v1 import shard_pb2
 
 log = structlog.get_logger()
 
-ITEMS_PER_CAROUSEL = 10
-
 
 class Predictor:
     """Answers predictions over one snapshot.
@@ -104,7 +102,7 @@ class Predictor:
             wanted,
             query,
             shelves,
-            count=request.items_per_carousel or ITEMS_PER_CAROUSEL,
+            count=request.items_per_carousel or carousels.ITEMS_DEFAULT,
             rung=pb.RUNG_SNAPSHOT,
             taken=taken,
         )

@@ -17,6 +17,9 @@ OCCASIONS = "occasions"
 OCCASION_PREFIX = "occasion:"
 SIMILAR_ITEMS = "similar-items"
 
+ITEMS_DEFAULT = 10
+"""Items per carousel where the caller does not say."""
+
 OCCASIONS_MAX = 5
 """How many occasions the group `occasions` stands for: those nearest to the user's taste."""
 

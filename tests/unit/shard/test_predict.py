@@ -12,7 +12,7 @@ import pytest
 from datasets import Built, Event
 
 from builder.pipeline import BuildSettings, build
-from shard.predict import ITEMS_PER_CAROUSEL, Predictor
+from shard.predict import Predictor
 from trunkshow import carousels
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
 from trunkshow.snapshot.partition import Partition
@@ -123,7 +123,7 @@ def test_no_carousel_is_longer_than_asked_for(shard: Shard, count: int) -> None:
 
 def test_without_a_wish_a_carousel_has_ten_items(shard: Shard) -> None:
     """Zero means the default."""
-    assert len(shard.slate(wanted=("for-you",))["for-you"].items) == ITEMS_PER_CAROUSEL == 10
+    assert len(shard.slate(wanted=("for-you",))["for-you"].items) == 10
 
 
 def test_an_item_is_in_one_carousel_of_the_slate(shard: Shard) -> None:

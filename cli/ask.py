@@ -20,6 +20,8 @@ Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
 
 DEFAULT_TARGET = "127.0.0.1:7450"
 CONNECT_WITHIN_S = 2.0
+ITEMS_MAX = 100
+DEADLINE_MS_MAX = 3_600_000
 
 
 @Parameter(name="*")
@@ -50,6 +52,15 @@ class AskOptions:
 
     json: Json = False
     """Print the answer as JSON."""
+
+    def check(self) -> None:
+        """Refuse what no router would take, before one is asked.
+
+        Raises:
+            UsageError: a number out of range.
+        """
+        output.check_range("n", self.n, 1, ITEMS_MAX)
+        output.check_range("deadline-ms", self.deadline_ms, 1, DEADLINE_MS_MAX)
 
     def attributes(self) -> Mapping[str, tuple[str, ...]]:
         """The attribute filters, by name.
@@ -110,6 +121,7 @@ def recommend(user: str, /, *, options: RecommendOptions = RECOMMEND) -> None:
         user: whom the slate is for; one that nobody knows is answered too.
         options: what to ask with.
     """
+    options.check()
     attributes = options.attributes()
     with Client(options.target, deadline_ms=options.deadline_ms) as client:
         client.connect(CONNECT_WITHIN_S)
@@ -140,6 +152,7 @@ def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
         item: what to look from.
         options: what to ask with.
     """
+    options.check()
     attributes = options.attributes()
     with Client(options.target, deadline_ms=options.deadline_ms) as client:
         client.connect(CONNECT_WITHIN_S)

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from builder.pipeline import BuildReport
     from builder.pipeline import Progress as Told
 
+PARTITIONS_MAX = 64
+FACTORS_MAX = 1024
+"""A vector of 4 KiB for every user and item; more is a slip of the finger, and weeks of training."""
+
+SEED_MAX = 2**31 - 1
+"""What every library that draws takes."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -33,10 +40,10 @@ class BuildOptions:
     """How many partitions; 0 chooses by the number of users, at most 64."""
 
     factors: int = 64
-    """Dimensions of a taste vector."""
+    """Dimensions of a taste vector, 1 to 1,024."""
 
     seed: int = 0
-    """Of everything that is drawn."""
+    """Of everything that is drawn, 0 to 2,147,483,647."""
 
     json: bool = False
     """Print the report as JSON, and nothing else."""
@@ -46,7 +53,7 @@ def build(dataset: Path, /, *, options: BuildOptions) -> None:
     """Build a snapshot from a dataset file and publish it.
 
     Args:
-        dataset: TOML file that maps the sources; docs/datasets.md says how it is written.
+        dataset: TOML file that maps the sources; docs/dataset.md says how it is written.
         options: what can be chosen.
     """
     report = run_build(dataset, options, quiet=options.json)
@@ -63,13 +70,9 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
         UsageError: a number out of range, or an installation without the builder.
         BuildError: wrong input.
     """
-    for name, value, least in (
-        ("partitions", options.partitions, 0),
-        ("factors", options.factors, 1),
-        ("seed", options.seed, 0),
-    ):
-        if value < least:
-            raise UsageError(f"--{name} {value} is out of range; choose at least {least}")
+    output.check_range("partitions", options.partitions, 0, PARTITIONS_MAX)
+    output.check_range("factors", options.factors, 1, FACTORS_MAX)
+    output.check_range("seed", options.seed, 0, SEED_MAX)
     if not dataset.is_file():
         raise UsageError(f"{dataset} is not there; give the path of a dataset file (TOML)")
     try:

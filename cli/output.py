@@ -17,6 +17,16 @@ class UsageError(Exception):
     """Wrong input that a command found by itself; the message is one line that says what to do."""
 
 
+def check_range(flag: str, value: float, least: float, most: float) -> None:
+    """Refuse a number that a flag cannot have; NaN is one.
+
+    Raises:
+        UsageError: naming the flag, what it was and what is allowed.
+    """
+    if not least <= value <= most:
+        raise UsageError(f"--{flag} {value} is out of range; choose {least} to {most}")
+
+
 def commas(_: Any, tokens: list[Token]) -> tuple[str, ...]:
     """`a,b` and repeated flags alike, as one tuple."""
     return tuple(part.strip() for token in tokens for part in token.value.split(",") if part.strip())

@@ -6,13 +6,19 @@ of plain values with enums by name.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
+from trunkshow.errors import InvalidArgument
 from trunkshow.v1 import recommendation_pb2 as pb
+
+Written = TypeVar("Written", bound=Message)
 
 NO_ATTRIBUTES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -84,8 +90,13 @@ class SlateRequest:
     include_seen: bool = False
 
     def to_message(self) -> pb.RecommendRequest:
-        """The request as the contract writes it."""
-        return pb.RecommendRequest(
+        """The request as the contract writes it.
+
+        Raises:
+            InvalidArgument: a field cannot be written, such as a negative number or half a surrogate pair.
+        """
+        return _written(
+            pb.RecommendRequest,
             user_id=self.user_id,
             surface=self.surface,
             context_item_ids=self.items,
@@ -100,12 +111,49 @@ class SlateRequest:
 def filters(
     categories: Sequence[str], attributes: Mapping[str, Sequence[str]], *, include_unavailable: bool
 ) -> pb.Filters:
-    """What may be shown, as the contract writes it."""
-    return pb.Filters(
+    """What may be shown, as the contract writes it.
+
+    Raises:
+        InvalidArgument: a field cannot be written.
+    """
+    return _written(
+        pb.Filters,
+        "filters.",
         categories=categories,
-        attributes=[pb.AttributeFilter(name=name, values=values) for name, values in attributes.items()],
+        attributes=[
+            _written(pb.AttributeFilter, "filters.attributes.", name=name, values=values)
+            for name, values in attributes.items()
+        ],
         include_unavailable=include_unavailable,
     )
+
+
+def similar_items_request(item_id: str, items: int, allowed: pb.Filters) -> pb.SimilarItemsRequest:
+    """A question for similar items, as the contract writes it.
+
+    Raises:
+        InvalidArgument: a field cannot be written.
+    """
+    return _written(pb.SimilarItemsRequest, item_id=item_id, items=items, filters=allowed)
+
+
+def _written(kind: type[Written], within: str = "", /, **fields: Any) -> Written:
+    """A message of these fields. What protobuf cannot write the router would refuse, so it is refused here alike.
+
+    Raises:
+        InvalidArgument: naming the first field at fault; protobuf itself names none, so each is tried alone.
+    """
+    try:
+        return kind(**fields)
+    except ValueError:  # a number out of its type's range; UnicodeError is one too
+        for name, value in fields.items():
+            try:
+                kind(**{name: value})
+            except ValueError as error:
+                why = error.reason if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else "out of range"
+                message = f"{within}{name}: {reprlib.repr(value)} cannot be sent ({why})"
+                raise InvalidArgument(message, field=f"{within}{name}") from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from trunkshow import channel as wire
-from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters
+from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters, similar_items_request
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.v1 import cluster_pb2
@@ -38,6 +38,7 @@ class AsyncClient:
     ) -> None:
         self.target = target
         self.deadline_ms = deadline_ms
+        wire.check_target(target)
         self._channel = (
             grpc.aio.insecure_channel(target, options=wire.OPTIONS)
             if credentials is None
@@ -136,7 +137,7 @@ class AsyncClient:
             NotFound: the catalogue does not know the item.
         """
         allowed = filters(categories, attributes, include_unavailable=include_unavailable)
-        message = pb.SimilarItemsRequest(item_id=item_id, items=items, filters=allowed)
+        message = similar_items_request(item_id, items, allowed)
         return SimilarItems.from_message(
             await self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
         )

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from trunkshow.errors import Unavailable
+from trunkshow.errors import InvalidArgument, Unavailable
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -85,7 +85,14 @@ GET_CLUSTER_STATUS = Method(
 
 
 def metadata(request_id: str) -> tuple[tuple[str, str], ...]:
-    """The metadata of one call; the router makes a request id where none is given."""
+    """The metadata of one call; the router makes a request id where none is given.
+
+    Raises:
+        InvalidArgument: gRPC would not send it.
+    """
+    if not (request_id.isascii() and request_id.isprintable()):
+        message = f"request_id: {request_id!r} cannot be sent; metadata takes printable ASCII alone"
+        raise InvalidArgument(message, field="x-request-id")
     return (("x-request-id", request_id),) if request_id else ()
 
 
@@ -94,8 +101,27 @@ def nobody_answered(target: str, timeout_s: float) -> Unavailable:
     return Unavailable(f"no router answered at {target} within {timeout_s:g} s; is it running?")
 
 
+def check_target(target: str) -> None:
+    """Refuse an address that gRPC cannot even write down.
+
+    Raises:
+        InvalidArgument: it is empty, or holds half a surrogate pair.
+    """
+    try:
+        target.encode()
+    except UnicodeError:
+        raise InvalidArgument(f"target: {target!r} is not text") from None
+    if not target:
+        raise InvalidArgument("target: none given; write HOST:PORT, such as 127.0.0.1:7450")
+
+
 def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    """A blocking channel; it connects at the first call."""
+    """A blocking channel; it connects at the first call.
+
+    Raises:
+        InvalidArgument: the target is not an address.
+    """
+    check_target(target)
     if credentials is None:
         return grpc.insecure_channel(target, options=OPTIONS)
     return grpc.secure_channel(target, credentials, options=OPTIONS)

@@ -23,7 +23,16 @@ from typing import Any, Self
 import grpc
 
 from trunkshow import channel as wire
-from trunkshow.answers import NO_ATTRIBUTES, Reason, Rung, SimilarItems, Slate, SlateRequest, filters
+from trunkshow.answers import (
+    NO_ATTRIBUTES,
+    Reason,
+    Rung,
+    SimilarItems,
+    Slate,
+    SlateRequest,
+    filters,
+    similar_items_request,
+)
 from trunkshow.async_client import AsyncClient
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
@@ -37,7 +46,9 @@ class Client:
     """A blocking client.
 
     Every call raises `InvalidArgument`, `NotFound`, `DeadlineExceeded` or `Unavailable`, or plain
-    `TrunkshowError` for a status that has no class of its own.
+    `TrunkshowError` for a status that has no class of its own. What cannot even be sent (a negative number, half a
+    surrogate pair) raises `InvalidArgument` too, with the field's name, before anything is sent; of a batch, when
+    it is called. An argument of another type than is written here raises `TypeError`.
 
     Args:
         target: the router: `host:port`, or any other name that gRPC resolves.
@@ -165,7 +176,7 @@ class Client:
             NotFound: the catalogue does not know the item.
         """
         allowed = filters(categories, attributes, include_unavailable=include_unavailable)
-        message = pb.SimilarItemsRequest(item_id=item_id, items=items, filters=allowed)
+        message = similar_items_request(item_id, items, allowed)
         return SimilarItems.from_message(
             self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
         )

@@ -149,6 +149,49 @@ async def test_a_status_becomes_the_exception_that_the_router_raised(
     assert caught.value.reason == "SURFACE_UNKNOWN"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"user_id": "u\ud800"}, "user_id"),
+        ({"user_id": "bob", "items_per_carousel": -1}, "items_per_carousel"),
+        ({"user_id": "bob", "items_per_carousel": 2**32}, "items_per_carousel"),
+        ({"user_id": "bob", "items": ["hat", "\ud800"]}, "context_item_ids"),
+        ({"user_id": "bob", "categories": ["\ud800"]}, "filters.categories"),
+        ({"user_id": "bob", "attributes": {"brand": ["\ud800"]}}, "filters.attributes.values"),
+        ({"user_id": "bob", "request_id": "two\nlines"}, "x-request-id"),
+    ],
+)
+async def test_what_cannot_be_sent_is_an_invalid_argument(
+    client: Any, router: ScriptedRouter, arguments: dict[str, Any], field: str
+) -> None:
+    """An argument that no message can hold raises InvalidArgument with the field at fault; nothing is sent."""
+    with pytest.raises(InvalidArgument, match="cannot be sent") as caught:
+        await client.recommend(**arguments)
+    assert (caught.value.field, router.seen) == (field, [])
+
+
+async def test_similar_items_of_what_cannot_be_sent(client: Any) -> None:
+    """`similar` refuses what no message can hold as `recommend` does."""
+    with pytest.raises(InvalidArgument) as caught:
+        await client.similar("hat", -1)
+    assert caught.value.field == "items"
+
+
+async def test_a_batch_of_what_cannot_be_sent(client: Any) -> None:
+    """One line of a batch that no message can hold refuses the batch."""
+    with pytest.raises(InvalidArgument) as caught:
+        await client.batch([SlateRequest("bob"), SlateRequest("u\ud800")])
+    assert caught.value.field == "user_id"
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("target", ["", "\ud800:1"])
+async def test_a_target_that_is_no_address_is_an_invalid_argument(kind: Any, target: str) -> None:
+    """A target that gRPC cannot even write down is refused where the client is made."""
+    with pytest.raises(InvalidArgument, match=r"^target: "):
+        kind(target)
+
+
 async def test_an_error_in_a_batch_becomes_an_exception(client: Any, router: ScriptedRouter) -> None:
     """A batch that is refused raises the same class as a single request."""
     router.answers["Recommend"] = InvalidArgument("too many", field="requests")

@@ -81,7 +81,15 @@ def wrong_inputs(broken: str, folder: Path) -> dict[str, list[str]]:
         "not a number": ["recommend", "bob", "--n", "many"],
         "missing dataset": ["build", str(folder / "none.toml"), "--store", str(folder / "store")],
         "broken dataset": ["build", broken, "--store", str(folder / "store")],
-        "number out of range": ["build", broken, "--store", str(folder / "store"), "--factors", "0"],
+        "no factors": ["build", broken, "--store", str(folder / "store"), "--factors", "0"],
+        "factors beyond the bound": ["build", broken, "--store", str(folder / "store"), "--factors", "1025"],
+        "partitions beyond the bound": ["build", broken, "--store", str(folder / "store"), "--partitions", "65"],
+        "seed beyond the bound": ["build", broken, "--store", str(folder / "store"), "--seed", "99999999999"],
+        "fewer items than one": ["recommend", "bob", "--n", "-1"],
+        "items beyond the bound": ["similar", "hat", "--n", "99999999999"],
+        "deadline that is no number": ["recommend", "bob", "--deadline-ms", "nan"],
+        "target that is not text": ["status", "--target", "\udcff"],
+        "no target": ["status", "--target", ""],
         "empty store": ["inspect", str(folder)],
         "cluster without a snapshot": ["up", "--store", str(folder)],
         "no shards": ["up", "--store", str(folder), "--shards", "0"],
@@ -102,6 +110,29 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert len(printed.err.splitlines()) == 1
     assert printed.err.startswith("trunkshow: ")
     assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "allowed"), [("--factors", "4000", "1 to 1024"), ("--seed", "-1", "0 to 2147483647")]
+)
+def test_a_number_out_of_range_is_told_its_range(
+    flag: str, value: str, allowed: str, broken_dataset: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A number that a build refuses is named, with what it may be, before anything is read."""
+    assert run(["build", broken_dataset, "--store", "nowhere", flag, value]) == 2
+    assert capsys.readouterr().err == f"trunkshow: {flag} {value} is out of range; choose {allowed}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["recommend", "\udcff"], ["similar", "\udcff"], ["recommend", "bob", "--request-id", "\udcff"]]
+)
+def test_bytes_that_are_not_text_are_refused(
+    arguments: list[str], router: ScriptedRouter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An argument of bytes that are no UTF-8 is wrong input; nothing is sent."""
+    assert run([*arguments, "--target", router.target]) == 2
+    assert "\\udcff" in capsys.readouterr().err
+    assert router.seen == []
 
 
 def test_an_unreachable_router_is_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,7 @@ class RouterConfig:
     """Milliseconds within which a batch is answered, unless the caller's own is shorter."""
 
     reserve_ms: float = 15
-    """Milliseconds kept from the shards for merging and for the ladder."""
+    """Milliseconds kept from the shards for merging and for the ladder; less than the deadline."""
 
     batch_reserve_ms: float = 100
     """The same of a batch, beside half a millisecond for each of its users who has no answer yet."""
@@ -78,11 +79,20 @@ class RouterConfig:
             raise ValueError(
                 f"batch_chunk_users: {self.batch_chunk_users}; shards take at most {BATCH_CHUNK_USERS_MAX}"
             )
-        if self.watch_silence_s <= 0:
+        if not (math.isfinite(self.watch_silence_s) and self.watch_silence_s > 0):
             raise ValueError(f"watch_silence_s: {self.watch_silence_s}; must be above 0")
+        _less_than("deadline_ms", self.deadline_ms, reserve_ms=self.reserve_ms)
+        _less_than("batch_deadline_ms", self.batch_deadline_ms, batch_reserve_ms=self.batch_reserve_ms)
 
 
 def _at_least(least: float, **settings: float) -> None:
     for name, value in settings.items():
-        if value < least:
+        # Asked this way round, since NaN compares with nothing.
+        if not (math.isfinite(value) and value >= least):
             raise ValueError(f"{name}: {value}; must be at least {least}")
+
+
+def _less_than(limit: str, most: float, **settings: float) -> None:
+    for name, value in settings.items():
+        if not value < most:
+            raise ValueError(f"{name}: {value}; must be less than {limit}, which is {most}, or no shard is ever asked")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ from router.config import RouterConfig
         ({"probes": 0}, "probes"),
         ({"batch_chunk_users": 65}, "batch_chunk_users"),
         ({"watch_silence_s": 0}, "watch_silence_s"),
+        ({"watch_silence_s": math.nan}, "watch_silence_s"),
+        ({"deadline_ms": math.nan}, "deadline_ms"),
+        ({"deadline_ms": math.inf}, "deadline_ms"),
+        ({"drain_s": math.nan}, "drain_s"),
+        ({"reserve_ms": 200}, "reserve_ms"),
+        ({"deadline_ms": 10}, "reserve_ms"),
+        ({"batch_reserve_ms": 2000}, "batch_reserve_ms"),
     ],
 )
 def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any], named: str) -> None:

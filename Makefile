@@ -62,7 +62,7 @@ PROTOS := $(wildcard protos/trunkshow/v1/*.proto)
 protos: $(STAMP) ## generated code from protos/
 	@$(BIN)/python -m grpc_tools.protoc -I protos --python_out=. --pyi_out=. $(PROTOS)
 
-protos-check: $(STAMP) ## buf lint, breaking changes against main, and generated code as committed
+protos-check: $(STAMP) ## buf lint, breaking changes since the last release, and generated code as committed
 	@cd protos && ../$(BIN)/buf lint
 	@BIN=$(CURDIR)/$(BIN) sh protos/breaking.sh
 	@rm -rf $(VENV)/protos && mkdir -p $(VENV)/protos

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from builder import evaluate, partition, write
 from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError
 from builder.events import Events, read_events
+from builder.plan import Plan, make_plan
 from builder.tables import ItemTable, UserTable, read_items, read_users
 from builder.training import Numbered, number
 from trunkshow import models
@@ -28,11 +28,6 @@ from trunkshow.snapshot.store import FolderStore
 
 Progress = Callable[[str, int, int], None]
 """Told (stage or what within it, done, of how many)."""
-
-DEPTHS = (50, 100, 200, 400, 800)
-"""Best items per user that a partition lists: the least that covers the held-out users."""
-
-COVERAGE_MIN = 0.995
 
 
 class PartitionsOutOfRange(BuildError):
@@ -130,21 +125,21 @@ def build(
     stages = _Stages(progress)
     dataset = load_dataset(dataset_path)
     folders = FolderStore(store)
-    expected = folders.current()
-    with stages.stage("read"):
-        events, ingest = read_events(dataset, progress)
-        items, users = read_items(dataset), read_users(dataset)
-    _check_partitions(settings.partitions, len(events.user_ids))
-    chosen = Settings(
-        factors=settings.factors,
-        seed=settings.seed,
-        popularity_half_life_days=dataset.serving.popularity_half_life_days,
-        new_arrival_days=dataset.serving.new_arrival_days,
-        threads=settings.threads,
-    )
-    with stages.stage("evaluate"):
-        metrics = evaluate_models(dataset, events, users, chosen, progress)
-    with folders.building() as folder:
+    with folders.building() as folder:  # first of all: a store that cannot be written to should not cost a training
+        expected = folders.current()
+        with stages.stage("read"):
+            events, ingest = read_events(dataset, progress)
+            items, users = read_items(dataset), read_users(dataset)
+        _check_partitions(settings.partitions, len(events.user_ids))
+        chosen = Settings(
+            factors=settings.factors,
+            seed=settings.seed,
+            popularity_half_life_days=dataset.serving.popularity_half_life_days,
+            new_arrival_days=dataset.serving.new_arrival_days,
+            threads=settings.threads,
+        )
+        with stages.stage("evaluate"):
+            metrics = evaluate_models(dataset, events, users, chosen, progress)
         snapshot = folder / "snapshot"
         snapshot.mkdir()
         manifest = _make(snapshot, dataset, events, items, users, chosen, settings, metrics, stages)
@@ -203,7 +198,14 @@ def _make(
         ials = ImplicitALS.open(fitted[ImplicitALS.name])
         user_vectors = ials.user_vectors(numbered.training.matrix)
     with stages.stage("partition"):
-        plan = _Plan.of(numbered, user_vectors, ials, settings, dataset.serving.repeat)
+        plan = make_plan(
+            numbered.training,
+            user_vectors,
+            ials.vectors,
+            partitions=settings.partitions,
+            seed=settings.seed,
+            repeat=dataset.serving.repeat,
+        )
     with stages.stage("write"):
         write.write_shared(folder, numbered, fitted, plan.placement)
         index = _write_partitions(folder, numbered, plan, user_vectors, ials, stages.progress)
@@ -231,7 +233,7 @@ def _make(
         return write.seal(folder, draft)
 
 
-def _counts(events: Events, numbered: Numbered, plan: _Plan) -> dict[str, Any]:
+def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:
     sizes = np.bincount(plan.placement.homes, minlength=len(plan.lists))
     return {
         "events": len(events),
@@ -243,61 +245,8 @@ def _counts(events: Events, numbered: Numbered, plan: _Plan) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Where users live, which items each partition lists, and what that is worth."""
-
-    placement: partition.Placement
-    lists: list[Any]
-    held_out: partition.BestItems
-    hidden: csr_matrix | None
-    measures: dict[str, Any]
-
-    @classmethod
-    def of(
-        cls, numbered: Numbered, user_vectors: Any, ials: ImplicitALS, settings: BuildSettings, repeat: bool
-    ) -> _Plan:
-        users, item_count = len(user_vectors), len(ials.vectors)
-        partitions = settings.partitions or partition.default_partitions(users)
-        placements = partition.place_users(user_vectors, partitions, settings.seed)
-        training = numbered.training
-        hidden = None
-        if not repeat:
-            ones = np.ones(len(training.users), np.float32)
-            hidden = csr_matrix((ones, (training.users, training.items)), shape=training.matrix.shape)
-        held_out, contributors = partition.draw_users(users, settings.seed)
-        measured = partition.best_items(held_out, user_vectors, ials.vectors, hidden, partition.TOP)
-        for depth in DEPTHS:
-            best = partition.best_items(contributors, user_vectors, ials.vectors, hidden, depth)
-            all_lists = [
-                partition.item_lists(best, placement.homes, partitions, item_count, depth) for placement in placements
-            ]
-            covered = [
-                partition.coverage(measured, placement.homes, lists)
-                for placement, lists in zip(placements, all_lists, strict=True)
-            ]
-            if covered[0] >= COVERAGE_MIN:
-                break
-        described = [
-            {
-                "hash": placement.codebook.kind,
-                **placement.measures,
-                "catalogue_share": partition.catalogue_share(lists, item_count),
-                "coverage": cover,
-            }
-            for placement, lists, cover in zip(placements, all_lists, covered, strict=True)
-        ]
-        measures = {
-            **described[0],
-            "alternatives": described[1:],
-            "items_per_user": depth,
-            "held_out_users": len(held_out),
-        }
-        return cls(placements[0], all_lists[0], measured, hidden, measures)
-
-
 def _write_partitions(
-    folder: Path, numbered: Numbered, plan: _Plan, user_vectors: Any, ials: ImplicitALS, progress: Progress
+    folder: Path, numbered: Numbered, plan: Plan, user_vectors: Any, ials: ImplicitALS, progress: Progress
 ) -> dict[str, Any]:
     """Write the partitions; where a quantised index loses too much, write them again with an exact one."""
     recall, kinds = 0.0, ""

@@ -24,6 +24,9 @@ from trunkshow.snapshot.catalogue import Columns
 SEGMENT_USERS_MIN = 20
 """A segment of fewer users has no popular list of its own: it would be noise, and close to naming people."""
 
+SEGMENTS_MAX = 1000
+"""The largest ones are kept; each costs a popular list in every process that serves."""
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -125,13 +128,13 @@ def _first_times(items: Rows, times: NDArray[np.int64], count: int) -> NDArray[n
 
 
 def _segments(user_ids: pl.Series, users: UserTable | None) -> tuple[Rows, tuple[str, ...]]:
-    """(users,) segment codes and their names, largest first; -1 for none, and for segments that are too small."""
+    """(users,) segment codes and their names, largest first; -1 for none, and for those too small or too many."""
     if users is None:
         return np.full(len(user_ids), -1, np.int32), ()
     known = pl.DataFrame({"user": users.ids, "segment": users.segments})
     joined = pl.DataFrame({"user": user_ids}).join(known, on="user", how="left", maintain_order="left")["segment"]
     counted = joined.drop_nulls().value_counts().filter(pl.col("count") >= SEGMENT_USERS_MIN)
-    names = counted.sort(["count", "segment"], descending=[True, False])["segment"].to_list()
+    names = counted.sort(["count", "segment"], descending=[True, False])["segment"].head(SEGMENTS_MAX).to_list()
     return _codes(joined, names), tuple(names)
 
 

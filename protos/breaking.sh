@@ -1,8 +1,8 @@
 #!/bin/sh
-# Changes that break callers: against the last release's tag, or against the last commit where there is no release yet.
+# Changes that break callers: against the last release's tag; where there is no release yet, against the commit before.
 set -eu
 cd "$(dirname "$0")"
-base=$(git describe --tags --match 'v*' --abbrev=0 2>/dev/null || git rev-parse --verify --quiet HEAD) || {
+base=$(git describe --tags --match 'v*' --abbrev=0 2>/dev/null || git rev-parse --verify --quiet HEAD~1) || {
   echo "no git history here: nothing to compare the contracts with"
   exit 0
 }

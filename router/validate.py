@@ -112,7 +112,7 @@ def check_filters(filters: pb.Filters, known: Known) -> None:
 def _check_carousels(asked: Sequence[str], known: Known) -> None:
     _check_count("carousels", "CAROUSELS", asked, CAROUSELS_MAX)
     for index, carousel in enumerate(asked):
-        if len(carousel) > ID_BYTES_MAX or not carousels.is_known(carousel, known.carousels):
+        if len(carousel.encode()) > ID_BYTES_MAX or not carousels.is_known(carousel, known.carousels):
             allowed = f"{', '.join(sorted(known.carousels))} and {carousels.OCCASION_PREFIX}NAME"
             what = f"{_shown(carousel)} is not one of {allowed}"
             raise _refusal(f"carousels[{index}]", "CAROUSEL_UNKNOWN", what)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from trunkshow.serving.limits import at_least
 from trunkshow.serving.telemetry import Level
 
 
@@ -48,3 +49,22 @@ class ShardConfig:
 
     log_level: Level = "info"
     """debug, info, warning or error; less than this is not logged."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work, before anything starts.
+
+        Raises:
+            ValueError: naming the setting, what it was and what is allowed.
+        """
+        if len(set(self.shards)) < len(self.shards):
+            raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
+        if self.shards and self.own_name not in self.shards:
+            raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
+        at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)
+        at_least(0, warm_requests=self.warm_requests, drain_s=self.drain_s)
+        at_least(0.001, status_period_s=self.status_period_s)
+
+    @property
+    def own_name(self) -> str:
+        """This shard's address in the membership."""
+        return self.name or self.listen

@@ -61,9 +61,11 @@ class Generation:
         return True
 
     @property
-    def settled(self) -> bool:
-        """Whether every partition has come up or was refused: there is nothing more to wait for."""
-        return not self._loading
+    def state(self) -> pb.ShardState:
+        """How far this generation is: everything warm, something refused, or still on the way."""
+        if self._loading:
+            return pb.SHARD_STATE_LOADING
+        return pb.SHARD_STATE_DEGRADED if self._refused else pb.SHARD_STATE_READY
 
     def status(self) -> pb.GenerationStatus:
         """What `Watch` reports."""

@@ -12,6 +12,7 @@ from shard.generation import Generation
 from shard.service import ShardService
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import shard_pb2 as pb
 
 log = structlog.get_logger()
 
@@ -23,7 +24,7 @@ def run(config: ShardConfig) -> None:
         StoreError: the store holds no such snapshot.
         SnapshotRefused: the snapshot's shared files fail a check.
     """
-    name = config.name or config.listen
+    name = config.own_name
     telemetry.configure(config.log_level, role="shard", shard=name)
     snapshot = Snapshot.open(config.store, config.snapshot)
     server.run(_serve(config, name, snapshot))
@@ -47,6 +48,9 @@ async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
         while await asyncio.to_thread(generation.load_next):
             pass
         service.changed()
+        if generation.state != pb.SHARD_STATE_READY:
+            log.error("shard.degraded", refused=list(generation.status().refused))
+            await asyncio.Event().wait()  # what is warm is answered; SERVING would claim the whole share
 
     await server.serve(
         [service.service()], listen=config.listen, drain_s=config.drain_s, ready=ready, draining=service.drain

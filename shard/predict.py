@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import structlog
+from google.protobuf.message import DecodeError
 
 from trunkshow import carousels
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
@@ -135,5 +136,6 @@ def parse(request: bytes) -> pb.RecommendRequest:
     """
     try:
         return pb.RecommendRequest.FromString(request)
-    except Exception as error:
-        raise InvalidArgument(f"request: not a RecommendRequest: {error}", field="request") from error
+    except DecodeError as error:
+        message = "request: the bytes are no RecommendRequest"
+        raise InvalidArgument(message, field="request", reason="MALFORMED_REQUEST") from error

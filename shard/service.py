@@ -10,8 +10,9 @@ from shard.config import ShardConfig
 from shard.generation import Generation
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving.call import CallView
-from trunkshow.serving.methods import INNER_REQUEST_BYTES_MAX, Service
+from trunkshow.serving.methods import Service
 from trunkshow.serving.process import resident_bytes
+from trunkshow.serving.server import MESSAGE_BYTES_MAX
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -44,7 +45,7 @@ class ShardService:
             unary={"Predict": self.predict},
             stream={"PredictBatch": self.predict_batch, "Watch": self.watch},
             endless=frozenset({"Watch"}),
-            request_bytes_max=INNER_REQUEST_BYTES_MAX * self._config.batch_users_max // 8,
+            request_bytes_max=MESSAGE_BYTES_MAX,
         )
 
     def serve(self, generation: Generation) -> None:
@@ -106,8 +107,7 @@ class ShardService:
     def status(self) -> shard_pb2.ShardStatus:
         """What this shard says of itself."""
         generation = self._generation
-        ready = generation is not None and generation.settled
-        state = shard_pb2.SHARD_STATE_READY if ready else shard_pb2.SHARD_STATE_LOADING
+        state = shard_pb2.SHARD_STATE_LOADING if generation is None else generation.state
         return shard_pb2.ShardStatus(
             name=self._name,
             state=shard_pb2.SHARD_STATE_DRAINING if self._draining else state,

@@ -22,6 +22,7 @@ class ShardState(IntEnum):
     LOADING = 1
     READY = 2
     DRAINING = 3
+    DEGRADED = 4
 
     @classmethod
     def _missing_(cls, value: object) -> ShardState:

@@ -100,7 +100,7 @@ class SlateMaker:
         for carousel in wanted:
             before = len(made)
             try:
-                for one in self._members(carousel, query):
+                for one in self._members(carousel, query, wanted):
                     shown = self._carousel(one, query, shelves, count, rung, taken)
                     if shown is not None:
                         made.append(shown)
@@ -133,12 +133,14 @@ class SlateMaker:
                 break
         return shown if shown.items else None
 
-    def _members(self, carousel: str, query: Query) -> list[str]:
-        """The carousels that one asked-for id stands for."""
+    def _members(self, carousel: str, query: Query, wanted: Sequence[str]) -> list[str]:
+        """The carousels that one asked-for id stands for; of a group, those that are not asked for by name as well."""
         if carousel != carousels.OCCASIONS:
             return [carousel]
         family = cast("Family", self._models[carousels.OCCASIONS])
-        return [carousels.OCCASION_PREFIX + topic for topic in family.topics(query, carousels.OCCASIONS_MAX)]
+        most = carousels.OCCASIONS_MAX
+        members = [carousels.OCCASION_PREFIX + topic for topic in family.topics(query, most + len(wanted))]
+        return [member for member in members if member not in wanted][:most]
 
     def _carousel(
         self,

@@ -71,14 +71,15 @@ class Codebook:
         if size_max * partitions < len(vectors):
             message = f"{len(vectors)} users do not fit {partitions} partitions of {size_max}"
             raise ValueError(message)
-        near = np.concatenate(
-            [unit(vectors[at : at + _BLOCK]) @ self.directions.T for at in range(0, len(vectors), _BLOCK)]
-            or [np.empty((0, partitions), np.float32)]
-        )
-        order = np.argsort(-near, axis=1, kind="stable").astype(np.int32)
+        near = np.empty((len(vectors), partitions), np.float32)
+        order = np.empty((len(vectors), partitions), np.int16)
+        for at in range(0, len(vectors), _BLOCK):
+            block = slice(at, at + _BLOCK)
+            near[block] = unit(vectors[block]) @ self.directions.T
+            order[block] = np.argsort(-near[block], axis=1, kind="stable")
         turned_away = np.zeros(len(vectors), np.int32)
         while True:
-            home = order[np.arange(len(vectors)), turned_away]
+            home = order[np.arange(len(vectors)), turned_away].astype(np.int32)
             full = np.flatnonzero(np.bincount(home, minlength=partitions) > size_max)
             if not len(full):
                 return home

@@ -24,7 +24,7 @@ from grpc_status import rpc_status
 from processes import DEADLINE_MS, Cluster, running
 
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate, SlateRequest
-from trunkshow.errors import DOMAIN
+from trunkshow.errors import DOMAIN, REASON_KEY
 from trunkshow.v1 import recommendation_pb2 as pb
 
 SERVICE = "trunkshow.v1.RecommendationService"
@@ -175,10 +175,11 @@ def test_bad_input_is_refused_by_the_name_of_its_field(
 
 
 def test_a_message_over_the_limit_is_refused(cluster: Cluster, client: Client) -> None:
-    """Five megabytes are cut off; the router lives."""
+    """Five megabytes are refused with a reason; the router lives."""
     with pytest.raises(grpc.RpcError) as caught:
         call(cluster, "Recommend", bytes(5 << 20))
-    assert caught.value.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
+    said = dict(caught.value.trailing_metadata())
+    assert (caught.value.code(), said[REASON_KEY]) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")
     assert client.recommend(EVERYONE[0]).receipt.rung is Rung.SNAPSHOT
 
 

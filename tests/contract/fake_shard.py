@@ -16,8 +16,8 @@ from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline
-from trunkshow.serving.methods import INNER_REQUEST_BYTES_MAX, Service
-from trunkshow.serving.server import Server
+from trunkshow.serving.methods import Service
+from trunkshow.serving.server import MESSAGE_BYTES_MAX, Server
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -94,7 +94,7 @@ class FakeShard:
             unary={"Predict": self._predict},
             stream={"PredictBatch": self._predict_batch, "Watch": self._watch},
             endless=frozenset({"Watch"}),
-            request_bytes_max=INNER_REQUEST_BYTES_MAX,
+            request_bytes_max=MESSAGE_BYTES_MAX,
         )
 
     async def _predict(self, data: bytes, call: CallView) -> bytes:

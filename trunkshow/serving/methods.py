@@ -22,9 +22,6 @@ from trunkshow.serving.call import Call, CallView, Context
 REQUEST_BYTES_MAX = 1 << 20
 """Of a caller's request; more are refused with a reason."""
 
-INNER_REQUEST_BYTES_MAX = 2 << 20
-"""Of a request inside the cluster, which wraps a caller's whole one."""
-
 Unary = Callable[[bytes, CallView], Awaitable[bytes]]
 Stream = Callable[[bytes, CallView], AsyncIterator[bytes]]
 

@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha import reflection
 
 from trunkshow.serving.methods import InFlight, Service, generic_handler
 
-MESSAGE_BYTES_MAX = 4 << 20
+MESSAGE_BYTES_MAX = 16 << 20
 """gRPC's hard limit, beyond which it cuts the message off itself; our own lower one gives a reason."""
 
 CONCURRENT_STREAMS_MAX = 1024

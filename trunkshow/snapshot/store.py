@@ -51,6 +51,8 @@ class FolderStore:
             return (self.root / "CURRENT").read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return ""
+        except OSError as error:
+            raise StoreError(f"{self.root} cannot be read: {error.strerror}") from error
 
     def folder(self, version: str) -> Path:
         """Where a version's files are."""
@@ -109,9 +111,12 @@ class FolderStore:
         """A folder to build in, locked as long as its builder lives, gone afterwards unless it was published."""
         folder = self.root / "building" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
         with ExitStack() as held:
-            with _locked(self.root / "LOCK"):
-                self._sweep()
-                held.enter_context(_locked(folder / "LOCK"))
+            try:
+                with _locked(self.root / "LOCK"):
+                    self._sweep()
+                    held.enter_context(_locked(folder / "LOCK"))
+            except OSError as error:
+                raise StoreError(f"{self.root} cannot be written to: {error.strerror}") from error
             try:
                 yield folder
             finally:

@@ -14,10 +14,12 @@ class ShardState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHARD_STATE_LOADING: _ClassVar[ShardState]
     SHARD_STATE_READY: _ClassVar[ShardState]
     SHARD_STATE_DRAINING: _ClassVar[ShardState]
+    SHARD_STATE_DEGRADED: _ClassVar[ShardState]
 SHARD_STATE_UNSPECIFIED: ShardState
 SHARD_STATE_LOADING: ShardState
 SHARD_STATE_READY: ShardState
 SHARD_STATE_DRAINING: ShardState
+SHARD_STATE_DEGRADED: ShardState
 
 class PredictRequest(_message.Message):
     __slots__ = ("request", "snapshot_version", "partitions", "carousels", "vector")

@@ -147,3 +147,13 @@ def described(known: Numbered) -> dict[str, object]:
         "item_ids": list(known.columns.ids),
         **{name: one.tobytes() if isinstance(one, np.ndarray) else one for name, one in arrays.items()},
     }
+
+
+def test_only_the_largest_segments_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a popular list in every process that serves."""
+    monkeypatch.setattr("builder.training.SEGMENTS_MAX", 1)
+    counts = {"large": SEGMENT_USERS_MIN + 1, "small": SEGMENT_USERS_MIN}
+    users = [(f"{segment}-{number}", segment) for segment, count in counts.items() for number in range(count)]
+    known = numbered(Shop(tuple(bought(user, "a", 0) for user, _ in users), segments=tuple(users)), tmp_path).training
+    assert known.segment_names == ("large",)
+    assert np.count_nonzero(known.segments == -1) == SEGMENT_USERS_MIN

@@ -203,3 +203,11 @@ def test_the_history_is_readable_json(store: FolderStore) -> None:
     publish(store, "a")
     (line,) = (store.root / "HISTORY.jsonl").read_text().splitlines()
     assert json.loads(line).keys() == {"at", "event", "version", "previous"}
+
+
+def test_a_store_that_is_a_file_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    """In words, not with the system's own error."""
+    path = tmp_path / "store"
+    path.write_text("")
+    with pytest.raises(StoreError, match="cannot be written to"), FolderStore(path).building():
+        pytest.fail("it was let in")

@@ -12,6 +12,7 @@ from datasets import Built
 from shard.generation import Generation
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import shard_pb2
 
 
 @pytest.fixture
@@ -51,12 +52,21 @@ def test_a_spoilt_partition_is_refused_and_the_others_serve(own: Snapshot, built
     generation.close()
 
 
-def test_a_generation_is_settled_once_nothing_is_loading(own: Snapshot) -> None:
+def test_a_generation_is_ready_once_everything_is_warm(own: Snapshot) -> None:
     """And not before."""
     generation = Generation(own, [0], 1, nothing)
-    before = generation.settled
+    before = generation.state
     generation.load_next()
-    assert (before, generation.settled) == (False, True)
+    assert (before, generation.state) == (shard_pb2.SHARD_STATE_LOADING, shard_pb2.SHARD_STATE_READY)
+    generation.close()
+
+
+def test_a_generation_that_lacks_a_partition_is_not_ready(own: Snapshot) -> None:
+    """What was refused is not held: the shard says so instead of claiming its whole share."""
+    generation = Generation(own, [0, 99], 1, nothing)
+    while generation.load_next():
+        pass
+    assert generation.state == shard_pb2.SHARD_STATE_DEGRADED
     generation.close()
 
 

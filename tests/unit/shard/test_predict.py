@@ -300,7 +300,7 @@ def test_what_is_not_held_warm_is_a_mismatch(shard: Shard, asked: shard_pb2.Pred
 def test_a_wrapped_request_that_is_none_is_refused(shard: Shard) -> None:
     """Malformed bytes are named."""
     asked = shard_pb2.PredictRequest(request=b"\xff", snapshot_version=shard.snapshot.version, partitions=[0])
-    with pytest.raises(InvalidArgument, match="not a RecommendRequest"):
+    with pytest.raises(InvalidArgument, match="no RecommendRequest"):
         shard.answer(asked)
 
 
@@ -341,3 +341,11 @@ def test_a_model_that_raises_makes_a_partition_unfit_to_warm(snapshot: Snapshot,
     spoilt.__dict__.update(shard.partitions[0].__dict__)
     with pytest.raises(RuntimeError, match="people-like-you for user"):
         shard.predictor.warm_up(spoilt, 1)
+
+
+def test_an_occasion_asked_for_by_name_is_not_shown_again_with_the_group(shard: Shard) -> None:
+    """One carousel per id, whichever comes first."""
+    slate, _ = shard.full(wanted=("occasions", "occasion:wedding"))
+    ids = [carousel.id for carousel in slate.carousels]
+    assert ids.count("occasion:wedding") == 1
+    assert len(set(ids)) == len(ids) > 1

@@ -1,0 +1,89 @@
+"""The plan of a snapshot's partitions: which taste hash, which users where, which items, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from builder import partition
+from builder.partition import BestItems, Placement
+from trunkshow.models.protocol import Floats, Rows, Training
+
+DEPTHS = (50, 100, 200, 400, 800)
+"""Best items per user that a partition lists: the least that covers the held-out users; the whole catalogue if none."""
+
+COVERAGE_MIN = 0.992
+"""Of held-out users' exact top 20. Leaves a little to the index before recall falls below `write.INDEX_RECALL_MIN`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where users live, and which items each partition lists.
+
+    Attributes:
+        placement: of every user, by the better hash.
+        lists: of each partition, its (n,) int32 item rows, ascending.
+        held_out: users who had no say in the lists, with their exact best items, to measure with.
+        hidden: (users, items), what a user must not be shown; None where repeats are allowed.
+        measures: of both hashes, for the manifest.
+    """
+
+    placement: Placement
+    lists: list[Rows]
+    held_out: BestItems
+    hidden: csr_matrix | None
+    measures: dict[str, Any]
+
+
+def make_plan(training: Training, users: Floats, items: Floats, *, partitions: int, seed: int, repeat: bool) -> Plan:
+    """Place users by both taste hashes, choose the better, and list what its partitions need.
+
+    Args:
+        training: the whole history.
+        users: (users, factors) float32.
+        items: (items, factors) float32.
+        partitions: how many; 0 chooses by the number of users.
+        seed: of everything that is drawn.
+        repeat: whether an item may come back once the user had it.
+    """
+    count = partitions or partition.default_partitions(len(users))
+    placements = partition.place_users(users, count, seed)
+    hidden = None if repeat else _history(training)
+    held_out, contributors = partition.draw_users(len(users), seed)
+    measured = partition.best_items(held_out, users, items, hidden, partition.TOP)
+    for depth in DEPTHS:
+        best = partition.best_items(contributors, users, items, hidden, depth)
+        lists = [partition.item_lists(best, one.homes, count, len(items), depth) for one in placements]
+        if partition.coverage(measured, placements[0].homes, lists[0]) >= COVERAGE_MIN:
+            break
+    else:
+        depth = len(items)
+        lists = [[np.arange(len(items), dtype=np.int32)] * count for _ in placements]
+    measures = [
+        _measures(placement, listed, measured, len(items)) for placement, listed in zip(placements, lists, strict=True)
+    ]
+    described = {
+        **measures[0],
+        "alternatives": measures[1:],
+        "items_per_user": depth,
+        "held_out_users": len(held_out),
+    }
+    return Plan(placements[0], lists[0], measured, hidden, described)
+
+
+def _measures(placement: Placement, lists: Sequence[Rows], measured: BestItems, items: int) -> dict[str, Any]:
+    return {
+        "hash": placement.codebook.kind,
+        **placement.measures,
+        "catalogue_share": partition.catalogue_share(lists, items),
+        "coverage": partition.coverage(measured, placement.homes, lists),
+    }
+
+
+def _history(training: Training) -> csr_matrix:
+    ones = np.ones(len(training.users), np.float32)
+    return csr_matrix((ones, (training.users, training.items)), shape=training.matrix.shape)

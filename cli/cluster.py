@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ import cli
 from cli.addresses import free_address, split_address
 from cli.output import UsageError
 from cli.processes import Child, ChildGaveUp, Say, Supervisor
+from cli.readiness import Hopeless, Waiting
 from trunkshow.channel import OPTIONS
 from trunkshow.client import AsyncClient
+from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import TrunkshowError
 
 READY_WITHIN_S = 120.0
@@ -42,7 +45,7 @@ class Plan:
         shards: how many.
         replicas: shards that hold each partition.
         listen: address of the router; port 0 takes a free one.
-        logs: folder for the children's logs; they go to stderr where None.
+        logs: folder for the children's logs, this cluster's alone; they go to stderr where None.
     """
 
     store: Path
@@ -106,14 +109,13 @@ async def running(plan: Plan, say: Say, hurry: asyncio.Event | None = None) -> A
         UsageError: it does not come up; nothing of it is left.
     """
     router = free_address(*split_address(plan.listen))
-    made = children(plan, router, [free_address() for _ in range(plan.shards)])
-    for child in made:
-        if child.log:
-            child.log.unlink(missing_ok=True)
+    shards = [free_address() for _ in range(plan.shards)]
+    made = children(plan, router, shards)
+    waiting = Waiting({address: child.name for address, child in zip(shards, made, strict=False)}, say, time.monotonic)
     supervisor = Supervisor(made, say, hurry=hurry)
     keeping = asyncio.create_task(supervisor.run())
     try:
-        await _ready_or_dead(router, keeping)
+        await _ready_or_dead(until_ready(router, waiting.look), keeping, made)
         supervisor.cluster_is_up()
         say("cluster.ready", target=router, pids=dict(supervisor.pids))
         yield Cluster(router, keeping)
@@ -123,8 +125,8 @@ async def running(plan: Plan, say: Say, hurry: asyncio.Event | None = None) -> A
         say("cluster.stopped")
 
 
-async def _ready_or_dead(router: str, keeping: asyncio.Task[None]) -> None:
-    waiting = asyncio.create_task(asyncio.wait_for(until_ready(router), READY_WITHIN_S))
+async def _ready_or_dead(ready: Coroutine[Any, Any, None], keeping: asyncio.Task[None], made: Sequence[Child]) -> None:
+    waiting = asyncio.create_task(asyncio.wait_for(ready, READY_WITHIN_S))
     try:
         await asyncio.wait({waiting, keeping}, return_when=asyncio.FIRST_COMPLETED)
         if keeping.done():
@@ -132,29 +134,54 @@ async def _ready_or_dead(router: str, keeping: asyncio.Task[None]) -> None:
         await waiting
     except ChildGaveUp as error:
         raise UsageError(f"the cluster did not come up: {error}") from None
+    except Hopeless as error:
+        raise UsageError(f"the cluster did not come up: {error}{_last_errors(made, error.child)}") from None
     except TimeoutError:
-        raise UsageError(f"the cluster did not come up within {READY_WITHIN_S:g} s; its logs say why") from None
+        raise UsageError(f"the cluster did not come up within {READY_WITHIN_S:g} s{_last_errors(made)}") from None
     finally:
         waiting.cancel()
 
 
-async def until_ready(target: str) -> None:
-    """Return once the router says that it serves, and every partition is covered."""
+def _last_errors(made: Sequence[Child], name: str = "") -> str:
+    """What the children's logs, or the named child's, hold as their last errors."""
+    said = [(child, child.last_error()) for child in made if not name or child.name == name]
+    errors = "; ".join(f"{child.name} last said: {error}" for child, error in said if error)
+    logs = next((child.log.parent for child in made if child.log), None)
+    return ("; " + errors if errors else "") + (f"; its logs are in {logs}" if logs else "")
+
+
+async def until_ready(target: str, look: Callable[[ClusterStatus | None], None] = lambda status: None) -> None:
+    """Return once the router says that it serves, and every partition is covered.
+
+    Args:
+        target: the router.
+        look: shown what the router knows, None where it does not answer, at every try; what it raises ends the waiting.
+    """
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel, AsyncClient(target) as client:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             health_pb2.HealthCheckRequest.SerializeToString,
             health_pb2.HealthCheckResponse.FromString,
         )
-        while not await _is_ready(check, client):  # noqa: ASYNC110 - it is another process's state
+        while True:
+            status = await _status(client)
+            look(status)
+            if status is not None and status.covered and await _serves(check):
+                return
             await asyncio.sleep(POLL_S)
 
 
-async def _is_ready(check: Callable[..., Any], client: AsyncClient) -> bool:
+async def _status(client: AsyncClient) -> ClusterStatus | None:
     try:
-        health = await check(health_pb2.HealthCheckRequest(), timeout=1)
-        return bool(health.status == _SERVING) and (await client.status()).covered
-    except (grpc.RpcError, TrunkshowError):
+        return await client.status(deadline_ms=1_000)
+    except TrunkshowError:
+        return None
+
+
+async def _serves(check: Callable[..., Any]) -> bool:
+    try:
+        return bool((await check(health_pb2.HealthCheckRequest(), timeout=1)).status == _SERVING)
+    except grpc.RpcError:
         return False
 
 

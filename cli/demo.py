@@ -16,6 +16,7 @@ from rich.rule import Rule
 from cli import output, render
 from cli.build import BuildOptions, run_build, summary
 from cli.cluster import Plan, interruptible, running
+from cli.logs import fresh_folder
 from cli.output import UsageError
 from cli.titles import Titles
 from cli.up import say_in_words
@@ -78,9 +79,8 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
             Shopper("a new shopper with two items in hand", "new-shopper", data.items_in_hand),
             Shopper("a shopper nobody knows", "nobody-knows-me"),
         )
-        plan = Plan(
-            store.resolve(), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", options.work.resolve() / "logs"
-        )
+        logs = fresh_folder(options.work.resolve() / "logs")
+        plan = Plan(store.resolve(), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", logs)
         done = asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
         if not done:
             raise KeyboardInterrupt

@@ -7,6 +7,7 @@ ends them (`cli.tether`). Which processes make a cluster is left to `cli.cluster
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -26,7 +27,7 @@ GRACE_S = 8.0
 LIVES_MAX = 32
 """Lives remembered per child."""
 
-LOG_TAIL_BYTES = 4096
+LOG_TAIL_BYTES = 16_384
 
 Say = Callable[..., None]
 """Told of an event: its dotted name, then key-values."""
@@ -54,12 +55,29 @@ class Child:
 
     def last_line(self) -> str:
         """The last line of its log, the likeliest place for why it died; empty where there is none."""
+        return next(reversed(self._tail()), "")
+
+    def last_error(self) -> str:
+        """The last event of its log that is an error: its name, and what it says; empty where there is none."""
+        return next(filter(None, map(_error, reversed(self._tail()))), "")
+
+    def _tail(self) -> list[str]:
         if self.log is None or not self.log.exists():
-            return ""
+            return []
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - LOG_TAIL_BYTES))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+            return log.read().decode(errors="replace").strip().splitlines()
+
+
+def _error(line: str) -> str:
+    """What a line of JSON says, where it is an error that says something."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return ""
+    if not isinstance(event, dict) or event.get("level") not in {"error", "critical"} or "error" not in event:
+        return ""
+    return f"{event.get('event', 'error')}: {event['error']}"
 
 
 class Supervisor:

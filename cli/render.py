@@ -118,7 +118,7 @@ def _shards(one: ClusterStatus) -> RenderableType:
 def _state(shard: ShardView) -> str:
     if not shard.reachable:
         return "[bold red]unreachable[/]"
-    return f"[{STATE_STYLES[shard.state]}]{shard.state.name if shard.state else 'not heard'}[/]"
+    return f"[{STATE_STYLES.get(shard.state, 'red')}]{shard.state.name if shard.state else 'not heard'}[/]"
 
 
 def _warm(shard: ShardView, served: str) -> str:

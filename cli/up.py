@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from cli import output
 from cli.cluster import Plan, interruptible, running
+from cli.logs import fresh_folder
 from cli.output import UsageError
 from trunkshow.snapshot.store import FolderStore
 
@@ -39,13 +40,14 @@ class UpOptions:
     """Snapshot version to serve; the store's current one at the start where empty."""
 
     logs: Path | None = None
-    """Folder for the processes' logs, one file each; `logs` in the store where not given."""
+    """Folder for logs; `logs` in the store where not given. Every cluster makes its own folder there, named after its
+    start, with one file per process; the newest 5 are kept."""
 
     verbose: bool = False
     """Show the processes' logs here instead."""
 
     json: bool = False
-    """Print one JSON line on stdout for every event: started, ready, died, stopped."""
+    """Print one JSON line on stdout for every event: started, waiting, ready, died, stopped."""
 
 
 def up(*, options: UpOptions) -> None:
@@ -68,10 +70,10 @@ def up(*, options: UpOptions) -> None:
 
 
 def make_plan(options: UpOptions) -> Plan:
-    """What to start, checked.
+    """What to start, checked, and its folder for logs, made.
 
     Raises:
-        UsageError: a number out of range.
+        UsageError: a number out of range, or a folder that cannot be written to.
         StoreError: no such snapshot.
     """
     if not 1 <= options.shards <= SHARDS_MAX:
@@ -79,8 +81,8 @@ def make_plan(options: UpOptions) -> Plan:
     if options.replicas < 1:
         raise UsageError(f"--replicas {options.replicas} is out of range; choose at least 1")
     version = FolderStore(options.store).resolve(options.snapshot)
-    logs = None if options.verbose else (options.logs or options.store / "logs").resolve()
     FolderStore(options.store).manifest(version)
+    logs = None if options.verbose else fresh_folder((options.logs or options.store / "logs").resolve())
     return Plan(options.store.resolve(), version, options.shards, options.replicas, options.listen, logs)
 
 
@@ -99,6 +101,7 @@ _WORDS = {
     "child.started": "[dim]{child} runs (process {pid})[/]",
     "child.died": "[yellow]{child} died (exit code {exit_code}); starting it again in {restart_in_s:g} s[/]",
     "child.gave_up": "[red]{child} died (exit code {exit_code}): {why}[/]",
+    "cluster.waiting": "[dim]waiting for {seconds} s: {missing}[/]",
     "cluster.ready": "[bold green]ready[/] at {target}",
     "cluster.stopped": "[dim]ended; nothing is left running[/]",
 }

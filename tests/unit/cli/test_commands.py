@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,7 +258,22 @@ async def test_up_serves_until_sigterm_and_leaves_nothing(built: Any, tmp_path: 
     assert (exit_code, sorted(ready["pids"])) == (0, ["router", "shard-0", "shard-1"])
     assert events[-1]["event"] == "cluster.stopped"
     assert not any(map(lives, ready["pids"].values()))
-    assert set(names(tmp_path)) == {"router.log", "shard-0.log", "shard-1.log"}
+    (logs,) = tmp_path.iterdir()
+    assert set(names(logs)) == {"router.log", "shard-0.log", "shard-1.log"}
+
+
+def test_up_gives_up_where_a_partition_is_refused(
+    built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A damaged partition ends `up` at once with 2; the line names the shard, the partition, and what its log says."""
+    store = tmp_path / "store"
+    shutil.copytree(built.store, store)
+    (items,) = store.glob("snapshots/*/partitions/*2/items.npy")
+    items.write_bytes(b"")
+    assert run(["up", "--store", str(store), "--shards", "2", "--listen", "127.0.0.1:0", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"shard-\d \(127.0.0.1:\d+\) refused partitions 2; shard-\d last said: partition.refused: ", said)
+    assert str(store / "logs") in said
 
 
 def lives(pid: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -149,6 +150,16 @@ async def test_a_child_with_wrong_input_ends_the_rest(tmp_path: Path) -> None:
     with pytest.raises(ChildGaveUp, match=r"wrong: .*no such store"):
         await Supervisor([child("fine", WAIT), wrong], heard).run()
     assert not any(lives(details["pid"]) for details in heard.named("child.started"))
+
+
+def test_the_last_error_of_a_log(tmp_path: Path) -> None:
+    """The last event that is an error counts, whatever was logged after it; lines that are no JSON are left out."""
+    log = tmp_path / "log"
+    first, second = ({"event": "partition.refused", "level": "error", "error": f"bad {number}"} for number in (1, 2))
+    info = {"event": "partition.warm", "level": "info", "error": ""}
+    log.write_text("".join(f"{line}\n" for line in [*map(json.dumps, (first, second, info)), "warning: no JSON", "17"]))
+    assert Child("one", (), log=log).last_error() == "partition.refused: bad 2"
+    assert Child("none", (), log=tmp_path / "missing").last_error() == ""
 
 
 async def test_children_do_not_outlive_a_supervisor_that_was_killed() -> None:

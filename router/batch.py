@@ -8,8 +8,9 @@ Chunks wait in line per shard, so that single requests get in between; answers w
 queue. What becomes of one user is left to `router.recommend`.
 
 Should every shard fail, everybody must still get a resident slate in time. So whoever is asked is asked until
-`deadline - RESIDENT_MS * users that have no answer yet`: the fewer are left, the longer the last ones are waited for.
-Once there is no time for asking, nobody is asked any more: resident slates alone are made faster than that.
+`deadline - what a resident slate takes * users that have no answer yet`: the fewer are left, the longer the last ones
+are waited for. Once there is no time for asking, nobody is asked any more, and what a resident slate then takes, all
+told, is measured for the next batch.
 """
 
 from __future__ import annotations
@@ -27,14 +28,16 @@ from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
-RESIDENT_MS = 0.5
-"""Kept for a user's resident slate. On the demo's snapshot and a busy machine it takes 0.2 ms on average, up to 2 ms
-with filters; where the deadline is too short for everybody's, half of it is kept."""
+RESIDENT_MS_AT_FIRST = 1.0
+"""Kept for a user's resident slate until it was measured; half of the deadline where all users' come to more."""
+
+RESIDENT_SAFETY = 1.5
+"""Times what was measured."""
 
 WORTH_ASKING_MS = 20
 """With less time left, a busy shard is not asked: it would work for nobody."""
 
-SINGLES_IN_FLIGHT = 8
+SINGLES_IN_FLIGHT = 4
 """Of one batch."""
 
 READY_ANSWERS_MAX = 64
@@ -90,6 +93,7 @@ class Batcher:
         self.chunk_users = chunk_users
         self.chunks_in_flight = chunks_in_flight
         self.clock = clock
+        self.resident_ms = RESIDENT_MS_AT_FIRST
 
     async def slates(self, requests: Sequence[pb.RecommendRequest], asking: Asking) -> AsyncGenerator[bytes]:
         """Serialised RecommendBatchResponses for valid requests, in the order in which they are ready.
@@ -145,7 +149,8 @@ class _Run:
         self._asking = asking
         self._unanswered = users
         # Fixed here: halving what is left at every step would leave nothing for the last step.
-        self._resident_ms = min(RESIDENT_MS, asking.shards_by.remaining_ms(batcher.clock()) / 2 / users)
+        self._resident_ms = min(batcher.resident_ms, asking.shards_by.remaining_ms(batcher.clock()) / 2 / users)
+        self._resident_since: tuple[float, int] | None = None
         self._singles: deque[Member] = deque()
 
     async def work(self, requests: Sequence[pb.RecommendRequest]) -> None:
@@ -158,8 +163,17 @@ class _Run:
                         group.create_task(self._empty(queue))
                 for _ in range(min(SINGLES_IN_FLIGHT, len(self._singles))):
                     group.create_task(self._empty_singles())
+            self._learn()
         except* Exception as failed:
             await self.ready.put(failed)
+
+    def _learn(self) -> None:
+        """Tell the next batch what a resident slate took in this one, where that was long enough to be measured."""
+        if self._resident_since is None:
+            return
+        since, users = self._resident_since
+        if users >= PLANNED_AT_ONCE:
+            self._batcher.resident_ms = RESIDENT_SAFETY * (self._batcher.clock() - since) * 1000 / users
 
     async def _planned(self, requests: Sequence[pb.RecommendRequest]) -> dict[str, deque[Chunk]]:
         """Chunks by shard; everybody else is queued as a single."""
@@ -210,6 +224,7 @@ class _Run:
             member = self._singles.popleft()
             slate = await self._batcher.recommender.slate(member.data, member.request, self._asking_now())
             await self._give(member, slate)
+            await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
 
     async def _give(self, member: Member, slate: bytes) -> None:
         self._unanswered -= 1
@@ -221,6 +236,7 @@ class _Run:
         asking = self._asking._replace(shards_by=until)
         if until.remaining_ms(self._batcher.clock()) < WORTH_ASKING_MS:
             self._asking, self._resident_ms = asking, 0.0  # for good
+            self._resident_since = self._resident_since or (self._batcher.clock(), self._unanswered)
         return asking
 
 

@@ -25,7 +25,7 @@ from router.merge import merged, slotted
 from router.receipt import Asking, Reach
 from router.resident import Need, Resident
 from trunkshow import carousels
-from trunkshow.models.protocol import Floats
+from trunkshow.models.protocol import NO_FLOATS, Floats
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.reader import Snapshot
@@ -144,11 +144,12 @@ class Recommender:
     async def _stranger(self, request: pb.RecommendRequest, asking: Asking) -> bytes:
         """The slate of somebody whom the snapshot does not know."""
         context = self._resident.rows(request.context_item_ids)
-        vector = self._resident.taste(context)
         reasons = [pb.REASON_USER_UNKNOWN, *self._context_reasons(request)]
+        in_time = asking.shards_by.remaining_ms(self._clock()) > 0
+        vector = self._resident.taste(context) if in_time else NO_FLOATS
         if len(vector):
             return await self._folded_in(request, vector, reasons, asking)
-        reasons.append(pb.REASON_NOTHING_IN_HAND)
+        reasons.append(pb.REASON_SHARD_LATE if context and not in_time else pb.REASON_NOTHING_IN_HAND)
         wanted = self._wanted(request, impersonal=True)
         need = self._resident.need(request, segment=-1)
         return self._completed(wanted, (), {}, need, reasons, asking, Reach())

@@ -50,11 +50,13 @@ class Caller:
         request = pb.SimilarItemsRequest(item_id=item, **fields)
         return pb.SimilarItemsResponse.FromString(await self.raw("SimilarItems", request.SerializeToString()))
 
-    async def batch(self, requests: list[pb.RecommendRequest]) -> list[pb.RecommendBatchResponse]:
+    async def batch(
+        self, requests: list[pb.RecommendRequest], timeout: float | None = None
+    ) -> list[pb.RecommendBatchResponse]:
         """RecommendBatch, to its end."""
         call = self.channel.unary_stream("/trunkshow.v1.RecommendationService/RecommendBatch")
         data = pb.RecommendBatchRequest(requests=requests).SerializeToString()
-        return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data)]
+        return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data, timeout=timeout)]
 
     async def status(self) -> cluster_pb2.GetClusterStatusResponse:
         """GetClusterStatus."""

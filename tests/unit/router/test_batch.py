@@ -95,12 +95,12 @@ async def test_without_a_shard_that_answers_everybody_gets_a_page(start: Start, 
 
 
 async def test_the_last_of_a_batch_are_waited_for_longer(start: Start) -> None:
-    """What is kept for resident slates shrinks with the users who still need one: half a second for a thousand."""
+    """What is kept for resident slates shrinks with the users who still need one: a second for a thousand."""
     shard = FakeShard(everything())
     caller = await start(shard, batch_deadline_ms=5_000)
     await rungs(caller, (KNOWN * 125)[:1000])
     first, last = shard.batch_deadlines[0], shard.batch_deadlines[-1]
-    assert 0.35 < last.at - first.at < 0.65  # on the wire gRPC rounds a deadline, by up to a hundredth
+    assert 0.8 < last.at - first.at < 1.2  # on the wire gRPC rounds a deadline, by up to a hundredth
 
 
 async def test_a_batch_in_a_hurry_keeps_half_its_time(start: Start) -> None:
@@ -110,6 +110,14 @@ async def test_a_batch_in_a_hurry_keeps_half_its_time(start: Start) -> None:
     began = monotonic()
     assert pb.RUNG_SNAPSHOT not in await rungs(caller, (KNOWN * 125)[:1000])
     assert 0.1 < shard.batch_deadlines[0].at - began < 0.35
+
+
+async def test_strangers_in_a_hurry_cost_no_error(start: Start) -> None:
+    """A thousand strangers with items in hand and shards that never answer: everybody gets a page before the deadline."""
+    caller = await start(FakeShard(late))
+    batch = [pb.RecommendRequest(user_id=f"stranger-{number}", context_item_ids=["i1"]) for number in range(1000)]
+    answers = await caller.batch(batch, timeout=2.0)
+    assert sorted(answer.index for answer in answers) == list(range(1000))
 
 
 async def test_without_any_shard_everybody_gets_a_page(start: Start) -> None:

@@ -51,12 +51,12 @@ class Caller:
         return pb.SimilarItemsResponse.FromString(await self.raw("SimilarItems", request.SerializeToString()))
 
     async def batch(
-        self, requests: list[pb.RecommendRequest], timeout: float | None = None
+        self, requests: list[pb.RecommendRequest], timeout_s: float | None = None
     ) -> list[pb.RecommendBatchResponse]:
         """RecommendBatch, to its end."""
         call = self.channel.unary_stream("/trunkshow.v1.RecommendationService/RecommendBatch")
         data = pb.RecommendBatchRequest(requests=requests).SerializeToString()
-        return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data, timeout=timeout)]
+        return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data, timeout=timeout_s)]
 
     async def status(self) -> cluster_pb2.GetClusterStatusResponse:
         """GetClusterStatus."""

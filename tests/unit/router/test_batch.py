@@ -113,10 +113,10 @@ async def test_a_batch_in_a_hurry_keeps_half_its_time(start: Start) -> None:
 
 
 async def test_strangers_in_a_hurry_cost_no_error(start: Start) -> None:
-    """A thousand strangers with items in hand and shards that never answer: everybody gets a page before the deadline."""
+    """A thousand strangers with items in hand, and shards that never answer: everybody gets a page in time."""
     caller = await start(FakeShard(late))
     batch = [pb.RecommendRequest(user_id=f"stranger-{number}", context_item_ids=["i1"]) for number in range(1000)]
-    answers = await caller.batch(batch, timeout=2.0)
+    answers = await caller.batch(batch, timeout_s=2.0)
     assert sorted(answer.index for answer in answers) == list(range(1000))
 
 

@@ -150,12 +150,18 @@ def _last_errors(made: Sequence[Child], name: str = "") -> str:
     return ("; " + errors if errors else "") + (f"; its logs are in {logs}" if logs else "")
 
 
-async def until_ready(target: str, look: Callable[[ClusterStatus | None], None] = lambda status: None) -> None:
-    """Return once the router says that it serves, and every partition is covered.
+def is_covered(status: ClusterStatus | None) -> bool:
+    """Whether the router answered, and every partition is covered."""
+    return status is not None and status.covered
+
+
+async def until_ready(target: str, enough: Callable[[ClusterStatus | None], bool] = is_covered) -> None:
+    """Return once the router says that it serves, and its status is enough.
 
     Args:
         target: the router.
-        look: shown what the router knows, None where it does not answer, at every try; what it raises ends the waiting.
+        enough: shown what the router knows, None where it does not answer, at every try; what it raises ends the
+            waiting.
     """
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel, AsyncClient(target) as client:
         check = channel.unary_unary(
@@ -164,9 +170,7 @@ async def until_ready(target: str, look: Callable[[ClusterStatus | None], None] 
             health_pb2.HealthCheckResponse.FromString,
         )
         while True:
-            status = await _status(client)
-            look(status)
-            if status is not None and status.covered and await _serves(check):
+            if enough(await _status(client)) and await _serves(check):
                 return
             await asyncio.sleep(POLL_S)
 

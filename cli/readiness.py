@@ -2,7 +2,9 @@
 
 1. A partition that a shard refused stays refused until its process is started again on other files: the cluster is
    given up at once, though other replicas may cover it.
-2. Anything else may still come. Every `TELL_EVERY_S` it is said what is missing.
+2. A cluster is whole once every shard is ready, not only every partition covered: what a late shard will report
+   is not known before.
+3. Anything else may still come. Every `TELL_EVERY_S` it is said what is missing.
 
 Asking for the status, and ending what was started, is `cli.cluster`'s.
 """
@@ -41,8 +43,8 @@ class Waiting:
         self._clock = clock
         self._began = self._told = clock()
 
-    def look(self, status: ClusterStatus | None) -> None:
-        """Take the router's status, None where it did not answer.
+    def look(self, status: ClusterStatus | None) -> bool:
+        """Take the router's status, None where it did not answer; whether nothing is missing.
 
         Raises:
             Hopeless: a shard refused partitions.
@@ -52,10 +54,13 @@ class Waiting:
             if refused:
                 name = self._names.get(shard.address, shard.address)
                 raise Hopeless(name, f"{name} ({shard.address}) refused partitions {ranges(refused)}")
+        if status is not None and status.covered and all(map(_up, status.shards)):
+            return True
         now = self._clock()
         if now - self._told >= TELL_EVERY_S:
             self._told = now
             self._say("cluster.waiting", seconds=round(now - self._began), missing=missing(status, self._names))
+        return False
 
 
 def missing(status: ClusterStatus | None, names: Mapping[str, str]) -> str:

@@ -53,6 +53,14 @@ def test_waiting_is_told_every_five_seconds() -> None:
     assert [(one["event"], one["seconds"]) for one in told] == [("cluster.waiting", 5), ("cluster.waiting", 10)]
 
 
+def test_a_cluster_is_whole_once_every_shard_is_ready() -> None:
+    """Coverage alone is not enough: a shard that was not heard yet may refuse what it should hold."""
+    waiting = Waiting(NAMES, lambda event, **details: None, Clock())
+    covered = ClusterStatus("v1", 8, 8, (shard("a:1"), shard("b:1", ShardState.UNSPECIFIED, reachable=False)), {}, 0)
+    assert not waiting.look(covered)
+    assert waiting.look(ClusterStatus("v1", 8, 8, (shard("a:1"), shard("b:1")), {}, 0))
+
+
 def test_a_refused_partition_is_hopeless() -> None:
     """A shard that refused partitions is named with them at once, though others may cover them."""
     waiting = Waiting(NAMES, lambda event, **details: None, Clock())

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import Parameter
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import RenderableType
 
 from cli import output, render
 from cli.output import UsageError
 from cli.pictures import size
+from cli.progress import progress
 
 if TYPE_CHECKING:
     from builder.pipeline import BuildReport
-    from builder.pipeline import Progress as Told
 
 PARTITIONS_MAX = 64
 FACTORS_MAX = 1024
@@ -80,61 +78,8 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     except ImportError as error:
         raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
     settings = pipeline.BuildSettings(options.partitions, options.factors, options.seed)
-    with _progress(quiet=quiet) as told:
+    with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Iterator[Told]:
-    """Bars for a terminal, one line per step elsewhere, nothing for a machine."""
-    if quiet:
-        yield lambda what, done, of: None
-    elif output.stderr_is_a_terminal():
-        with _bars() as bars:
-            yield _Bars(bars)
-    else:
-        yield _Lines()
-
-
-def _bars() -> Progress:
-    return Progress(
-        SpinnerColumn(finished_text="[green]✓[/]"),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-
-
-class _Bars:
-    """One bar per stage and step."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(_short(what), total=of)
-        self._bars.update(self._tasks[what], completed=done, total=of)
-
-
-class _Lines:
-    """One line when a stage or step begins."""
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def __call__(self, what: str, done: int, of: int) -> None:
-        if what not in self._seen:
-            self._seen.add(what)
-            output.remark(f"build: {_short(what)}")
-
-
-def _short(what: str) -> str:
-    """A step's name; of a file, without its folders."""
-    return what.rpartition("/")[2]
 
 
 def _read(ingest: Mapping[str, Any]) -> dict[str, Any]:

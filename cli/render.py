@@ -47,15 +47,15 @@ def carousel(one: Carousel, titles: Titles) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, show_header=False)
     widest = max((len(item.item_id) for item in one.items), default=0)
     # Where the terminal is narrow, titles and reasons give way, not what one copies or compares.
-    table.add_column(style="dim", min_width=2)
+    table.add_column(style="dim", no_wrap=True, min_width=2)
     table.add_column(no_wrap=True, min_width=widest)
-    table.add_column(style="bold", no_wrap=True, overflow="ellipsis")
+    table.add_column()  # the only one that may be narrowed; its texts are cut rather than wrapped
     table.add_column(style="dim", justify="right", no_wrap=True, min_width=6)
-    table.add_column(style="italic", no_wrap=True, overflow="ellipsis")
+    lines = Text("\n", no_wrap=True, overflow="ellipsis")
     for place, item in enumerate(one.items, 1):
-        reason = "" if shared else escape(item.reason)
-        named = (escape(item.item_id), escape(titles.get(item.item_id)))
-        table.add_row(f"{place:2}", *named, number(item.score), reason)
+        # A reason of its own stands below the title: beside it, both would be cut.
+        said = filter(None, (Text(titles.get(item.item_id), "bold"), Text("" if shared else item.reason, "italic")))
+        table.add_row(f"{place:2}", escape(item.item_id), lines.join(said), number(item.score))
     return Group(Text(), Text(one.title or one.id, "bold"), made, table if one.items else Text("no items", "dim"))
 
 
@@ -69,9 +69,14 @@ def receipt(one: Receipt) -> RenderableType:
     lines.add_row("snapshot", escape(one.snapshot_version) or "none")
     lines.add_row("partitions", f"{one.partitions_answered} of {one.partitions_asked} answered")
     lines.add_row("elapsed", f"{one.elapsed_ms:.1f} ms in the router")
-    longest = max((stage.ms for stage in one.stages), default=0)
+    stages: dict[str, list[float]] = {}
     for stage in one.stages:
-        lines.add_row(f"  {escape(stage.name)}", f"{stage.ms:7.2f} ms {bar(stage.ms, longest, 20)}")
+        stages.setdefault(stage.name, []).append(stage.ms)
+    longest = max(map(max, stages.values()), default=0)
+    for name, ms in stages.items():
+        # Shards that were asked side by side took as long as the slowest of them.
+        times = f", slowest of {len(ms)}" if len(ms) > 1 else ""
+        lines.add_row(f"  {escape(name)}{times}", f"{max(ms):7.2f} ms {bar(max(ms), longest, 20)}")
     lines.add_row("request", escape(one.request_id))
     return Group(Text(), Text("receipt", "bold"), lines)
 
@@ -106,13 +111,15 @@ def _shards(one: ClusterStatus) -> RenderableType:
         "partitions": [_warm(shard, one.snapshot_version) for shard in one.shards],
         "loading": [_numbers(generation.loading for generation in shard.generations) for shard in one.shards],
         "refused": [_numbers(generation.refused for generation in shard.generations) for shard in one.shards],
-        "last error": [escape(shard.last_error) for shard in one.shards],
     }
     shown = {name: cells for name, cells in columns_of.items() if any(cells)}
     table = _table(*shown)
+    if shown:
+        table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(shard.address) for shard in one.shards)
     for row in zip(*shown.values(), strict=True):
         table.add_row(*row)
-    return table
+    errors = [Text(f"{shard.address}: {shard.last_error}", "yellow") for shard in one.shards if shard.last_error]
+    return Group(table, *errors)
 
 
 def _state(shard: ShardView) -> str:

@@ -1,0 +1,55 @@
+"""Answers on a narrow terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.console import Console, RenderableType
+from scripted_router import SLATE, STATUS
+
+from cli import render
+from cli.titles import Titles
+from trunkshow.answers import Carousel, Item, Rung, Slate, Stage
+from trunkshow.cluster import ClusterStatus
+
+
+class Named(Titles):
+    """Every item is called the same, at length."""
+
+    def get(self, item_id: str) -> str:
+        return "Fluid milk white only, one gallon, of the store's own brand, no. 3"
+
+
+def printed(*parts: RenderableType) -> str:
+    console = Console(width=80, highlight=False)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part)
+    return capture.get()
+
+
+def test_items_with_reasons_of_their_own_fit_80_columns() -> None:
+    """Places, ids, scores and whole reasons are there where the titles are too long; only these are cut."""
+    reasons = [f"{number} of 30 shoppers nearest to you chose this" for number in (14, 13)]
+    items = tuple(Item(f"110652{place}", 6.31, reason) for place, reason in enumerate(reasons))
+    shown = printed(render.carousel(Carousel("x", "X", "user-neighbours", Rung.SNAPSHOT, items), Named()))
+    assert all(reason in shown for reason in reasons)
+    assert [line[:11] for line in shown.splitlines() if "6.31" in line] == [" 1  1106520", " 2  1106521"]
+
+
+def test_a_stage_of_several_shards_is_shown_once() -> None:
+    """Of stages with one name the slowest is shown, with how many there were."""
+    receipt = Slate.from_message(SLATE).receipt
+    stages = (Stage("predict", 3.5), Stage("predict", 8.25), Stage("shard", 10.5))
+    shown = printed(render.receipt(replace(receipt, stages=stages)))
+    assert "predict, slowest of 2     8.25 ms" in shown
+    assert "3.50 ms" not in shown
+
+
+def test_addresses_of_shards_are_never_cut() -> None:
+    """Whatever the last error of a shard, its address is whole."""
+    status = ClusterStatus.from_message(STATUS)
+    gone = replace(status.shards[1], last_error="UNAVAILABLE: failed to connect to all addresses " * 3)
+    shown = printed(*render.status(replace(status, shards=(status.shards[0], gone))))
+    assert f" {gone.address} " in shown
+    assert f"{gone.address}: UNAVAILABLE: failed to connect" in shown

@@ -20,6 +20,7 @@ from cli.logs import fresh_folder
 from cli.output import UsageError
 from cli.titles import Titles
 from cli.up import say_in_words
+from shard.config import ShardConfig
 from trunkshow.answers import Slate
 from trunkshow.client import AsyncClient
 
@@ -111,6 +112,8 @@ async def _ask_a_cluster(
                 if not quiet:
                     output.show("", *_shown(number, shopper, slate, titles))
             if not quiet:
+                # Shards report now and then; what is shown is to count the answers above.
+                await asyncio.sleep(1.5 * ShardConfig.status_period_s)
                 output.show("", Rule("the cluster as its router sees it", align="left"))
                 output.show(*render.status(await client.status()), "")
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,13 +149,22 @@ def items_table(products: pl.DataFrame, purchases: pl.DataFrame) -> pl.DataFrame
     named = ("department", "brand", "product_category", "product_type", "package_size")
     return bought.select(
         "product_id",
-        pl.Series("title", [row[0] and title(*row) for row in bought.select(named).iter_rows()], pl.String),
+        pl.Series("title", _told_apart(row[0] and title(*row) for row in bought.select(named).iter_rows()), pl.String),
         "product_category",
         "brand",
         "department",
         for_sale.alias("available"),
         pl.col("department").replace_strict(occasion_of, default=None, return_dtype=pl.String).alias("occasions"),
     )
+
+
+def _told_apart(titles: Iterable[str | None]) -> Iterator[str | None]:
+    """The titles, numbered where several products have the same; the data say no more of what sets them apart."""
+    seen = Counter[str]()
+    for one in titles:
+        if one:
+            seen[one] += 1
+        yield f"{one}, no. {seen[one]}" if one and seen[one] > 1 else one
 
 
 def title(department: str, brand: str, category: str | None, product_type: str | None, package_size: str | None) -> str:

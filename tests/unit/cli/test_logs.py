@@ -26,7 +26,7 @@ def test_every_cluster_gets_a_folder_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_newest_folders_are_kept(tmp_path: Path, dead_pid: int) -> None:
-    """Of the folders of clusters that ended the newest are kept, the new one among them; other things are left alone."""
+    """Of the folders of clusters that ended the newest are kept, this one among them; other things are left alone."""
     for day in range(10, 20):
         (tmp_path / f"202501{day}T000000000000-{dead_pid}").mkdir()
     (tmp_path / "mine.log").touch()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from trunkshow.serving.limits import at_least
 from trunkshow.serving.telemetry import Level
 
 BATCH_CHUNK_USERS_MAX = 64
@@ -72,9 +73,9 @@ class RouterConfig:
             raise ValueError("shards: none given; a router needs at least one address")
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
-        _at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
-        _at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
-        _at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
+        at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
+        at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
+        at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
         if self.batch_chunk_users > BATCH_CHUNK_USERS_MAX:
             raise ValueError(
                 f"batch_chunk_users: {self.batch_chunk_users}; shards take at most {BATCH_CHUNK_USERS_MAX}"
@@ -83,13 +84,6 @@ class RouterConfig:
             raise ValueError(f"watch_silence_s: {self.watch_silence_s}; must be above 0")
         _less_than("deadline_ms", self.deadline_ms, reserve_ms=self.reserve_ms)
         _less_than("batch_deadline_ms", self.batch_deadline_ms, batch_reserve_ms=self.batch_reserve_ms)
-
-
-def _at_least(least: float, **settings: float) -> None:
-    for name, value in settings.items():
-        # Asked this way round, since NaN compares with nothing.
-        if not (math.isfinite(value) and value >= least):
-            raise ValueError(f"{name}: {value}; must be at least {least}")
 
 
 def _less_than(limit: str, most: float, **settings: float) -> None:

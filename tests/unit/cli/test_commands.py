@@ -87,6 +87,8 @@ def wrong_inputs(broken: str, folder: Path) -> dict[str, list[str]]:
         "factors beyond the bound": ["build", broken, "--store", str(folder / "store"), "--factors", "1025"],
         "partitions beyond the bound": ["build", broken, "--store", str(folder / "store"), "--partitions", "65"],
         "seed beyond the bound": ["build", broken, "--store", str(folder / "store"), "--seed", "99999999999"],
+        "inspecting a file": ["inspect", broken],
+        "cluster on a file": ["up", "--store", broken],
         "fewer items than one": ["recommend", "bob", "--n", "-1"],
         "items beyond the bound": ["similar", "hat", "--n", "99999999999"],
         "deadline that is no number": ["recommend", "bob", "--deadline-ms", "nan"],
@@ -225,6 +227,18 @@ def test_building_and_inspecting(built: Any, tmp_path: Path, capsys: pytest.Capt
     assert run(["inspect", store, "--json", "--verify"]) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert (manifest["version"], manifest["counts"]["partitions"]) == (report["version"], 2)
+
+
+@pytest.mark.parametrize("store", ["file", "file/below"])
+def test_a_store_that_cannot_be_written_to_is_named(
+    store: str, built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the store cannot be a folder a build ends with one line that names it."""
+    (tmp_path / "file").touch()
+    assert run(["build", str(built.dataset), "--store", str(tmp_path / store), "--json"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"trunkshow: {tmp_path / store} ")
+    assert len(said.splitlines()) == 1
 
 
 def test_a_snapshot_for_a_person(built: Any, capsys: pytest.CaptureFixture[str]) -> None:

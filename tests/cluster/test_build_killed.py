@@ -150,3 +150,25 @@ def test_the_command_killed_from_outside_leaves_the_old_snapshot_served(store: P
         process.kill()
         process.communicate()
     assert opens_whole(store) == before
+
+
+FULL_DISK = """
+import resource, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from cli.main import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("bytes_max", [500, 5_000, 12_000, 20_000])
+def test_a_file_that_cannot_be_written_ends_the_build_in_one_line(store: Path, dataset: Path, bytes_max: int) -> None:
+    """Whichever library was writing: exit code 2, one line, and what was served is served."""
+    before = FolderStore(store).current()
+    options = ["build", str(dataset), "--store", str(store), "--partitions", "3", "--json"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(bytes_max), *options], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), (done.returncode, done.stderr)
+    assert "cannot be written to" in done.stderr
+    assert opens_whole(store) == before

@@ -9,6 +9,7 @@ for waking others.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -34,13 +35,20 @@ def factory_string(count: int, factors: int) -> str:
 
 
 def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
-    """Index (n, factors) float32 vectors by inner product, write the file, return its FAISS name."""
+    """Index (n, factors) float32 vectors by inner product, write the file, return its FAISS name.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     kind = "Flat" if exact else factory_string(*vectors.shape)
     index = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     contiguous = np.ascontiguousarray(vectors, np.float32)
     index.train(contiguous)
     index.add(contiguous)
-    faiss.write_index(index, str(path))
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"{path.name}: {error}") from error
     return kind
 
 

@@ -6,6 +6,7 @@ to it again, so there is nothing to lock against, and a value can be read where 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -25,22 +26,25 @@ def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
 
     Raises:
         ValueError: keys out of order or twice.
+        OSError: the file cannot be written.
     """
     listed = list(pairs)
     size = sum(len(key) + len(value) + 64 for key, value in listed)
     # A value over half a page takes whole pages of 4 KiB; twice the sum plus a page each is always enough.
-    environment = lmdb.open(
-        str(path), subdir=False, lock=False, sync=False, map_size=2 * size + 4096 * len(listed) + _GROWTH
-    )
+    map_size = 2 * size + 4096 * len(listed) + _GROWTH
     try:
-        with environment.begin(write=True) as transaction:
-            for key, value in listed:
-                if not transaction.put(key, value, append=True, overwrite=False):
-                    message = f"key {key!r} is out of order or comes twice"
-                    raise ValueError(message)
-        environment.sync(True)
-    finally:
-        environment.close()
+        environment = lmdb.open(str(path), subdir=False, lock=False, sync=False, map_size=map_size)
+        try:
+            with environment.begin(write=True) as transaction:
+                for key, value in listed:
+                    if not transaction.put(key, value, append=True, overwrite=False):
+                        message = f"key {key!r} is out of order or comes twice"
+                        raise ValueError(message)
+            environment.sync(True)
+        finally:
+            environment.close()
+    except lmdb.Error as error:
+        raise OSError(errno.EIO, f"{path.name}: {error}") from error
     return len(listed)
 
 

@@ -108,17 +108,21 @@ class FolderStore:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """A folder to build in, locked as long as its builder lives, gone afterwards unless it was published."""
+        """A folder to build in, locked as long as its builder lives, gone afterwards unless it was published.
+
+        Raises:
+            StoreError: the store cannot be written to, from the start or on the way (a full disk).
+        """
         folder = self.root / "building" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
         with ExitStack() as held:
             try:
                 with _locked(self.root / "LOCK"):
                     self._sweep()
                     held.enter_context(_locked(folder / "LOCK"))
-            except OSError as error:
-                raise StoreError(f"{self.root} cannot be written to: {error.strerror}") from error
-            try:
                 yield folder
+            except OSError as error:
+                why = error.strerror or str(error)
+                raise StoreError(f"{self.root} cannot be written to: {why}; nothing was published") from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -22,6 +22,7 @@ PARTITIONS_MAX = 64
 FACTORS_MAX = 1024
 """A vector of 4 KiB for every user and item; more is a slip of the finger, and weeks of training."""
 
+THREADS_MAX = 256
 SEED_MAX = 2**31 - 1
 """What every library that draws takes."""
 
@@ -42,6 +43,9 @@ class BuildOptions:
 
     seed: int = 0
     """Of everything that is drawn, 0 to 2,147,483,647."""
+
+    threads: int = 1
+    """For training. One gives the same bytes for the same input; more are faster, and differ in last bits."""
 
     json: bool = False
     """Print the report as JSON, and nothing else."""
@@ -71,13 +75,14 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     output.check_range("partitions", options.partitions, 0, PARTITIONS_MAX)
     output.check_range("factors", options.factors, 1, FACTORS_MAX)
     output.check_range("seed", options.seed, 0, SEED_MAX)
+    output.check_range("threads", options.threads, 1, THREADS_MAX)
     if not dataset.is_file():
         raise UsageError(f"{dataset} is not there; give the path of a dataset file (TOML)")
     try:
         from builder import pipeline
     except ImportError as error:
         raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
-    settings = pipeline.BuildSettings(options.partitions, options.factors, options.seed)
+    settings = pipeline.BuildSettings(options.partitions, options.factors, options.seed, options.threads)
     with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told)
 

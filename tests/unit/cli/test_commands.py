@@ -117,7 +117,8 @@ def test_wrong_input_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "allowed"), [("--factors", "4000", "1 to 1024"), ("--seed", "-1", "0 to 2147483647")]
+    ("flag", "value", "allowed"),
+    [("--factors", "4000", "1 to 1024"), ("--seed", "-1", "0 to 2147483647"), ("--threads", "0", "1 to 256")],
 )
 def test_a_number_out_of_range_is_told_its_range(
     flag: str, value: str, allowed: str, broken_dataset: str, capsys: pytest.CaptureFixture[str]

@@ -57,7 +57,3 @@ class Deadline:
         So a caller in a hurry still gets shards asked, and the shards still leave time to step down.
         """
         return self.shortened(min(reserve_ms, self.remaining_ms(now) / 2))
-
-    def sooner(self, other: Deadline) -> Deadline:
-        """The earlier one of the two."""
-        return min(self, other)

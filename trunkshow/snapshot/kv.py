@@ -13,9 +13,6 @@ from typing import Self
 
 import lmdb
 
-KEY_BYTES_MAX = 511
-"""LMDB's own limit. Ids are held to 256 bytes, so it is never met."""
-
 _GROWTH = 64 << 20
 
 

@@ -43,8 +43,3 @@ def test_a_reserve_is_kept_out_of_what_is_left() -> None:
 def test_a_reserve_takes_at_most_half_of_a_short_deadline() -> None:
     """A caller in a hurry still gets shards asked."""
     assert Deadline.after(10, NOW).reserving(15, NOW).remaining_ms(NOW) == pytest.approx(5)
-
-
-def test_the_sooner_of_two_wins() -> None:
-    """Of two deadlines the earlier holds."""
-    assert Deadline(5.0).sooner(Deadline(4.0)) == Deadline(4.0)

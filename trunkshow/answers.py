@@ -55,6 +55,13 @@ class Reason(IntEnum):
     CAROUSEL_EMPTY = 9
     MODEL_FAILED = 10
     SNAPSHOT_MISMATCH = 11
+    MODEL_LATE = 12
+    MODEL_NONSENSE = 13
+    CAROUSEL_SHORT = 14
+    OVERLOADED = 15
+    REDUCED_EFFORT = 16
+    CANARY = 17
+    STORE_UNREACHABLE = 18
 
     @classmethod
     def _missing_(cls, value: object) -> Reason:

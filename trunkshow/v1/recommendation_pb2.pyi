@@ -31,6 +31,36 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CAROUSEL_EMPTY: _ClassVar[Reason]
     REASON_MODEL_FAILED: _ClassVar[Reason]
     REASON_SNAPSHOT_MISMATCH: _ClassVar[Reason]
+    REASON_MODEL_LATE: _ClassVar[Reason]
+    REASON_MODEL_NONSENSE: _ClassVar[Reason]
+    REASON_CAROUSEL_SHORT: _ClassVar[Reason]
+    REASON_OVERLOADED: _ClassVar[Reason]
+    REASON_REDUCED_EFFORT: _ClassVar[Reason]
+    REASON_CANARY: _ClassVar[Reason]
+    REASON_STORE_UNREACHABLE: _ClassVar[Reason]
+
+class Partial(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PARTIAL_UNSPECIFIED: _ClassVar[Partial]
+    PARTIAL_ALLOW: _ClassVar[Partial]
+    PARTIAL_ABORT: _ClassVar[Partial]
+
+class Effort(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    EFFORT_UNSPECIFIED: _ClassVar[Effort]
+    EFFORT_FULL: _ClassVar[Effort]
+    EFFORT_REDUCED: _ClassVar[Effort]
+    EFFORT_MINIMAL: _ClassVar[Effort]
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_ANSWERED: _ClassVar[Outcome]
+    OUTCOME_FAILED: _ClassVar[Outcome]
+    OUTCOME_LATE: _ClassVar[Outcome]
+    OUTCOME_CANCELLED: _ClassVar[Outcome]
+    OUTCOME_NOT_HELD: _ClassVar[Outcome]
+    OUTCOME_OVERLOADED: _ClassVar[Outcome]
 RUNG_UNSPECIFIED: Rung
 RUNG_FRESH: Rung
 RUNG_SNAPSHOT: Rung
@@ -50,9 +80,30 @@ REASON_PARTITION_MISSING: Reason
 REASON_CAROUSEL_EMPTY: Reason
 REASON_MODEL_FAILED: Reason
 REASON_SNAPSHOT_MISMATCH: Reason
+REASON_MODEL_LATE: Reason
+REASON_MODEL_NONSENSE: Reason
+REASON_CAROUSEL_SHORT: Reason
+REASON_OVERLOADED: Reason
+REASON_REDUCED_EFFORT: Reason
+REASON_CANARY: Reason
+REASON_STORE_UNREACHABLE: Reason
+PARTIAL_UNSPECIFIED: Partial
+PARTIAL_ALLOW: Partial
+PARTIAL_ABORT: Partial
+EFFORT_UNSPECIFIED: Effort
+EFFORT_FULL: Effort
+EFFORT_REDUCED: Effort
+EFFORT_MINIMAL: Effort
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_ANSWERED: Outcome
+OUTCOME_FAILED: Outcome
+OUTCOME_LATE: Outcome
+OUTCOME_CANCELLED: Outcome
+OUTCOME_NOT_HELD: Outcome
+OUTCOME_OVERLOADED: Outcome
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "surface", "context_item_ids", "carousels", "items_per_carousel", "exclude_item_ids", "filters", "include_seen")
+    __slots__ = ("user_id", "surface", "context_item_ids", "carousels", "items_per_carousel", "exclude_item_ids", "filters", "include_seen", "partial", "worst_rung")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     SURFACE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +112,8 @@ class RecommendRequest(_message.Message):
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     FILTERS_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
+    PARTIAL_FIELD_NUMBER: _ClassVar[int]
+    WORST_RUNG_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     surface: str
     context_item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -69,7 +122,9 @@ class RecommendRequest(_message.Message):
     exclude_item_ids: _containers.RepeatedScalarFieldContainer[str]
     filters: Filters
     include_seen: bool
-    def __init__(self, user_id: _Optional[str] = ..., surface: _Optional[str] = ..., context_item_ids: _Optional[_Iterable[str]] = ..., carousels: _Optional[_Iterable[str]] = ..., items_per_carousel: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., include_seen: _Optional[bool] = ...) -> None: ...
+    partial: Partial
+    worst_rung: Rung
+    def __init__(self, user_id: _Optional[str] = ..., surface: _Optional[str] = ..., context_item_ids: _Optional[_Iterable[str]] = ..., carousels: _Optional[_Iterable[str]] = ..., items_per_carousel: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., include_seen: _Optional[bool] = ..., partial: _Optional[_Union[Partial, str]] = ..., worst_rung: _Optional[_Union[Rung, str]] = ...) -> None: ...
 
 class Filters(_message.Message):
     __slots__ = ("categories", "attributes", "include_unavailable")
@@ -122,7 +177,7 @@ class Item(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages")
+    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages", "effort", "attempts", "budget_ms", "hedged", "model_failures")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RUNG_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +186,11 @@ class Receipt(_message.Message):
     PARTITIONS_ANSWERED_FIELD_NUMBER: _ClassVar[int]
     ELAPSED_MS_FIELD_NUMBER: _ClassVar[int]
     STAGES_FIELD_NUMBER: _ClassVar[int]
+    EFFORT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
+    HEDGED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FAILURES_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rung: Rung
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -139,15 +199,46 @@ class Receipt(_message.Message):
     partitions_answered: int
     elapsed_ms: float
     stages: _containers.RepeatedCompositeFieldContainer[Stage]
-    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ...) -> None: ...
+    effort: Effort
+    attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
+    budget_ms: float
+    hedged: bool
+    model_failures: _containers.RepeatedCompositeFieldContainer[ModelFailure]
+    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., effort: _Optional[_Union[Effort, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., budget_ms: _Optional[float] = ..., hedged: _Optional[bool] = ..., model_failures: _Optional[_Iterable[_Union[ModelFailure, _Mapping]]] = ...) -> None: ...
 
 class Stage(_message.Message):
-    __slots__ = ("name", "ms")
+    __slots__ = ("name", "ms", "budget_ms")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MS_FIELD_NUMBER: _ClassVar[int]
+    BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     name: str
     ms: float
-    def __init__(self, name: _Optional[str] = ..., ms: _Optional[float] = ...) -> None: ...
+    budget_ms: float
+    def __init__(self, name: _Optional[str] = ..., ms: _Optional[float] = ..., budget_ms: _Optional[float] = ...) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("replica", "outcome", "ms", "rung", "hedge")
+    REPLICA_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    MS_FIELD_NUMBER: _ClassVar[int]
+    RUNG_FIELD_NUMBER: _ClassVar[int]
+    HEDGE_FIELD_NUMBER: _ClassVar[int]
+    replica: str
+    outcome: Outcome
+    ms: float
+    rung: Rung
+    hedge: bool
+    def __init__(self, replica: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., ms: _Optional[float] = ..., rung: _Optional[_Union[Rung, str]] = ..., hedge: _Optional[bool] = ...) -> None: ...
+
+class ModelFailure(_message.Message):
+    __slots__ = ("carousel", "model", "reason")
+    CAROUSEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    carousel: str
+    model: str
+    reason: Reason
+    def __init__(self, carousel: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ...) -> None: ...
 
 class RecommendBatchRequest(_message.Message):
     __slots__ = ("requests",)

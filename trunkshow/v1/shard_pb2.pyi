@@ -22,18 +22,20 @@ SHARD_STATE_DRAINING: ShardState
 SHARD_STATE_DEGRADED: ShardState
 
 class PredictRequest(_message.Message):
-    __slots__ = ("request", "snapshot_version", "partitions", "carousels", "vector")
+    __slots__ = ("request", "snapshot_version", "partitions", "carousels", "vector", "rung")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     CAROUSELS_FIELD_NUMBER: _ClassVar[int]
     VECTOR_FIELD_NUMBER: _ClassVar[int]
+    RUNG_FIELD_NUMBER: _ClassVar[int]
     request: bytes
     snapshot_version: str
     partitions: _containers.RepeatedScalarFieldContainer[int]
     carousels: _containers.RepeatedScalarFieldContainer[str]
     vector: bytes
-    def __init__(self, request: _Optional[bytes] = ..., snapshot_version: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., carousels: _Optional[_Iterable[str]] = ..., vector: _Optional[bytes] = ...) -> None: ...
+    rung: _recommendation_pb2.Rung
+    def __init__(self, request: _Optional[bytes] = ..., snapshot_version: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., carousels: _Optional[_Iterable[str]] = ..., vector: _Optional[bytes] = ..., rung: _Optional[_Union[_recommendation_pb2.Rung, str]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
     __slots__ = ("slate", "missing")
@@ -44,12 +46,14 @@ class PredictResponse(_message.Message):
     def __init__(self, slate: _Optional[bytes] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ...) -> None: ...
 
 class Missing(_message.Message):
-    __slots__ = ("carousel", "reason")
+    __slots__ = ("carousel", "reason", "model")
     CAROUSEL_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     carousel: str
     reason: _recommendation_pb2.Reason
-    def __init__(self, carousel: _Optional[str] = ..., reason: _Optional[_Union[_recommendation_pb2.Reason, str]] = ...) -> None: ...
+    model: str
+    def __init__(self, carousel: _Optional[str] = ..., reason: _Optional[_Union[_recommendation_pb2.Reason, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class PredictBatchRequest(_message.Message):
     __slots__ = ("requests",)
@@ -76,27 +80,55 @@ class WatchResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("name", "state", "generations", "requests", "rss_bytes")
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_WORK_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ShardState
     generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
     requests: int
     rss_bytes: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ...) -> None: ...
+    cancelled: int
+    refused_work: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
-    __slots__ = ("snapshot_version", "warm", "loading", "refused")
+    __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins")
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     WARM_FIELD_NUMBER: _ClassVar[int]
     LOADING_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    STAND_INS_FIELD_NUMBER: _ClassVar[int]
     snapshot_version: str
     warm: _containers.RepeatedScalarFieldContainer[int]
     loading: _containers.RepeatedScalarFieldContainer[int]
     refused: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ...) -> None: ...
+    stand_ins: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ..., stand_ins: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ObserveRequest(_message.Message):
+    __slots__ = ("held", "leaving")
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    held: _containers.RepeatedCompositeFieldContainer[Held]
+    leaving: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, held: _Optional[_Iterable[_Union[Held, _Mapping]]] = ..., leaving: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Held(_message.Message):
+    __slots__ = ("snapshot_version", "partitions", "others")
+    SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    OTHERS_FIELD_NUMBER: _ClassVar[int]
+    snapshot_version: str
+    partitions: _containers.RepeatedScalarFieldContainer[int]
+    others: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, snapshot_version: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., others: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ObserveResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -71,6 +71,7 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
                 warm=sorted(one.warm),
                 loading=sorted(one.loading),
                 refused=sorted(one.refused),
+                stand_ins=sorted(one.stand_ins),
             )
             for one in facts.generations
         ],

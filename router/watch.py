@@ -123,7 +123,13 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         name=status.name,
         state=status.state,
         generations=tuple(
-            Generation(one.snapshot_version, frozenset(one.warm), frozenset(one.loading), frozenset(one.refused))
+            Generation(
+                one.snapshot_version,
+                frozenset(one.warm),
+                frozenset(one.loading),
+                frozenset(one.refused),
+                frozenset(one.stand_ins),
+            )
             for one in status.generations
         ),
         requests=status.requests,

@@ -53,7 +53,7 @@ def test_a_sign_of_life_does_not_rebuild_the_index() -> None:
     """Only facts about partitions cost anything."""
     before = Topology.of([A]).updated(A, holding(0, requests=1))
     after = before.updated(A, holding(0, requests=2))
-    assert after._index is before._index
+    assert after._indexes is before._indexes
 
 
 def test_another_version_is_no_holder_but_is_noticed() -> None:
@@ -66,3 +66,34 @@ def test_coverage_counts_partitions_once() -> None:
     """Two replicas of a partition cover it once."""
     topology = Topology.of([A, B]).updated(A, holding(0, 1)).updated(B, holding(1, 2))
     assert topology.covered("v1") == 3
+
+
+def standing_in(*homes: int, version: str = "v1") -> ShardFacts:
+    """A ready shard with compact copies of these homes' users."""
+    generation = Generation(version, frozenset(), stand_ins=frozenset(homes))
+    return ShardFacts("s", shard_pb2.SHARD_STATE_READY, (generation,))
+
+
+def test_who_has_a_compact_copy_is_found_by_home() -> None:
+    """Apart from those who hold the home itself."""
+    topology = Topology.of([A, B]).updated(A, holding(0)).updated(B, standing_in(0, 1))
+    assert (topology.stand_ins("v1", 0), topology.stand_ins("v1", 2), topology.holders("v1", 1)) == ((B,), (), ())
+
+
+def test_a_shard_that_joins_is_known_before_it_was_heard() -> None:
+    """And the others' facts stand."""
+    topology = Topology.of([A]).updated(A, holding(0)).with_members([A, B])
+    assert (topology.holders("v1", 0), topology.replicas[B].reachable) == ((A,), False)
+
+
+def test_who_is_no_member_any_more_is_still_asked_until_it_is_forgotten() -> None:
+    """A shard that the membership dropped may be the last to hold a partition."""
+    dropped = Topology.of([A, B]).updated(A, holding(0)).with_members([B])
+    assert (dropped.holders("v1", 0), dropped.replicas[A].stays) == ((A,), False)
+    assert dropped.without(A).holders("v1", 0) == ()
+
+
+def test_who_is_named_again_is_a_member_again() -> None:
+    """Membership lists flicker."""
+    topology = Topology.of([A]).updated(A, holding(0)).with_members([B]).with_members([A, B])
+    assert topology.replicas[A].stays

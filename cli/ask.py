@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cli import output, render
+from cli import cluster_view, output, render
 from cli.output import Names, UsageError
 from cli.titles import Titles
+from trunkshow.answers import Slate
 from trunkshow.client import Client
+from trunkshow.receipts import Rung
 
 Target = Annotated[str, Parameter(env_var="TRUNKSHOW_TARGET")]
 Store = Annotated[Path | None, Parameter(env_var="TRUNKSHOW_STORE")]
@@ -20,6 +22,8 @@ Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
 
 DEFAULT_TARGET = "127.0.0.1:7450"
 CONNECT_WITHIN_S = 2.0
+WorstRung = Literal["", "fresh", "snapshot", "previous", "stand-in", "segment", "popular"]
+
 ITEMS_MAX = 100
 DEADLINE_MS_MAX = 3_600_000
 
@@ -95,8 +99,15 @@ class RecommendOptions(AskOptions):
     include_seen: bool = False
     """Also items that the user already had, where the data set would hide them."""
 
+    worst_rung: WorstRung = ""
+    """Rather an error than a carousel of a lower rung than this: snapshot, previous, stand-in, segment or popular."""
+
     request_id: str = ""
     """Comes back in the receipt, and stands in the logs; made by the router where empty."""
+
+    def lowest(self) -> Rung | None:
+        """The lowest rung that is accepted; None where all are."""
+        return Rung[self.worst_rung.upper().replace("-", "_")] if self.worst_rung else None
 
 
 @Parameter(name="*")
@@ -121,11 +132,21 @@ def recommend(user: str, /, *, options: RecommendOptions = RECOMMEND) -> None:
         user: whom the slate is for; one that nobody knows is answered too.
         options: what to ask with.
     """
+    slate = ask(user, options)
+    with Titles.of(options.store, slate.receipt.snapshot_version) as titles:
+        if options.json:
+            output.show_json(slate.to_json())
+        else:
+            output.show(*render.slate(slate, titles))
+
+
+def ask(user: str, options: RecommendOptions) -> Slate:
+    """The slate that the options ask for."""
     options.check()
     attributes = options.attributes()
     with Client(options.target, deadline_ms=options.deadline_ms) as client:
         client.connect(CONNECT_WITHIN_S)
-        slate = client.recommend(
+        return client.recommend(
             user,
             surface=options.surface,
             items=options.items,
@@ -136,13 +157,9 @@ def recommend(user: str, /, *, options: RecommendOptions = RECOMMEND) -> None:
             attributes=attributes,
             include_unavailable=options.include_unavailable,
             include_seen=options.include_seen,
+            worst_rung=options.lowest(),
             request_id=options.request_id,
         )
-    with Titles.of(options.store, slate.receipt.snapshot_version) as titles:
-        if options.json:
-            output.show_json(slate.to_json())
-        else:
-            output.show(*render.slate(slate, titles))
 
 
 def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
@@ -178,4 +195,4 @@ def status(*, options: StatusOptions = STATUS) -> None:
     if options.json:
         output.show_json(answer.to_json())
     else:
-        output.show(*render.status(answer))
+        output.show(*cluster_view.status(answer))

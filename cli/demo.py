@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.rule import Rule
 
-from cli import output, render
+from cli import cluster_view, output, render
 from cli.build import BuildOptions, run_build, summary
 from cli.cluster import Plan, interruptible, running
 from cli.logs import fresh_folder
@@ -115,7 +115,7 @@ async def _ask_a_cluster(
                 # Shards report now and then; what is shown is to count the answers above.
                 await asyncio.sleep(1.5 * ShardConfig.status_period_s)
                 output.show("", Rule("the cluster as its router sees it", align="left"))
-                output.show(*render.status(await client.status()), "")
+                output.show(*cluster_view.status(await client.status()), "")
 
 
 def _shown(number: int, shopper: Shopper, slate: Slate, titles: Titles) -> Iterator[RenderableType]:

@@ -34,6 +34,7 @@ COMMANDS = (
     ("router", "cli.serve:router", "Run one router.", SERVING),
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
+    ("explain-receipt", "cli.explain:explain_receipt", "Tell what an answer's receipt says, and what to do.", ASKING),
     ("status", "cli.ask:status", "Show the cluster as its router sees it.", ASKING),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich import box
@@ -11,18 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from cli.pictures import RUNG_STYLES, bar, columns, ladder, number, ranges, size
+from cli.pictures import RUNG_STYLES, bar, columns, ladder, number, size
 from cli.titles import Titles
-from trunkshow.answers import Carousel, Receipt, Slate
-from trunkshow.cluster import ClusterStatus, ShardState, ShardView
+from trunkshow.answers import Carousel, Slate
+from trunkshow.receipts import Effort, Receipt
 from trunkshow.snapshot.manifest import Manifest
-
-STATE_STYLES = {
-    ShardState.UNSPECIFIED: "dim",
-    ShardState.LOADING: "yellow",
-    ShardState.READY: "green",
-    ShardState.DRAINING: "magenta",
-}
 
 
 def slate(answer: Slate, titles: Titles) -> Iterator[RenderableType]:
@@ -68,7 +61,14 @@ def receipt(one: Receipt) -> RenderableType:
     lines.add_row("reasons", ", ".join(reason.name for reason in one.reasons) or "none")
     lines.add_row("snapshot", escape(one.snapshot_version) or "none")
     lines.add_row("partitions", f"{one.partitions_answered} of {one.partitions_asked} answered")
-    lines.add_row("elapsed", f"{one.elapsed_ms:.1f} ms in the router")
+    given = f" of {one.budget_ms:.0f} ms given" if one.budget_ms else ""
+    lines.add_row("elapsed", f"{one.elapsed_ms:.1f} ms in the router{given}")
+    if one.effort > Effort.FULL:
+        lines.add_row("effort", one.effort.name)
+    if len(one.attempts) > 1:
+        lines.add_row(
+            "attempts", f"{len(one.attempts)} ({'hedged; ' if one.hedged else ''}`trunkshow explain-receipt` tells)"
+        )
     stages: dict[str, list[float]] = {}
     for stage in one.stages:
         stages.setdefault(stage.name, []).append(stage.ms)
@@ -79,66 +79,6 @@ def receipt(one: Receipt) -> RenderableType:
         lines.add_row(f"  {escape(name)}{times}", f"{max(ms):7.2f} ms {bar(max(ms), longest, 20)}")
     lines.add_row("request", escape(one.request_id))
     return Group(Text(), Text("receipt", "bold"), lines)
-
-
-def status(one: ClusterStatus) -> Iterator[RenderableType]:
-    """The cluster: coverage, shards, and the rungs it served."""
-    style = "green" if one.covered else "bold red"
-    yield Text.assemble(
-        ("snapshot ", "dim"),
-        one.snapshot_version or "none",
-        ("   partitions covered ", "dim"),
-        (f"{one.partitions_covered} of {one.partitions}", style),
-        ("   requests ", "dim"),
-        f"{one.requests:,}",
-    )
-    yield _shards(one)
-    served = sum(one.rungs.values())
-    rungs = _table("rung", "carousels", "")
-    for rung, carousels in sorted(one.rungs.items()):
-        rungs.add_row(Text(rung.name, RUNG_STYLES[rung]), f"{carousels:,}", bar(carousels, served))
-    if served:
-        yield rungs
-
-
-def _shards(one: ClusterStatus) -> RenderableType:
-    """One row per shard; what there is nothing of gets no column."""
-    columns_of = {
-        "shard": [escape(shard.address) for shard in one.shards],
-        "state": [_state(shard) for shard in one.shards],
-        "requests": [f"{shard.requests:,}" for shard in one.shards],
-        "memory": [size(shard.rss_bytes) if shard.rss_bytes else "" for shard in one.shards],
-        "partitions": [_warm(shard, one.snapshot_version) for shard in one.shards],
-        "loading": [_numbers(generation.loading for generation in shard.generations) for shard in one.shards],
-        "refused": [_numbers(generation.refused for generation in shard.generations) for shard in one.shards],
-    }
-    shown = {name: cells for name, cells in columns_of.items() if any(cells)}
-    table = _table(*shown)
-    if shown:
-        table.columns[0].no_wrap, table.columns[0].min_width = True, max(len(shard.address) for shard in one.shards)
-    for row in zip(*shown.values(), strict=True):
-        table.add_row(*row)
-    errors = [Text(f"{shard.address}: {shard.last_error}", "yellow") for shard in one.shards if shard.last_error]
-    return Group(table, *errors)
-
-
-def _state(shard: ShardView) -> str:
-    if not shard.reachable:
-        return "[bold red]unreachable[/]"
-    return f"[{STATE_STYLES.get(shard.state, 'red')}]{shard.state.name if shard.state else 'not heard'}[/]"
-
-
-def _warm(shard: ShardView, served: str) -> str:
-    """The warm partitions; a version is named only where it is not the router's."""
-    held = ((generation.snapshot_version, generation.warm) for generation in shard.generations)
-    return "\n".join(
-        f"{len(warm)}: {ranges(warm)}" + ("" if version == served else f" of {escape(version)}")
-        for version, warm in held
-    )
-
-
-def _numbers(lists: Iterable[Sequence[int]]) -> str:
-    return ranges([number for numbers in lists for number in numbers])
 
 
 def manifest(one: Manifest, *, current: bool) -> Iterator[RenderableType]:
@@ -164,7 +104,7 @@ def manifest(one: Manifest, *, current: bool) -> Iterator[RenderableType]:
 
 def metrics(measured: Mapping[str, Any]) -> RenderableType:
     """The model's metrics beside the baseline's, as bars on one scale."""
-    table = _table("metric", "", "value", "")
+    table = table_of("metric", "", "value", "")
     model, baseline = measured.get("model", {}), measured.get("popularity", {})
     for name in model:
         largest = max(model[name], baseline.get(name, 0))
@@ -196,7 +136,7 @@ def partitioning(counts: Mapping[str, Any], measures: Mapping[str, Any], index: 
 
 def files(one: Manifest) -> RenderableType:
     """Files and bytes, by folder."""
-    table = _table("folder", "files", "bytes", "")
+    table = table_of("folder", "files", "bytes", "")
     sums: dict[str, list[int]] = {}
     for path, file in one.files.items():
         sums.setdefault(path.partition("/")[0], []).append(file.bytes)
@@ -209,7 +149,7 @@ def files(one: Manifest) -> RenderableType:
 
 def seconds(spent: Mapping[str, float]) -> RenderableType:
     """Where the time went."""
-    table = _table("stage", "value", "")
+    table = table_of("stage", "value", "")
     for stage, took in spent.items():
         table.add_row(escape(stage), f"{took:.2f} s", bar(took, max(spent.values())))
     return table
@@ -230,10 +170,11 @@ def titled(title: str, body: RenderableType) -> RenderableType:
     return Group(Text(), Text(title, "bold"), body)
 
 
-def _table(*names: str) -> Table:
+def table_of(*names: str) -> Table:
+    """An empty table; columns of numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="dim", padding=(0, 1))
     for name in names:
-        numeric = name in {"requests", "memory", "carousels", "files", "bytes", "value"}
+        numeric = name in {"requests", "memory", "carousels", "files", "bytes", "value", "p95"}
         table.add_column(name, justify="right" if numeric else "left")
     return table
 

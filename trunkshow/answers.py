@@ -1,7 +1,7 @@
 """What a caller asks for and what they get: frozen values around the contract of `recommendation.proto`.
 
 Nothing here does I/O; `trunkshow.client` moves these values over the wire. Every answer has `to_json`, a dict
-of plain values with enums by name.
+of plain values with enums by name. What an answer says of itself is `trunkshow.receipts`.
 """
 
 from __future__ import annotations
@@ -9,63 +9,18 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from trunkshow.errors import InvalidArgument
+from trunkshow.receipts import Receipt, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
 
 Written = TypeVar("Written", bound=Message)
 
 NO_ATTRIBUTES: Mapping[str, Sequence[str]] = MappingProxyType({})
-
-
-class Rung(IntEnum):
-    """The step of the fallback ladder that made a carousel; lower is better."""
-
-    UNSPECIFIED = 0
-    FRESH = 1
-    SNAPSHOT = 2
-    PREVIOUS = 3
-    STAND_IN = 4
-    SEGMENT = 5
-    POPULAR = 6
-
-    @classmethod
-    def _missing_(cls, value: object) -> Rung:
-        # A newer router may know more rungs than this client; an answer is worth more than its label.
-        return cls.UNSPECIFIED
-
-
-class Reason(IntEnum):
-    """Why an answer is not the best one; the contract says what each stands for."""
-
-    UNSPECIFIED = 0
-    USER_UNKNOWN = 1
-    NOTHING_IN_HAND = 2
-    FOLDED_IN = 3
-    CONTEXT_ITEM_UNKNOWN = 4
-    NO_REPLICA = 5
-    SHARD_FAILED = 6
-    SHARD_LATE = 7
-    PARTITION_MISSING = 8
-    CAROUSEL_EMPTY = 9
-    MODEL_FAILED = 10
-    SNAPSHOT_MISMATCH = 11
-    MODEL_LATE = 12
-    MODEL_NONSENSE = 13
-    CAROUSEL_SHORT = 14
-    OVERLOADED = 15
-    REDUCED_EFFORT = 16
-    CANARY = 17
-    STORE_UNREACHABLE = 18
-
-    @classmethod
-    def _missing_(cls, value: object) -> Reason:
-        return cls.UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +38,7 @@ class SlateRequest:
         attributes: for each name, any one of its values; every name must hold.
         include_unavailable: also what the catalogue marks as not available.
         include_seen: also what the user already had.
+        worst_rung: rather no answer (`PartialAborted`) than a carousel of a lower rung; None takes what can be had.
     """
 
     user_id: str
@@ -95,6 +51,7 @@ class SlateRequest:
     attributes: Mapping[str, Sequence[str]] = field(default_factory=lambda: NO_ATTRIBUTES)
     include_unavailable: bool = False
     include_seen: bool = False
+    worst_rung: Rung | None = None
 
     def to_message(self) -> pb.RecommendRequest:
         """The request as the contract writes it.
@@ -112,6 +69,8 @@ class SlateRequest:
             exclude_item_ids=self.exclude,
             filters=filters(self.categories, self.attributes, include_unavailable=self.include_unavailable),
             include_seen=self.include_seen,
+            partial=pb.PARTIAL_UNSPECIFIED if self.worst_rung is None else pb.PARTIAL_ABORT,
+            worst_rung=pb.RUNG_UNSPECIFIED if self.worst_rung is None else self.worst_rung.value,
         )
 
 
@@ -205,59 +164,6 @@ class Carousel:
             "source": self.source,
             "rung": self.rung.name,
             "items": [item.to_json() for item in self.items],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The time that one step took, in milliseconds."""
-
-    name: str
-    ms: float
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
-        return {"name": self.name, "ms": self.ms}
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What an answer says of itself: how good it is, what it was made from, and where the time went."""
-
-    request_id: str
-    rung: Rung
-    reasons: tuple[Reason, ...]
-    snapshot_version: str
-    partitions_asked: int
-    partitions_answered: int
-    elapsed_ms: float
-    stages: tuple[Stage, ...]
-
-    @classmethod
-    def from_message(cls, message: pb.Receipt) -> Receipt:
-        """The receipt of an answer."""
-        return cls(
-            request_id=message.request_id,
-            rung=Rung(message.rung),
-            reasons=tuple(Reason(reason) for reason in message.reasons),
-            snapshot_version=message.snapshot_version,
-            partitions_asked=message.partitions_asked,
-            partitions_answered=message.partitions_answered,
-            elapsed_ms=message.elapsed_ms,
-            stages=tuple(Stage(stage.name, stage.ms) for stage in message.stages),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """A dict of plain values."""
-        return {
-            "request_id": self.request_id,
-            "rung": self.rung.name,
-            "reasons": [reason.name for reason in self.reasons],
-            "snapshot_version": self.snapshot_version,
-            "partitions_asked": self.partitions_asked,
-            "partitions_answered": self.partitions_answered,
-            "elapsed_ms": self.elapsed_ms,
-            "stages": [stage.to_json() for stage in self.stages],
         }
 
 

@@ -22,6 +22,7 @@ from trunkshow import channel as wire
 from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters, similar_items_request
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
+from trunkshow.receipts import Rung
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -84,6 +85,7 @@ class AsyncClient:
         attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
         include_unavailable: bool = False,
         include_seen: bool = False,
+        worst_rung: Rung | None = None,
         request_id: str = "",
         deadline_ms: float | None = None,
     ) -> Slate:
@@ -99,6 +101,7 @@ class AsyncClient:
             attributes=attributes,
             include_unavailable=include_unavailable,
             include_seen=include_seen,
+            worst_rung=worst_rung,
         )
         return Slate.from_message(
             await self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)

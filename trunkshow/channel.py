@@ -22,9 +22,32 @@ BATCH_DEADLINE_MS = 2_000.0
 STATUS_DEADLINE_MS = 2_000.0
 CONNECT_TIMEOUT_S = 5.0
 
-# Asking twice is harmless: a call that met a router on its way out goes to another one, within its deadline.
+# Asking twice is harmless: a call that met a router on its way out goes to another one, within its deadline. What gRPC
+# for Python does of this was tried (tests/contract/test_client_channel.py); hedgingPolicy and `timeout` are left out
+# since it ignores the one and breaks on the other.
 _SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],
+    "loadBalancingConfig": [
+        {
+            # A router that fails more than half of at least ten calls in two seconds is left alone for a while.
+            "outlier_detection_experimental": {
+                "interval": "2s",
+                "baseEjectionTime": "5s",
+                "maxEjectionTime": "30s",
+                "maxEjectionPercent": 50,
+                "failurePercentageEjection": {
+                    "threshold": 50,
+                    "enforcementPercentage": 100,
+                    "minimumHosts": 2,
+                    "requestVolume": 10,
+                },
+                "childPolicy": [{"round_robin": {}}],
+            }
+        }
+    ],
+    # A router says itself when it drains: nothing new is sent to it then.
+    "healthCheckConfig": {"serviceName": "trunkshow.v1.RecommendationService"},
+    # Where many calls fail, retries would only add to it: each failure costs a token, each success gives a tenth back.
+    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
     "methodConfig": [
         {
             "name": [

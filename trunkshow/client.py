@@ -25,8 +25,6 @@ import grpc
 from trunkshow import channel as wire
 from trunkshow.answers import (
     NO_ATTRIBUTES,
-    Reason,
-    Rung,
     SimilarItems,
     Slate,
     SlateRequest,
@@ -35,17 +33,29 @@ from trunkshow.answers import (
 )
 from trunkshow.async_client import AsyncClient
 from trunkshow.cluster import ClusterStatus
-from trunkshow.errors import from_rpc_error
+from trunkshow.errors import PartialAborted, from_rpc_error
+from trunkshow.receipts import Reason, Receipt, Rung
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
-__all__ = ["AsyncClient", "Client", "Reason", "Rung", "SimilarItems", "Slate", "SlateRequest"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "PartialAborted",
+    "Reason",
+    "Receipt",
+    "Rung",
+    "SimilarItems",
+    "Slate",
+    "SlateRequest",
+]
 
 
 class Client:
     """A blocking client.
 
-    Every call raises `InvalidArgument`, `NotFound`, `DeadlineExceeded` or `Unavailable`, or plain
+    Every call raises `InvalidArgument`, `NotFound`, `DeadlineExceeded` or `Unavailable` (of which `PartialAborted` is
+    the one that the caller asked for), or plain
     `TrunkshowError` for a status that has no class of its own. What cannot even be sent (a negative number, half a
     surrogate pair) raises `InvalidArgument` too, with the field's name, before anything is sent; of a batch, when
     it is called. An argument of another type than is written here raises `TypeError`.
@@ -108,6 +118,7 @@ class Client:
         attributes: Mapping[str, Sequence[str]] = NO_ATTRIBUTES,
         include_unavailable: bool = False,
         include_seen: bool = False,
+        worst_rung: Rung | None = None,
         request_id: str = "",
         deadline_ms: float | None = None,
     ) -> Slate:
@@ -124,6 +135,7 @@ class Client:
             attributes: for each name any one of its values.
             include_unavailable: also what the catalogue marks as not available.
             include_seen: also what the user already had.
+            worst_rung: rather `PartialAborted` than a carousel of a lower rung; None takes what can be had.
             request_id: comes back in the receipt and stands in the logs; made by the router where empty.
             deadline_ms: this call's own; the client's where None.
         """
@@ -138,6 +150,7 @@ class Client:
             attributes=attributes,
             include_unavailable=include_unavailable,
             include_seen=include_seen,
+            worst_rung=worst_rung,
         )
         return Slate.from_message(
             self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)

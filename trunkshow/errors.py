@@ -55,6 +55,19 @@ class Unavailable(TrunkshowError):
     default_reason = "UNAVAILABLE"
 
 
+class PartialAborted(Unavailable):
+    """The caller would rather have no answer than one from a lower rung, and there was no better one."""
+
+    default_reason = "PARTIAL_ABORTED"
+
+
+class Overloaded(TrunkshowError):
+    """The server has more to do than it can in time; another one may not."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    default_reason = "OVERLOADED"
+
+
 class DeadlineExceeded(TrunkshowError):
     """The caller's own deadline passed before an answer arrived."""
 
@@ -69,9 +82,8 @@ class SnapshotMismatch(TrunkshowError):
     default_reason = "SNAPSHOT_MISMATCH"
 
 
-_BY_CODE: dict[grpc.StatusCode, type[TrunkshowError]] = {
-    error.code: error for error in (InvalidArgument, NotFound, Unavailable, DeadlineExceeded, SnapshotMismatch)
-}
+_CLASSES = (InvalidArgument, NotFound, Unavailable, Overloaded, DeadlineExceeded, SnapshotMismatch)
+_BY_CODE: dict[grpc.StatusCode, type[TrunkshowError]] = {error.code: error for error in _CLASSES}
 
 
 def from_rpc_error(error: grpc.RpcError | grpc.aio.AioRpcError) -> TrunkshowError:
@@ -80,6 +92,7 @@ def from_rpc_error(error: grpc.RpcError | grpc.aio.AioRpcError) -> TrunkshowErro
     details = (error.details() if hasattr(error, "details") else "") or code.name
     trailing = error.trailing_metadata() if hasattr(error, "trailing_metadata") else None
     metadata = {str(key): str(value) for key, value in tuple(trailing or ())}  # type: ignore[misc, unused-ignore]
-    return _BY_CODE.get(code, TrunkshowError)(
-        details, field=metadata.get(FIELD_KEY, ""), reason=metadata.get(REASON_KEY, "") or code.name
-    )
+    reason = metadata.get(REASON_KEY, "") or code.name
+    aborted = reason == PartialAborted.default_reason
+    kind = PartialAborted if aborted else _BY_CODE.get(code, TrunkshowError)
+    return kind(details, field=metadata.get(FIELD_KEY, ""), reason=reason)

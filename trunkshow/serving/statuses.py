@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 # googleapis-common-protos comes with grpcio-status and ships no types; this module is its only user.
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from trunkshow.errors import DOMAIN, FIELD_KEY, REASON_KEY, InvalidArgument, TrunkshowError
+from trunkshow.errors import DOMAIN, FIELD_KEY, REASON_KEY, InvalidArgument, PartialAborted, TrunkshowError
 
 DETAILS_KEY = "grpc-status-details-bin"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -55,7 +56,9 @@ def trailing_metadata(outcome: TrunkshowError) -> Metadata:
     packed.Pack(info)
     status = status_pb2.Status(code=number(outcome.code), message=outcome.message, details=[packed])
     plain = ((REASON_KEY, outcome.reason), (FIELD_KEY, _ascii(outcome.field)))
-    return ((DETAILS_KEY, status.SerializeToString()), *(pair for pair in plain if pair[1]))
+    # A caller who asked for an error instead of a poor answer is not helped by gRPC asking again.
+    pushback = ((PUSHBACK_KEY, "-1"),) if isinstance(outcome, PartialAborted) else ()
+    return ((DETAILS_KEY, status.SerializeToString()), *(pair for pair in plain if pair[1]), *pushback)
 
 
 def number(code: grpc.StatusCode) -> int:

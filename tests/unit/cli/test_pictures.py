@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli.pictures import bar, columns, ladder, number, ranges, size
-from trunkshow.answers import Rung
+from trunkshow.receipts import Rung
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0, ""), (10, "████"), (5, "██"), (0.001, "▏"), (99, "████")])

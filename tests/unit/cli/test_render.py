@@ -7,10 +7,11 @@ from dataclasses import replace
 from rich.console import Console, RenderableType
 from scripted_router import SLATE, STATUS
 
-from cli import render
+from cli import cluster_view, render
 from cli.titles import Titles
-from trunkshow.answers import Carousel, Item, Rung, Slate, Stage
+from trunkshow.answers import Carousel, Item, Slate
 from trunkshow.cluster import ClusterStatus
+from trunkshow.receipts import Rung, Stage
 
 
 class Named(Titles):
@@ -50,6 +51,6 @@ def test_addresses_of_shards_are_never_cut() -> None:
     """Whatever the last error of a shard, its address is whole."""
     status = ClusterStatus.from_message(STATUS)
     gone = replace(status.shards[1], last_error="UNAVAILABLE: failed to connect to all addresses " * 3)
-    shown = printed(*render.status(replace(status, shards=(status.shards[0], gone))))
+    shown = printed(*cluster_view.status(replace(status, shards=(status.shards[0], gone))))
     assert f" {gone.address} " in shown
     assert f"{gone.address}: UNAVAILABLE: failed to connect" in shown

@@ -8,8 +8,9 @@ from dataclasses import FrozenInstanceError
 import pytest
 from scripted_router import SIMILAR, SLATE, STATUS
 
-from trunkshow.answers import Reason, Rung, SimilarItems, Slate, SlateRequest
+from trunkshow.answers import SimilarItems, Slate, SlateRequest
 from trunkshow.cluster import ClusterStatus, ShardState
+from trunkshow.receipts import Reason, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 

@@ -1,0 +1,63 @@
+"""Blocking calls that may hang: what comes back, what is left to itself, and that it is not left behind for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from trunkshow.offload import Offload, Stuck
+
+
+async def test_a_call_returns_what_it_returns() -> None:
+    """From another thread than the event loop's."""
+    where = await Offload[int]("test").run(threading.get_ident, 5)
+    assert where != threading.get_ident()
+
+
+async def test_a_call_raises_what_it_raises() -> None:
+    """An error arrives as itself."""
+
+    def fail() -> None:
+        raise FileNotFoundError("gone")
+
+    with pytest.raises(FileNotFoundError, match="gone"):
+        await Offload[None]("test").run(fail, 5)
+
+
+async def test_a_call_that_hangs_is_given_up_and_no_other_is_begun_meanwhile() -> None:
+    """One thread hangs, not one more with every try; once it returned, calls are made again."""
+    released = threading.Event()
+    late: asyncio.Queue[str] = asyncio.Queue()
+    offload = Offload[str]("test", late=late.put_nowait)
+
+    def hang() -> str:
+        released.wait(10)
+        return "late"
+
+    with pytest.raises(Stuck, match=r"within 0\.01 s"):
+        await offload.run(hang, 0.01)
+    with pytest.raises(Stuck, match="earlier call"):
+        await offload.run(lambda: "never begun", 5)
+    released.set()
+    assert await late.get() == "late"
+    assert await offload.run(lambda: "again", 5) == "again"
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    """Where a thread pool's would be waited for."""
+    program = """
+import asyncio, threading
+from trunkshow.offload import Offload, Stuck
+async def main():
+    try:
+        await Offload("test").run(threading.Event().wait, 0.01)
+    except Stuck:
+        print("given up")
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "given up\n"

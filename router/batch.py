@@ -21,8 +21,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
+from router.attempts import Attempt
 from router.fanout import Fanout
-from router.receipt import Asking, batch_answer
+from router.receipt import Asking, Reach, batch_answer
 from router.recommend import Plan, Recommender
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -66,6 +67,11 @@ class Chunk(NamedTuple):
 
     address: str
     members: list[tuple[Member, Plan]]
+
+    @property
+    def version(self) -> str:
+        """Of the snapshot that they are asked for of."""
+        return self.members[0][1].predict.snapshot_version
 
 
 class Batcher:
@@ -121,7 +127,7 @@ class Batcher:
         for member, plan in planned:
             home = plan.home.partition
             if home not in chosen:
-                chosen[home] = self.fanout.choose(home)
+                chosen[home] = self.fanout.choose(plan.predict.snapshot_version, home)
             address = chosen[home]
             if address is None:
                 homeless.append(member)
@@ -207,7 +213,7 @@ class _Run:
         began = self._batcher.clock()
         asking = self._asking_now()
         answers = self._batcher.fanout.ask_batch(
-            chunk.address, request.SerializeToString(), len(left), asking.shards_by, asking.request_id
+            chunk.version, chunk.address, request.SerializeToString(), len(left), asking.shards_by, asking.request_id
         )
         async with aclosing(answers):
             async for answer in answers:
@@ -215,7 +221,9 @@ class _Run:
                     continue
                 member, plan = left.pop(answer.index)
                 shard_ms = (self._batcher.clock() - began) * 1000
-                slate = await self._batcher.recommender.answered(plan, self._asking_now(), answer.response, shard_ms)
+                attempt = Attempt(chunk.address, pb.OUTCOME_ANSWERED, ms=shard_ms)
+                reach = Reach(1, 0, shard_ms, (attempt,), asking.shards_by.remaining_ms(began))
+                slate = await self._batcher.recommender.answered(plan, self._asking_now(), answer.response, reach)
                 await self._give(member, slate)
         self._singles.extend(member for member, _ in left.values())
 

@@ -1,181 +1,185 @@
-"""Asking shards: one call or several at a time, each with a deadline, and another replica where one fails at once.
+"""Asking shards: about one partition, several at a time, or a batch; each with a deadline, and what came of it.
 
-Every call carries its own `timeout=`; gRPC's service-config timeouts do not work in Python. A replica that answers
-with an error is followed by the next one while time is left; one that is late has used the time up. Whom to ask is
-`router.selection`'s to say; what a failure costs the answer, `router.ladder`'s.
+Every call carries its own `timeout=`; gRPC's service-config timeouts do not work in Python. Whom to ask is
+`router.selection`'s to say; how replicas of one partition are asked, one after the other or against one another, is
+`router.race`'s; what a failure costs the answer, `router.ladder`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from functools import partial
 
-import grpc
 import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 
-from router import ladder, selection
-from router.shard_channel import ShardChannel
+from router import race, selection
+from router.attempts import Attempt, Gathered, Outcome, reasons_of
+from router.hedging import PATIENCE, Kind, Patience, Tokens
+from router.race import WORTH_ASKING_S, Race, Rules, SetTimer, Terms
+from router.shard_channel import ShardChannel, ShardChannels
 from router.topology import Topology
 from router.watch import Board
+from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
-WORTH_ASKING_S = 0.001
-"""With less time left, no shard is asked: no answer could be back in time."""
-
 log = structlog.get_logger()
 
 
-class Attempt(NamedTuple):
-    """One call that failed.
-
-    Attributes:
-        replica: its address.
-        reason: what that means for the answer.
-        error: what it said.
-        ms: how long it took.
-    """
-
-    replica: str
-    reason: pb.Reason
-    error: str
-    ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What came of asking for one partition.
-
-    Attributes:
-        answer: the first one; None where nobody gave one.
-        attempts: that failed, newest first.
-        reasons: why there is no answer, each once; empty where there is one.
-    """
-
-    answer: shard_pb2.PredictResponse | None
-    attempts: tuple[Attempt, ...] = ()
-    reasons: tuple[pb.Reason, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What came of asking for several partitions.
-
-    Attributes:
-        answers: one per call that succeeded.
-        answered: partitions that these stand for.
-        attempts: that failed, newest first.
-        reasons: why partitions are missing, each once.
-    """
-
-    answers: tuple[shard_pb2.PredictResponse, ...] = ()
-    answered: int = 0
-    attempts: tuple[Attempt, ...] = ()
-    reasons: tuple[pb.Reason, ...] = ()
-
-    @classmethod
-    def sum(cls, parts: Iterable[Gathered]) -> Gathered:
-        """All parts as one."""
-        listed = list(parts)
-        return cls(
-            tuple(answer for part in listed for answer in part.answers),
-            sum(part.answered for part in listed),
-            tuple(attempt for part in listed for attempt in part.attempts),
-            tuple(ladder.once(reason for part in listed for reason in part.reasons)),
-        )
+def _on_the_loop(seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(seconds, call)
 
 
 class Fanout:
-    """Asks the shards of one cluster about one snapshot.
+    """Asks the shards of one cluster.
 
     Args:
-        shards: channels by address.
+        shards: the lines that are open; others open and close them.
         board: with the newest topology.
-        version: of the snapshot that is asked for.
+        patience: before a second replica is asked.
+        tokens: that this costs.
         clock: monotonic.
+        set_timer: on the same clock.
+
+    Attributes:
+        hedges: sent, since the start.
+        hedges_won: of these, the answers that were there first.
+        cancelled: askings that another one outran, or whose caller left.
     """
 
     def __init__(
-        self, shards: Mapping[str, ShardChannel], board: Board, version: str, clock: Clock = monotonic
+        self,
+        shards: ShardChannels,
+        board: Board,
+        *,
+        patience: Patience = PATIENCE,
+        tokens: Tokens | None = None,
+        clock: Clock = monotonic,
+        set_timer: SetTimer = _on_the_loop,
     ) -> None:
+        self.hedges = 0
+        self.hedges_won = 0
+        self.cancelled = 0
         self._shards = shards
         self._board = board
-        self._version = version
         self._clock = clock
+        self._rules = Rules(patience, tokens or Tokens(), self._ended, clock, set_timer)
         self._ticks = itertools.count()
         self._throttle = Throttle(clock=clock)
 
     def load(self, address: str) -> int:
         """Requests in flight to a shard."""
-        return self._shards[address].in_flight
+        shard = self._shards.get(address)
+        return shard.in_flight if shard is not None else 0
 
-    def choose(self, partition: int) -> str | None:
+    def choose(self, version: str, partition: int) -> str | None:
         """Whom to ask for a partition now; None where nobody holds it."""
-        topology = self._board.topology
-        found = selection.preferred(topology, self._version, partition, self.load, next(self._ticks))
-        return found[0] if found else None
+        found = self._replicas(version, partition)
+        return found[0].address if found else None
 
-    async def ask(self, partition: int, request: bytes, until: Deadline, request_id: str) -> Outcome:
-        """Ask the holders of a partition, one after the other, until one answers or the time is up."""
-        topology = self._board.topology
-        holders = selection.preferred(topology, self._version, partition, self.load, next(self._ticks))
-        attempts: tuple[Attempt, ...] = ()
-        for address in holders:
-            answer = await self._call(address, request, until, request_id)
-            if not isinstance(answer, Attempt):
-                self._report(attempts, request_id)
-                return Outcome(answer, attempts)
-            attempts = (answer, *attempts)
-            if answer.reason == pb.REASON_SHARD_LATE:
-                break
+    async def ask(
+        self,
+        version: str,
+        partition: int,
+        request: bytes,
+        until: Deadline,
+        request_id: str,
+        *,
+        rung: pb.Rung = pb.RUNG_SNAPSHOT,
+        stand_in: bool = False,
+        spent: Collection[Attempt] = (),
+    ) -> Outcome:
+        """Ask the holders of a partition until one answers, all have failed or the time is up.
+
+        Args:
+            version: of the snapshot.
+            partition: the user's home.
+            request: a serialised PredictRequest.
+            until: when the answer must be there.
+            request_id: for the shards' logs.
+            rung: that the asking stands for; it goes into the attempts.
+            stand_in: ask those who hold a compact copy of the partition's users, instead of its holders.
+            spent: earlier attempts for the same slate; who was late or failed in them is asked last, and never as a
+                hedge.
+        """
+        self._rules.tokens.earn()
+        replicas = self._replicas(version, partition, stand_in=stand_in)
+        if not replicas:
+            return Outcome(None, (), unheld(self._board.topology, version))
+        rivals = len(replicas)
+        if spent:
+            replicas, rivals = _spared(replicas, spent)
+        kind = Kind.STAND_IN if stand_in else Kind.ONE
+        why = partial(self._why_unheld, version)
+        running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
+        answer = await running.run()
+        attempts = running.attempts
+        if answer is not None and len(attempts) == 1:
+            return Outcome(answer, attempts)
         self._report(attempts, request_id)
-        reasons = _reasons(attempts) if attempts else unheld(topology, self._version)
-        return Outcome(None, attempts, reasons)
+        return Outcome(answer, attempts, () if answer is not None else reasons_of(attempts))
 
     async def ask_many(
-        self, partitions: Sequence[int], request_for: Callable[[Sequence[int]], bytes], until: Deadline, request_id: str
+        self,
+        version: str,
+        partitions: Sequence[int],
+        request_for: Callable[[Sequence[int]], bytes],
+        until: Deadline,
+        request_id: str,
     ) -> Gathered:
         """Ask for several partitions at a time, each shard once for all that it is to look in.
 
         Args:
+            version: of the snapshot.
             partitions: in the order of their worth.
             request_for: the serialised PredictRequest for some of them.
             until: when the answers must be there.
             request_id: for the shards' logs.
         """
-        gathered = await self._spread(partitions, request_for, until, request_id, frozenset())
+        self._rules.tokens.earn()
+        gathered = await self._spread(version, partitions, request_for, until, request_id, frozenset())
         self._report(gathered.attempts, request_id)
         return gathered
 
     async def ask_batch(
-        self, address: str, request: bytes, users: int, until: Deadline, request_id: str
+        self, version: str, address: str, request: bytes, users: int, until: Deadline, request_id: str
     ) -> AsyncGenerator[shard_pb2.PredictBatchResponse]:
         """One shard's answers to a batch, as they come; they end early where it fails or is late."""
-        shard = self._shards[address]
+        shard = self._shards.get(address)
         began = self._clock()
         left = until.remaining_s(began)
-        if left < WORTH_ASKING_S:
+        if shard is None or left < WORTH_ASKING_S:
             return
         shard.in_flight += users
-        call = shard.predict_batch(request, timeout=left, metadata=(("x-request-id", request_id),))
+        call = shard.predict_batch(request, timeout=left, metadata=((REQUEST_ID_KEY, request_id),))
         try:
             async for data in call:
                 yield shard_pb2.PredictBatchResponse.FromString(data)
         except (grpc.aio.AioRpcError, DecodeError) as error:
-            self._report((self._failed(address, error, began),), request_id)
+            outcome, reason, said = race.verdict(error, partial(self._why_unheld, version))
+            shard.last_error = said
+            failed = Attempt(address, outcome, reason, said, (self._clock() - began) * 1000)
+            self._report((failed,), request_id)
         finally:
             call.cancel()
             shard.in_flight -= users
 
+    def _replicas(self, version: str, partition: int, *, stand_in: bool = False) -> list[ShardChannel]:
+        """Whom to ask for a partition, best first."""
+        found = selection.preferred(
+            self._board.topology, version, partition, self.load, next(self._ticks), stand_in=stand_in
+        )
+        return [shard for address in found if (shard := self._shards.get(address)) is not None]
+
     async def _spread(
         self,
+        version: str,
         partitions: Sequence[int],
         request_for: Callable[[Sequence[int]], bytes],
         until: Deadline,
@@ -183,63 +187,49 @@ class Fanout:
         tried: frozenset[str],
     ) -> Gathered:
         topology = self._board.topology
-        by_address, homeless = selection.grouped(
-            topology, self._version, partitions, self.load, next(self._ticks), tried
-        )
+        by_address, homeless = selection.grouped(topology, version, partitions, self.load, next(self._ticks), tried)
+        why = partial(self._why_unheld, version)
 
         async def group(address: str, numbers: Sequence[int]) -> Gathered:
-            answer = await self._call(address, request_for(numbers), until, request_id)
-            if not isinstance(answer, Attempt):
-                return Gathered((answer,), len(numbers))
-            failed = Gathered(attempts=(answer,), reasons=(answer.reason,))
-            if answer.reason == pb.REASON_SHARD_LATE:
+            shard = self._shards.get(address)
+            if shard is None:
+                return Gathered(reasons=(pb.REASON_NO_REPLICA,))
+            terms = Terms(request_for(numbers), until, request_id, pb.RUNG_SNAPSHOT, Kind.SEVERAL, why)
+            running = Race((shard,), terms, self._rules)
+            answer = await running.run()
+            if answer is not None:
+                return Gathered((answer,), len(numbers), running.attempts)
+            failed = Gathered(attempts=running.attempts, reasons=reasons_of(running.attempts))
+            if pb.REASON_SHARD_LATE in failed.reasons:
                 return failed
-            again = await self._spread(numbers, request_for, until, request_id, tried | {address})
+            again = await self._spread(version, numbers, request_for, until, request_id, tried | {address})
             missed = again.answered < len(numbers)
-            return Gathered.sum((again, failed if missed else Gathered(attempts=failed.attempts)))
+            return Gathered.sum((failed if missed else Gathered(attempts=failed.attempts), again))
 
         parts = await asyncio.gather(*(group(*entry) for entry in by_address.items()))
-        nobody = unheld(topology, self._version) if homeless and not tried else ()
+        nobody = unheld(topology, version) if homeless and not tried else ()
         return Gathered.sum((*parts, Gathered(reasons=nobody)))
 
-    async def _call(
-        self, address: str, request: bytes, until: Deadline, request_id: str
-    ) -> shard_pb2.PredictResponse | Attempt:
-        shard = self._shards[address]
-        began = self._clock()
-        left = until.remaining_s(began)
-        if left < WORTH_ASKING_S:
-            return Attempt(address, pb.REASON_SHARD_LATE, "no time left to ask", 0.0)
-        shard.in_flight += 1
-        try:
-            data = await shard.predict(request, timeout=left, metadata=(("x-request-id", request_id),))
-            return shard_pb2.PredictResponse.FromString(data)
-        except (grpc.aio.AioRpcError, DecodeError) as error:
-            return self._failed(address, error, began)
-        finally:
-            shard.in_flight -= 1
+    def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt) -> None:
+        """Keep what an attempt tells of its replica."""
+        answered = attempt.outcome == pb.OUTCOME_ANSWERED
+        if answered:
+            shard.latencies[kind].add(attempt.ms)
+        if attempt.error:
+            shard.last_error = attempt.error
+        self.hedges += attempt.hedge
+        self.hedges_won += attempt.hedge and answered
+        self.cancelled += attempt.outcome == pb.OUTCOME_CANCELLED
 
-    def _failed(self, address: str, error: grpc.aio.AioRpcError | DecodeError, began: float) -> Attempt:
-        if isinstance(error, DecodeError):
-            reason, said = pb.REASON_SHARD_FAILED, "its answer cannot be read"
-        else:
-            reason = self._reason_of(error.code())
-            said = f"{error.code().name}: {error.details()}"
-        self._shards[address].last_error = said
-        return Attempt(address, reason, said, (self._clock() - began) * 1000)
-
-    def _reason_of(self, code: grpc.StatusCode) -> pb.Reason:
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return pb.REASON_SHARD_LATE
-        if code == grpc.StatusCode.FAILED_PRECONDITION:  # it does not hold that partition, or that snapshot
-            return unheld(self._board.topology, self._version)[-1]
-        return pb.REASON_SHARD_FAILED
+    def _why_unheld(self, version: str) -> pb.Reason:
+        return unheld(self._board.topology, version)[-1]
 
     def _report(self, attempts: Sequence[Attempt], request_id: str) -> None:
-        if attempts and (held_back := self._throttle.admit()) is not None:
+        failed = [attempt for attempt in attempts if attempt.failed]
+        if failed and (held_back := self._throttle.admit()) is not None:
             told = [
                 {"replica": one.replica, "reason": pb.Reason.Name(one.reason), "error": one.error, "ms": round(one.ms)}
-                for one in attempts
+                for one in failed
             ]
             log.warning("shard.failed", request_id=request_id, attempts=told, like_these=held_back)
 
@@ -251,5 +241,8 @@ def unheld(topology: Topology, version: str) -> tuple[pb.Reason, ...]:
     return (pb.REASON_NO_REPLICA,)
 
 
-def _reasons(attempts: Sequence[Attempt]) -> tuple[pb.Reason, ...]:
-    return tuple(ladder.once(attempt.reason for attempt in reversed(attempts)))
+def _spared(replicas: list[ShardChannel], spent: Collection[Attempt]) -> tuple[list[ShardChannel], int]:
+    """The replicas with those last that were a disappointment already, and how many come before these."""
+    slow = {attempt.replica for attempt in spent if attempt.outcome != pb.OUTCOME_ANSWERED}
+    fresh = [shard for shard in replicas if shard.address not in slow]
+    return fresh + [shard for shard in replicas if shard.address in slow], len(fresh)

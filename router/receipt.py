@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from router import ladder
+from router.attempts import Attempt
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -25,11 +26,13 @@ class Asking(NamedTuple):
         request_id: goes into the receipt and the logs.
         arrived: seconds on the monotonic clock.
         shards_by: until when shards may be waited for; what is left after that is for the ladder.
+        budget_ms: that the call was given on its arrival.
     """
 
     request_id: str
     arrived: float
     shards_by: Deadline
+    budget_ms: float = 0.0
 
 
 class Reach(NamedTuple):
@@ -39,11 +42,15 @@ class Reach(NamedTuple):
         asked: partitions.
         answered: of these.
         shard_ms: time from asking the first shard to having the last answer; 0 where none was asked.
+        attempts: all askings of shards, in the order in which they began.
+        budget_ms: that shards were given together.
     """
 
     asked: int = 0
     answered: int = 0
     shard_ms: float = 0.0
+    attempts: tuple[Attempt, ...] = ()
+    budget_ms: float = 0.0
 
 
 def routers_part(asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], now: float) -> bytes:
@@ -55,6 +62,9 @@ def routers_part(asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], now
         partitions_answered=reach.answered,
         elapsed_ms=(now - asking.arrived) * 1000,
         stages=_stages(reach),
+        attempts=told(reach.attempts),
+        budget_ms=asking.budget_ms,
+        hedged=_hedged(reach),
     )
     return pb.RecommendResponse(receipt=receipt).SerializeToString()
 
@@ -79,7 +89,18 @@ def whole(
         partitions_answered=reach.answered,
         elapsed_ms=(now - asking.arrived) * 1000,
         stages=[*(stage for receipt in of_shards for stage in receipt.stages), *_stages(reach)],
+        attempts=told(reach.attempts),
+        budget_ms=asking.budget_ms,
+        hedged=_hedged(reach),
     )
+
+
+def told(attempts: Sequence[Attempt]) -> list[pb.Attempt]:
+    """Attempts as a receipt has them."""
+    return [
+        pb.Attempt(replica=one.replica, outcome=one.outcome, ms=one.ms, rung=one.rung, hedge=one.hedge)
+        for one in attempts
+    ]
 
 
 def batch_answer(index: int, slate: bytes) -> bytes:
@@ -88,7 +109,11 @@ def batch_answer(index: int, slate: bytes) -> bytes:
 
 
 def _stages(reach: Reach) -> list[pb.Stage]:
-    return [pb.Stage(name="shard", ms=reach.shard_ms)] if reach.shard_ms else []
+    return [pb.Stage(name="shard", ms=reach.shard_ms, budget_ms=reach.budget_ms)] if reach.shard_ms else []
+
+
+def _hedged(reach: Reach) -> bool:
+    return any(attempt.hedge for attempt in reach.attempts)
 
 
 def _varint(number: int) -> bytes:

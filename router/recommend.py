@@ -19,8 +19,9 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from router import ladder, receipt
+from router.attempts import Gathered
 from router.counters import Counters
-from router.fanout import Fanout, Gathered
+from router.fanout import Fanout
 from router.merge import merged, slotted
 from router.receipt import Asking, Reach
 from router.resident import Need, Resident
@@ -107,23 +108,22 @@ class Recommender:
         if plan is None:
             return await self._stranger(request, asking)
         began = self._clock()
-        outcome = await self._fanout.ask(
-            plan.home.partition, plan.predict.SerializeToString(), asking.shards_by, asking.request_id
-        )
-        shard_ms = (self._clock() - began) * 1000
+        predict, until = plan.predict.SerializeToString(), asking.shards_by
+        outcome = await self._fanout.ask(self._version, plan.home.partition, predict, until, asking.request_id)
+        reach = Reach(1, 0, (self._clock() - began) * 1000, outcome.attempts, until.remaining_ms(began))
         if outcome.answer is None:
-            return self._stepped_down(plan, asking, outcome.reasons, shard_ms if outcome.attempts else 0.0)
-        return await self.answered(plan, asking, outcome.answer, shard_ms)
+            return self._stepped_down(plan, asking, outcome.reasons, reach if outcome.attempts else Reach(1))
+        return await self.answered(plan, asking, outcome.answer, reach)
 
-    async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, shard_ms: float) -> bytes:
+    async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, reach: Reach) -> bytes:
         """The slate of a known user whose home shard answered."""
         missing = {one.carousel: one.reason for one in answer.missing}
         if not (answer.slate or missing):
-            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), shard_ms)
+            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), reach)
         if pb.REASON_USER_UNKNOWN in missing.values():
             return await self._stranger(plan.request, asking)
         reasons = self._context_reasons(plan.request)
-        reach = Reach(1, 1, shard_ms)
+        reach = reach._replace(answered=1)
         if len(missing) < len(plan.wanted) and all(ladder.left_out(*one) for one in missing.items()):
             self._counters.passed_on(len(plan.wanted) - len(missing))
             reasons.extend(dict.fromkeys(missing.values()))
@@ -131,15 +131,15 @@ class Recommender:
         try:
             slate = pb.RecommendResponse.FromString(answer.slate)
         except DecodeError:
-            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), shard_ms)
+            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), reach._replace(answered=0))
         need = self._resident.need(plan.request, plan.home.segment)
         return self._completed(plan.wanted, slate.carousels, missing, need, reasons, asking, reach, [slate.receipt])
 
-    def _stepped_down(self, plan: Plan, asking: Asking, reasons: Sequence[pb.Reason], shard_ms: float) -> bytes:
+    def _stepped_down(self, plan: Plan, asking: Asking, reasons: Sequence[pb.Reason], reach: Reach) -> bytes:
         """The slate of a known user for whom nobody answered."""
         need = self._resident.need(plan.request, plan.home.segment)
         told = [*reasons, *self._context_reasons(plan.request)]
-        return self._completed(plan.wanted, (), {}, need, told, asking, Reach(1, 0, shard_ms))
+        return self._completed(plan.wanted, (), {}, need, told, asking, reach)
 
     async def _stranger(self, request: pb.RecommendRequest, asking: Asking) -> bytes:
         """The slate of somebody whom the snapshot does not know."""
@@ -161,7 +161,9 @@ class Recommender:
         partitions = self._probe(vector, self._probes)
         began = self._clock()
         gathered = await self._ask_nearest(request, partitions, wanted, vector, asking)
-        reach = Reach(len(partitions), gathered.answered, (self._clock() - began) * 1000)
+        until = asking.shards_by
+        shard_ms = (self._clock() - began) * 1000
+        reach = Reach(len(partitions), gathered.answered, shard_ms, gathered.attempts, until.remaining_ms(began))
         slates, unreadable = _decoded(gathered.answers)
         reasons.extend(gathered.reasons)
         if slates:
@@ -194,7 +196,7 @@ class Recommender:
                 request=data, snapshot_version=self._version, partitions=numbers, carousels=wanted, vector=taste
             ).SerializeToString()
 
-        return await self._fanout.ask_many(partitions, request_for, asking.shards_by, asking.request_id)
+        return await self._fanout.ask_many(self._version, partitions, request_for, asking.shards_by, asking.request_id)
 
     def _completed(
         self,

@@ -2,8 +2,8 @@
 
 Rules:
 
-1. Only who holds the partition warm is asked.
-2. Who drains is asked only where nobody else holds it: there is always something to try.
+1. Only who holds the partition warm is asked; or for a stand-in, who holds a copy of its users.
+2. Who drains, or is no member any more, is asked only where nobody else holds it: there is always something to try.
 3. The fewest requests in flight first; among equals, turns are taken.
 4. For several partitions, as few shards as possible: one that is asked already is asked for one more.
 """
@@ -38,6 +38,11 @@ def holding(topology: Topology, version: str, partition: int) -> Selection:
     return Selection(topology, topology.holders(version, partition))
 
 
+def standing_in(topology: Topology, version: str, home: int) -> Selection:
+    """Who has a compact copy of the partition's users."""
+    return Selection(topology, topology.stand_ins(version, home))
+
+
 def without(selection: Selection, tried: Collection[str]) -> Selection:
     """Whoever was not asked yet."""
     if not tried:
@@ -46,9 +51,9 @@ def without(selection: Selection, tried: Collection[str]) -> Selection:
 
 
 def staying(selection: Selection) -> Selection:
-    """Who is not draining, or everybody where all are."""
+    """Who neither drains nor was struck off the membership, or everybody where there is nobody else."""
     replicas = selection.topology.replicas
-    kept = tuple(one for one in selection.addresses if not replicas[one].draining)
+    kept = tuple(one for one in selection.addresses if replicas[one].stays)
     return Selection(selection.topology, kept) if kept else selection
 
 
@@ -62,10 +67,18 @@ def by_load(selection: Selection, load: Load, tick: int) -> Selection:
 
 
 def preferred(
-    topology: Topology, version: str, partition: int, load: Load, tick: int, tried: Collection[str] = ()
+    topology: Topology,
+    version: str,
+    partition: int,
+    load: Load,
+    tick: int,
+    tried: Collection[str] = (),
+    *,
+    stand_in: bool = False,
 ) -> tuple[str, ...]:
-    """Addresses to ask for one partition, best first."""
-    return by_load(staying(without(holding(topology, version, partition), tried)), load, tick).addresses
+    """Addresses to ask for one partition, or for the copies of its users, best first."""
+    found = (standing_in if stand_in else holding)(topology, version, partition)
+    return by_load(staying(without(found, tried)), load, tick).addresses
 
 
 def grouped(

@@ -14,7 +14,7 @@ from router.fanout import Fanout
 from router.receipt import Asking
 from router.recommend import Recommender
 from router.resident import Resident
-from router.shard_channel import ShardChannel
+from router.shard_channel import ShardChannels
 from router.similar import Similar
 from router.status import Status
 from router.topology import Topology
@@ -42,12 +42,12 @@ class Router:
     def __init__(self, config: RouterConfig, snapshot: Snapshot, clock: Clock = monotonic) -> None:
         self._config = config
         self._clock = clock
-        self._shards = {address: ShardChannel(address) for address in config.shards}
+        self._shards = ShardChannels(config.shards)
         self._board = Board(Topology.of(config.shards))
         self._known = Known(snapshot.carousels, snapshot.catalogue.attribute_names)
         counters = Counters()
         resident = Resident(snapshot)
-        fanout = Fanout(self._shards, self._board, snapshot.version, clock)
+        fanout = Fanout(self._shards, self._board, clock=clock)
         self._recommender = Recommender(snapshot, fanout, resident, counters, probes=config.probes, clock=clock)
         self._batcher = Batcher(
             self._recommender,
@@ -73,7 +73,7 @@ class Router:
         """Follow every shard; return once each was found or lost for the first time."""
         silence_s = self._config.watch_silence_s
         self._following = [
-            asyncio.ensure_future(follow(shard, self._board, silence_s=silence_s)) for shard in self._shards.values()
+            asyncio.ensure_future(follow(shard, self._board, silence_s=silence_s)) for shard in self._shards
         ]
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self._board.everyone_answered.wait()
@@ -82,8 +82,7 @@ class Router:
         """Cut every line."""
         for task in self._following:
             task.cancel()
-        for shard in self._shards.values():
-            await shard.close()
+        await self._shards.close()
 
     async def recommend(self, data: bytes, call: CallView) -> bytes:
         """Recommend.
@@ -110,5 +109,6 @@ class Router:
                 yield answer
 
     def _asking(self, call: CallView, default_ms: float, reserve_ms: float) -> Asking:
-        deadline = call.deadline(default_ms)
-        return Asking(call.request_id, call.arrived, deadline.reserving(reserve_ms, self._clock()))
+        deadline, now = call.deadline(default_ms), self._clock()
+        budget_ms = (deadline.at - call.arrived) * 1000
+        return Asking(call.request_id, call.arrived, deadline.reserving(reserve_ms, now), budget_ms)

@@ -1,11 +1,16 @@
-"""The line to one shard: a long-lived channel, its methods over bytes, and how much is on its way."""
+"""The lines to shards: a long-lived channel each, its methods over bytes, and what is known of it from asking.
+
+Who belongs to the cluster is for others to say; they add and remove addresses here, and whoever asks looks them up.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc.aio
 
+from router.hedging import Kind, Latencies
 from trunkshow.serving.server import MESSAGE_BYTES_MAX
 
 _SERVICE = "/trunkshow.v1.ShardService/"
@@ -36,6 +41,7 @@ class ShardChannel:
         address: of the shard.
         in_flight: requests to it, or users where a call carries several, that were not answered yet.
         last_error: of a call to it; empty where none failed.
+        latencies: of its recent answers, by kind.
         predict: Predict over bytes.
         predict_batch: PredictBatch over bytes.
         watch: Watch over bytes.
@@ -45,6 +51,7 @@ class ShardChannel:
         self.address = address
         self.in_flight = 0
         self.last_error = ""
+        self.latencies = {kind: Latencies() for kind in Kind}
         self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
         self.predict: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + "Predict")
         self.predict_batch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(
@@ -52,6 +59,50 @@ class ShardChannel:
         )
         self.watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(_SERVICE + "Watch")
 
+    async def close(self, grace_s: float | None = None) -> None:
+        """Cut the line, after what is on its way has ended, where it does so within the grace."""
+        await self._channel.close(grace_s)
+
+
+class ShardChannels:
+    """The lines that are open, by address.
+
+    Args:
+        addresses: to begin with.
+        opening: makes the channel to an address.
+    """
+
+    def __init__(self, addresses: Iterable[str] = (), opening: Callable[[str], ShardChannel] = ShardChannel) -> None:
+        self._opening = opening
+        self._open = {address: opening(address) for address in addresses}
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Whom there is a line to, in the order in which they were added."""
+        return tuple(self._open)
+
+    def __iter__(self) -> Iterator[ShardChannel]:
+        return iter(tuple(self._open.values()))
+
+    def get(self, address: str) -> ShardChannel | None:
+        """The line to an address; None where there is none, any more."""
+        return self._open.get(address)
+
+    def add(self, address: str) -> ShardChannel:
+        """The line to an address, opened where there is none."""
+        shard = self._open.get(address)
+        if shard is None:
+            shard = self._open[address] = self._opening(address)
+        return shard
+
+    async def remove(self, address: str, grace_s: float = 1.0) -> None:
+        """Ask this address nothing more; what is on its way gets the grace to end."""
+        shard = self._open.pop(address, None)
+        if shard is not None:
+            await shard.close(grace_s)
+
     async def close(self) -> None:
-        """Cut the line."""
-        await self._channel.close()
+        """Cut every line."""
+        while self._open:
+            _, shard = self._open.popitem()
+            await shard.close()

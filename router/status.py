@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from router.counters import Counters
-from router.shard_channel import ShardChannel
+from router.hedging import Kind
+from router.shard_channel import ShardChannels
 from router.topology import ReplicaView, ShardFacts
 from router.watch import Board
 from trunkshow.serving.call import CallView
@@ -23,9 +22,7 @@ class Status:
         counters: what was served.
     """
 
-    def __init__(
-        self, snapshot: Snapshot, board: Board, shards: Mapping[str, ShardChannel], counters: Counters
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, board: Board, shards: ShardChannels, counters: Counters) -> None:
         self._version = snapshot.version
         self._partitions = snapshot.partitions
         self._board = board
@@ -50,13 +47,14 @@ class Status:
         ).SerializeToString()
 
     def _replica(self, view: ReplicaView) -> cluster_pb2.ReplicaStatus:
-        shard = self._shards[view.address]
+        shard = self._shards.get(view.address)
         return cluster_pb2.ReplicaStatus(
             address=view.address,
             reachable=view.reachable,
             status=status_of(view.facts) if view.facts else None,
-            in_flight=shard.in_flight,
-            last_error=view.last_error or shard.last_error,
+            in_flight=shard.in_flight if shard else 0,
+            last_error=view.last_error or (shard.last_error if shard else ""),
+            p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
         )
 
 

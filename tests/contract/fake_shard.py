@@ -47,6 +47,7 @@ class FakeShard:
         self.batches: list[int] = []
         self.batch_deadlines: list[Deadline] = []
         self.watches = 0
+        self.cancelled = 0
         self.status = status(version, warm)
         self.silent = False
         self._status_period_s = status_period_s
@@ -99,7 +100,11 @@ class FakeShard:
 
     async def _predict(self, data: bytes, call: CallView) -> bytes:
         self.request_ids.append(call.request_id)
-        answer = await self._answer(shard_pb2.PredictRequest.FromString(data))
+        try:
+            answer = await self._answer(shard_pb2.PredictRequest.FromString(data))
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
         return answer.SerializeToString()
 
     async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:

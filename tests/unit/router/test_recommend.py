@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import grpc.aio
 import pytest
@@ -280,6 +282,34 @@ async def test_a_draining_replica_is_left_alone(start: Start) -> None:
     for _ in range(4):
         await caller.recommend()
     assert (len(leaving.asked), len(staying.asked)) == (0, 4)
+
+
+async def test_a_hung_replica_costs_a_hedge_and_no_rung(start: Start) -> None:
+    """The other one is asked as well, wins, and the hung one is told that nobody waits any more."""
+    hung, well = FakeShard(late), FakeShard(everything())
+    caller = await start(hung, well)
+    receipts = [(await caller.recommend(carousels=TWO)).receipt for _ in range(2)]
+    assert [one.rung for one in receipts] == [pb.RUNG_SNAPSHOT] * 2
+    hedged = next(one for one in receipts if one.hedged)
+    assert [(one.outcome, one.hedge) for one in hedged.attempts] == [
+        (pb.OUTCOME_CANCELLED, False),
+        (pb.OUTCOME_ANSWERED, True),
+    ]
+    async with asyncio.timeout(5):
+        while not hung.cancelled:
+            await caller.status()
+
+
+async def test_every_attempt_is_in_the_receipt(start: Start) -> None:
+    """Of a slate that was passed on unread too: who failed, who answered, in this order, with what time was given."""
+    broken, well = FakeShard(failing()), FakeShard(everything())
+    caller = await start(broken, well, deadline_ms=1000)
+    receipts = [(await caller.recommend(carousels=TWO)).receipt for _ in range(2)]
+    told = max(receipts, key=lambda receipt: len(receipt.attempts))
+    assert [one.outcome for one in told.attempts] == [pb.OUTCOME_FAILED, pb.OUTCOME_ANSWERED]
+    assert len({one.replica for one in told.attempts}) == 2
+    assert (told.budget_ms, told.stages[-1].name) == (pytest.approx(1000, abs=5), "shard")
+    assert told.attempts[1].ms <= told.stages[-1].ms < told.stages[-1].budget_ms < told.budget_ms
 
 
 # --- somebody the snapshot does not know ---

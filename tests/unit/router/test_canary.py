@@ -1,0 +1,146 @@
+"""A canary's group is stable and as large as asked for; its trial ends as the answers say, and no sooner."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from router.canary import SHARE_MAX, CanaryLimits, Decision, Group, Served, Trial
+
+LIMITS = CanaryLimits(canary_answers=400, canary_answers_min=50, canary_time_s=60)
+USERS = [f"user-{number}" for number in range(20_000)]
+
+
+def answered(canary: bool, *, failed: bool = False, below: bool = False, ms: float = 10.0) -> Served:
+    """An answer."""
+    return Served(canary, failed, below, ms)
+
+
+def run(answers: int, canary: Callable[[random.Random], Served], every: int = 10, seed: int = 1) -> Trial:
+    """A trial of so many answers, every tenth a canary's; the control is healthy."""
+    chance = random.Random(seed)
+    trial = Trial(LIMITS)
+    for number in range(answers):
+        healthy = answered(False, ms=10 + chance.random())
+        trial.serve(canary(chance) if number % every == 0 else healthy)
+    return trial
+
+
+def healthy_canary(chance: random.Random) -> Served:
+    """No different from the control."""
+    return answered(True, ms=10 + chance.random())
+
+
+def test_a_group_is_as_large_as_asked_for() -> None:
+    """5 % of 20,000 users are 1,000, give or take three standard deviations."""
+    group = Group("v2", 0.05)
+    assert sum(user in group for user in USERS) == pytest.approx(1000, abs=93)
+
+
+def test_a_group_is_stable() -> None:
+    """Whichever router asks."""
+    assert [user in Group("v2", 0.3) for user in USERS] == [user in Group("v2", 0.3) for user in USERS]
+
+
+def test_a_larger_share_keeps_who_is_in() -> None:
+    """Nobody is sent back."""
+    assert {user for user in USERS if user in Group("v2", 0.05)} <= {user for user in USERS if user in Group("v2", 0.2)}
+
+
+def test_the_next_canary_has_another_group() -> None:
+    """Not the same users every time: of 5 %, 5 % are in both by chance."""
+    both = sum(user in Group("v2", 0.05) and user in Group("v3", 0.05) for user in USERS)
+    assert both == pytest.approx(50, abs=25)
+
+
+def test_somebody_is_left_to_compare_with() -> None:
+    """Also where the canary is meant for everybody."""
+    assert sum(user in Group("v2", 1.0) for user in USERS) / len(USERS) == pytest.approx(SHARE_MAX, abs=0.01)
+
+
+def test_a_canary_of_none_has_nobody() -> None:
+    """A share of 0."""
+    assert not any(user in Group("v2", 0.0) for user in USERS)
+
+
+def test_a_healthy_canary_is_promoted_after_enough_answers() -> None:
+    """Its measures in words."""
+    judgement = run(6000, healthy_canary).judged(elapsed_s=1)
+    assert judgement.decision is Decision.PROMOTE
+    assert "errors 0.0% (control 0.0%)" in judgement.why
+
+
+def test_too_few_answers_are_waited_for() -> None:
+    """And the status says so."""
+    judgement = run(1000, healthy_canary).judged(elapsed_s=1)
+    assert judgement.decision is Decision.WAIT
+    assert "of 400" in judgement.why
+
+
+def test_after_the_time_limit_fewer_are_enough() -> None:
+    """The same answers, later."""
+    assert run(1000, healthy_canary).judged(elapsed_s=61).decision is Decision.PROMOTE
+
+
+def test_hardly_any_answers_are_never_enough() -> None:
+    """However long it takes."""
+    assert run(200, healthy_canary).judged(elapsed_s=10_000).decision is Decision.WAIT
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        (lambda chance: answered(True, failed=chance.random() < 0.3), "errors"),
+        (lambda chance: answered(True, below=chance.random() < 0.3), "rungs"),
+        (lambda chance: answered(True, ms=10 + 3 * chance.random()), "slow"),
+    ],
+)
+def test_harm_is_found_and_named(broken: Callable[[random.Random], Served], named: str) -> None:
+    """Whatever it is, long before a healthy canary would be promoted."""
+    judgement = run(2500, broken).judged(elapsed_s=1)
+    assert judgement.decision is Decision.ROLL_BACK
+    assert named in judgement.why
+
+
+def test_harm_that_was_found_stays_found() -> None:
+    """Good answers afterwards do not undo it."""
+    trial = run(1000, lambda chance: answered(True, failed=chance.random() < 0.5))
+    for _ in range(1000):
+        trial.serve(answered(True))
+        trial.serve(answered(False))
+    assert trial.judged(elapsed_s=1).decision is Decision.ROLL_BACK
+
+
+def test_a_fault_of_both_is_nobodys() -> None:
+    """A shard that dies fails canary and control alike: nothing is rolled back for it."""
+    chance = random.Random(3)
+    trial = Trial(LIMITS)
+    for number in range(4000):
+        failing = 1000 <= number < 1500 and chance.random() < 0.6
+        trial.serve(answered(number % 10 == 0, failed=failing, below=failing, ms=10 + chance.random() + 90 * failing))
+    assert trial.judged(elapsed_s=1).decision is not Decision.ROLL_BACK
+
+
+def test_without_a_control_nothing_is_concluded() -> None:
+    """There is nothing to compare with."""
+    trial = Trial(LIMITS)
+    for _ in range(5000):
+        trial.serve(answered(True, failed=True))
+    assert trial.judged(elapsed_s=10_000).decision is Decision.WAIT
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"canary_alpha": 0.0}, "canary_alpha"),
+        ({"canary_slow_harm": 1.0}, "canary_slow_harm"),
+        ({"canary_answers": 10}, "canary_answers_min"),
+        ({"canary_time_s": -1.0}, "canary_time_s"),
+    ],
+)
+def test_a_limit_that_cannot_work_is_named(settings: dict[str, float], named: str) -> None:
+    """Before anything starts."""
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        CanaryLimits(**settings)  # type: ignore[arg-type]

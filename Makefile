@@ -27,7 +27,7 @@ demo: $(STAMP) ## real data, a build, a cluster of 3 shards x 2 replicas and a r
 	@$(BIN)/trunkshow demo --work $(DEMO)
 
 up: $(STAMP) ## the demo's cluster on 127.0.0.1:7450 until Ctrl-C
-	@test -f $(DEMO)/store/CURRENT || $(BIN)/trunkshow demo --work $(DEMO) --build-only
+	@test -f $(DEMO)/store/POINTER.json || $(BIN)/trunkshow demo --work $(DEMO) --build-only
 	@$(BIN)/trunkshow up --store $(DEMO)/store --shards 3 --replicas 2 --listen 127.0.0.1:7450
 
 test: $(STAMP) node-modules ## the whole test suite

@@ -30,6 +30,7 @@ import grpc
 
 from bench import echo, load, processes, synthetic, tables
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -112,7 +113,7 @@ def _write_requests(store: Path, folder: Path, shard: str) -> int:
 
     Users whom the shard cannot give the whole slate, in a store of the caller's own, are left out.
     """
-    snapshot = Snapshot.open(store)
+    snapshot = Snapshot.open(open_store(store))
     recommend, predict = [], []
     with grpc.insecure_channel(shard) as channel:
         ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PREDICT)

@@ -23,8 +23,9 @@ from builder.training import Numbered, number
 from trunkshow import models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Settings
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SCHEMA, Manifest
-from trunkshow.snapshot.store import FolderStore
+from trunkshow.snapshot.store import PointerMoved, Store, open_store, who
 
 Progress = Callable[[str, int, int], None]
 """Told (stage or what within it, done, of how many)."""
@@ -105,7 +106,7 @@ class _Stages:
 
 def build(
     dataset_path: Path,
-    store: Path,
+    store: str | Path,
     settings: BuildSettings | None = None,
     progress: Progress = lambda what, done, of: None,
 ) -> BuildReport:
@@ -113,20 +114,21 @@ def build(
 
     Args:
         dataset_path: the TOML file that maps the sources.
-        store: folder of the snapshot store; made where it does not exist.
+        store: folder of the snapshot store, made where it does not exist, or s3://BUCKET/PREFIX.
         settings: what a person chose.
         progress: told of every stage and step.
 
     Raises:
-        BuildError: wrong input; nothing was published.
-        StoreError: the store does not take it; nothing was published.
+        BuildError: wrong input; nothing was pushed.
+        StoreError: the store does not take it; nothing was pushed.
+        PointerMoved: another version was promoted meanwhile; this one is pushed, and not served.
     """
     settings = settings or BuildSettings()
     stages = _Stages(progress)
     dataset = load_dataset(dataset_path)
-    folders = FolderStore(store)
-    with folders.building() as folder:  # first of all: a store that cannot be written to should not cost a training
-        expected = folders.current()
+    opened = open_store(store)
+    with opened.building() as folder:  # first of all: a store that cannot be written to should not cost a training
+        base = opened.pointer().current
         with stages.stage("read"):
             events, ingest = read_events(dataset, progress)
             items, users = read_items(dataset), read_users(dataset)
@@ -144,9 +146,28 @@ def build(
         snapshot.mkdir()
         manifest = _make(snapshot, dataset, events, items, users, chosen, settings, metrics, stages)
         with stages.stage("publish"):
-            folders.publish(snapshot, manifest.version, expected)
+            opened.push(snapshot, manifest, who())
+            promote(opened, manifest.version, base)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return BuildReport(manifest, ingest.to_json(), stages.seconds, peak)
+
+
+def promote(store: Store, version: str, base: str) -> None:
+    """Serve a version that was pushed, on the condition that what was served when its build began still is.
+
+    Raises:
+        PointerMoved: something else is; the version stays pushed.
+    """
+
+    def change(pointer: Pointer) -> Pointer:
+        if pointer.current != base:
+            raise PointerMoved(
+                f"{store.url} was moved from {base or 'nothing'} to {pointer.current or 'nothing'} while this build "
+                f"ran; {version} is pushed and not served. To serve it: trunkshow promote {version} --store {store.url}"
+            )
+        return pointer.promoted(version, who())
+
+    store.move(change)
 
 
 def _check_partitions(partitions: int, users: int) -> None:

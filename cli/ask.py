@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -17,7 +16,7 @@ from trunkshow.client import Client
 from trunkshow.receipts import Rung
 
 Target = Annotated[str, Parameter(env_var="TRUNKSHOW_TARGET")]
-Store = Annotated[Path | None, Parameter(env_var="TRUNKSHOW_STORE")]
+Store = Annotated[str | None, Parameter(env_var="TRUNKSHOW_STORE")]
 Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
 
 DEFAULT_TARGET = "127.0.0.1:7450"
@@ -40,7 +39,7 @@ class AskOptions:
     """How long an answer may take, in milliseconds; the router cuts it to its own 200."""
 
     store: Store = None
-    """Folder of the snapshot store, to show items by their titles; ids are shown without it."""
+    """The snapshot store, a folder or s3://BUCKET/PREFIX, to show items by their titles; ids are shown without it."""
 
     n: int = 10
     """Items per carousel, 1 to 100."""

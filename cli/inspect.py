@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from cyclopts import Parameter
 
 from cli import output, render
-from trunkshow.snapshot.manifest import verify
-from trunkshow.snapshot.store import FolderStore
+from trunkshow.snapshot.store import open_store, resolve
 
 
 @Parameter(name="*")
@@ -31,21 +29,20 @@ class InspectOptions:
 DEFAULTS = InspectOptions()
 
 
-def inspect(store: Path, /, *, options: InspectOptions = DEFAULTS) -> None:
+def inspect(store: str, /, *, options: InspectOptions = DEFAULTS) -> None:
     """Show what a snapshot says of itself: counts, parameters, metrics, partitions, files.
 
     Args:
-        store: folder of the snapshot store.
+        store: the snapshot store, a folder or s3://BUCKET/PREFIX.
         options: what to show.
     """
-    folders = FolderStore(store)
-    version = folders.resolve(options.version)
-    manifest = folders.manifest(version)
+    opened = open_store(store)
+    manifest = opened.manifest(resolve(opened, options.version))
     if options.verify:
-        verify(folders.folder(version), manifest.files)
+        opened.ensure(manifest.version, manifest.files)
     if options.json:
         output.show_json(json.loads(manifest.to_json()))
         return
-    output.show(*render.manifest(manifest, current=version == folders.current()))
+    output.show(*render.manifest(manifest, current=manifest.version == opened.pointer().current))
     if options.verify:
         output.show(f"[green]✓[/] all {len(manifest.files)} files have the size and checksum of the manifest")

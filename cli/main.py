@@ -108,11 +108,12 @@ def _wrong_input() -> tuple[type[Exception], ...]:
     from trunkshow.errors import TrunkshowError
 
     try:
+        from trunkshow.snapshot.lifecycle import LifecycleError
         from trunkshow.snapshot.manifest import SnapshotRefused
         from trunkshow.snapshot.store import StoreError
     except ImportError as error:  # the client's installation has no snapshots
         return UsageError, BuildError, TrunkshowError, type(error)
-    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused
+    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused, LifecycleError
 
 
 def _refuse(message: str) -> int:

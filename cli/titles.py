@@ -17,7 +17,7 @@ class Titles:
         self._catalogue = catalogue
 
     @classmethod
-    def of(cls, store: Path | None, version: str = "") -> Titles:
+    def of(cls, store: str | Path | None, version: str = "") -> Titles:
         """The titles of a version of a store; of the current one where none is named.
 
         Raises:
@@ -26,12 +26,11 @@ class Titles:
         if store is None:
             return cls()
         from trunkshow.snapshot.catalogue import Catalogue
-        from trunkshow.snapshot.store import FolderStore
+        from trunkshow.snapshot.store import open_store, resolve
 
-        folders = FolderStore(store)
-        chosen = folders.resolve(version)
-        folders.manifest(chosen)
-        return cls(Catalogue(folders.folder(chosen) / "catalogue"))
+        opened = open_store(store)
+        manifest = opened.manifest(resolve(opened, version))
+        return cls(Catalogue(opened.ensure(manifest.version, manifest.under("catalogue")) / "catalogue"))
 
     def __enter__(self) -> Self:
         return self

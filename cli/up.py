@@ -14,7 +14,7 @@ from cli import output
 from cli.cluster import Plan, interruptible, running
 from cli.logs import fresh_folder
 from cli.output import UsageError
-from trunkshow.snapshot.store import FolderStore
+from trunkshow.snapshot.store import open_store, resolve
 
 SHARDS_MAX = 64
 
@@ -80,8 +80,9 @@ def make_plan(options: UpOptions) -> Plan:
         raise UsageError(f"--shards {options.shards} is out of range; choose 1 to {SHARDS_MAX}")
     if options.replicas < 1:
         raise UsageError(f"--replicas {options.replicas} is out of range; choose at least 1")
-    version = FolderStore(options.store).resolve(options.snapshot)
-    FolderStore(options.store).manifest(version)
+    store = open_store(options.store)
+    version = resolve(store, options.snapshot)
+    store.manifest(version)
     logs = None if options.verbose else fresh_folder((options.logs or options.store / "logs").resolve())
     return Plan(options.store.resolve(), version, options.shards, options.replicas, options.listen, logs)
 

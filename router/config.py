@@ -21,14 +21,17 @@ BATCH_CHUNK_USERS_MAX = 64
 class RouterConfig:
     """A router's configuration."""
 
-    store: Path
-    """Folder of the snapshot store."""
+    store: str
+    """The snapshot store: a folder, or s3://BUCKET/PREFIX."""
 
     shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
     """Addresses of the shards, HOST:PORT each; at least one."""
 
     snapshot: str = ""
     """Snapshot version to serve; the store's current one at the start where empty."""
+
+    cache: Path | None = None
+    """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
 
     listen: str = "127.0.0.1:7450"
     """HOST:PORT to listen on; port 0 lets the system choose."""

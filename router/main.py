@@ -8,6 +8,7 @@ from router.config import RouterConfig
 from router.service import Router
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 
 log = structlog.get_logger()
 
@@ -20,7 +21,7 @@ def run(config: RouterConfig) -> None:
         SnapshotRefused: the snapshot's shared files fail a check.
     """
     telemetry.configure(config.log_level, role="router")
-    snapshot = Snapshot.open(config.store, config.snapshot)
+    snapshot = Snapshot.open(open_store(config.store, config.cache), config.snapshot)
     users = len(snapshot.directory)
     log.info("snapshot.opened", snapshot=snapshot.version, items=len(snapshot.catalogue), users=users)
     server.run(_serve(config, snapshot))

@@ -17,8 +17,8 @@ from trunkshow.serving.telemetry import Level
 class ShardConfig:
     """A shard's configuration."""
 
-    store: Path
-    """Folder of the snapshot store."""
+    store: str
+    """The snapshot store: a folder, or s3://BUCKET/PREFIX."""
 
     name: str = ""
     """This shard's own address in the membership; the listening address where empty."""
@@ -31,6 +31,9 @@ class ShardConfig:
 
     snapshot: str = ""
     """Snapshot version to serve; the store's current one at the start where empty."""
+
+    cache: Path | None = None
+    """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
 
     listen: str = "127.0.0.1:7451"
     """Address to listen on, HOST:PORT; port 0 takes a free one."""

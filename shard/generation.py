@@ -16,6 +16,7 @@ from shard.predict import Predictor
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import StoreError
 from trunkshow.v1 import shard_pb2 as pb
 
 log = structlog.get_logger()
@@ -50,7 +51,7 @@ class Generation:
         try:
             opened = self.snapshot.open_partition(number)
             self.predictor.warm_up(opened, self._warm_requests)
-        except (SnapshotRefused, OSError, ValueError, RuntimeError) as error:
+        except (SnapshotRefused, StoreError, OSError, ValueError, RuntimeError) as error:
             log.error("partition.refused", snapshot=self.snapshot.version, partition=number, error=str(error))
             self._refused.append(number)
         else:

@@ -12,6 +12,7 @@ from shard.generation import Generation
 from shard.service import ShardService
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import shard_pb2 as pb
 
 log = structlog.get_logger()
@@ -26,7 +27,7 @@ def run(config: ShardConfig) -> None:
     """
     name = config.own_name
     telemetry.configure(config.log_level, role="shard", shard=name)
-    snapshot = Snapshot.open(config.store, config.snapshot)
+    snapshot = Snapshot.open(open_store(config.store, config.cache), config.snapshot)
     server.run(_serve(config, name, snapshot))
 
 

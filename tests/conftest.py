@@ -10,6 +10,7 @@ from datasets import Built
 
 from builder.pipeline import BuildSettings, build
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 
 SETTINGS = BuildSettings(partitions=4, factors=16)
 
@@ -28,6 +29,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="session")
 def snapshot(built: Built) -> Iterator[Snapshot]:
     """The built snapshot, opened. Look, but do not touch."""
-    opened = Snapshot.open(built.store)
+    opened = Snapshot.open(open_store(built.store))
     yield opened
     opened.close()

@@ -13,9 +13,10 @@ from pathlib import Path
 import datasets
 import pytest
 
+from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.manifest import verify
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import FolderStore
+from trunkshow.snapshot.store import open_store
 
 STEPS = ["read", "events.csv", "evaluate", "fit", "fit popularity", "partition", "write", "write partitions", "publish"]
 """Of a build, in their order; it is killed as each of them begins."""
@@ -82,7 +83,7 @@ def store(served: Path, tmp_path: Path) -> Path:
 
 def opens_whole(store: Path) -> str:
     """Open the current snapshot and check every file of it; return its version."""
-    snapshot = Snapshot.open(store)
+    snapshot = Snapshot.open(open_store(store))
     verify(FolderStore(store).folder(snapshot.version), snapshot.manifest.files)
     for number in range(snapshot.partitions):
         snapshot.open_partition(number).close()
@@ -91,16 +92,16 @@ def opens_whole(store: Path) -> str:
 
 
 def is_clean(store: Path) -> bool:
-    """Whether there is nothing but complete snapshots that were served."""
-    served = {move["version"] for move in FolderStore(store).history()}
+    """Whether there is nothing but complete snapshots that the pointer knows."""
+    known = set(FolderStore(store).pointer().states)
     folders = {path.name for path in (store / "snapshots").iterdir()}
-    return folders <= served and not list((store / "building").iterdir())
+    return folders <= known and not list((store / "building").iterdir())
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_build_killed_at_a_step_leaves_the_old_snapshot_served(store: Path, builders: Builders, step: str) -> None:
     """The pointer has not moved, and what it names is whole."""
-    before = FolderStore(store).current()
+    before = FolderStore(store).pointer().current
     assert builders.build(store, step) == -signal.SIGKILL
     assert opens_whole(store) == before
 
@@ -108,7 +109,7 @@ def test_a_build_killed_at_a_step_leaves_the_old_snapshot_served(store: Path, bu
 @pytest.mark.parametrize("step", ["write partitions", "publish"])
 def test_the_build_after_a_killed_one_cleans_up_and_publishes(store: Path, builders: Builders, step: str) -> None:
     """Nothing of the dead build is left, and the new snapshot is served."""
-    before = FolderStore(store).current()
+    before = FolderStore(store).pointer().current
     builders.build(store, step)
     assert builders.build(store) == 0
     assert opens_whole(store) != before
@@ -120,7 +121,7 @@ def test_a_build_killed_while_publishing_leaves_a_whole_snapshot_served(
     store: Path, builders: Builders, from_the_end: int
 ) -> None:
     """The old one or the new one, whichever side of the pointer's move it died on; the next build cleans up."""
-    before = FolderStore(store).current()
+    before = FolderStore(store).pointer().current
     assert builders.build(store, f"fsync:{builders.fsyncs - from_the_end}") == -signal.SIGKILL
     moved = opens_whole(store) != before
     assert builders.build(store) == 0
@@ -132,7 +133,7 @@ def test_a_build_killed_while_publishing_leaves_a_whole_snapshot_served(
 def test_a_first_build_that_was_killed_leaves_nothing_served(tmp_path: Path, builders: Builders) -> None:
     """An empty pointer, not half a snapshot; and the next build publishes."""
     builders.build(tmp_path / "store", "publish")
-    before = FolderStore(tmp_path / "store").current()
+    before = FolderStore(tmp_path / "store").pointer().current
     assert builders.build(tmp_path / "store") == 0
     assert before == ""
     assert is_clean(tmp_path / "store")
@@ -140,7 +141,7 @@ def test_a_first_build_that_was_killed_leaves_nothing_served(tmp_path: Path, bui
 
 def test_the_command_killed_from_outside_leaves_the_old_snapshot_served(store: Path, dataset: Path) -> None:
     """`trunkshow build`, killed as soon as it says that it fits the models."""
-    before = FolderStore(store).current()
+    before = FolderStore(store).pointer().current
     command = [sys.executable, "-m", "cli.main", "build", str(dataset), "--store", str(store), "--partitions", "3"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ)
     try:
@@ -164,7 +165,7 @@ main(sys.argv[2:])
 @pytest.mark.parametrize("bytes_max", [500, 5_000, 12_000, 20_000])
 def test_a_file_that_cannot_be_written_ends_the_build_in_one_line(store: Path, dataset: Path, bytes_max: int) -> None:
     """Whichever library was writing: exit code 2, one line, and what was served is served."""
-    before = FolderStore(store).current()
+    before = FolderStore(store).pointer().current
     options = ["build", str(dataset), "--store", str(store), "--partitions", "3", "--json"]
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(bytes_max), *options], capture_output=True, text=True, check=False

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -106,7 +105,7 @@ async def fake(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
     """The real one, over the built snapshot."""
-    service = ShardService(ShardConfig(store=Path(), status_period_s=period_s), "shard-under-test")
+    service = ShardService(ShardConfig(store="", status_period_s=period_s), "shard-under-test")
     generation = Generation(snapshot, (*HELD, NEXT), warm_requests=1, changed=service.changed)
     for _ in HELD:
         generation.load_next()

@@ -109,6 +109,7 @@ class Pointer:
         pinned: whether the current version must stay.
         canary_share: of users to whom a canary is shown, and a rehearsed version after it passed; 0 for all at once.
         history: the newest moves, oldest first.
+        manifests: SHA-256 of the manifest of every version that has files, in hex: what was pushed is what is opened.
     """
 
     serial: int = 0
@@ -116,6 +117,7 @@ class Pointer:
     pinned: bool = False
     canary_share: float = 0.0
     history: tuple[Move, ...] = ()
+    manifests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def current(self) -> str:
@@ -132,11 +134,12 @@ class Pointer:
         """The version that is rehearsed or shown to a few; empty where there is none."""
         return self._only(State.REHEARSING) or self._only(State.CANARY)
 
-    def pushed(self, version: str, who: Who) -> Pointer:
-        """A complete snapshot is in the store."""
+    def pushed(self, version: str, who: Who, manifest_sha256: str = "") -> Pointer:
+        """A complete snapshot is in the store, with a manifest of this checksum."""
         if version in self.states:
             raise LifecycleError(f"{version} was pushed before, and is {self.states[version]}; build a new one")
-        return self._moved({version: State.PUSHED}, "pushed", version, who)
+        moved = self._moved({version: State.PUSHED}, "pushed", version, who)
+        return replace(moved, manifests=MappingProxyType({**self.manifests, version: manifest_sha256}))
 
     def rehearsed(self, version: str, canary_share: float, who: Who) -> Pointer:
         """Shards are to open it, and routers to replay requests on it; after that it is shown to `canary_share`."""
@@ -216,11 +219,12 @@ class Pointer:
         self._check_known(version)
         if self.states[version] in SERVED or self.states[version] is State.PUSHED:
             raise LifecycleError(f"{version} is {self.states[version]}; it cannot be collected")
-        moved = self._moved({}, "collected", version, who)
-        if self.states[version] is State.RETIRED:
-            states = {one: state for one, state in moved.states.items() if one != version}
-            return replace(moved, states=MappingProxyType(states))
-        return moved
+        forgotten = {version} if self.states[version] is State.RETIRED else set()
+        return replace(
+            self._moved({}, "collected", version, who),
+            states=MappingProxyType({one: state for one, state in self.states.items() if one not in forgotten}),
+            manifests=MappingProxyType({one: sha256 for one, sha256 in self.manifests.items() if one != version}),
+        )
 
     def to_json(self) -> str:
         """The pointer as text."""
@@ -231,6 +235,7 @@ class Pointer:
             "states": dict(self.states),
             "pinned": self.pinned,
             "canary_share": self.canary_share,
+            "manifests": dict(self.manifests),
             "history": [asdict(move) for move in self.history],
         }
         return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
@@ -253,6 +258,7 @@ class Pointer:
                 bool(raw["pinned"]),
                 float(raw["canary_share"]),
                 tuple(Move(**{key: str(value) for key, value in move.items()}) for move in raw["history"]),
+                MappingProxyType({str(version): str(sha256) for version, sha256 in raw["manifests"].items()}),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PointerUnreadable(f"the pointer cannot be read: {error!r}") from error

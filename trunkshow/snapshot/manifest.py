@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,19 +118,47 @@ def describe(path: Path) -> File:
     return File(path.stat().st_size, digest.hexdigest())
 
 
-def verify(folder: Path, files: Mapping[str, File] | Iterable[tuple[str, File]]) -> None:
+def accept(data: bytes, version: str, sha256: str = "") -> Manifest:
+    """The manifest in `data`, if it is this version's.
+
+    Args:
+        data: what lies in the store.
+        version: that was asked for.
+        sha256: of the manifest that was pushed, in hex; unknown where empty.
+
+    Raises:
+        SnapshotRefused: it is another one, or cannot be read.
+    """
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        raise SnapshotRefused(f"the manifest of {version} does not have the checksum that the pointer says")
+    try:
+        manifest = Manifest.from_json(data.decode())
+    except UnicodeDecodeError as error:
+        raise SnapshotRefused(f"the manifest of {version} is not text: {error.reason}") from None
+    if manifest.version != version:
+        raise SnapshotRefused(f"the manifest of {version} calls itself {manifest.version}")
+    return manifest
+
+
+def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:
     """Check files of a snapshot against its manifest.
+
+    Args:
+        folder: where they lie.
+        files: path within the folder → size and checksum.
+        called: what to call a file in a refusal; its path where empty.
 
     Raises:
         SnapshotRefused: the first file that is missing, of another size, or of other content.
     """
-    for path, expected in dict(files).items():
+    for path, expected in files.items():
+        name = called or path
         try:
             size = (folder / path).stat().st_size
             if size != expected.bytes:
-                raise SnapshotRefused(f"{path} has {size} bytes; the manifest says {expected.bytes}")
+                raise SnapshotRefused(f"{name} has {size} bytes; the manifest says {expected.bytes}")
             found = describe(folder / path)
         except OSError as error:
-            raise SnapshotRefused(f"{path} cannot be read: {error.strerror}") from error
+            raise SnapshotRefused(f"{name} cannot be read: {error.strerror}") from error
         if found.sha256 != expected.sha256:
-            raise SnapshotRefused(f"{path} does not have the checksum that the manifest says")
+            raise SnapshotRefused(f"{name} does not have the checksum that the manifest says")

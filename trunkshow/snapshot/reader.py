@@ -13,9 +13,9 @@ from trunkshow.models.protocol import Family, Model, Query
 from trunkshow.snapshot import arrays, partition
 from trunkshow.snapshot.catalogue import Catalogue
 from trunkshow.snapshot.directory import Directory
-from trunkshow.snapshot.manifest import Manifest, SnapshotRefused, verify
+from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
-from trunkshow.snapshot.store import FolderStore
+from trunkshow.snapshot.store import Store, resolve
 from trunkshow.taste import Codebook
 
 SHARED = ("catalogue", "models", "taste")
@@ -37,12 +37,11 @@ class Snapshot:
         carousels: ids that can be asked for, but for occasions by name.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        verify(folder, manifest.under(*SHARED))
-        self._folder = folder
+    def __init__(self, store: Store, manifest: Manifest) -> None:
+        folder = store.ensure(manifest.version, manifest.under(*SHARED))
+        self._store = store
         self.version = manifest.version
         self.manifest = manifest
-        self.catalogue = Catalogue(folder / "catalogue")
         self.models = _open_models(folder / "models", manifest.models)
         taste = arrays.load(folder / "taste")
         self.codebook = Codebook(manifest.parameters["taste_hash"], taste["directions"])
@@ -51,24 +50,24 @@ class Snapshot:
         self.segment_names = manifest.segments
         self.has_occasions = bool(cast("Family", self.models["occasions"]).topics(Query(), 1))
         self.carousels = frozenset({carousels.OCCASIONS, *manifest.models.values()})
+        # Last: LMDB opens a file once per process, and a refusal above must leave nothing open.
+        self.catalogue = Catalogue(folder / "catalogue")
 
     @classmethod
-    def open(cls, store: Path, version: str = "") -> Snapshot:
+    def open(cls, store: Store, version: str = "") -> Snapshot:
         """Verify and open a version of a store; the current one where none is named.
 
         Raises:
             StoreError: there is no such snapshot.
             SnapshotRefused: it fails a check.
         """
-        folders = FolderStore(store)
-        chosen = folders.resolve(version)
-        return cls(folders.folder(chosen), folders.manifest(chosen))
+        return cls(store, store.manifest(resolve(store, version)))
 
     @cached_property
     def directory(self) -> Directory:
         """Where every known user lives; verified and mapped on first use."""
-        verify(self._folder, self.manifest.under(DIRECTORY))
-        return Directory(self._folder / DIRECTORY)
+        folder = self._store.ensure(self.version, self.manifest.under(DIRECTORY))
+        return Directory(folder / DIRECTORY)
 
     @property
     def ials(self) -> ImplicitALS:
@@ -76,17 +75,17 @@ class Snapshot:
         return cast("ImplicitALS", self.models[ImplicitALS.name])
 
     def open_partition(self, number: int) -> Partition:
-        """Verify and open one partition.
+        """Fetch, verify and open one partition.
 
         Raises:
+            StoreError: the store does not give its files.
             SnapshotRefused: it fails a check.
         """
         path = partition.name(number)
         files = self.manifest.under(path)
         if not files:
             raise SnapshotRefused(f"snapshot {self.version} has no partition {number}")
-        verify(self._folder, files)
-        return Partition(self._folder / path, self.ials.vectors)
+        return Partition(self._store.ensure(self.version, files) / path, self.ials.vectors)
 
     def close(self) -> None:
         """Give the files back."""

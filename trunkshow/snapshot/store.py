@@ -1,221 +1,166 @@
-"""The snapshot store in a folder.
+"""The snapshot store, as everybody but its adapters sees it: a port, its errors, and how one is opened.
 
-    CURRENT              the version that is served, replaced atomically
-    HISTORY.jsonl        one line for every move of the pointer
-    LOCK                 held while the pointer is moved
-    snapshots/VERSION/   complete snapshots, never written to again
-    building/NAME/       what builders are at; a lock in each tells the living from the dead
+    POINTER.json                          what is served, and the life of every version; moved by compare-and-swap alone
+    snapshots/VERSION/                    complete snapshots, never written to again; the manifest is written last
 
-A build writes under building/, its manifest last, and is renamed into snapshots/; then the pointer is moved, on the
-condition that it still is where the builder saw it. Whatever the moment at which a builder dies, CURRENT names a
-complete snapshot, and the next builder removes what the dead one left.
+What moves there are is `lifecycle`'s business; how the document is kept, and that of two movers one sees the other's
+move, is an adapter's: `folder_store`, `s3_store`. `cached_store` goes on where either does not answer.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
+import getpass
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from trunkshow.snapshot.manifest import FILE_NAME, Manifest, SnapshotRefused
+from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.manifest import File, Manifest
 
 
 class StoreError(Exception):
     """The store cannot do what was asked; the message is one line fit for a person."""
 
 
+class StoreUnreachable(StoreError):
+    """The store does not answer, or not in time; it may do so later."""
+
+
 class PointerMoved(StoreError):
-    """Somebody else published meanwhile; nothing was changed."""
+    """Somebody else promoted a version meanwhile; what was to be promoted is pushed, and not served."""
 
 
-@dataclass(frozen=True)
-class FolderStore:
-    """A store in a folder, on one machine or a shared file system.
+class Store(Protocol):
+    """Where snapshots are pushed to and fetched from.
 
-    Attributes:
-        root: the folder; made by the first build.
+    Every method may raise `StoreUnreachable` where the store does not answer, and `StoreError` where it answers that it
+    cannot. All of them block, each for a bounded time; none is for an event loop.
     """
 
-    root: Path
+    @property
+    def url(self) -> str:
+        """What a person calls it: a folder's path, or `s3://BUCKET/PREFIX`."""
+        ...
 
-    def current(self) -> str:
-        """The version that the pointer names; empty where nothing was published yet."""
-        try:
-            return (self.root / "CURRENT").read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise StoreError(f"{self.root} cannot be read: {error.strerror}") from error
+    def pointer(self) -> Pointer:
+        """What is served; an empty pointer where nothing was pushed yet."""
+        ...
 
-    def folder(self, version: str) -> Path:
-        """Where a version's files are."""
-        return self.root / "snapshots" / version
+    def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+        """Replace the pointer by what `change` makes of it, on the condition that nobody else moved it meanwhile.
 
-    def versions(self) -> list[str]:
-        """Complete snapshots, oldest first."""
-        return sorted(path.parent.name for path in (self.root / "snapshots").glob(f"*/{FILE_NAME}"))
+        Where somebody did, `change` is called again with what is there then. What it raises passes through, and nothing
+        has moved; where it returns the very pointer that it was given, nothing is written.
+
+        Returns:
+            The pointer as it is afterwards.
+        """
+        ...
 
     def manifest(self, version: str) -> Manifest:
         """A version's manifest.
 
         Raises:
             StoreError: no such version.
-            SnapshotRefused: it cannot be read, or calls itself otherwise.
+            SnapshotRefused: it cannot be read, or is another than the one that was pushed.
         """
-        try:
-            text = (self.folder(version) / FILE_NAME).read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            known = ", ".join(self.versions()) or "none"
-            raise StoreError(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
-        except UnicodeDecodeError as error:
-            raise SnapshotRefused(f"the manifest of {version} is not text: {error.reason}") from None
-        manifest = Manifest.from_json(text)
-        if manifest.version != version:
-            raise SnapshotRefused(f"the manifest of {version} calls itself {manifest.version}")
-        return manifest
+        ...
 
-    def resolve(self, version: str = "") -> str:
-        """The version asked for, or the current one.
+    def versions(self) -> list[str]:
+        """Complete snapshots, oldest first."""
+        ...
 
-        Raises:
-            StoreError: nothing was published here.
-        """
-        chosen = version or self.current()
-        if not chosen:
-            raise StoreError(f"{self.root} holds no published snapshot; make one with `trunkshow build`")
-        return chosen
-
-    def history(self) -> list[dict[str, Any]]:
-        """Every move of the pointer, oldest first. A line cut short by a crash is left out."""
-        try:
-            lines = (self.root / "HISTORY.jsonl").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        moves = []
-        for line in lines:
-            try:
-                moves.append(json.loads(line))
-            except ValueError:
-                continue
-        return moves
-
-    @contextmanager
-    def building(self) -> Iterator[Path]:
-        """A folder to build in, locked as long as its builder lives, gone afterwards unless it was published.
-
-        Raises:
-            StoreError: the store cannot be written to, from the start or on the way (a full disk).
-        """
-        folder = self.root / "building" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
-        with ExitStack() as held:
-            try:
-                with _locked(self.root / "LOCK"):
-                    self._sweep()
-                    held.enter_context(_locked(folder / "LOCK"))
-                yield folder
-            except OSError as error:
-                why = error.strerror or str(error)
-                raise StoreError(f"{self.root} cannot be written to: {why}; nothing was published") from error
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def publish(self, built: Path, version: str, expected: str) -> None:
-        """Make a finished build the current snapshot.
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """The local folder of a version in which now lie these files, each found to be what the manifest says.
 
         Args:
-            built: a folder inside `building()` that holds the snapshot, its manifest written last.
-            version: the name it gets.
-            expected: what `current()` was when the build began.
+            version: that they belong to.
+            files: path within the snapshot → size and checksum, from the manifest.
 
         Raises:
-            PointerMoved: the pointer is elsewhere by now. The build is thrown away; build again on what is there.
+            SnapshotRefused: a file is missing, or is not what the manifest says.
         """
-        with _locked(self.root / "LOCK"):
-            if self.current() != expected:
-                raise PointerMoved(
-                    f"{self.root} was moved from {expected or 'nothing'} to {self.current()} by another builder "
-                    f"while this build ran; nothing was published. Run the build again"
-                )
-            _sync_tree(built)
-            target = self.folder(version)
-            target.parent.mkdir(exist_ok=True)
-            built.rename(target)
-            _sync(target.parent)
-            self._move(version, expected)
+        ...
 
-    def _move(self, version: str, previous: str) -> None:
-        fresh = self.root / "CURRENT.new"
-        fresh.write_text(version + "\n", encoding="utf-8")
-        _sync(fresh)
-        fresh.replace(self.root / "CURRENT")
-        _sync(self.root)
-        line = {
-            "at": datetime.now(UTC).isoformat(),
-            "event": "published",
-            "version": version,
-            "previous": previous,
-        }
-        path = self.root / "HISTORY.jsonl"
-        # A line that a crash cut short must not take this one with it.
-        written = path.read_bytes() if path.exists() else b""
-        torn = written != b"" and not written.endswith(b"\n")
-        with path.open("a", encoding="utf-8") as history:
-            history.write("\n" * torn + json.dumps(line) + "\n")
-            history.flush()
-            os.fsync(history.fileno())
+    def fetch(self, version: str, path: str, target: Path) -> None:
+        """Write one file of a version to `target`, unchecked; for who keeps copies."""
+        ...
 
-    def _sweep(self) -> None:
-        """Remove what dead builders left: unfinished builds, and snapshots that the pointer never reached."""
-        for left in (self.root / "building").glob("*"):
-            if _is_free(left / "LOCK"):
-                shutil.rmtree(left, ignore_errors=True)
-        moves = self.history()
-        reached = {
-            self.current(),
-            *(move["version"] for move in moves),
-            *(move["previous"] for move in moves),
-        }
-        for path in (self.root / "snapshots").glob("*"):
-            if path.name not in reached:
-                shutil.rmtree(path, ignore_errors=True)
+    def building(self) -> AbstractContextManager[Path]:
+        """A local folder to build in, gone afterwards."""
+        ...
+
+    def push(self, built: Path, manifest: Manifest, who: Who) -> Pointer:
+        """Take in a finished snapshot: every file, the manifest last; then the pointer knows it as pushed.
+
+        Args:
+            built: its folder, somewhere inside that of `building()`; it may be gone afterwards.
+            manifest: the one that lies in it.
+            who: pushes it.
+
+        Raises:
+            LifecycleError: the version was pushed before.
+        """
+        ...
+
+    def remove(self, version: str) -> None:
+        """Remove a version's files; the pointer must not serve it.
+
+        Raises:
+            StoreError: the pointer does.
+        """
+        ...
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock that the kernel gives back when this process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def open_store(url: str | Path, cache: Path | None = None) -> Store:
+    """The store at a folder's path or at `s3://BUCKET/PREFIX`; nothing is read yet.
+
+    Args:
+        url: where it is.
+        cache: a local folder to keep copies in, so that what was fetched once is there when the store is not.
+
+    Raises:
+        StoreError: a URL that names no store.
+    """
+    # Adapters import this module, and the object store's client is not for processes that read a folder.
+    from trunkshow.snapshot.cached_store import CachedStore
+    from trunkshow.snapshot.folder_store import FolderStore
+
+    scheme, separator, _ = str(url).partition("://")
+    if separator:
+        raise StoreError(f"{url} names no store; there are folders, and s3://BUCKET/PREFIX (not {scheme}://)")
+    store = FolderStore(Path(url))
+    return store if cache is None else CachedStore(store, cache)
 
 
-def _is_free(path: Path) -> bool:
+def resolve(store: Store, version: str = "") -> str:
+    """The version asked for, or the one that is served.
+
+    Raises:
+        StoreError: nothing is served from here.
+    """
+    chosen = version or store.pointer().current
+    if not chosen:
+        raise StoreError(f"{store.url} serves no snapshot; make one with `trunkshow build`, or promote one")
+    return chosen
+
+
+def who(why: str = "", by: str = "") -> Who:
+    """This process as a mover of the pointer, now.
+
+    Args:
+        why: in words, for the history.
+        by: user and host where empty.
+    """
+    return Who(datetime.now(UTC).isoformat(timespec="milliseconds"), by or f"{_user()}@{socket.gethostname()}", why)
+
+
+def _user() -> str:
     try:
-        with path.open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in sorted(folder.rglob("*"), reverse=True):
-        _sync(path)
-    _sync(folder)
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user id has no name
+        return str(os.getuid())

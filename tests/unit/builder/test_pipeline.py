@@ -19,8 +19,10 @@ from builder.evaluate import NothingToEvaluate
 from builder.pipeline import BuildSettings, PartitionsOutOfRange, build
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Training
+from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.lifecycle import State
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import FolderStore, PointerMoved
+from trunkshow.snapshot.store import PointerMoved, open_store
 
 SMALL = BuildSettings(partitions=3, factors=8)
 CUT = START_MS + 70 * DAY_MS
@@ -254,7 +256,7 @@ def test_one_user_with_two_purchases_of_one_item_is_enough(tmp_path: Path) -> No
     shop = Shop((bought("u", "a", 0), bought("u", "a", 1)))
     report = built_from(shop, tmp_path, ONE, serving="repeat = true")
     assert (report.manifest.counts["users"], report.manifest.counts["partitions"]) == (1, 1)
-    Snapshot.open(tmp_path / "store").open_partition(0).close()
+    Snapshot.open(open_store(tmp_path / "store")).open_partition(0).close()
 
 
 def test_two_users_with_two_items_are_enough(tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ def test_what_cannot_be_evaluated_is_refused_with_a_way_out(tmp_path: Path, even
     """A model that nobody measured is not published; the message names the setting to move."""
     with pytest.raises(NothingToEvaluate, match=r"\[evaluation\] cut or test_share"):
         built_from(Shop(events), tmp_path, ONE)
-    assert FolderStore(tmp_path / "store").current() == ""
+    assert FolderStore(tmp_path / "store").pointer().current == ""
 
 
 def test_users_who_are_all_alike_are_spread_over_the_partitions(tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_a_partition_without_users_can_be_opened(tmp_path: Path, partitions: int
     """Nine users in up to nine partitions; some of these may be empty."""
     shop = datasets.clustered(users=9, items=40, events_per_user=6)
     built_from(shop, tmp_path, BuildSettings(partitions, 4), extra="[evaluation]\ntest_share = 0.3")
-    snapshot = Snapshot.open(tmp_path / "store")
+    snapshot = Snapshot.open(open_store(tmp_path / "store"))
     opened = [snapshot.open_partition(number) for number in range(partitions)]
     assert sum(one.users for one in opened) == 9
 
@@ -310,7 +312,7 @@ def test_a_user_who_returned_everything_is_built_and_has_no_taste(tmp_path: Path
     shop = small()
     returner = tuple(bought("returner", datasets.item_id(number), 50, "return") for number in range(3))
     built_from(replace(shop, events=shop.events + returner), tmp_path)
-    snapshot = Snapshot.open(tmp_path / "store")
+    snapshot = Snapshot.open(open_store(tmp_path / "store"))
     home = snapshot.directory.find("returner")
     assert home is not None
     opened = snapshot.open_partition(home.partition)
@@ -332,21 +334,21 @@ def test_too_many_partitions_are_refused_with_the_range(tmp_path: Path, partitio
         PartitionsOutOfRange, match=f"{partitions} partitions cannot be made of 60 users; choose 1 to 60"
     ):
         build(dataset, tmp_path / "store", BuildSettings(partitions), lambda what, done, of: told.append(what))
-    assert FolderStore(tmp_path / "store").current() == ""
+    assert FolderStore(tmp_path / "store").pointer().current == ""
     assert "evaluate" not in told
 
 
 def test_wrong_input_publishes_nothing(tmp_path: Path, built: Built) -> None:
     """What was served goes on being served."""
     built_from(small(), tmp_path)
-    served = FolderStore(tmp_path / "store").current()
+    served = FolderStore(tmp_path / "store").pointer().current
     with pytest.raises(BuildError):
         built_from(Shop((bought("u", "a", 0, "theft"),)), tmp_path)
-    assert FolderStore(tmp_path / "store").current() == served
+    assert FolderStore(tmp_path / "store").pointer().current == served
 
 
-def test_a_build_that_was_overtaken_publishes_nothing(tmp_path: Path) -> None:
-    """The other builder's snapshot stays the current one."""
+def test_a_build_that_was_overtaken_is_pushed_and_not_served(tmp_path: Path) -> None:
+    """The other builder's snapshot stays the current one; nothing is lost, and the message says how to serve it."""
     dataset, store = datasets.write(small(), tmp_path / "data"), tmp_path / "store"
     overtaken_by: list[str] = []
 
@@ -355,13 +357,16 @@ def test_a_build_that_was_overtaken_publishes_nothing(tmp_path: Path) -> None:
             overtaken_by.append("")
             overtaken_by[0] = build(dataset, store, SMALL).manifest.version
 
-    with pytest.raises(PointerMoved):
+    with pytest.raises(PointerMoved, match="trunkshow promote"):
         build(dataset, store, SMALL, overtake)
-    assert FolderStore(store).versions() == [FolderStore(store).current()] == overtaken_by
+    pointer = FolderStore(store).pointer()
+    assert sorted(pointer.states.values()) == [State.CURRENT, State.PUSHED]
+    assert [pointer.current] == overtaken_by
+    assert FolderStore(store).versions() == sorted(pointer.states)
 
 
 def test_a_second_build_becomes_the_current_one_and_the_first_stays(tmp_path: Path) -> None:
     """There is something to go back to."""
     versions = [built_from(small(), tmp_path).manifest.version for _ in range(2)]
     assert FolderStore(tmp_path / "store").versions() == versions
-    assert FolderStore(tmp_path / "store").current() == versions[1]
+    assert FolderStore(tmp_path / "store").pointer().current == versions[1]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.manifest import SCHEMA, File, Manifest, SnapshotRefused, describe, verify
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store, resolve
 
 same_folder = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -154,7 +155,7 @@ def cut(path: Path) -> None:
 
 def open_all(store: Path) -> None:
     """Everything that any process opens."""
-    snapshot = Snapshot.open(store)
+    snapshot = Snapshot.open(open_store(store))
     try:
         _ = snapshot.directory
         for number in range(snapshot.partitions):
@@ -185,7 +186,7 @@ def test_a_spoilt_partition_costs_that_partition_alone(copied: Path) -> None:
     """The others open."""
     (folder,) = copied.glob("snapshots/*")
     flip(folder / partition.name(1) / "users.faiss")
-    snapshot = Snapshot.open(copied)
+    snapshot = Snapshot.open(open_store(copied))
     with pytest.raises(SnapshotRefused, match=r"partitions/00001/users\.faiss"):
         snapshot.open_partition(1)
     snapshot.open_partition(0).close()
@@ -200,9 +201,8 @@ def test_a_partition_that_the_snapshot_does_not_have_is_refused(snapshot: Snapsh
 
 def test_a_snapshot_of_models_that_are_not_installed_is_refused(copied: Path) -> None:
     """The message names what to install."""
-    (path,) = copied.glob("snapshots/*/manifest.json")
-    manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+    store = open_store(copied)
+    manifest = store.manifest(resolve(store))
     models = {**manifest.models, "oracle": "oracle"}
-    path.write_text(replace(manifest, models=models).to_json(), encoding="utf-8")
     with pytest.raises(SnapshotRefused, match="not installed here: oracle"):
-        Snapshot.open(copied)
+        Snapshot(store, replace(manifest, models=models))

@@ -82,7 +82,7 @@ async def start(snapshot: Snapshot) -> AsyncIterator[Start]:
         addresses = [await shard.start() for shard in shards] or [NOBODY]
         opened.extend(shard.stop for shard in shards)
         chosen = {"deadline_ms": 2000, "reserve_ms": 15, "watch_silence_s": 30, "probes": 2} | settings
-        router = Router(RouterConfig(store=Path(), shards=tuple(addresses), **chosen), snapshot)
+        router = Router(RouterConfig(store="", shards=tuple(addresses), **chosen), snapshot)
         await router.start()
         server = Server(router.services())
         port = await server.start("127.0.0.1:0")

@@ -12,13 +12,14 @@ from datasets import Built
 from shard.generation import Generation
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import shard_pb2
 
 
 @pytest.fixture
 def own(built: Built, tmp_path: Path) -> Iterator[Snapshot]:
     """The built snapshot in a store of its own, to be broken."""
-    yield Snapshot.open(Path(shutil.copytree(built.store, tmp_path / "store")))
+    yield Snapshot.open(open_store(Path(shutil.copytree(built.store, tmp_path / "store"))))
 
 
 def nothing() -> None:

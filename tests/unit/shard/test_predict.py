@@ -17,6 +17,7 @@ from trunkshow import carousels
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -325,7 +326,7 @@ def test_where_items_come_back_what_a_user_had_is_shown(tmp_path: Path) -> None:
     again = [Event(f"u{user}", "i0", datasets.START_MS + 100) for user in range(5)]
     dataset = datasets.write(datasets.Shop((*buyers, *again)), tmp_path / "data", serving="repeat = true")
     build(dataset, tmp_path / "store", BuildSettings(factors=4))
-    shop = Shard(Snapshot.open(tmp_path / "store"))
+    shop = Shard(Snapshot.open(open_store(tmp_path / "store")))
     assert "i0" in [item.item_id for item in shop.slate("u0")["for-you"].items]
     shop.close()
 

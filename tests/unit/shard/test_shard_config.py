@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shard.config import ShardConfig
 
-STORE = Path("store")
+STORE = "store"
 
 
 @pytest.mark.parametrize(

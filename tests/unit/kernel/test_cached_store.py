@@ -1,0 +1,127 @@
+"""A store with copies: who was served once goes on when the store is gone."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from datasets import Built
+
+from trunkshow.snapshot.cached_store import CachedStore
+from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import StoreError, StoreUnreachable, resolve, who
+
+
+@pytest.fixture
+def origin(built: Built, tmp_path: Path) -> Path:
+    """The folder of a store of its own, to be lost."""
+    return Path(shutil.copytree(built.store, tmp_path / "store"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where copies are kept."""
+    return tmp_path / "cache"
+
+
+def opened(origin: Path, cache: Path) -> CachedStore:
+    """As a process has it that has just started."""
+    return CachedStore(FolderStore(origin), cache)
+
+
+def open_all(store: CachedStore) -> None:
+    """Everything that any process opens of the version that is served."""
+    snapshot = Snapshot.open(store)
+    assert len(snapshot.directory)
+    for number in range(snapshot.partitions):
+        snapshot.open_partition(number).close()
+    snapshot.close()
+
+
+def test_what_was_opened_once_opens_without_the_store(origin: Path, cache: Path) -> None:
+    """After a restart, too; and it is said that the store does not answer."""
+    open_all(opened(origin, cache))
+    shutil.rmtree(origin)
+    store = opened(origin, cache)
+    open_all(store)
+    assert not store.reachable
+
+
+def test_a_store_that_was_never_seen_is_missed(origin: Path, cache: Path) -> None:
+    """There is nothing to go on with."""
+    with pytest.raises(StoreUnreachable):
+        opened(origin / "gone", cache).pointer()
+
+
+def test_a_file_that_was_never_asked_for_is_missed(origin: Path, cache: Path) -> None:
+    """A refusal of that file, not of what is there."""
+    store = opened(origin, cache)
+    snapshot = Snapshot.open(store)
+    origin.rename(origin.with_name("elsewhere"))
+    with pytest.raises(StoreError):
+        snapshot.open_partition(0)
+    snapshot.close()
+
+
+def test_a_store_that_comes_back_is_followed_again(origin: Path, cache: Path) -> None:
+    """What was moved meanwhile is seen."""
+    store = opened(origin, cache)
+    store.pointer()
+    origin.rename(origin.with_name("elsewhere"))
+    seen = store.pointer()
+    origin.with_name("elsewhere").rename(origin)
+    FolderStore(origin).move(lambda pointer: pointer.with_pin(who()))
+    assert (store.pointer().serial, store.reachable) == (seen.serial + 1, True)
+
+
+def test_a_store_that_lost_its_pointer_does_not_empty_what_is_served(origin: Path, cache: Path) -> None:
+    """A pointer never goes back; the one that was seen last stands."""
+    store = opened(origin, cache)
+    current = store.pointer().current
+    (origin / "POINTER.json").unlink()
+    assert (store.pointer().current, store.reachable) == (current, False)
+
+
+def test_a_copy_that_was_spoilt_is_fetched_again(origin: Path, cache: Path) -> None:
+    """The store has a good one."""
+    open_all(opened(origin, cache))
+    (copy,) = cache.glob("snapshots/*/taste/directions.npy")
+    copy.write_bytes(copy.read_bytes()[:-1])
+    open_all(opened(origin, cache))
+    assert copy.read_bytes() == next(origin.glob("snapshots/*/taste/directions.npy")).read_bytes()
+
+
+def test_a_spoilt_file_of_the_store_never_gets_into_the_cache(origin: Path, cache: Path) -> None:
+    """It is checked before it gets its name, and nothing is left of it."""
+    (spoilt,) = origin.glob("snapshots/*/taste/directions.npy")
+    spoilt.write_bytes(spoilt.read_bytes()[::-1])
+    with pytest.raises(Exception, match=r"taste/directions\.npy does not have the checksum"):
+        open_all(opened(origin, cache))
+    assert list(cache.glob("snapshots/*/taste/*")) == []
+
+
+def test_truncating_the_store_does_not_touch_the_copies(origin: Path, cache: Path) -> None:
+    """They are copies: a process that has them mapped must not die of what happens to the store."""
+    open_all(opened(origin, cache))
+    for path in origin.glob("snapshots/*/**/*.*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    open_all(opened(origin, cache))
+
+
+def test_versions_that_are_not_served_any_more_are_removed_from_the_cache(origin: Path, cache: Path) -> None:
+    """Once the pointer moved on; those that this process asked for stay."""
+    left = cache / "snapshots" / "of-long-ago"
+    left.mkdir(parents=True)
+    store = opened(origin, cache)
+    store.manifest(resolve(store))
+    assert [path.name for path in (cache / "snapshots").iterdir()] == [resolve(store)]
+
+
+def test_a_cache_that_cannot_be_written_to_does_not_matter_while_the_store_answers(origin: Path, cache: Path) -> None:
+    """The pointer and the manifest are read all the same."""
+    cache.write_text("a file where a folder should be")
+    store = opened(origin, cache)
+    assert store.manifest(resolve(store)).version == resolve(store)

@@ -1,0 +1,223 @@
+"""The store in a folder takes in whole snapshots or nothing, and cleans up after the dead alone."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.lifecycle import LifecycleError, State
+from trunkshow.snapshot.manifest import FILE_NAME, SCHEMA, Manifest, SnapshotRefused
+from trunkshow.snapshot.store import StoreError, StoreUnreachable, resolve, who
+
+BARE = Manifest(
+    schema=SCHEMA,
+    version="",
+    created_at="2024-05-01T00:00:00+00:00",
+    dataset="shop",
+    data_until="2024-04-30T00:00:00+00:00",
+    parameters={},
+    counts={},
+    segments=(),
+    models={},
+    metrics={},
+    partitioning={},
+    index={},
+    files={},
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """A store that nobody has built into."""
+    (tmp_path / "store").mkdir()
+    return FolderStore(tmp_path / "store")
+
+
+def push(store: FolderStore, version: str) -> None:
+    """Build and push a snapshot of nothing but its manifest."""
+    with store.building() as folder:
+        store.push(folder / "snapshot", write(folder / "snapshot", version), who())
+
+
+def publish(store: FolderStore, version: str) -> None:
+    """The same, and serve it."""
+    push(store, version)
+    store.move(lambda pointer: pointer.promoted(version, who()))
+
+
+def write(folder: Path, version: str) -> Manifest:
+    """What a builder leaves in its folder."""
+    folder.mkdir(parents=True)
+    manifest = replace(BARE, version=version)
+    (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def leavings(store: FolderStore, name: str) -> Path:
+    """A build that is under way, or was when its builder died."""
+    folder = store.root / "building" / name
+    folder.mkdir(parents=True)
+    (folder / "LOCK").touch()
+    return folder
+
+
+def test_a_store_that_nobody_pushed_to_is_empty(store: FolderStore) -> None:
+    """Empty, not an error."""
+    assert (store.pointer().serial, store.versions()) == (0, [])
+
+
+def test_a_folder_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
+    """A file system that is not mounted must not look like a store in which nothing is served."""
+    with pytest.raises(StoreUnreachable, match="trunkshow build"):
+        FolderStore(tmp_path / "gone").pointer()
+
+
+def test_asking_an_empty_store_for_a_snapshot_says_what_to_do(store: FolderStore) -> None:
+    """The message names the command."""
+    with pytest.raises(StoreError, match="trunkshow build"):
+        resolve(store)
+
+
+def test_a_version_that_is_not_there_is_named_with_those_that_are(store: FolderStore) -> None:
+    """A typing error is answered with what could have been meant."""
+    push(store, "a")
+    with pytest.raises(StoreError, match="no snapshot 'z'; it has: a"):
+        store.manifest("z")
+
+
+def test_only_complete_snapshots_are_listed(store: FolderStore) -> None:
+    """They are found by their manifests."""
+    push(store, "a")
+    push(store, "b")
+    (store.root / "snapshots" / "c").mkdir()
+    assert store.versions() == ["a", "b"]
+
+
+def test_a_name_that_was_pushed_before_is_refused_and_the_build_stays(store: FolderStore) -> None:
+    """Nothing was moved when it is found out."""
+    push(store, "a")
+    with store.building() as folder:
+        manifest = write(folder / "snapshot", "a")
+        with pytest.raises(LifecycleError, match="pushed before"):
+            store.push(folder / "snapshot", manifest, who())
+        assert (folder / "snapshot").exists()
+
+
+def test_a_build_is_gone_once_it_ended(store: FolderStore) -> None:
+    """Neither a build that was pushed nor one that failed leaves anything behind."""
+    push(store, "a")
+    with pytest.raises(ZeroDivisionError), store.building() as folder:
+        write(folder / "snapshot", "b")
+        raise ZeroDivisionError
+    assert list((store.root / "building").iterdir()) == []
+
+
+def test_the_next_build_removes_what_a_dead_builder_left(store: FolderStore) -> None:
+    """A lock that nobody holds is a dead builder's."""
+    dead = leavings(store, "dead")
+    with store.building():
+        assert not dead.exists()
+
+
+def test_a_living_builder_is_left_alone(store: FolderStore) -> None:
+    """A lock that somebody holds is a living builder's."""
+    living = leavings(store, "living")
+    with (living / "LOCK").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        push(store, "a")
+        assert living.exists()
+
+
+def test_two_builders_at_once_have_folders_of_their_own(store: FolderStore) -> None:
+    """The second one to start does not sweep the first away."""
+    with store.building() as first, store.building() as second:
+        assert first.exists()
+        assert first != second
+
+
+def test_a_snapshot_that_the_pointer_never_learned_of_is_removed(store: FolderStore) -> None:
+    """A builder that died between the rename and the pointer leaves a snapshot that nobody may serve."""
+    push(store, "a")
+    store.folder("orphan").mkdir()
+    push(store, "b")
+    assert not store.folder("orphan").exists()
+
+
+def test_pushed_snapshots_stay(store: FolderStore) -> None:
+    """Sweeping removes nothing that the pointer knows of, served or not."""
+    publish(store, "a")
+    push(store, "b")
+    publish(store, "c")
+    assert store.versions() == ["a", "b", "c"]
+
+
+def test_a_pointer_half_written_is_not_read(store: FolderStore) -> None:
+    """What a crash left of the next pointer does not matter."""
+    publish(store, "a")
+    (store.root / "POINTER.json.new").write_text("half a po")
+    assert store.pointer().current == "a"
+
+
+def test_a_manifest_that_is_not_the_one_that_was_pushed_is_refused(store: FolderStore) -> None:
+    """A bit that flipped in it, or a hand that edited it."""
+    push(store, "a")
+    manifest = store.folder("a") / FILE_NAME
+    manifest.write_bytes(manifest.read_bytes().replace(b"shop", b"shoq"))
+    with pytest.raises(SnapshotRefused, match="checksum that the pointer says"):
+        store.manifest("a")
+
+
+def test_a_served_version_is_not_removed(store: FolderStore) -> None:
+    """Whoever asks."""
+    publish(store, "a")
+    with pytest.raises(StoreError, match="a is current"):
+        store.remove("a")
+    assert store.versions() == ["a"]
+
+
+def test_the_pointer_is_readable_json(store: FolderStore) -> None:
+    """An operator's own tools can read what is served."""
+    publish(store, "a")
+    assert json.loads((store.root / "POINTER.json").read_text())["current"] == "a"
+
+
+def test_a_store_that_is_a_file_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    """In words, not with the system's own error."""
+    path = tmp_path / "store"
+    path.write_text("")
+    with pytest.raises(StoreError, match="cannot be written to"), FolderStore(path).building():
+        pytest.fail("it was let in")
+
+
+# ---- the layout before this one
+
+
+@pytest.fixture
+def old(store: FolderStore) -> FolderStore:
+    """A store as it was written before there was one pointer document."""
+    for version in ("a", "b", "c"):
+        write(store.folder(version), version)
+    (store.root / "CURRENT").write_text("c\n")
+    (store.root / "HISTORY.jsonl").write_text('{"event": "published", "version": "a", "previous": ""}\n')
+    return store
+
+
+def test_an_old_store_serves_what_it_served(old: FolderStore) -> None:
+    """Its snapshots are read as if each had been promoted in turn, and none was changed since."""
+    pointer = old.pointer()
+    assert dict(pointer.states) == {"a": State.RETIRED, "b": State.PREVIOUS, "c": State.CURRENT}
+    assert old.manifest("c").version == "c"
+
+
+def test_the_first_move_brings_an_old_store_to_the_new_layout(old: FolderStore) -> None:
+    """One document is left, and every snapshot."""
+    publish(old, "d")
+    assert {path.name for path in old.root.iterdir()} == {"POINTER.json", "LOCK", "snapshots", "building"}
+    assert old.versions() == ["a", "b", "c", "d"]
+    assert old.pointer().manifests["a"] == hashlib.sha256((old.folder("a") / FILE_NAME).read_bytes()).hexdigest()

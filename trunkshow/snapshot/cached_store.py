@@ -1,0 +1,151 @@
+"""A store with copies in a local folder, so that who was served once goes on when the store does not answer.
+
+    CACHE/POINTER.json                    the pointer as it was last seen
+    CACHE/snapshots/VERSION/...           manifests and files that were asked for, checked before they got their names
+
+Reading falls back to the copies; everything that changes the store needs the store. Copies are copies, never links: a
+file that is truncated in a store that others write to must not take down a process that has it mapped. Versions that
+the pointer does not serve any more are removed, but for those that this process itself asked for.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import structlog
+
+from trunkshow.snapshot import local_files
+from trunkshow.snapshot.lifecycle import SERVED, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused, accept
+from trunkshow.snapshot.store import Store, StoreError
+
+log = structlog.get_logger()
+
+
+class CachedStore:
+    """A store, and copies of what was read from it.
+
+    Args:
+        store: asked first.
+        cache: folder for the copies; made where it does not exist. Processes may share one.
+
+    Attributes:
+        reachable: whether the store answered when its pointer was last asked for.
+    """
+
+    def __init__(self, store: Store, cache: Path) -> None:
+        self.store = store
+        self.cache = cache
+        self.reachable = True
+        self._known: Pointer | None = None
+        self._asked_for: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        """The store's."""
+        return self.store.url
+
+    def pointer(self) -> Pointer:
+        """What is served; as it was last seen, where the store does not answer, or answers with less than that."""
+        known = self._known or self._last_seen()
+        try:
+            pointer = self.store.pointer()
+            if known is not None and pointer.serial < known.serial:
+                raise StoreError(f"{self.url} went back from move {known.serial} to {pointer.serial}")
+        except StoreError as error:
+            self._is_reachable(False, str(error))
+            if known is None:
+                raise
+            return known
+        self._is_reachable(True)
+        if known is None or pointer.serial != known.serial:
+            self._write(Path("POINTER.json"), lambda target: target.write_text(pointer.to_json(), encoding="utf-8"))
+            self._trim(pointer)
+        self._known = pointer
+        return pointer
+
+    def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+        """The store's business alone."""
+        return self.store.move(change)
+
+    def manifest(self, version: str) -> Manifest:
+        """A version's manifest; the copy, where there is one that is the one that was pushed."""
+        self._asked_for.add(version)
+        copied = self._copied_manifest(version)
+        if copied is not None:
+            return copied
+        manifest = self.store.manifest(version)
+        copy = Path("snapshots", version, FILE_NAME)
+        self._write(copy, lambda target: self.store.fetch(version, FILE_NAME, target))
+        return manifest
+
+    def versions(self) -> list[str]:
+        """The store's; those with copies, where it does not answer."""
+        try:
+            return self.store.versions()
+        except StoreError:
+            return sorted(path.parent.name for path in (self.cache / "snapshots").glob(f"*/{FILE_NAME}"))
+
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """The folder of the copies, once these files are among them."""
+        self._asked_for.add(version)
+        folder = self.cache / "snapshots" / version
+        try:
+            local_files.ensure(folder, files, lambda path, target: self.store.fetch(version, path, target))
+        except OSError as error:
+            raise StoreError(f"the cache {self.cache} cannot be written to: {error.strerror or error}") from error
+        return folder
+
+    def fetch(self, version: str, path: str, target: Path) -> None:
+        """The store's business alone."""
+        self.store.fetch(version, path, target)
+
+    def building(self) -> AbstractContextManager[Path]:
+        """The store's business alone."""
+        return self.store.building()
+
+    def push(self, built: Path, manifest: Manifest, who: Who) -> Pointer:
+        """The store's business alone."""
+        return self.store.push(built, manifest, who)
+
+    def remove(self, version: str) -> None:
+        """The store's business alone."""
+        self.store.remove(version)
+
+    def _last_seen(self) -> Pointer | None:
+        try:
+            return Pointer.from_json((self.cache / "POINTER.json").read_bytes())
+        except (OSError, PointerUnreadable):
+            return None
+
+    def _copied_manifest(self, version: str) -> Manifest | None:
+        known = self._known or self._last_seen()
+        checksum = known.manifests.get(version, "") if known else ""
+        try:
+            data = (self.cache / "snapshots" / version / FILE_NAME).read_bytes()
+            return accept(data, version, checksum) if checksum else None
+        except (OSError, SnapshotRefused):
+            return None
+
+    def _is_reachable(self, reachable: bool, why: str = "") -> None:
+        if reachable != self.reachable:
+            self.reachable = reachable
+            if reachable:
+                log.info("store.reachable", store=self.url)
+            else:
+                log.error("store.unreachable", store=self.url, error=why)
+
+    def _write(self, path: Path, write: Callable[[Path], object]) -> None:
+        try:
+            local_files.replace(self.cache / path, write)
+        except OSError as error:  # the store did answer; that it cannot be remembered must not matter now
+            log.warning("cache.not_written", cache=str(self.cache), file=str(path), error=error.strerror)
+
+    def _trim(self, pointer: Pointer) -> None:
+        wanted = {version for version, state in pointer.states.items() if state in SERVED} | self._asked_for
+        for path in (self.cache / "snapshots").glob("*"):
+            if path.name not in wanted:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,221 @@
+"""The snapshot store in a folder, on one machine or on a file system that machines share.
+
+    POINTER.json         replaced atomically, under LOCK
+    LOCK                 held while the pointer is moved
+    snapshots/VERSION/   complete snapshots
+    building/NAME/       what builders are at; a lock in each tells the living from the dead
+
+A build writes under building/, its manifest last, is renamed into snapshots/, and then the pointer learns of it, both
+under LOCK. Whatever the moment at which a builder dies, the pointer names complete snapshots alone, and the next
+builder removes what the dead one left.
+
+A store of the layout before this one (CURRENT, HISTORY.jsonl) is read as if each of its snapshots had been promoted
+in turn; the first move writes POINTER.json and removes those two.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from trunkshow.snapshot.lifecycle import SERVED, Pointer, PointerUnreadable, State, Who
+from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, accept, verify
+from trunkshow.snapshot.store import StoreError, StoreUnreachable
+
+POINTER = "POINTER.json"
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A store in a folder.
+
+    Attributes:
+        root: the folder; made by the first build.
+    """
+
+    root: Path
+
+    @property
+    def url(self) -> str:
+        """The folder."""
+        return str(self.root)
+
+    def pointer(self) -> Pointer:
+        """What is served; an empty pointer where nothing was pushed yet."""
+        with self._reading():
+            try:
+                return Pointer.from_json((self.root / POINTER).read_bytes())
+            except PointerUnreadable as error:
+                raise StoreError(f"{self.root}: {error}") from error
+            except FileNotFoundError:
+                if not self.root.is_dir():
+                    raise StoreUnreachable(
+                        f"there is no folder {self.root}; make a snapshot there with `trunkshow build`"
+                    ) from None
+                return self._of_old_layout()
+
+    def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+        """Replace the pointer by what `change` makes of it; others wait meanwhile."""
+        with self._writing(), _locked(self.root / "LOCK"):
+            before = self.pointer()
+            after = change(before)
+            if after is not before:
+                self._write(after)
+            return after
+
+    def manifest(self, version: str) -> Manifest:
+        """A version's manifest, if it is the one that was pushed."""
+        with self._reading():
+            try:
+                data = (self.folder(version) / FILE_NAME).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                known = ", ".join(self.versions()) or "none"
+                raise StoreError(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
+        return accept(data, version, self.pointer().manifests.get(version, ""))
+
+    def versions(self) -> list[str]:
+        """Complete snapshots, oldest first."""
+        return sorted(path.parent.name for path in (self.root / "snapshots").glob(f"*/{FILE_NAME}"))
+
+    def folder(self, version: str) -> Path:
+        """Where a version's files are."""
+        return self.root / "snapshots" / version
+
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """The version's folder, once these files in it were checked; they are used where they lie."""
+        verify(self.folder(version), files)
+        return self.folder(version)
+
+    def fetch(self, version: str, path: str, target: Path) -> None:
+        """Copy one file of a version."""
+        with self._reading():
+            shutil.copyfile(self.folder(version) / path, target)
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """A folder to build in, locked as long as its builder lives, gone afterwards.
+
+        Raises:
+            StoreError: the store cannot be written to, from the start or on the way (a full disk).
+        """
+        folder = self.root / "building" / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{os.getpid()}"
+        with ExitStack() as held:
+            try:
+                with self._writing():
+                    with _locked(self.root / "LOCK"):
+                        self._sweep()
+                        held.enter_context(_locked(folder / "LOCK"))
+                    yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def push(self, built: Path, manifest: Manifest, who: Who) -> Pointer:
+        """Rename a finished build into place, and let the pointer know."""
+        version = manifest.version
+        checksum = hashlib.sha256((built / FILE_NAME).read_bytes()).hexdigest()
+        with self._writing(), _locked(self.root / "LOCK"):
+            after = self.pointer().pushed(version, who, checksum)  # a name that is taken is refused before any rename
+            _sync_tree(built)
+            target = self.folder(version)
+            target.parent.mkdir(exist_ok=True)
+            built.rename(target)
+            _sync(target.parent)
+            self._write(after)
+            return after
+
+    def remove(self, version: str) -> None:
+        """Remove a version's files, the manifest first, so that what a crash leaves is no snapshot any more."""
+        with self._writing(), _locked(self.root / "LOCK"):
+            state = self.pointer().states.get(version)
+            if state in SERVED or state is State.PUSHED:
+                raise StoreError(f"{version} is {state} in {self.root}; its files stay")
+            (self.folder(version) / FILE_NAME).unlink(missing_ok=True)
+            shutil.rmtree(self.folder(version), ignore_errors=True)
+
+    def _write(self, pointer: Pointer) -> None:
+        fresh = self.root / f"{POINTER}.new"
+        fresh.write_text(pointer.to_json(), encoding="utf-8")
+        _sync(fresh)
+        fresh.replace(self.root / POINTER)
+        _sync(self.root)
+        for old in ("CURRENT", "HISTORY.jsonl"):
+            (self.root / old).unlink(missing_ok=True)
+
+    def _of_old_layout(self) -> Pointer:
+        """The pointer that the layout before this one amounts to; an empty one where there is neither."""
+        try:
+            current = (self.root / "CURRENT").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return Pointer()
+        pointer = Pointer()
+        for version in [*(one for one in self.versions() if one != current), current]:
+            manifest = (self.folder(version) / FILE_NAME).read_bytes()
+            at = Who(datetime.fromtimestamp((self.root / "CURRENT").stat().st_mtime, UTC).isoformat(), "", "as found")
+            pointer = pointer.pushed(version, at, hashlib.sha256(manifest).hexdigest()).promoted(version, at)
+        return pointer
+
+    def _sweep(self) -> None:
+        """Remove what dead builders left: unfinished builds, and snapshots that the pointer never learned of."""
+        for left in (self.root / "building").glob("*"):
+            if _is_free(left / "LOCK"):
+                shutil.rmtree(left, ignore_errors=True)
+        known = self.pointer().states
+        for path in (self.root / "snapshots").glob("*"):
+            if path.name not in known:
+                shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnreachable(f"{self.root} cannot be read: {error.strerror or error}") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise StoreError(f"{self.root} cannot be written to: {why}; nothing was published") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that the kernel gives back when this process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        with path.open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        _sync(path)
+    _sync(folder)

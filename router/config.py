@@ -10,6 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trunkshow.serving.limits import at_least
+from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
 
 BATCH_CHUNK_USERS_MAX = 64
@@ -62,6 +63,9 @@ class RouterConfig:
 
     drain_s: float = 5
     """Seconds that requests in flight get to finish after SIGTERM."""
+
+    server: Annotated[ServerOptions, Parameter(name="*")] = ServerOptions()
+    """What every server has: limits, metrics, who may connect."""
 
     log_level: Level = "info"
     """Lowest level that is logged: debug, info, warning or error."""

@@ -30,7 +30,13 @@ def run(config: RouterConfig) -> None:
 async def _serve(config: RouterConfig, snapshot: Snapshot) -> None:
     router = Router(config, snapshot)
     try:
-        await server.serve(router.services(), listen=config.listen, drain_s=config.drain_s, ready=router.start)
+        await server.serve(
+            router.services(),
+            listen=config.listen,
+            drain_s=config.drain_s,
+            ready=router.start,
+            options=config.server,
+        )
     finally:
         await router.close()
         snapshot.close()

@@ -11,7 +11,7 @@ from typing import Any
 import grpc.aio
 
 from router.hedging import Kind, Latencies
-from trunkshow.serving.server import MESSAGE_BYTES_MAX
+from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 
 _SERVICE = "/trunkshow.v1.ShardService/"
 

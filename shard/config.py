@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from trunkshow.serving.limits import at_least
+from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
 
 
@@ -49,6 +50,9 @@ class ShardConfig:
 
     drain_s: float = 5.0
     """Seconds that running requests are given on SIGTERM."""
+
+    server: Annotated[ServerOptions, Parameter(name="*")] = ServerOptions()
+    """What every server has: limits, metrics, who may connect."""
 
     log_level: Level = "info"
     """debug, info, warning or error; less than this is not logged."""

@@ -53,7 +53,15 @@ async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
             log.error("shard.degraded", refused=list(generation.status().refused))
             await asyncio.Event().wait()  # what is warm is answered; SERVING would claim the whole share
 
+    async def draining() -> None:
+        service.drain()
+
     await server.serve(
-        [service.service()], listen=config.listen, drain_s=config.drain_s, ready=ready, draining=service.drain
+        [service.service()],
+        listen=config.listen,
+        drain_s=config.drain_s,
+        ready=ready,
+        draining=draining,
+        options=config.server,
     )
     generation.close()

@@ -10,9 +10,9 @@ from shard.config import ShardConfig
 from shard.generation import Generation
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving.call import CallView
+from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
 from trunkshow.serving.process import resident_bytes
-from trunkshow.serving.server import MESSAGE_BYTES_MAX
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 

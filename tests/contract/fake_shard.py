@@ -16,8 +16,9 @@ from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline
+from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
-from trunkshow.serving.server import MESSAGE_BYTES_MAX, Server
+from trunkshow.serving.server import Server
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 

@@ -1,4 +1,4 @@
-"""From functions over bytes to gRPC methods: limits, request ids and errors, wrapped once at registration.
+"""From functions over bytes to gRPC methods: limits, request ids, counts and errors, wrapped once at registration.
 
 Handlers see and give bytes, and parse them themselves, so that a router can pass on what it need not touch.
 The wrapping happens when the service is registered and not in an interceptor, whose price is paid on every
@@ -16,11 +16,17 @@ import grpc
 import grpc.aio
 import structlog
 
+from trunkshow.errors import TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import Call, CallView, Context
+from trunkshow.serving.deadline import monotonic
+from trunkshow.serving.metrics import Meter
 
 REQUEST_BYTES_MAX = 1 << 20
 """Of a caller's request; more are refused with a reason."""
+
+OK, CANCELLED = "OK", "CANCELLED"
+"""Statuses that no exception of ours stands for."""
 
 Unary = Callable[[bytes, CallView], Awaitable[bytes]]
 Stream = Callable[[bytes, CallView], AsyncIterator[bytes]]
@@ -86,36 +92,56 @@ def generic_handler(service: Service, in_flight: InFlight) -> grpc.GenericRpcHan
         handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(unary, f"{service.name}/{name}", limit, in_flight))
     for name, stream in service.stream.items():
         bounded = _until(stream, in_flight.over) if name in service.endless else _counted(stream, in_flight)
-        handlers[name] = grpc.unary_stream_rpc_method_handler(_stream(bounded, f"{service.name}/{name}", limit))
+        wrapped = _stream(bounded, f"{service.name}/{name}", limit, endless=name in service.endless)
+        handlers[name] = grpc.unary_stream_rpc_method_handler(wrapped)
     return grpc.method_handlers_generic_handler(service.name, handlers)
 
 
 def _unary(handler: Unary, method: str, limit: int, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
+    meter = Meter(method)
+
     async def answer(request: bytes, context: Context) -> bytes:
         call = Call(context)
         in_flight.enter()
+        code = CANCELLED
         try:
             if len(request) > limit:
                 raise statuses.too_large(len(request), limit)
-            return await handler(request, call)
+            response = await handler(request, call)
+            code = OK
+            return response
         except Exception as error:  # whatever it was, the process lives
-            await _refuse(context, call, method, error)
+            outcome = _outcome(call, method, error)
+            code = outcome.code.name
+            await _refuse(context, outcome)
         finally:
             in_flight.leave()
+            meter.ended(code)
+            meter.took(monotonic() - call.arrived)
 
     return answer
 
 
-def _stream(handler: Stream, method: str, limit: int) -> Callable[[bytes, Context], Any]:
+def _stream(handler: Stream, method: str, limit: int, *, endless: bool = False) -> Callable[[bytes, Context], Any]:
+    meter = Meter(method)
+
     async def answer(request: bytes, context: Context) -> AsyncIterator[bytes]:
         call = Call(context)
+        code = CANCELLED
         try:
             if len(request) > limit:
                 raise statuses.too_large(len(request), limit)
             async for response in handler(request, call):
                 yield response
+            code = OK
         except Exception as error:  # as above
-            await _refuse(context, call, method, error)
+            outcome = _outcome(call, method, error)
+            code = outcome.code.name
+            await _refuse(context, outcome)
+        finally:
+            meter.ended(code)
+            if not endless:
+                meter.took(monotonic() - call.arrived)
 
     return answer
 
@@ -153,11 +179,13 @@ def _until(handler: Stream, over: asyncio.Event) -> Stream:
     return answer
 
 
-async def _refuse(context: Context, call: Call, method: str, error: Exception) -> Never:
-    if isinstance(error, grpc.aio.AbortError):  # the handler has already said why
-        raise error
+def _outcome(call: Call, method: str, error: Exception) -> TrunkshowError:
     outcome = statuses.as_outcome(error)
     if outcome is None:
         log.error("request.failed", method=method, request_id=call.request_id, exc_info=error)
         outcome = statuses.internal(call.request_id)
+    return outcome
+
+
+async def _refuse(context: Context, outcome: TrunkshowError) -> Never:
     await context.abort(outcome.code, outcome.message, statuses.trailing_metadata(outcome))

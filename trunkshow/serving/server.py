@@ -2,9 +2,9 @@
 
 1. It listens at once, its health NOT_SERVING, so that a probe can tell "starting" from "gone".
 2. It is SERVING once `ready` has returned; should that raise, the process ends loudly.
-3. At SIGTERM or SIGINT its health turns NOT_SERVING and `draining` is called, so that a shard can tell its
-   routers; a moment later it stops accepting, finishes what it has within the grace, and returns. A second
-   signal ends the process at once.
+3. At SIGTERM or SIGINT its health turns NOT_SERVING and `draining` is awaited, for so long at most, so that a shard
+   can tell its routers and hand over, answering all the while; a moment later it stops accepting, finishes what it
+   has within the grace, and returns. A second signal ends the process at once.
 """
 
 from __future__ import annotations
@@ -22,27 +22,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from trunkshow.serving import metrics
+from trunkshow.serving.exporter import exporting
 from trunkshow.serving.methods import InFlight, Service, generic_handler
-
-MESSAGE_BYTES_MAX = 16 << 20
-"""gRPC's hard limit, beyond which it cuts the message off itself; our own lower one gives a reason."""
-
-CONCURRENT_STREAMS_MAX = 1024
-"""Per connection; beyond it the caller's gRPC queues."""
+from trunkshow.serving.options import ServerOptions
 
 LINGER_S = 0.1
 """Between saying that we drain and closing the door: routers hear the one before they meet the other."""
 
-OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_concurrent_streams", CONCURRENT_STREAMS_MAX),
-    # Two servers on one port would share its calls in silence.
-    ("grpc.so_reuseport", 0),
-    # Our own clients ping idle connections; gRPC's default would count that as abuse and hang up.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
+HANDOVER_S = 20.0
+"""What `draining` may take where the caller does not say."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -62,11 +51,12 @@ class Server:
         in_flight: calls being answered, but for endless streams.
     """
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(self, services: Sequence[Service], options: ServerOptions = ServerOptions()) -> None:
         self.in_flight = InFlight()
         self._names = [service.name for service in services]
         self._health = HealthServicer()
-        self._server = grpc.aio.server(options=OPTIONS)
+        # Two servers on one port would share its calls in silence.
+        self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", 0)))
         # First come the services that are called most: handlers are asked in order.
         self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight) for service in services])
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -87,11 +77,13 @@ class Server:
 
     async def serving(self) -> None:
         """Report SERVING from now on."""
+        metrics.SERVING.set(1)
         await self._report(_SERVING)
         log.info("server.serving")
 
     async def not_serving(self) -> None:
         """Report NOT_SERVING for good."""
+        metrics.SERVING.set(0)
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float) -> None:
@@ -114,7 +106,7 @@ class Server:
 
 
 async def at_once() -> None:
-    """Ready without ado."""
+    """Ready, or drained, without ado."""
 
 
 async def serve(
@@ -123,7 +115,9 @@ async def serve(
     listen: str,
     drain_s: float = 5.0,
     ready: Callable[[], Awaitable[None]] = at_once,
-    draining: Callable[[], None] = lambda: None,
+    draining: Callable[[], Awaitable[None]] = at_once,
+    handover_s: float = HANDOVER_S,
+    options: ServerOptions = ServerOptions(),
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -132,10 +126,26 @@ async def serve(
         listen: HOST:PORT; port 0 lets the system choose.
         drain_s: what is in flight gets so long to finish.
         ready: returns when the process can answer; what it raises ends the process.
-        draining: called at the signal, before the door closes.
+        draining: awaited at the signal, while calls are still answered, before the door closes.
+        handover_s: what `draining` may take; it is cancelled then, and the door closes all the same.
+        options: limits, metrics, who may connect.
     """
     stopping = _signalled()
-    server = Server(services)
+    server = Server(services, options)
+    metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
+    async with exporting(options.metrics_listen):
+        await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
+
+
+async def _live(
+    server: Server,
+    listen: str,
+    drain_s: float,
+    ready: Callable[[], Awaitable[None]],
+    draining: Callable[[], Awaitable[None]],
+    handover_s: float,
+    stopping: asyncio.Event,
+) -> None:
     await server.start(listen)
     try:
         if await _unless(stopping, ready()):
@@ -144,7 +154,7 @@ async def serve(
             await stopping.wait()
         log.info("server.draining", in_flight=server.in_flight.count)
         await server.not_serving()
-        draining()
+        await _within(handover_s, draining())
         await asyncio.sleep(LINGER_S)
     finally:
         await server.stop(drain_s)
@@ -179,6 +189,17 @@ async def _unless(stopping: asyncio.Event, getting_ready: Awaitable[None]) -> bo
     task.cancel()
     await asyncio.wait({task})
     return False
+
+
+async def _within(most_s: float, handing_over: Awaitable[None]) -> None:
+    """Wait for it, but no longer than this; a handover that fails does not keep a process from leaving."""
+    try:
+        async with asyncio.timeout(most_s):
+            await handing_over
+    except TimeoutError:
+        log.warning("server.handover_late", after_s=most_s)
+    except Exception as error:  # whatever it was, the process must end
+        log.error("server.handover_failed", exc_info=error)
 
 
 def _settle() -> None:

@@ -1,6 +1,7 @@
 """A small service over bytes, with a method for every way that a call can end; also a process that serves it.
 
-Run as a program it serves on a free port until it is told to stop: `python echo_service.py DRAIN_S`.
+Run as a program it serves on a free port until it is told to stop: `python echo_service.py DRAIN_S [HANDOVER]`; its
+handover takes so many milliseconds, or hangs, or fails.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from trunkshow.errors import NotFound
 from trunkshow.serving import server, telemetry
 from trunkshow.serving.call import CallView
 from trunkshow.serving.methods import Service
+from trunkshow.serving.options import ServerOptions
 from trunkshow.v1 import recommendation_pb2 as pb
 
 NAME = "trunkshow.v1.RecommendationService"
@@ -86,11 +88,31 @@ SERVICE = Service(
 )
 
 
-def main(drain_s: float) -> None:
+async def hand_over(how: str) -> None:
+    """What a process does between the signal and the closing door."""
+    if how == "hang":
+        await asyncio.Event().wait()
+    elif how == "fail":
+        raise ZeroDivisionError
+    elif how:
+        await asyncio.sleep(int(how) / 1000)
+
+
+def main(drain_s: float, handover: str = "") -> None:
     """Serve on a free port."""
     telemetry.configure("info")
-    server.run(server.serve([SERVICE], listen="127.0.0.1:0", drain_s=drain_s))
+    options = ServerOptions(metrics_listen="127.0.0.1:0")
+    server.run(
+        server.serve(
+            [SERVICE],
+            listen="127.0.0.1:0",
+            drain_s=drain_s,
+            draining=lambda: hand_over(handover),
+            handover_s=0.5,
+            options=options,
+        )
+    )
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), *sys.argv[2:])

@@ -25,15 +25,16 @@ class EchoProcess:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.port = 0
+        self.metrics_port = 0
         self.events: list[dict[str, object]] = []
 
     @classmethod
-    async def start(cls, drain_s: float) -> EchoProcess:
+    async def start(cls, drain_s: float, handover: str = "") -> EchoProcess:
         """Start it, and wait until it serves."""
         program = str(Path(echo.__file__))
-        started = cls(
-            await asyncio.create_subprocess_exec(sys.executable, program, str(drain_s), stderr=asyncio.subprocess.PIPE)
-        )
+        arguments = (program, str(drain_s), handover)
+        started = cls(await asyncio.create_subprocess_exec(sys.executable, *arguments, stderr=asyncio.subprocess.PIPE))
+        started.metrics_port = int(str((await started.event("metrics.listening"))["port"]))
         started.port = int(str((await started.event("server.listening"))["port"]))
         await started.event("server.serving")
         return started
@@ -150,3 +151,23 @@ async def test_what_outlasts_the_grace_is_cut_off() -> None:
         with pytest.raises(grpc.aio.AioRpcError):
             await slow
     assert code == 0
+
+
+async def test_calls_are_answered_while_a_process_hands_over() -> None:
+    """Between the signal and the closing door nobody is turned away."""
+    process = await EchoProcess.start(drain_s=0, handover="300")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        await channel.unary_unary(f"/{echo.NAME}/Echo")(b"before")
+        process.process.send_signal(signal.SIGTERM)
+        await process.event("server.draining")
+        assert await channel.unary_unary(f"/{echo.NAME}/Echo")(b"hello") == b"hello"
+    assert await asyncio.wait_for(process.process.wait(), 5) == 0
+
+
+@pytest.mark.parametrize(("handover", "said"), [("hang", "server.handover_late"), ("fail", "server.handover_failed")])
+async def test_a_handover_that_comes_to_nothing_is_not_waited_for(handover: str, said: str) -> None:
+    """One that hangs is cut off, one that fails is logged, and the process leaves with code 0 all the same."""
+    process = await EchoProcess.start(drain_s=0, handover=handover)
+    process.process.send_signal(signal.SIGTERM)
+    await process.event(said)
+    assert await asyncio.wait_for(process.process.wait(), 5) == 0

@@ -18,7 +18,9 @@ from google.protobuf.message import DecodeError
 
 from router import race, selection
 from router.attempts import Attempt, Gathered, Outcome, reasons_of
+from router.health import LIMITS, Limits, Sign
 from router.hedging import PATIENCE, Kind, Patience, Tokens
+from router.infirmary import Infirmary
 from router.race import WORTH_ASKING_S, Race, Rules, SetTimer, Terms
 from router.shard_channel import ShardChannel, ShardChannels
 from router.topology import Topology
@@ -44,10 +46,12 @@ class Fanout:
         board: with the newest topology.
         patience: before a second replica is asked.
         tokens: that this costs.
+        limits: of replicas' health.
         clock: monotonic.
         set_timer: on the same clock.
 
     Attributes:
+        infirmary: the replicas' health.
         hedges: sent, since the start.
         hedges_won: of these, the answers that were there first.
         cancelled: askings that another one outran, or whose caller left.
@@ -60,6 +64,7 @@ class Fanout:
         *,
         patience: Patience = PATIENCE,
         tokens: Tokens | None = None,
+        limits: Limits = LIMITS,
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
     ) -> None:
@@ -69,7 +74,9 @@ class Fanout:
         self._shards = shards
         self._board = board
         self._clock = clock
-        self._rules = Rules(patience, tokens or Tokens(), self._ended, clock, set_timer)
+        tokens = tokens or Tokens()
+        self.infirmary = Infirmary(shards, lambda: tokens.any, clock, limits)
+        self._rules = Rules(patience, tokens, self._ended, clock, set_timer)
         self._ticks = itertools.count()
         self._throttle = Throttle(clock=clock)
 
@@ -165,6 +172,8 @@ class Fanout:
             outcome, reason, said = race.verdict(error, partial(self._why_unheld, version))
             shard.last_error = said
             failed = Attempt(address, outcome, reason, said, (self._clock() - began) * 1000)
+            sign = Sign.FAILED if outcome == pb.OUTCOME_FAILED else Sign.NONE  # late was the batch, not the shard
+            self.infirmary.note(shard, Kind.SEVERAL, failed, sign)
             self._report((failed,), request_id)
         finally:
             call.cancel()
@@ -173,7 +182,13 @@ class Fanout:
     def _replicas(self, version: str, partition: int, *, stand_in: bool = False) -> list[ShardChannel]:
         """Whom to ask for a partition, best first."""
         found = selection.preferred(
-            self._board.topology, version, partition, self.load, next(self._ticks), stand_in=stand_in
+            self._board.topology,
+            version,
+            partition,
+            self.load,
+            next(self._ticks),
+            last=self.infirmary.last(),
+            stand_in=stand_in,
         )
         return [shard for address in found if (shard := self._shards.get(address)) is not None]
 
@@ -187,7 +202,9 @@ class Fanout:
         tried: frozenset[str],
     ) -> Gathered:
         topology = self._board.topology
-        by_address, homeless = selection.grouped(topology, version, partitions, self.load, next(self._ticks), tried)
+        by_address, homeless = selection.grouped(
+            topology, version, partitions, self.load, next(self._ticks), tried, self.infirmary.last()
+        )
         why = partial(self._why_unheld, version)
 
         async def group(address: str, numbers: Sequence[int]) -> Gathered:
@@ -210,13 +227,14 @@ class Fanout:
         nobody = unheld(topology, version) if homeless and not tried else ()
         return Gathered.sum((*parts, Gathered(reasons=nobody)))
 
-    def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt) -> None:
+    def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt, sign: Sign) -> None:
         """Keep what an attempt tells of its replica."""
         answered = attempt.outcome == pb.OUTCOME_ANSWERED
         if answered:
             shard.latencies[kind].add(attempt.ms)
         if attempt.error:
             shard.last_error = attempt.error
+        self.infirmary.note(shard, kind, attempt, sign)
         self.hedges += attempt.hedge
         self.hedges_won += attempt.hedge and answered
         self.cancelled += attempt.outcome == pb.OUTCOME_CANCELLED

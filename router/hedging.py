@@ -70,21 +70,23 @@ class Latencies:
         p95_ms: of the window, renewed every 16 answers; 0 while there are fewer than 20.
         median_ms: the same of the median.
         answers: seen, the ones that left the window included.
+        renewed: the figures are as of the latest answer.
     """
 
     def __init__(self) -> None:
         self.p95_ms = 0.0
         self.median_ms = 0.0
         self.answers = 0
+        self.renewed = False
         self._window: deque[float] = deque(maxlen=RECENT_ANSWERS_MAX)
 
     def add(self, ms: float) -> None:
         """One answer took so long."""
         self._window.append(ms)
         self.answers += 1
-        if self.answers == RECENT_ANSWERS_MIN or (
-            self.answers > RECENT_ANSWERS_MIN and self.answers % _RENEWED_EVERY == 0
-        ):
+        answers = self.answers
+        self.renewed = answers == RECENT_ANSWERS_MIN or (answers > RECENT_ANSWERS_MIN and answers % _RENEWED_EVERY == 0)
+        if self.renewed:
             ordered = sorted(self._window)
             self.p95_ms = ordered[int(_QUANTILE * (len(ordered) - 1))]
             self.median_ms = ordered[len(ordered) // 2]
@@ -106,6 +108,11 @@ class Tokens:
     def earn(self) -> None:
         """A request came."""
         self._left = min(self._left + self._share, self._burst)
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a token."""
+        return self._left >= 1
 
     def spend(self) -> bool:
         """Take a token; False where there is none."""

@@ -24,6 +24,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from router.attempts import Attempt
+from router.health import Sign
 from router.hedging import Kind, Patience, Tokens
 from router.shard_channel import ShardChannel
 from trunkshow.serving.call import REQUEST_ID_KEY
@@ -75,14 +76,14 @@ class Rules(NamedTuple):
     Attributes:
         patience: before a rival is asked.
         tokens: that rivals cost.
-        ended: told of every attempt that has ended, with the shard that it was made of.
+        ended: told of every attempt that has ended, with the shard that it was made of and what it says of that shard.
         clock: monotonic.
         set_timer: on the same clock.
     """
 
     patience: Patience
     tokens: Tokens
-    ended: Callable[[ShardChannel, Kind, Attempt], None]
+    ended: Callable[[ShardChannel, Kind, Attempt, Sign], None]
     clock: Clock
     set_timer: SetTimer
 
@@ -90,11 +91,12 @@ class Rules(NamedTuple):
 class _Flight:
     """An asking: on its way until it has become an attempt."""
 
-    __slots__ = ("attempt", "began", "call", "hedge", "shard")
+    __slots__ = ("attempt", "began", "call", "hedge", "patience_ms", "shard")
 
-    def __init__(self, shard: ShardChannel, began: float, *, hedge: bool) -> None:
+    def __init__(self, shard: ShardChannel, began: float, patience_ms: float, *, hedge: bool) -> None:
         self.shard = shard
         self.began = began
+        self.patience_ms = patience_ms
         self.hedge = hedge
         self.call: grpc.aio.UnaryUnaryCall[bytes, bytes] | None = None
         self.attempt: Attempt | None = None
@@ -121,6 +123,7 @@ class Race:
         self._woken: asyncio.Future[None] | None = None
         self._timer: Timer | None = None
         self._late = False
+        self._won = False
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -150,12 +153,13 @@ class Race:
         shard = self._replicas[len(self._flights)]
         now = self._rules.clock()
         left = self._terms.until.remaining_s(now)
+        patience_ms = self._rules.patience.of(shard.latencies[self._terms.kind].p95_ms)
         if left < WORTH_ASKING_S:
             if not self._flights:
-                self._flights.append(_Flight(shard, now, hedge=False))
+                self._flights.append(_Flight(shard, now, patience_ms, hedge=False))
                 self._ended(self._flights[0], pb.OUTCOME_LATE, pb.REASON_SHARD_LATE, NO_TIME)
             return
-        flight = _Flight(shard, now, hedge=hedge)
+        flight = _Flight(shard, now, patience_ms, hedge=hedge)
         self._flights.append(flight)
         try:
             flight.call = shard.predict(
@@ -168,14 +172,13 @@ class Race:
         shard.in_flight += 1
         self._on_their_way += 1
         flight.call.add_done_callback(lambda _: self._wake(flight))
-        self._set_timer(shard)
+        self._set_timer(patience_ms)
 
-    def _set_timer(self, shard: ShardChannel) -> None:
+    def _set_timer(self, patience_ms: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if len(self._flights) < self._rivals:
-            patience_ms = self._rules.patience.of(shard.latencies[self._terms.kind].p95_ms)
             self._timer = self._rules.set_timer(patience_ms / 1000, self._out_of_patience)
 
     def _out_of_patience(self) -> None:
@@ -184,7 +187,7 @@ class Race:
         if self._rules.tokens.spend():
             self._ask_next(hedge=True)
         else:
-            self._set_timer(self._flights[-1].shard)
+            self._set_timer(self._flights[-1].patience_ms)
 
     async def _somebody(self) -> None:
         """Wait until a call has ended."""
@@ -212,6 +215,7 @@ class Race:
                 raise
             self._ended(flight, pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "its line was cut")
             return None
+        self._won = True
         self._ended(flight, pb.OUTCOME_ANSWERED)
         return answer
 
@@ -229,7 +233,19 @@ class Race:
         flight.attempt = Attempt(flight.shard.address, outcome, reason, error, ms, self._terms.rung, flight.hedge)
         if outcome == pb.OUTCOME_LATE:
             self._late = True
-        self._rules.ended(flight.shard, self._terms.kind, flight.attempt)
+        self._rules.ended(flight.shard, self._terms.kind, flight.attempt, self._sign(flight, outcome, ms))
+
+    def _sign(self, flight: _Flight, outcome: pb.Outcome, ms: float) -> Sign:
+        """What an end says of the replica."""
+        if outcome == pb.OUTCOME_ANSWERED:
+            return Sign.GOOD
+        if outcome == pb.OUTCOME_FAILED:
+            return Sign.FAILED
+        if ms < flight.patience_ms:  # it had too little time to be blamed
+            return Sign.NONE
+        if outcome == pb.OUTCOME_LATE:
+            return Sign.FAILED
+        return Sign.OUTRUN if outcome == pb.OUTCOME_CANCELLED and self._won else Sign.NONE
 
     def _call_off(self) -> None:
         """Whatever is still on its way is not needed any more."""

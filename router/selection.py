@@ -4,8 +4,9 @@ Rules:
 
 1. Only who holds the partition warm is asked; or for a stand-in, who holds a copy of its users.
 2. Who drains, or is no member any more, is asked only where nobody else holds it: there is always something to try.
-3. The fewest requests in flight first; among equals, turns are taken.
-4. For several partitions, as few shards as possible: one that is asked already is asked for one more.
+3. Who is unwell (`router.health`) is asked after everybody else.
+4. The fewest requests in flight first; among equals, turns are taken.
+5. For several partitions, as few shards as possible: one that is asked already is asked for one more.
 """
 
 from __future__ import annotations
@@ -66,6 +67,13 @@ def by_load(selection: Selection, load: Load, tick: int) -> Selection:
     return Selection(selection.topology, tuple(sorted(addresses[start:] + addresses[:start], key=load)))
 
 
+def well_first(selection: Selection, last: Collection[str]) -> Selection:
+    """Who is to be asked last at the end, the order kept otherwise."""
+    if not last:
+        return selection
+    return Selection(selection.topology, tuple(sorted(selection.addresses, key=last.__contains__)))
+
+
 def preferred(
     topology: Topology,
     version: str,
@@ -73,12 +81,13 @@ def preferred(
     load: Load,
     tick: int,
     tried: Collection[str] = (),
+    last: Collection[str] = (),
     *,
     stand_in: bool = False,
 ) -> tuple[str, ...]:
     """Addresses to ask for one partition, or for the copies of its users, best first."""
     found = (standing_in if stand_in else holding)(topology, version, partition)
-    return by_load(staying(without(found, tried)), load, tick).addresses
+    return well_first(by_load(staying(without(found, tried)), load, tick), last).addresses
 
 
 def grouped(
@@ -88,15 +97,17 @@ def grouped(
     load: Load,
     tick: int,
     tried: Collection[str] = (),
+    last: Collection[str] = (),
 ) -> Grouping:
     """Each partition with one address to ask, on few addresses."""
     by_address: dict[str, list[int]] = {}
     homeless: list[int] = []
     for partition in partitions:
-        addresses = preferred(topology, version, partition, load, tick, tried)
+        addresses = preferred(topology, version, partition, load, tick, tried, last)
         if not addresses:
             homeless.append(partition)
             continue
+        addresses = tuple(one for one in addresses if one not in last) or addresses
         chosen = next((one for one in addresses if one in by_address), addresses[0])
         by_address.setdefault(chosen, []).append(partition)
     return Grouping(by_address, homeless)

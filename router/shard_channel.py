@@ -59,6 +59,10 @@ class ShardChannel:
         )
         self.watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(_SERVICE + "Watch")
 
+    def forget_latencies(self) -> None:
+        """Judge it anew by what comes."""
+        self.latencies = {kind: Latencies() for kind in Kind}
+
     async def close(self, grace_s: float | None = None) -> None:
         """Cut the line, after what is on its way has ended, where it does so within the grace."""
         await self._channel.close(grace_s)
@@ -80,6 +84,9 @@ class ShardChannels:
     def addresses(self) -> tuple[str, ...]:
         """Whom there is a line to, in the order in which they were added."""
         return tuple(self._open)
+
+    def __len__(self) -> int:
+        return len(self._open)
 
     def __iter__(self) -> Iterator[ShardChannel]:
         return iter(tuple(self._open.values()))

@@ -25,6 +25,7 @@ from processes import DEADLINE_MS, Cluster, running
 
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate, SlateRequest
 from trunkshow.errors import DOMAIN, REASON_KEY
+from trunkshow.receipts import Outcome
 from trunkshow.v1 import recommendation_pb2 as pb
 
 SERVICE = "trunkshow.v1.RecommendationService"
@@ -238,6 +239,20 @@ def test_a_shard_killed_during_requests_costs_no_answer(mortal: Cluster) -> None
     assert len(answers) == 400
     assert Counter(slate.receipt.rung for _, slate in answers) == {Rung.SNAPSHOT: 400}
     assert sum(own_taste_share(slate, user) for user, slate in answers) / 400 > 0.7
+
+
+def test_a_shard_that_hangs_costs_hedges_and_no_rung(mortal: Cluster) -> None:
+    """Stopped in the middle of its work: rivals answer, within their budget, until the router leaves it alone."""
+    victim = next(iter(mortal.shards.values()))
+    try:
+        answers = asyncio.run(stream_of_requests(mortal.target, lambda: victim.signal(signal.SIGSTOP)))
+    finally:
+        victim.signal(signal.SIGCONT)
+    receipts = [slate.receipt for _, slate in answers]
+    assert Counter(receipt.rung for receipt in receipts) == {Rung.SNAPSHOT: 400}
+    hedged = [receipt for receipt in receipts if receipt.hedged]
+    assert 0 < len(hedged) <= 32 + 400 / 10
+    assert any(one.outcome is Outcome.CANCELLED and not one.hedge for receipt in hedged for one in receipt.attempts)
 
 
 def test_a_shard_that_is_told_to_stop_drains(mortal: Cluster) -> None:

@@ -117,6 +117,10 @@ class Replica:
         self.calls.append(Call(timeout))
         return self.calls[-1]
 
+    def forget_latencies(self) -> None:
+        """As a channel's."""
+        self.latencies = {kind: Latencies() for kind in Kind}
+
     @property
     def call(self) -> Call:
         """The latest one."""

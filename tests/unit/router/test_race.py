@@ -10,6 +10,7 @@ import pytest
 from scripted import ANSWER, Clock, Replica, settled
 
 from router.attempts import Attempt
+from router.health import Sign
 from router.hedging import Kind, Patience, Tokens
 from router.race import Race, Rules, Terms
 from router.shard_channel import ShardChannel
@@ -26,7 +27,7 @@ class Course:
     Attributes:
         clock: of the race.
         replicas: by their turn.
-        ended: attempts as the rules were told of them.
+        ended: attempts as the rules were told of them, and what they say of the replica.
     """
 
     def __init__(
@@ -34,9 +35,13 @@ class Course:
     ) -> None:
         self.clock = Clock()
         self.replicas = [Replica("abc"[number], P95_MS) for number in range(replicas)]
-        self.ended: list[Attempt] = []
+        self.ended: list[tuple[Attempt, Sign]] = []
         rules = Rules(
-            Patience(), Tokens(0.0, tokens), lambda _, __, one: self.ended.append(one), self.clock, self.clock.set_timer
+            Patience(),
+            Tokens(0.0, tokens),
+            lambda _, __, one, sign: self.ended.append((one, sign)),
+            self.clock,
+            self.clock.set_timer,
         )
         until = Deadline.after(budget_ms, self.clock())
         terms = Terms(b"", until, "id", pb.RUNG_SNAPSHOT, Kind.ONE, lambda: pb.REASON_NO_REPLICA)
@@ -209,7 +214,29 @@ async def test_when_the_caller_leaves_everything_is_called_off() -> None:
     course.running.cancel()
     await settled(course.running)
     assert (a.call.was_cancelled, b.call.was_cancelled, a.in_flight, b.in_flight) == (True, True, 0, 0)
-    assert [one.outcome for one in course.ended] == [pb.OUTCOME_CANCELLED] * 2
+    assert [(one.outcome, sign) for one, sign in course.ended] == [(pb.OUTCOME_CANCELLED, Sign.NONE)] * 2
+
+
+async def test_who_was_outrun_is_told_on() -> None:
+    """By its patience; the rival that had no time to be slow is not."""
+    course = Course(replicas=3)
+    _, b, c = await course.begin()
+    course.clock.pass_ms(P95_MS)
+    course.clock.pass_ms(P95_MS)
+    c.call.answer()
+    await course.told()
+    told = {one.replica: sign for one, sign in course.ended}
+    assert (told, len(b.calls)) == ({"a": Sign.OUTRUN, "b": Sign.OUTRUN, "c": Sign.GOOD}, 1)
+
+
+async def test_who_had_too_little_time_is_not_blamed() -> None:
+    """A caller in a hurry says nothing of the shard."""
+    course = Course(budget_ms=P95_MS / 2)
+    a, _ = await course.begin()
+    course.clock.pass_ms(P95_MS / 2)
+    a.call.fail(grpc.StatusCode.DEADLINE_EXCEEDED)
+    await course.told()
+    assert [sign for _, sign in course.ended] == [Sign.NONE]
 
 
 async def test_a_line_that_is_cut_is_a_failure_and_no_end() -> None:

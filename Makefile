@@ -1,6 +1,6 @@
 # The only definition of how this project is installed, checked, tested, measured and shown.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test check format format-check lint type imports protos protos-check bench bench-accuracy node-modules clean
+.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench bench-accuracy node-modules clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +11,7 @@ DEMO := .demo
 WORKERS ?= 2
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 venv: $(STAMP) ## the virtual environment in .venv/, with everything in it
 
@@ -70,6 +70,18 @@ protos-check: $(STAMP) ## buf lint, breaking changes since the last release, and
 	@for made in $(VENV)/protos/trunkshow/v1/*; do \
 	  cmp -s $$made trunkshow/v1/$$(basename $$made) || { echo "run: make protos ($$made differs)" >&2; exit 1; }; done
 
+# checkov pins its own versions of half the world: it gets an environment of its own. Its test asks nobody but this machine.
+K8S_VENV := .venv-k8s
+K8S_OUT := $(K8S_VENV)/rendered
+
+k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly, and checkov (needs kubectl)
+	@$(BIN)/python -m pytest tests/unit/deploy
+	@test -x $(K8S_VENV)/bin/checkov || { python3 -m venv $(K8S_VENV) && $(K8S_VENV)/bin/pip install --quiet --disable-pip-version-check 'checkov>=3.2,<4'; }
+	@mkdir -p $(K8S_OUT)
+	@for to in development production; do \
+	  { kubectl kustomize k8s/overlays/$$to; echo '---'; kubectl kustomize k8s/build-once; } > $(K8S_OUT)/$$to.yaml && \
+	  $(K8S_VENV)/bin/checkov --config-file k8s/checkov.yaml -f $(K8S_OUT)/$$to.yaml 2>$(K8S_OUT)/log || exit 1; done
+
 bench: $(STAMP) ## requests per second and latency beside a bare echo, in one run
 	@$(BIN)/python -m bench.serving
 
@@ -77,4 +89,4 @@ bench-accuracy: $(STAMP) ## recall and NDCG on Gowalla (GOWALLA=path of the Ligh
 	@$(BIN)/python -m bench.accuracy $(if $(GOWALLA),--data $(GOWALLA))
 
 clean: ## remove what these targets made
-	@rm -rf $(VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(K8S_VENV) $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

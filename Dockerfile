@@ -1,0 +1,34 @@
+# One image for shards, routers and builders. Stage one builds, stage two runs: no compiler, no pip, nobody to become root.
+FROM python:3.12-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /opt/trunkshow
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY trunkshow trunkshow
+COPY shard shard
+COPY router router
+COPY builder builder
+COPY cli cli
+RUN /opt/trunkshow/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[builder]' \
+ && /opt/trunkshow/bin/pip uninstall --yes pip \
+ && find /opt/trunkshow -name '__pycache__' -prune -exec rm -rf {} +
+
+FROM python:3.12-slim-bookworm
+LABEL org.opencontainers.image.title="trunkshow" \
+      org.opencontainers.image.description="Recommendations that always show up" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# A number, so that Kubernetes can see that it is not root.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin trunkshow \
+ && install --directory --owner=10001 --group=10001 /cache /store
+COPY --from=build /opt/trunkshow /opt/trunkshow
+ENV PATH=/opt/trunkshow/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    OMP_NUM_THREADS=1
+USER 10001:10001
+WORKDIR /tmp
+# As process 1 it hears SIGTERM itself: servers set their own handlers, and the kernel's default for process 1 is to
+# ignore. Children there are none, so no init is needed.
+ENTRYPOINT ["trunkshow"]
+CMD ["--help"]
+# Probes are Kubernetes' (k8s/base); elsewhere: grpc_health_probe, or `trunkshow status`.
+HEALTHCHECK NONE

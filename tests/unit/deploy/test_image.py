@@ -1,0 +1,27 @@
+"""What the image is made from. It cannot be built in a test: that needs a container engine."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_the_dockerfile_is_clean() -> None:
+    """hadolint finds nothing."""
+    hadolint = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([hadolint, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_gets_every_package() -> None:
+    """What the wheel is made of is copied in, and let through by .dockerignore."""
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = (ROOT / "Dockerfile").read_text()
+    allowed = (ROOT / ".dockerignore").read_text().splitlines()
+    for package in packages["packages"]:
+        assert f"COPY {package} {package}\n" in copied
+        assert f"!{package}" in allowed

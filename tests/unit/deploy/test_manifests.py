@@ -1,0 +1,137 @@
+"""What Kubernetes would be given: rendered by kustomize, checked against the schemas of three Kubernetes versions."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+K8S = ROOT / "k8s"
+RENDERED = ("base", "overlays/development", "overlays/production", "build-once")
+VERSIONS = ("1.33", "1.35", "1.37")
+SERVERS = {"StatefulSet", "Deployment"}
+WORKLOADS = {*SERVERS, "CronJob", "Job"}
+
+kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here")
+pytestmark = kubectl
+
+
+def render(folder: str) -> list[dict[str, Any]]:
+    done = subprocess.run(["kubectl", "kustomize", str(K8S / folder)], capture_output=True, text=True, check=True)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.fixture(scope="module", params=RENDERED)
+def objects(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    return render(request.param)
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The pods' specs, with their labels."""
+    for one in objects:
+        if one["kind"] in WORKLOADS:
+            holder = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
+            yield holder["template"]
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    return next(one for one in objects if one["kind"] == kind and one["metadata"]["name"] == name)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_object_is_valid(objects: list[dict[str, Any]], version: str) -> None:
+    """Strictly: an unknown field is an error."""
+    for one in objects:
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_no_pod_can_become_more_than_it_is(objects: list[dict[str, Any]]) -> None:
+    """Not root, no capabilities, a read-only root file system, no token of the API server's, the default seccomp."""
+    for pod in pods(objects):
+        spec = pod["spec"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"].keys() == {"requests", "limits"}
+
+
+def test_accounts_have_no_tokens(objects: list[dict[str, Any]]) -> None:
+    """A service account mounts nothing by default."""
+    accounts = [one for one in objects if one["kind"] == "ServiceAccount"]
+    assert all(one["automountServiceAccountToken"] is False for one in accounts)
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_only_routers_reach_shards(folder: str) -> None:
+    """Every pod is denied everything by default; the shards' port is open to routers' labels alone."""
+    objects = render(folder)
+    deny = of_kind(objects, "NetworkPolicy", "trunkshow-default-deny")["spec"]
+    everybody = deny["podSelector"]["matchLabels"].items()
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    assert all(everybody <= pod["metadata"]["labels"].items() for pod in pods(objects))
+    admitted = [
+        source
+        for policy in objects
+        if policy["kind"] == "NetworkPolicy"
+        for rule in policy["spec"].get("ingress", ())
+        if any(port["port"] == 7451 for port in rule["ports"])
+        for source in rule["from"]
+    ]
+    assert admitted == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trunkshow-router"}}}]
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_selectors_find_their_pods(folder: str) -> None:
+    """Services, budgets and spread constraints select by labels that the pods have."""
+    objects = render(folder)
+    labels = [pod["metadata"]["labels"] for pod in pods(objects)]
+    selectors = [one["spec"]["selector"] for one in objects if one["kind"] == "Service"]
+    selectors += [one["spec"]["selector"]["matchLabels"] for one in objects if one["kind"] == "PodDisruptionBudget"]
+    selectors += [
+        spread["labelSelector"]["matchLabels"]
+        for pod in pods(objects)
+        for spread in pod["spec"].get("topologySpreadConstraints", ())
+    ]
+    assert selectors
+    assert all(any(selector.items() <= one.items() for one in labels) for selector in selectors)
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_probes_are_three_and_grpc(folder: str) -> None:
+    """Startup and liveness ask whether the process lives, readiness whether it can answer; all on the health port."""
+    for one in render(folder):
+        if one["kind"] not in SERVERS:
+            continue
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        (port,) = (port["containerPort"] for port in container["ports"] if port["name"] == "health")
+        asked = {name: container[f"{name}Probe"]["grpc"] for name in ("startup", "readiness", "liveness")}
+        assert {probe["port"] for probe in asked.values()} == {port}
+        assert [probe.get("service", "") for probe in asked.values()] == ["live", "", "live"]
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_scaling_shards_is_one_act(folder: str) -> None:
+    """Membership comes from the headless service, which lists shards that are still loading; no number stands elsewhere."""
+    objects = render(folder)
+    service = of_kind(objects, "Service", "trunkshow-shard")["spec"]
+    assert service["clusterIP"] == "None"
+    assert service["publishNotReadyAddresses"] is True
+    assert of_kind(objects, "StatefulSet", "trunkshow-shard")["spec"]["serviceName"] == "trunkshow-shard"
+    for one in objects:
+        if one["kind"] in SERVERS:
+            (container,) = one["spec"]["template"]["spec"]["containers"]
+            members = [argument for argument in container["args"] if argument.startswith("--members=")]
+            assert members == ["--members=srv:_grpc._tcp.trunkshow-shard.$(POD_NAMESPACE).svc.cluster.local"]

@@ -10,7 +10,8 @@ COPY builder builder
 COPY cli cli
 RUN /opt/trunkshow/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[builder]' \
  && /opt/trunkshow/bin/pip uninstall --yes pip \
- && find /opt/trunkshow -name '__pycache__' -prune -exec rm -rf {} +
+ && find /opt/trunkshow -type d \( -name '__pycache__' -o -name tests \) -prune -exec rm -rf {} + \
+ && find /opt/trunkshow -name '*.pyi' -delete
 
 FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="trunkshow" \

@@ -18,6 +18,9 @@ class ServerOptions:
     metrics_listen: str = ""
     """HOST:PORT to answer Prometheus on, at /metrics; nowhere where empty."""
 
+    health_listen: str = ""
+    """HOST:PORT to answer gRPC health probes on, in plain text, beside the main port; nowhere where empty."""
+
     limits: Annotated[Limits, Parameter(name="*")] = Limits()
     """Limits on whoever connects."""
 
@@ -29,6 +32,8 @@ class ServerOptions:
         """
         if self.metrics_listen:
             _address("metrics_listen", self.metrics_listen)
+        if self.health_listen:
+            _address("health_listen", self.health_listen)
 
 
 def _address(name: str, address: str) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from trunkshow.serving import metrics
 from trunkshow.serving.exporter import exporting
 from trunkshow.serving.methods import InFlight, Service, generic_handler
 from trunkshow.serving.options import ServerOptions
+from trunkshow.serving.probing import LIVE, probed
 
 LINGER_S = 0.1
 """Between saying that we drain and closing the door: routers hear the one before they meet the other."""
@@ -49,17 +50,18 @@ class Server:
 
     Attributes:
         in_flight: calls being answered, but for endless streams.
+        health: of the process (`trunkshow.serving.probing.LIVE`), and of its services.
     """
 
     def __init__(self, services: Sequence[Service], options: ServerOptions = ServerOptions()) -> None:
         self.in_flight = InFlight()
         self._names = [service.name for service in services]
-        self._health = HealthServicer()
+        self.health = HealthServicer()
         # Two servers on one port would share its calls in silence.
         self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", 0)))
         # First come the services that are called most: handlers are asked in order.
         self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight) for service in services])
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         described = (*self._names, "grpc.health.v1.Health", reflection.SERVICE_NAME)
         reflection.enable_server_reflection(described, self._server)
 
@@ -69,6 +71,7 @@ class Server:
         Raises:
             RuntimeError: the address cannot be bound.
         """
+        await self.health.set(LIVE, _SERVING)
         await self._report(_NOT_SERVING)
         port = self._server.add_insecure_port(listen)
         await self._server.start()
@@ -82,9 +85,9 @@ class Server:
         log.info("server.serving")
 
     async def not_serving(self) -> None:
-        """Report NOT_SERVING for good."""
+        """Report NOT_SERVING from now on; alive it is until it has left."""
         metrics.SERVING.set(0)
-        await self._health.enter_graceful_shutdown()
+        await self._report(_NOT_SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Accept nothing more, finish what is in flight within the grace; then cut what is left.
@@ -102,7 +105,7 @@ class Server:
 
     async def _report(self, status: Any) -> None:
         for name in ("", *self._names):
-            await self._health.set(name, status)
+            await self.health.set(name, status)
 
 
 async def at_once() -> None:
@@ -133,7 +136,7 @@ async def serve(
     stopping = _signalled()
     server = Server(services, options)
     metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
-    async with exporting(options.metrics_listen):
+    async with exporting(options.metrics_listen), probed(options.health_listen, server.health):
         await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
 
 

@@ -19,7 +19,9 @@ VERSIONS = ("1.33", "1.35", "1.37")
 SERVERS = {"StatefulSet", "Deployment"}
 WORKLOADS = {*SERVERS, "CronJob", "Job"}
 
-kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here")
+kubectl = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here"
+)
 pytestmark = kubectl
 
 
@@ -124,7 +126,7 @@ def test_probes_are_three_and_grpc(folder: str) -> None:
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
 def test_scaling_shards_is_one_act(folder: str) -> None:
-    """Membership comes from the headless service, which lists shards that are still loading; no number stands elsewhere."""
+    """Membership comes from the headless service, which lists shards that are still loading, and from nowhere else."""
     objects = render(folder)
     service = of_kind(objects, "Service", "trunkshow-shard")["spec"]
     assert service["clusterIP"] == "None"

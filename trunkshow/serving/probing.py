@@ -1,0 +1,50 @@
+"""Health on a port of its own, in plain text: whether the process lives, and whether it can answer.
+
+Kubernetes' gRPC probes speak no TLS, and a port that only answers health can stay open to them where the others ask for
+certificates. The same health is served on the main port, too; this one outlives it, through the whole drain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+
+LIVE = "live"
+"""The service that is SERVING for as long as the process's loop turns; the empty name says whether it can answer."""
+
+MESSAGE_BYTES_MAX = 4096
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_concurrent_streams", 16),
+    ("grpc.max_metadata_size", 4096),
+    ("grpc.so_reuseport", 0),
+)
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def probed(listen: str, health: HealthServicer) -> AsyncIterator[int]:
+    """Answer probes on HOST:PORT while inside; gives the port, 0 where `listen` is empty and nobody is answered.
+
+    Raises:
+        RuntimeError: the address cannot be bound.
+    """
+    if not listen:
+        yield 0
+        return
+    server = grpc.aio.server(options=OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    port = server.add_insecure_port(listen)
+    await server.start()
+    log.info("health.listening", host=listen.rpartition(":")[0], port=port)
+    try:
+        yield port
+    finally:
+        await server.stop(None)

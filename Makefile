@@ -1,6 +1,6 @@
 # The only definition of how this project is installed, checked, tested, measured and shown.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench bench-accuracy node-modules clean
+.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench chaos bench-accuracy node-modules clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -84,6 +84,13 @@ k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly
 
 bench: $(STAMP) ## requests per second and latency beside a bare echo, in one run
 	@$(BIN)/python -m bench.serving
+
+CHAOS_STORE ?= $(DEMO)/store
+CHAOS_REQUESTS ?= 1000000
+
+chaos: $(STAMP) ## every fault, again and again, until a million requests were asked; writes bench/RELIABILITY.md
+	@test -d $(CHAOS_STORE) || $(BIN)/trunkshow demo --work $(DEMO) --build-only
+	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --requests $(CHAOS_REQUESTS) --seconds 30 --markdown bench/RELIABILITY.md
 
 bench-accuracy: $(STAMP) ## recall and NDCG on Gowalla (GOWALLA=path of the LightGCN split as Parquet)
 	@$(BIN)/python -m bench.accuracy $(if $(GOWALLA),--data $(GOWALLA))

@@ -32,6 +32,12 @@ COMMANDS = (
     ("up", "cli.up:up", "Run a whole cluster on this machine until Ctrl-C.", SERVING),
     ("shard", "cli.serve:shard", "Run one shard.", SERVING),
     ("router", "cli.serve:router", "Run one router.", SERVING),
+    (
+        "chaos",
+        "cli.chaos.command:chaos",
+        "Break a local cluster while it is asked, and see what becomes of it.",
+        SERVING,
+    ),
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
     ("explain-receipt", "cli.explain:explain_receipt", "Tell what an answer's receipt says, and what to do.", ASKING),

@@ -15,7 +15,7 @@ import structlog
 from router import ladder, merge
 from trunkshow import carousels
 from trunkshow.models.popularity import Popularity
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Rows
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.slate import CatalogueShelf, Missing, SlateMaker
 from trunkshow.snapshot.reader import Snapshot
@@ -115,7 +115,7 @@ class Resident:
                 reasons.append(pb.REASON_CAROUSEL_EMPTY)
             slate.extend(filled)
         if not slate:
-            slate = self._replaced(wanted[0], need)
+            slate = self._replaced(wanted[0], need) or self._whatever_is_left(wanted[0], need)
         return Completed(slate, reasons)
 
     def similar(self, row: int, count: int, filters: pb.Filters | None) -> pb.Carousel:
@@ -143,6 +143,16 @@ class Resident:
                 found[0].id = slot
                 return found
         return []
+
+    def _whatever_is_left(self, slot: str, need: Need) -> list[pb.Carousel]:
+        """Anything that may be shown: popular lists end somewhere, and filters may allow only what nobody bought."""
+        rows = np.arange(len(self._catalogue), dtype=np.int32)
+        for mask in (self._catalogue.filter().mask, need.query.mask):  # a list of the shop's has what is available
+            rows = rows if mask is None else rows[mask(rows)]
+        spare = rows[: need.count + len(need.taken)].tolist()
+        found = Candidates(spare, [0.0] * len(spare), reasons=("From our catalogue",))
+        shown = self._maker.show(slot, self._popularity, found, need.count, pb.RUNG_POPULAR, need.taken)
+        return [shown] if shown is not None else []
 
     def _offered(self, need: Need) -> frozenset[pb.Rung]:
         """The resident rungs that this user has. Categories have lists of their own, which know no segments."""

@@ -1,0 +1,150 @@
+"""All faults by name, and how each one's particulars are drawn from a seed: victims, delays, pauses.
+
+Names are what `trunkshow chaos --fault` takes. A draw is a function of a source of randomness and the terrain alone, so
+that a run can be planned before anything is started, and planned again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from cli.chaos.faults import (
+    Drained,
+    Fault,
+    Frozen,
+    Killed,
+    Promise,
+    Resets,
+    RestartedInTurn,
+    Stuttering,
+    Weathered,
+)
+from cli.chaos.ground import Terrain
+from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
+
+Draw = Callable[[random.Random, Terrain], Fault]
+
+STEADY = "steady"
+DEADLINE_S = 0.2
+
+
+def _one(draw: random.Random, terrain: Terrain) -> str:
+    return draw.choice(terrain.shard_names)
+
+
+def _survivable(terrain: Terrain) -> bool:
+    """Whether every partition has a holder left when one shard is gone."""
+    return min(terrain.replicas, terrain.shards) > 1
+
+
+def _steady(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return Weathered(STEADY, CLEAR, promise=Promise(whole=True))
+
+
+def _kill_one(draw: random.Random, terrain: Terrain) -> Fault:
+    alive = _survivable(terrain)
+    return Killed("kill-one", (_one(draw, terrain),), Promise(healthy=alive, whole=alive))
+
+
+def _kill_several(draw: random.Random, terrain: Terrain) -> Fault:
+    victims = draw.sample(terrain.shard_names, max(1, terrain.shards - 1))
+    return Killed("kill-several", tuple(victims), Promise(healthy=False))
+
+
+def _kill_all(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw
+    return Killed("kill-all-shards", terrain.shard_names, Promise(healthy=False))
+
+
+def _drain(draw: random.Random, terrain: Terrain) -> Fault:
+    return Drained("drain", _one(draw, terrain), Promise(healthy=_survivable(terrain), whole=_survivable(terrain)))
+
+
+def _freeze(draw: random.Random, terrain: Terrain) -> Fault:
+    return Frozen("freeze", (_one(draw, terrain),), Promise(healthy=_survivable(terrain)))
+
+
+def _stutter(draw: random.Random, terrain: Terrain) -> Fault:
+    still, moving = draw.uniform(1.5, 5) * DEADLINE_S, draw.uniform(0.2, 1.5)
+    return Stuttering("stutter", _one(draw, terrain), still, moving, Promise(healthy=_survivable(terrain)))
+
+
+def _slow(draw: random.Random, terrain: Terrain) -> Fault:
+    least = draw.uniform(10, 250)
+    weather = Weather(delay_ms=(least, draw.uniform(least, 500)))
+    return Weathered("slow", weather, shards=(_one(draw, terrain),), promise=Promise(healthy=_survivable(terrain)))
+
+
+def _slow_all(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    least = draw.uniform(10, 250)
+    return Weathered("slow-all", Weather(delay_ms=(least, draw.uniform(least, 500))), promise=Promise(healthy=False))
+
+
+def _throttled(draw: random.Random, terrain: Terrain) -> Fault:
+    weather = Weather(bytes_per_s=draw.uniform(2_000, 50_000))
+    return Weathered("throttled", weather, shards=(_one(draw, terrain),), promise=Promise(healthy=_survivable(terrain)))
+
+
+def _resets(draw: random.Random, terrain: Terrain) -> Fault:
+    every = draw.uniform(0.05, 0.5)
+    return Resets("resets", (_one(draw, terrain),), every, Promise(healthy=_survivable(terrain)))
+
+
+def _partition(draw: random.Random, terrain: Terrain) -> Fault:
+    shards = (_one(draw, terrain),)
+    return Weathered("partition", PARTED, shards=shards, promise=Promise(healthy=_survivable(terrain)))
+
+
+def _half_open(draw: random.Random, terrain: Terrain) -> Fault:
+    shards = (_one(draw, terrain),)
+    return Weathered("half-open", HALF_OPEN, shards=shards, promise=Promise(healthy=_survivable(terrain)))
+
+
+def _router_cut_off(draw: random.Random, terrain: Terrain) -> Fault:
+    routers = (draw.choice(terrain.router_names),)
+    return Weathered("router-cut-off", PARTED, routers=routers, promise=Promise(healthy=False))
+
+
+def _kill_router(draw: random.Random, terrain: Terrain) -> Fault:
+    survivors = terrain.routers > 1
+    victims = (draw.choice(terrain.router_names),)
+    return Killed("kill-router", victims, Promise(answered=survivors, healthy=survivors, whole=survivors))
+
+
+def _restart_in_turn(draw: random.Random, terrain: Terrain) -> Fault:
+    order = draw.sample(terrain.shard_names + terrain.router_names, terrain.shards + terrain.routers)
+    survivable = _survivable(terrain) and terrain.routers > 1
+    return RestartedInTurn("restart-in-turn", tuple(order), Promise(answered=terrain.routers > 1, healthy=survivable))
+
+
+def _power_cut(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw
+    return Killed("power-cut", terrain.shard_names + terrain.router_names, Promise(answered=False, healthy=False))
+
+
+FAULTS: Mapping[str, Draw] = MappingProxyType(
+    {
+        STEADY: _steady,
+        "kill-one": _kill_one,
+        "kill-several": _kill_several,
+        "kill-all-shards": _kill_all,
+        "drain": _drain,
+        "freeze": _freeze,
+        "stutter": _stutter,
+        "slow": _slow,
+        "slow-all": _slow_all,
+        "throttled": _throttled,
+        "resets": _resets,
+        "partition": _partition,
+        "half-open": _half_open,
+        "router-cut-off": _router_cut_off,
+        "kill-router": _kill_router,
+        "restart-in-turn": _restart_in_turn,
+        "power-cut": _power_cut,
+    }
+)
+"""Every fault, in the order of the report."""

@@ -1,0 +1,180 @@
+"""`trunkshow chaos`: the command."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclopts import Parameter
+
+from cli import output
+from cli.chaos import catalogue, report
+from cli.chaos.ground import Terrain
+from cli.chaos.run import Plan, Result, run
+from cli.cluster import interruptible
+from cli.output import Names, UsageError, check_range
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ChaosOptions:
+    """What to break, how long, and what to say of it."""
+
+    store: str
+    """The snapshot store: a folder, or s3://BUCKET/PREFIX. A copy of what it serves is served, and it is only read."""
+
+    fault: Names = ()
+    """Faults by name, separated by commas; all of them where none is named. `--list` tells them."""
+
+    seed: int = -1
+    """Of everything that is drawn; the same seed on the same commit does the same again. Drawn where not given."""
+
+    seconds: float = 5.0
+    """How long each fault lasts, about: 0.5 to 3600."""
+
+    requests: int = 0
+    """Go on, with other draws, until so many requests were sent during faults."""
+
+    minutes: float = 0.0
+    """Go on, with other draws, for so long."""
+
+    load: float = 0.5
+    """Share of what the cluster is measured to sustain that is asked of it, above 0 to 5."""
+
+    rate: float = 0.0
+    """Requests a second instead of a share; 0 for the share."""
+
+    shards: int = 3
+    """How many shards, 1 to 16."""
+
+    replicas: int = 2
+    """How many shards hold each partition."""
+
+    routers: int = 2
+    """How many routers, 1 to 4."""
+
+    work: Path | None = None
+    """Folder for the copy and the logs, emptied first; a temporary one, removed after a pass, where not given."""
+
+    markdown: Path | None = None
+    """Write the report as Markdown to this file too."""
+
+    json: bool = False
+    """Print the report as one JSON value."""
+
+    list: bool = False
+    """Name the faults, and do nothing."""
+
+
+def chaos(*, options: ChaosOptions) -> None:
+    """Break a local cluster while it is asked: kill, freeze, slow and cut off its processes; say what became of it.
+
+    Exits with 1 where a promise was not kept.
+    """
+    if options.list:
+        output.show_as_it_is("\n".join(catalogue.FAULTS))
+        return
+    check(options)
+    seed = options.seed if options.seed >= 0 else random.SystemRandom().randrange(2**31)
+    with _work(options.work) as work:
+        result: list[Result] = []
+
+        async def work_through(hurry: asyncio.Event) -> None:
+            del hurry  # everything is killed at the end anyway
+            result.append(await run(make_plan(options, seed, work), say))
+
+        if not asyncio.run(interruptible(work_through)):
+            raise KeyboardInterrupt
+        _tell(options, result[0])
+        if not report.passed(result[0]):
+            output.remark(f"[red]promises were not kept[/]; the logs are in {work}")
+            sys.exit(1)
+        if options.work is None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def check(options: ChaosOptions) -> None:
+    """Refuse what cannot be done.
+
+    Raises:
+        UsageError: naming the flag.
+    """
+    check_range("shards", options.shards, 1, 16)
+    check_range("routers", options.routers, 1, 4)
+    check_range("replicas", options.replicas, 1, 16)
+    check_range("load", options.load, 0.01, 5)
+    check_range("rate", options.rate, 0, 1e5)
+    check_range("seconds", options.seconds, 0.5, 3600)
+    check_range("minutes", options.minutes, 0, 24 * 60)
+    check_range("requests", options.requests, 0, 1e9)
+    unknown = sorted(set(options.fault) - set(catalogue.FAULTS))
+    if unknown:
+        raise UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(catalogue.FAULTS)}")
+
+
+def make_plan(options: ChaosOptions, seed: int, work: Path) -> Plan:
+    """What to do, drawn from the seed."""
+    terrain = Terrain(options.store, work, options.shards, options.replicas, options.routers, seed)
+    names = options.fault or tuple(catalogue.FAULTS)
+    return Plan(
+        terrain,
+        seed,
+        names,
+        options.seconds,
+        options.load,
+        options.rate,
+        requests=options.requests,
+        minutes=options.minutes,
+    )
+
+
+@contextlib.contextmanager
+def _work(chosen: Path | None) -> Iterator[Path]:
+    # A temporary folder on the store's own disk would be better linked, but the store is not ours to write to.
+    yield chosen.resolve() if chosen else Path(tempfile.mkdtemp(prefix="trunkshow-chaos-"))
+
+
+def _tell(options: ChaosOptions, result: Result) -> None:
+    if options.markdown is not None:
+        options.markdown.write_text(report.markdown(result, _again(options, result.plan.seed)), encoding="utf-8")
+    if options.json:
+        output.show_json(report.to_json(result))
+        return
+    output.show(report.table(result))
+    output.show(*report.summary(result.by_fault))
+    output.remark(f"[dim]again: {_again(options, result.plan.seed)}[/]")
+
+
+def _again(options: ChaosOptions, seed: int) -> str:
+    """The command that does the same again."""
+    said = {"store": options.store, "seed": seed, "seconds": options.seconds, "load": options.load}
+    said |= {"shards": options.shards, "replicas": options.replicas, "routers": options.routers}
+    optional = {"fault": ",".join(options.fault), "minutes": options.minutes, "requests": options.requests}
+    said |= {name: value for name, value in {**optional, "rate": options.rate}.items() if value}
+    return "trunkshow chaos " + " ".join(f"--{name} {value}" for name, value in said.items())
+
+
+def say(event: str, **details: Any) -> None:
+    """An event as one line on stderr."""
+    if event in _WORDS:
+        output.remark(_WORDS[event].format(**details))
+    else:
+        verdict = details["verdict"]
+        judged = f"[red]{'; '.join(verdict.broken)}[/]" if verdict.broken else "[green]kept[/]"
+        output.remark(f"  {judged}: {verdict.tally.requests:,} requests, {report.rungs(verdict)}")
+
+
+_WORDS = {
+    "cluster.ready": "[bold green]ready[/] at {target} on snapshot {snapshot}",
+    "traffic.flows": "{rate} requests a second",
+    "fault.injected": "[bold]{fault}[/] for {seconds:.1f} s [dim]{particulars}[/]",
+    "fault.healed": "  healed",
+}

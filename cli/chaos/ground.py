@@ -1,0 +1,197 @@
+"""The cluster that is harmed: its processes, the links between them, and the store that they serve from.
+
+    driver ──► router-0 ─┬─ link ─► shard-0        every router has links of its own, so that one of them
+           └─► router-1 ─┼─ link ─► shard-1        can be cut off while the other is not
+                         └─ link ─► shard-2
+
+Routers are given the links' addresses, shards know each other by their own. The store is a copy (hard links) of the
+one that was given, so that nothing that is done here reaches it; `oracle` holds every version that was ever pushed
+here, and no fault touches that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.addresses import free_address
+from cli.chaos import versions
+from cli.chaos.processes import Body
+from cli.chaos.proxy import Link
+from cli.cluster import until_ready
+from cli.output import UsageError
+from trunkshow.client import AsyncClient
+from trunkshow.cluster import ClusterStatus, ShardState
+from trunkshow.errors import TrunkshowError
+
+READY_WITHIN_S = 120.0
+STATUS_MS = 1_000.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """What a ground is made of.
+
+    Attributes:
+        store: the snapshot store that is copied, a folder or another URL.
+        work: folder for the copy, the oracle and the logs; emptied first.
+        shards: how many.
+        replicas: shards that hold each partition.
+        routers: how many stand behind one client.
+        seed: of what the links draw.
+    """
+
+    store: str
+    work: Path
+    shards: int = 3
+    replicas: int = 2
+    routers: int = 2
+    seed: int = 0
+
+    @property
+    def shard_names(self) -> tuple[str, ...]:
+        """Of every shard."""
+        return tuple(f"shard-{number}" for number in range(self.shards))
+
+    @property
+    def router_names(self) -> tuple[str, ...]:
+        """Of every router."""
+        return tuple(f"router-{number}" for number in range(self.routers))
+
+
+class Ground:
+    """A cluster that is up.
+
+    Attributes:
+        terrain: what it is made of.
+        bodies: its processes by name.
+        links: from each router to each shard, by both names.
+        routers: addresses, by name.
+        store: the copy that is served.
+        oracle: every version that may be served.
+        logs: of every process.
+    """
+
+    def __init__(self, terrain: Terrain) -> None:
+        self.terrain = terrain
+        self.store = terrain.work / "store"
+        self.oracle = terrain.work / "oracle"
+        self.logs = terrain.work / "logs"
+        self.bodies: dict[str, Body] = {}
+        self.links: dict[tuple[str, str], Link] = {}
+        self.routers: dict[str, str] = {}
+        self._doing: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def target(self) -> str:
+        """Every router, as gRPC resolves it."""
+        return "ipv4:" + ",".join(self.routers.values())
+
+    async def start(self) -> None:
+        """Copy the store, and bring everything up.
+
+        Raises:
+            UsageError: it does not come up.
+        """
+        shutil.rmtree(self.terrain.work, ignore_errors=True)
+        version = versions.copy_store(self.terrain.store, self.store)
+        versions.remember(self.store / "snapshots" / version, version, self.oracle)
+        shards = {name: free_address() for name in self.terrain.shard_names}
+        members = ("--store", str(self.store), "--shards", *shards.values())
+        for name, address in shards.items():
+            own = ("--name", address, "--listen", address, "--replicas", str(self.terrain.replicas))
+            self._body(name, ("shard", *members, *own))
+        for seed, router in enumerate(self.terrain.router_names):
+            self.routers[router] = free_address()
+            for name, address in shards.items():
+                link = self.links[router, name] = Link(address, self.terrain.seed + seed)
+                await link.open()
+            through = [self.links[router, name].address for name in shards]
+            self._body(
+                router, ("router", "--store", str(self.store), "--listen", self.routers[router], "--shards", *through)
+            )
+        await asyncio.gather(*(body.start() for body in self.bodies.values()))
+        await self.until(self.whole, READY_WITHIN_S)
+
+    def _body(self, name: str, arguments: Sequence[str]) -> None:
+        self.bodies[name] = Body(name, arguments, self.logs / f"{name}.log")
+
+    async def end(self) -> None:
+        """End every process, and every link."""
+        await asyncio.gather(*map(self.stop_doing, tuple(self._doing)))
+        await asyncio.gather(*(body.kill() for body in self.bodies.values()))
+        await asyncio.gather(*(link.close() for link in self.links.values()))
+
+    def keep_doing(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside everything else, until it is done, or stopped by its name."""
+        self._doing[name] = asyncio.create_task(work)
+
+    async def done(self, name: str) -> None:
+        """Wait for what was begun under this name; raise what it raised."""
+        await self._doing.pop(name)
+
+    async def stop_doing(self, name: str) -> None:
+        """End what was begun under this name."""
+        task = self._doing.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def links_to(self, shard: str) -> list[Link]:
+        """From every router."""
+        return [link for (_, to), link in self.links.items() if to == shard]
+
+    def links_of(self, router: str) -> list[Link]:
+        """To every shard."""
+        return [link for (of, _), link in self.links.items() if of == router]
+
+    async def statuses(self) -> list[ClusterStatus | None]:
+        """What every router says; None where one does not answer."""
+        return list(await asyncio.gather(*map(_status, self.routers.values())))
+
+    def whole(self, status: ClusterStatus | None) -> bool:
+        """Whether a router sees every partition covered, and every shard ready."""
+        return (
+            status is not None
+            and status.covered
+            and all(shard.reachable and shard.state is ShardState.READY for shard in status.shards)
+        )
+
+    async def until(self, enough: Callable[[ClusterStatus | None], bool], within_s: float) -> float:
+        """Wait until every router's status is enough; how many seconds that took.
+
+        Raises:
+            UsageError: it did not become so in time.
+        """
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*(until_ready(address, enough) for address in self.routers.values()))
+        except TimeoutError:
+            raise UsageError(f"the cluster was not whole within {within_s:g} s; its logs are in {self.logs}") from None
+        return time.monotonic() - began
+
+
+async def _status(address: str) -> ClusterStatus | None:
+    async with AsyncClient(address) as client:
+        try:
+            return await client.status(deadline_ms=STATUS_MS)
+        except TrunkshowError:
+            return None
+
+
+@asynccontextmanager
+async def standing(terrain: Terrain) -> AsyncIterator[Ground]:
+    """A ground for the time of the context; nothing of it is left running, whatever happens."""
+    ground = Ground(terrain)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(ground.end)
+        await ground.start()
+        yield ground

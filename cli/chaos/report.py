@@ -1,0 +1,162 @@
+"""A run's verdicts as a table for a person, as JSON for a machine, and as Markdown for the repository."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from cli.chaos.processes import ROOT
+from cli.chaos.run import Result
+from cli.chaos.verdict import Verdict
+from trunkshow.client import Rung
+
+COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "verdict")
+
+
+def to_json(result: Result) -> dict[str, Any]:
+    """Everything, with what it takes to do it again."""
+    return {
+        "seed": result.plan.seed,
+        "commit": commit(),
+        "machine": machine(),
+        "cluster": {
+            "shards": result.plan.terrain.shards,
+            "replicas": result.plan.terrain.replicas,
+            "routers": result.plan.terrain.routers,
+        },
+        "rate": round(result.rate, 1),
+        "sustained": round(result.sustained, 1),
+        "passed": passed(result),
+        "verdicts": [verdict.to_json() for verdict in result.by_fault],
+    }
+
+
+def passed(result: Result) -> bool:
+    """Whether every promise was kept."""
+    return not any(verdict.broken for verdict in result.by_fault)
+
+
+def cells(verdict: Verdict) -> tuple[str, ...]:
+    """A row of the table."""
+    tally = verdict.tally
+    recovered = "not seen" if verdict.recovered_s is None else f"{verdict.recovered_s:.1f} s"
+    return (
+        verdict.fault,
+        f"{tally.requests:,}",
+        f"{tally.failed:,}" if verdict.promise.answered else f"({tally.failed:,})",
+        f"{tally.wrong:,}",
+        f"{tally.late:,}" if verdict.promise.healthy else f"({tally.late:,})",
+        f"{tally.quantile_ms(0.99):.0f}",
+        rungs(verdict),
+        recovered,
+        "; ".join(verdict.broken) or "kept",
+    )
+
+
+def rungs(verdict: Verdict) -> str:
+    """Shares of the rungs, best first."""
+    whole = verdict.tally.rungs.total() or 1
+    shares = [(rung.name, verdict.tally.rungs[rung.name] / whole) for rung in Rung]
+    return ", ".join(f"{name.lower().replace('_', ' ')} {share:.1%}" for name, share in shares if share)
+
+
+def table(result: Result) -> Table:
+    """For a terminal."""
+    shown = Table(*COLUMNS, box=None, pad_edge=False)
+    for verdict in result.by_fault:
+        shown.add_row(*cells(verdict), style="red" if verdict.broken else "")
+    return shown
+
+
+def markdown(result: Result, command: str) -> str:
+    """For `bench/RELIABILITY.md`."""
+    verdicts = result.by_fault
+    lines = [
+        "# Reliability",
+        "",
+        "What became of the answers while something was wrong. Written by a run; do it again with:",
+        "",
+        f"    {command}",
+        "",
+        f"Seed {result.plan.seed}, commit {commit()}, {machine()}; "
+        f"{result.plan.terrain.shards} shards, {result.plan.terrain.replicas} replicas of each partition, "
+        f"{result.plan.terrain.routers} routers behind one client; {result.rate:.0f} requests a second in an open loop"
+        + (f", of {result.sustained:.0f} that the cluster sustains on this machine" if result.sustained else "")
+        + ".",
+        "",
+        *summary(verdicts),
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + "---|" * len(COLUMNS),
+        *("| " + " | ".join(cells(verdict)) + " |" for verdict in verdicts),
+        "",
+        *_LEGEND,
+        "",
+        "## What was drawn",
+        "",
+        *(f"- `{verdict.particulars}`, {verdict.seconds:.1f} s" for verdict in result.verdicts),
+        "",
+    ]
+    complaints = [f"- {verdict.fault}: {text}" for verdict in verdicts for text in verdict.tally.complaints[:3]]
+    if complaints:
+        lines += ["## First complaints of each fault", "", *complaints, ""]
+    return "\n".join(lines)
+
+
+_LEGEND = (
+    "*requests*: sent from the injection until the end of the time to recover; each request of a batch counts. "
+    "*failed*: another status than OK, or no answer within 2 s (a batch: 6 s); in brackets where no router was left "
+    "to answer. *wrong*: an item that does not exist in the snapshot that the receipt names, that filters, exclusions "
+    "or the seen rule forbid, or that stands twice; a slate that is empty while something could be shown; a receipt "
+    "that contradicts itself. Every answer is checked. *late*: after 200 ms (a batch: 2 s), as the caller measured it; "
+    "in brackets where no replica was healthy. *rungs*: of the receipts. *recovered*: from the fault's end to the "
+    "first half second in which nothing failed and 99 % of those whom the current snapshot knows were served from it.",
+)
+
+
+def summary(verdicts: Sequence[Verdict]) -> list[str]:
+    """The aims, and what was reached."""
+    asked = sum(verdict.tally.requests for verdict in verdicts)
+    batched = sum(verdict.tally.batched for verdict in verdicts)
+    failed = sum(verdict.tally.failed for verdict in verdicts if verdict.promise.answered)
+    unanswerable = sum(verdict.tally.failed for verdict in verdicts if not verdict.promise.answered)
+    wrong = sum(verdict.tally.wrong for verdict in verdicts)
+    healthy = [verdict.tally for verdict in verdicts if verdict.promise.healthy]
+    late, of = sum(tally.late for tally in healthy), sum(tally.requests for tally in healthy)
+    slowest = max((verdict.recovered_s for verdict in verdicts if verdict.recovered_s is not None), default=0.0)
+    never = [verdict.fault for verdict in verdicts if verdict.recovered_s is None]
+    return [
+        f"- {asked:,} requests in all ({batched:,} of them in batches), {failed:,} failed"
+        + (f", and {unanswerable:,} more while no router was alive" if unanswerable else "")
+        + f"; {wrong:,} wrong answers.",
+        f"- Where a replica was healthy: {late:,} of {of:,} answers late"
+        + (f", one in {of / late:,.0f}" if late else "")
+        + " (aim: at most one in 10,000).",
+        f"- Slowest recovery: {slowest:.1f} s (aim: 5 s)" + (f"; not seen: {', '.join(never)}" if never else "") + ".",
+    ]
+
+
+def machine() -> str:
+    """What it ran on."""
+    return f"{os.cpu_count()} CPUs, Python {platform.python_version()}, {sys.platform}"
+
+
+def commit() -> str:
+    """Of the checkout that runs, marked where it was changed since; unknown outside of one."""
+    try:
+        done = subprocess.run(  # noqa: S603 - no input from anywhere
+            ["git", "-C", ROOT, "describe", "--always", "--dirty"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,173 @@
+"""A run, from its seed to its verdicts: plan everything, bring a cluster up, ask it, and do one harm after another.
+
+steady ─► injected ─► (the fault lasts) ─► healed ─► (time to recover) ─► verdict, until whole ─► next
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from cli.chaos import catalogue
+from cli.chaos.driver import Orders
+from cli.chaos.faults import Fault
+from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.tally import SLICE_S
+from cli.chaos.traffic import Traffic, flowing
+from cli.chaos.verdict import Moments, Verdict, judge, merged
+from cli.chaos.versions import current
+
+CALIBRATE_S = 3.0
+CALIBRATE_CALLERS = 16
+LAGGARDS_S = 2.5
+"""Answers to requests of the last slices may still come; a caller gives up after 2 s."""
+
+BREATH_S = 1.0
+"""Between a cluster that is whole again and the next fault."""
+
+Say = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One fault of a run, and how long it lasts."""
+
+    fault: Fault
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, drawn.
+
+    Attributes:
+        terrain: the cluster.
+        seed: of everything.
+        faults: by name; each comes once in a round.
+        seconds: that each lasts, about.
+        load: share of what the cluster sustains that is asked of it.
+        rate: requests a second instead; 0 where it is measured.
+        recovery_s: looked at after every heal.
+        requests: go on, drawing anew, until so many were sent during faults; 0 for once through.
+        minutes: go on, drawing anew, for so long.
+    """
+
+    terrain: Terrain
+    seed: int
+    faults: tuple[str, ...]
+    seconds: float
+    load: float = 0.5
+    rate: float = 0.0
+    recovery_s: float = 8.0
+    requests: int = 0
+    minutes: float = 0.0
+
+
+@dataclass
+class Result:
+    """What a run came to.
+
+    Attributes:
+        plan: what was to be done.
+        rate: requests a second that were sent.
+        sustained: requests a second that the cluster was measured to sustain; 0 where it was not measured.
+        verdicts: in the order of the plan.
+    """
+
+    plan: Plan
+    rate: float = 0.0
+    sustained: float = 0.0
+    verdicts: list[Verdict] = field(default_factory=list)
+
+    @property
+    def requests(self) -> int:
+        """Sent during faults and recoveries."""
+        return sum(verdict.tally.requests for verdict in self.verdicts)
+
+    @property
+    def by_fault(self) -> list[Verdict]:
+        """One verdict per fault."""
+        return merged(self.verdicts)
+
+
+def draw_steps(names: Sequence[str], seed: int, terrain: Terrain, seconds: float) -> tuple[Step, ...]:
+    """The faults named, in an order and with particulars that the seed says, each lasting about so many seconds.
+
+    The steady stretch, where it is asked for, comes first: what is measured then is what the rest is compared with.
+    """
+    draw = random.Random(seed)  # noqa: S311 - the same seed draws the same run
+    order = [name for name in names if name != catalogue.STEADY]
+    draw.shuffle(order)
+    if catalogue.STEADY in names:
+        order.insert(0, catalogue.STEADY)
+    return tuple(Step(catalogue.FAULTS[name](draw, terrain), seconds * draw.uniform(0.8, 1.2)) for name in order)
+
+
+def steps(plan: Plan, goes_on: Callable[[], bool]) -> Iterator[Step]:
+    """Round after round, each drawn anew, for as long as it is to go on; at least one."""
+    for number in itertools.count():
+        yield from draw_steps(plan.faults, plan.seed + number, plan.terrain, plan.seconds)
+        if not goes_on():
+            return
+
+
+async def run(plan: Plan, say: Say) -> Result:
+    """Do it.
+
+    Args:
+        plan: what.
+        say: told of every step.
+
+    Raises:
+        UsageError: the cluster does not come up, or does not come back.
+    """
+    result = Result(plan)
+    async with standing(plan.terrain) as ground:
+        version = current(ground.store)
+        say("cluster.ready", snapshot=version, target=ground.target)
+        result.sustained = 0.0 if plan.rate else await sustained(ground, version, plan.seed)
+        result.rate = plan.rate or plan.load * result.sustained
+        say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
+        orders = [Orders(ground.target, ground.oracle, version, plan.seed, rate=result.rate)]
+        async with flowing(orders, ground.logs) as traffic:
+            await asyncio.sleep(BREATH_S)
+            until = time.monotonic() + 60 * plan.minutes
+            for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until):
+                verdict = await one(step, ground, traffic, plan.recovery_s, say)
+                result.verdicts.append(verdict)
+                say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
+    return result
+
+
+async def one(step: Step, ground: Ground, traffic: Traffic, recovery_s: float, say: Say) -> Verdict:
+    """One fault, from a whole cluster to a whole cluster."""
+    fault = step.fault
+    say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
+    injected = time.monotonic()
+    try:
+        await fault.inject(ground)
+        await asyncio.sleep(step.seconds)
+    finally:
+        await fault.heal(ground)
+    healed = time.monotonic()
+    say("fault.healed", fault=fault.name)
+    await asyncio.sleep(recovery_s)
+    ended = time.monotonic()
+    await ground.until(ground.whole, READY_WITHIN_S)
+    await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
+    traffic.check()
+    return judge(fault.name, repr(fault), fault.promise, traffic.series, Moments(injected, healed, ended))
+
+
+async def sustained(ground: Ground, version: str, seed: int) -> float:
+    """Requests a second that the cluster answers to callers who each ask again as soon as they were answered."""
+    orders = Orders(ground.target, ground.oracle, version, seed, callers=CALIBRATE_CALLERS)
+    async with flowing([orders], ground.logs) as traffic:
+        await asyncio.sleep(1 + CALIBRATE_S)
+        until = time.monotonic() - 2 * SLICE_S
+        measured = traffic.series.between(until - CALIBRATE_S, until)
+    return measured.requests / CALIBRATE_S

@@ -1,0 +1,66 @@
+"""The chaos command's short form: a real cluster, harmed by a seed, keeps its promises."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+from datasets import Built
+
+from cli.chaos import catalogue, report
+from cli.chaos.ground import Terrain
+from cli.chaos.run import Plan, Result, draw_steps, run
+
+SEED = 7
+RATE = 40.0
+"""Little, so that a busy machine can keep up: what is tested is that answers are given and right, not how fast."""
+
+
+def terrain(store: Path, work: Path) -> Terrain:
+    """Three shards, two replicas, two routers."""
+    return Terrain(str(store), work, seed=SEED)
+
+
+def test_a_run_is_drawn_from_its_seed(tmp_path: Path) -> None:
+    """The same faults with the same particulars in the same order; another seed, another run."""
+    ground = terrain(tmp_path, tmp_path)
+    names = tuple(catalogue.FAULTS)
+    assert draw_steps(names, 1, ground, 5) == draw_steps(names, 1, ground, 5) != draw_steps(names, 2, ground, 5)
+
+
+def test_every_fault_is_called_by_its_name(tmp_path: Path) -> None:
+    """The name on the command line is the one in the report."""
+    ground = terrain(tmp_path, tmp_path)
+    drawn = {name: draw(random.Random(SEED), ground).name for name, draw in catalogue.FAULTS.items()}
+    assert drawn == {name: name for name in catalogue.FAULTS}
+
+
+@pytest.fixture(scope="module")
+def result(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A short run of the faults that are quickest to show something."""
+    ground = terrain(built.store, tmp_path_factory.mktemp("chaos"))
+    plan = Plan(ground, SEED, ("kill-one", "partition", "kill-router"), seconds=1.5, rate=RATE, recovery_s=4.0)
+    return asyncio.run(run(plan, lambda *_, **__: None))
+
+
+def test_nothing_fails_and_nothing_is_wrong(result: Result) -> None:
+    """Whatever was harmed."""
+    tally = [(one.fault, one.tally.failed, one.tally.wrong, one.tally.complaints) for one in result.verdicts]
+    assert sorted(tally) == [(name, 0, 0, []) for name in ("kill-one", "kill-router", "partition")]
+    assert all(one.tally.requests > RATE for one in result.verdicts)
+
+
+def test_the_cluster_recovers(result: Result) -> None:
+    """From each fault, within the time looked at."""
+    assert [one.fault for one in result.verdicts if one.recovered_s is None] == []
+
+
+def test_the_report_says_how_to_do_it_again(result: Result) -> None:
+    """Seed, commit and cluster, as JSON; and every fault has a row in the table."""
+    said = json.loads(json.dumps(report.to_json(result)))
+    assert (said["seed"], said["cluster"]) == (SEED, {"shards": 3, "replicas": 2, "routers": 2})
+    rows = [line for line in report.markdown(result, "again").splitlines() if line.startswith("| kill-one |")]
+    assert len(rows) == 1

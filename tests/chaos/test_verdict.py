@@ -1,0 +1,92 @@
+"""The verdict: what a series of tallies says of a promise."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.chaos.faults import Promise
+from cli.chaos.tally import SLICE_S, Series, Tally
+from cli.chaos.verdict import Moments, Verdict, judge, merged, recovered_s
+
+MOMENTS = Moments(injected=100.0, healed=105.0, ended=112.0)
+
+
+def series(**changes: dict[str, int]) -> Series:
+    """Ten requests in every slice, all of them well; at the seconds named (`s103`) what was is said otherwise."""
+    made = Series()
+    for number in range(round(12 / SLICE_S)):
+        at = 100 + number * SLICE_S + SLICE_S / 2
+        counts = {"requests": 10, "personal": 10, **changes.get(f"s{int(at)}", {})}
+        made.at(at).counts.update(counts)
+    return made
+
+
+def verdict(promise: Promise, **changes: dict[str, int]) -> Verdict:
+    """On such a series."""
+    return judge("fault", "", promise, series(**changes), MOMENTS)
+
+
+def test_a_promise_is_kept_where_all_is_well() -> None:
+    """Every request was counted once."""
+    judged = verdict(Promise())
+    assert (judged.broken, judged.tally.requests, judged.recovered_s) == ((), 1200, pytest.approx(0, abs=SLICE_S))
+
+
+@pytest.mark.parametrize(
+    ("what", "promise", "is_broken"),
+    [
+        ("failed", Promise(), True),
+        ("failed", Promise(answered=False), False),
+        ("wrong", Promise(answered=False, healthy=False), True),
+        ("late", Promise(), True),
+        ("late", Promise(healthy=False), False),
+    ],
+)
+def test_a_promise_is_broken_by_what_it_promised(what: str, promise: Promise, is_broken: bool) -> None:
+    """And by nothing else."""
+    assert bool(verdict(promise, s102={what: 1}).broken) is is_broken
+
+
+def test_what_was_before_or_after_does_not_count() -> None:
+    """A failure after the look at the fault is another fault's."""
+    made = series()
+    made.at(99.5).counts["failed"] = 1
+    made.at(113).counts["failed"] = 1
+    assert judge("fault", "", Promise(), made, MOMENTS).broken == ()
+
+
+def test_recovery_is_seen_where_everybody_gets_the_snapshot_again() -> None:
+    """Two seconds of poor slates after the heal are a recovery of two seconds."""
+    poor = {"stepped_down": 10}
+    found = recovered_s(series(s105=poor, s106=poor), MOMENTS)
+    assert found == pytest.approx(2.0, abs=2 * SLICE_S)
+
+
+def test_who_does_not_recover_has_not_kept_the_promise() -> None:
+    """Poor slates to the end are said so."""
+    poor = {f"s{second}": {"stepped_down": 1} for second in range(105, 112)}
+    assert verdict(Promise(), **poor).recovered_s is None
+    assert verdict(Promise(), **poor).broken
+
+
+def test_silence_is_no_recovery() -> None:
+    """Where nothing was asked, nothing was seen to be well."""
+    made = Series()
+    made.at(101).counts.update(requests=10, personal=10)
+    assert recovered_s(made, MOMENTS) is None
+
+
+def test_rounds_of_a_fault_are_one_verdict() -> None:
+    """A late answer in one of them is late in all of them together."""
+    whole = merged([verdict(Promise()), verdict(Promise(), s102={"late": 1})])
+    assert [(one.tally.requests, bool(one.broken)) for one in whole] == [(2400, True)]
+
+
+def test_a_tally_survives_the_journey() -> None:
+    """What a driver tells arrives whole."""
+    tally = Tally()
+    tally.counts.update(requests=3, failed=1)
+    tally.latencies[20] = 2
+    tally.statuses["UNAVAILABLE"] = 1
+    tally.complain("why")
+    assert Tally.from_json(tally.to_json()) == tally

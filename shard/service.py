@@ -18,6 +18,9 @@ from trunkshow.v1 import shard_pb2
 
 NAME = "trunkshow.v1.ShardService"
 
+PREDICT_MS_MAX = 3_600_000.0
+"""What a prediction is given where its caller set no deadline, which routers always do."""
+
 YIELD_EVERY_S = 0.005
 """A batch gives way to other requests after this long."""
 
@@ -65,15 +68,14 @@ class ShardService:
 
     async def predict(self, request: bytes, call: CallView) -> bytes:
         """Predict."""
-        del call
         asked = shard_pb2.PredictRequest.FromString(request)
-        answer = self._serving().predictor.predict(asked)
+        answer = await self._serving().predictor.predict(asked, call.deadline(PREDICT_MS_MAX))
         self._requests += 1
         return answer.SerializeToString()
 
     async def predict_batch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
         """PredictBatch. A request that Predict would refuse is answered with every carousel missing."""
-        del call
+        deadline = call.deadline(PREDICT_MS_MAX)
         batch = shard_pb2.PredictBatchRequest.FromString(request).requests
         if not 0 < len(batch) <= self._config.batch_users_max:
             message = f"requests: {len(batch)} of them; 1 to {self._config.batch_users_max} are allowed"
@@ -81,7 +83,7 @@ class ShardService:
         began = time.perf_counter()
         for index, asked in enumerate(batch):
             try:
-                answer = self._serving().predictor.predict(asked)
+                answer = await self._serving().predictor.predict(asked, deadline)
             except TrunkshowError:
                 answer = shard_pb2.PredictResponse(
                     missing=[shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in asked.carousels]

@@ -5,6 +5,8 @@ homes.lmdb    position in users.faiss (u32, big-endian) → user id
 users.faiss   index over the users' unit vectors
 items.faiss   index over the vectors of the items in items.npy
 items.npy     (n,) int32 catalogue rows, ascending
+
+Beside them lie the users' stand-ins (`trunkshow.snapshot.stand_ins`), which whoever holds the partition has no use for.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trunkshow.snapshot import arrays, index, kv, records
+from trunkshow.snapshot import arrays, index, kv, records, stand_ins
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.taste import unit
 
@@ -37,7 +39,7 @@ def write(
     *,
     exact: bool = False,
 ) -> str:
-    """Write one partition; return the FAISS name of its item index.
+    """Write one partition and its stand-ins; return the FAISS name of its item index.
 
     Args:
         folder: to be made.
@@ -50,6 +52,7 @@ def write(
     folder.mkdir(parents=True)
     keys = [user.encode() for user in user_ids]
     kv.write(folder / "users.lmdb", zip(keys, (records.encode(user) for user in users), strict=True))
+    stand_ins.write(folder, keys, users)
     kv.write(folder / "homes.lmdb", ((position.to_bytes(4, "big"), key) for position, key in enumerate(keys)))
     tastes = np.array([user.vector for user in users], np.float32).reshape(len(users), vectors.shape[1])
     index.build(unit(tastes), folder / "users.faiss")

@@ -10,11 +10,12 @@ from typing import cast
 from trunkshow import carousels, models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Family, Model, Query
-from trunkshow.snapshot import arrays, partition
+from trunkshow.snapshot import arrays, partition, stand_ins
 from trunkshow.snapshot.catalogue import Catalogue
 from trunkshow.snapshot.directory import Directory
-from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
+from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.stand_ins import StandIns
 from trunkshow.snapshot.store import Store, resolve
 from trunkshow.taste import Codebook
 
@@ -81,11 +82,31 @@ class Snapshot:
             StoreError: the store does not give its files.
             SnapshotRefused: it fails a check.
         """
+        path, files = self._of_partition(number)
+        files.pop(f"{path}/{stand_ins.FILE_NAME}", None)
+        return Partition(self._store.ensure(self.version, files) / path, self.ials.vectors)
+
+    def open_stand_ins(self, number: int) -> StandIns:
+        """Fetch, verify and open the compact copies of one partition's users.
+
+        Raises:
+            StoreError: the store does not give the file.
+            SnapshotRefused: it fails a check, or was built without.
+        """
+        path, files = self._of_partition(number)
+        wanted = f"{path}/{stand_ins.FILE_NAME}"
+        if wanted not in files:
+            raise SnapshotRefused(f"snapshot {self.version} has no stand-ins of partition {number}")
+        folder = self._store.ensure(self.version, {wanted: files[wanted]})
+        return StandIns(folder / path, self.ials.factors)
+
+    def _of_partition(self, number: int) -> tuple[str, dict[str, File]]:
+        """A partition's folder within the snapshot, and the files in it."""
         path = partition.name(number)
         files = self.manifest.under(path)
         if not files:
             raise SnapshotRefused(f"snapshot {self.version} has no partition {number}")
-        return Partition(self._store.ensure(self.version, files) / path, self.ials.vectors)
+        return path, files
 
     def close(self) -> None:
         """Give the files back."""

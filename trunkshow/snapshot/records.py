@@ -1,4 +1,4 @@
-"""The bytes of a user in a partition's store.
+"""The bytes of a user in a partition's store, and those of a stand-in.
 
 Little-endian, 8 bytes of header, then arrays that numpy reads in place, without parsing and without a copy:
 
@@ -7,6 +7,14 @@ Little-endian, 8 bytes of header, then arrays that numpy reads in place, without
 
 The history is newest first; an item stands in it once, at its last time, with its summed weight. `times` are
 seconds since the epoch.
+
+A stand-in, the compact copy that another shard holds, has 12 bytes of header and of the history the items alone:
+
+    format:u8  reserved:u8  segment:i16  history:u32  scale:f32
+    vector:f16[factors]  items:i32[history]
+
+The vector is divided by its largest component, the scale, so that half precision is as good for short vectors as for
+long ones. An item whose weight was not positive, such as one that was returned, stands as its complement (~row).
 """
 
 from __future__ import annotations
@@ -20,6 +28,10 @@ from numpy.typing import NDArray
 FORMAT = 1
 _HEADER = struct.Struct("<BBhI")
 
+STAND_IN_FORMAT = 1
+_STAND_IN_HEADER = struct.Struct("<BBhIf")
+
+_F16 = np.dtype("<f2")
 _F32 = np.dtype("<f4")
 _I32 = np.dtype("<i4")
 _U32 = np.dtype("<u4")
@@ -72,3 +84,37 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     weights = np.frombuffer(data, _F32, count, at + 4 * count)
     times = np.frombuffer(data, _U32, count, at + 8 * count)
     return UserRecord(segment, vector, items, weights, times)
+
+
+def encode_stand_in(record: UserRecord) -> bytes:
+    """The record's compact bytes."""
+    scale = float(np.abs(record.vector).max(initial=0)) or 1.0
+    header = _STAND_IN_HEADER.pack(STAND_IN_FORMAT, 0, record.segment, len(record.items), scale)
+    vector = np.asarray(record.vector / np.float32(scale), _F16)
+    items = np.where(record.weights > 0, record.items, ~record.items).astype(_I32)
+    return b"".join((header, vector.tobytes(), items.tobytes()))
+
+
+def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
+    """The record that a stand-in stands for: its vector rounded, every weight one (or minus one), no times.
+
+    Its arrays are copies.
+
+    Raises:
+        ValueError: another format, or fewer bytes than the header says.
+    """
+    form, _, segment, count, scale = _STAND_IN_HEADER.unpack_from(data)
+    if form != STAND_IN_FORMAT:
+        message = f"stand-in of format {form}; this reads format {STAND_IN_FORMAT}"
+        raise ValueError(message)
+    at = _STAND_IN_HEADER.size
+    vector = np.frombuffer(data, _F16, factors, at).astype(_F32) * np.float32(scale)
+    items = np.frombuffer(data, _I32, count, at + 2 * factors)
+    liked = items >= 0
+    return UserRecord(
+        segment,
+        vector,
+        np.where(liked, items, ~items),
+        np.where(liked, np.float32(1), np.float32(-1)),
+        np.zeros(count, _U32),
+    )

@@ -28,7 +28,7 @@ def user_records(draw: Any) -> UserRecord:
     return UserRecord(
         draw(st.integers(-1, 2**15 - 1)),
         draw(np_st.arrays(np.float32, draw(st.integers(1, 16)), elements=numbers)),
-        draw(np_st.arrays(np.int32, length)),
+        draw(np_st.arrays(np.int32, length, elements=st.integers(0, 2**31 - 1))),
         draw(np_st.arrays(np.float32, length, elements=numbers)),
         draw(np_st.arrays(np.uint32, length)),
     )
@@ -64,6 +64,41 @@ def test_a_record_of_another_format_is_an_error(record: UserRecord, form: int) -
 def test_a_decoded_record_is_a_view_of_its_bytes(record: UserRecord) -> None:
     """Nothing is copied, and nothing can be written."""
     assert not records.decode(records.encode(record), len(record.vector)).vector.flags.writeable
+
+
+@given(record=user_records())
+def test_a_stand_in_knows_what_a_user_had_and_what_of_it_was_liked(record: UserRecord) -> None:
+    """Segment, items in their order, and the sign of their weights."""
+    record = record._replace(vector=np.ones(4, np.float32))
+    found = records.decode_stand_in(records.encode_stand_in(record), 4)
+    rows = record.items.tolist()
+    assert (found.segment, found.items.tolist()) == (record.segment, rows)
+    assert (found.weights > 0).tolist() == (record.weights > 0).tolist()
+
+
+@given(vector=np_st.arrays(np.float32, 8, elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+def test_a_stand_ins_vector_is_right_to_three_digits(vector: NDArray[np.float32]) -> None:
+    """Of its largest component, however long or short the vector is."""
+    one = UserRecord(-1, vector, *(np.empty(0, kind) for kind in (np.int32, np.float32, np.uint32)))
+    found = records.decode_stand_in(records.encode_stand_in(one), 8).vector
+    assert np.abs(found - vector).max() <= np.abs(vector).max() * 2.0**-11
+
+
+@given(record=user_records(), data=st.data())
+def test_a_stand_in_cut_short_is_an_error(record: UserRecord, data: st.DataObject) -> None:
+    """As a record is."""
+    record = record._replace(vector=np.ones(4, np.float32))
+    written = records.encode_stand_in(record)
+    with pytest.raises((ValueError, records.struct.error)):
+        records.decode_stand_in(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
+
+
+@given(record=user_records(), form=st.integers(2, 255))
+def test_a_stand_in_of_another_format_is_an_error(record: UserRecord, form: int) -> None:
+    """As a record is."""
+    ones = np.ones(4, np.float32)
+    with pytest.raises(ValueError, match=f"format {form}"):
+        records.decode_stand_in(bytes([form]) + records.encode_stand_in(record._replace(vector=ones))[1:], 4)
 
 
 pairs = st.dictionaries(st.binary(min_size=1, max_size=30), st.binary(max_size=5000), max_size=30)

@@ -160,6 +160,7 @@ def open_all(store: Path) -> None:
         _ = snapshot.directory
         for number in range(snapshot.partitions):
             snapshot.open_partition(number).close()
+            snapshot.open_stand_ins(number).close()
     finally:
         snapshot.close()
 

@@ -11,6 +11,7 @@ import pytest
 from trunkshow.snapshot import index, partition
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.stand_ins import StandIns
 
 RNG = np.random.default_rng(2)
 VECTORS = RNG.standard_normal((50, 4)).astype(np.float32)
@@ -107,3 +108,24 @@ def test_a_large_index_is_quantised_and_still_finds_the_best(tmp_path: Path) -> 
     recall = np.mean([np.isin(want, got).mean() for want, got in zip(exact, found, strict=True)])
     assert kind != "Flat"
     assert recall >= 0.99
+
+
+def test_a_partition_leaves_a_compact_copy_of_every_user(tmp_path: Path) -> None:
+    """Found by id; the vector is right to half precision."""
+    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    opened = StandIns(tmp_path / "p", 4)
+    found = opened.user("user-03")
+    opened.close()
+    assert found is not None
+    assert (found.segment, found.items.tolist()) == (2, [3])
+    assert np.allclose(found.vector, TASTES[3], rtol=0, atol=np.abs(TASTES[3]).max() / 1024)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 12, 100])
+def test_a_sample_of_stand_ins_is_of_users_who_have_one(tmp_path: Path, count: int) -> None:
+    """As many as asked for, as far as there are so many."""
+    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    opened = StandIns(tmp_path / "p", 4)
+    sample = opened.sample_users(count)
+    opened.close()
+    assert len(set(sample) & set(USERS)) == min(count, 12)

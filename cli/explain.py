@@ -96,6 +96,9 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.STORE_UNREACHABLE: Meaning(
         "The snapshot store does not answer; the router serves from its own disk.", "Bring the store back."
     ),
+    Reason.PARTIAL_ABORTED: Meaning(
+        "This request of a batch asked for an error rather than for what could be had.", "Ask again, or allow less."
+    ),
 }
 
 OUTCOMES: Mapping[Outcome, str] = {

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 from router.attempts import Attempt
 from router.fanout import Fanout
-from router.receipt import Asking, Reach, batch_answer
+from router.receipt import Asking, Reach, aborted, batch_answer
 from router.recommend import Plan, Recommender
+from router.views import Views
+from trunkshow.errors import PartialAborted
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -63,15 +65,11 @@ class Member(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Known users whose homes one shard holds."""
+    """Known users whose homes, in one snapshot, one shard holds."""
 
     address: str
+    version: str
     members: list[tuple[Member, Plan]]
-
-    @property
-    def version(self) -> str:
-        """Of the snapshot that they are asked for of."""
-        return self.members[0][1].predict.snapshot_version
 
 
 class Batcher:
@@ -101,14 +99,17 @@ class Batcher:
         self.clock = clock
         self.resident_ms = RESIDENT_MS_AT_FIRST
 
-    async def slates(self, requests: Sequence[pb.RecommendRequest], asking: Asking) -> AsyncGenerator[bytes]:
+    async def slates(
+        self, requests: Sequence[pb.RecommendRequest], asking: Asking, views: Views
+    ) -> AsyncGenerator[bytes]:
         """Serialised RecommendBatchResponses for valid requests, in the order in which they are ready.
 
         Args:
             requests: at least one.
             asking: until when shards may be waited for, but for what this keeps per user.
+            views: leased by the caller until the last answer was taken.
         """
-        run = _Run(self, asking, len(requests))
+        run = _Run(self, asking, len(requests), views)
         working = asyncio.ensure_future(run.work(requests))
         try:
             for _ in requests:
@@ -121,22 +122,22 @@ class Batcher:
 
     def chunks(self, planned: Iterable[tuple[Member, Plan]]) -> tuple[list[Chunk], list[Member]]:
         """Users by the shard that is asked for them, and those whose home nobody holds."""
-        chosen: dict[int, str | None] = {}
-        by_address: dict[str, list[tuple[Member, Plan]]] = {}
+        chosen: dict[tuple[str, int], str | None] = {}
+        by_line: dict[tuple[str, str], list[tuple[Member, Plan]]] = {}
         homeless = []
         for member, plan in planned:
-            home = plan.home.partition
-            if home not in chosen:
-                chosen[home] = self.fanout.choose(plan.predict.snapshot_version, home)
-            address = chosen[home]
+            version, home = plan.place.view.version, plan.place.home.partition
+            if (version, home) not in chosen:
+                chosen[version, home] = self.fanout.choose(version, home)
+            address = chosen[version, home]
             if address is None:
                 homeless.append(member)
             else:
-                by_address.setdefault(address, []).append((member, plan))
+                by_line.setdefault((address, version), []).append((member, plan))
         size = self.chunk_users
         chunks = [
-            Chunk(address, members[at : at + size])
-            for address, members in by_address.items()
+            Chunk(address, version, members[at : at + size])
+            for (address, version), members in by_line.items()
             for at in range(0, len(members), size)
         ]
         return chunks, homeless
@@ -149,7 +150,8 @@ class _Run:
         ready: answers for the caller; an exception is a bug of ours, and the last thing to come.
     """
 
-    def __init__(self, batcher: Batcher, asking: Asking, users: int) -> None:
+    def __init__(self, batcher: Batcher, asking: Asking, users: int, views: Views) -> None:
+        self._views = views
         self.ready: asyncio.Queue[bytes | Exception] = asyncio.Queue(READY_ANSWERS_MAX)
         self._batcher = batcher
         self._asking = asking
@@ -186,7 +188,7 @@ class _Run:
         planned: list[tuple[Member, Plan]] = []
         for index, request in enumerate(requests):
             member = Member(index, request.SerializeToString(), request)
-            plan = self._batcher.recommender.plan(member.data, request)
+            plan = self._batcher.recommender.plan(member.data, request, self._views)
             if plan is None:
                 self._singles.append(member)
             else:
@@ -222,21 +224,25 @@ class _Run:
                 member, plan = left.pop(answer.index)
                 shard_ms = (self._batcher.clock() - began) * 1000
                 attempt = Attempt(chunk.address, pb.OUTCOME_ANSWERED, ms=shard_ms)
-                reach = Reach(1, 0, shard_ms, (attempt,), asking.shards_by.remaining_ms(began))
-                slate = await self._batcher.recommender.answered(plan, self._asking_now(), answer.response, reach)
+                reach = Reach.of(plan.place.rung, 1, (attempt,), shard_ms, asking.shards_by.remaining_ms(began))
+                slate = self._batcher.recommender.answered(plan, self._asking_now(), answer.response, (), reach)
                 await self._give(member, slate)
         self._singles.extend(member for member, _ in left.values())
 
     async def _empty_singles(self) -> None:
         while self._singles:
             member = self._singles.popleft()
-            slate = await self._batcher.recommender.slate(member.data, member.request, self._asking_now())
-            await self._give(member, slate)
+            asking = self._asking_now()
+            await self._give(member, self._batcher.recommender.slate(member.data, member.request, asking, self._views))
             await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
 
-    async def _give(self, member: Member, slate: bytes) -> None:
+    async def _give(self, member: Member, slate: Awaitable[bytes]) -> None:
+        try:
+            made = await slate
+        except PartialAborted:  # this member's choice; the others' slates come
+            made = aborted(self._asking, self._batcher.clock())
         self._unanswered -= 1
-        await self.ready.put(batch_answer(member.position, slate))
+        await self.ready.put(batch_answer(member.position, made))
 
     def _asking_now(self) -> Asking:
         """The call, with the time that shards have as of now."""

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from trunkshow.membership import source
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
@@ -25,11 +26,14 @@ class RouterConfig:
     store: str
     """The snapshot store: a folder, or s3://BUCKET/PREFIX."""
 
-    shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
-    """Addresses of the shards, HOST:PORT each; at least one."""
+    shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    """Addresses of the shards, HOST:PORT each; none where `members` says where to find them."""
+
+    members: str = ""
+    """Where the shards are looked up, again and again: file:PATH, dns:NAME:PORT, srv:NAME or static:HOST:PORT,…."""
 
     snapshot: str = ""
-    """Snapshot version to serve; the store's current one at the start where empty."""
+    """Snapshot version to serve, whatever the store's pointer says; the pointer is followed where empty."""
 
     cache: Path | None = None
     """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
@@ -58,6 +62,15 @@ class RouterConfig:
     batch_chunks_in_flight: int = 2
     """Chunks of one batch that wait on the same shard at a time, so that single requests get in between."""
 
+    pointer_period_s: float = 0.25
+    """Seconds between two looks at the store's pointer; a rollback is heard of within them."""
+
+    move_replicas: int = 2
+    """Shards that must have a partition of a new snapshot warm before its traffic moves; fewer where fewer hold it."""
+
+    move_patience_s: float = 10
+    """Seconds after which one of them is enough."""
+
     watch_silence_s: float = 3
     """Seconds after which a silent shard counts as unreachable; shards report every second."""
 
@@ -76,10 +89,14 @@ class RouterConfig:
         Raises:
             ValueError: naming the setting, what it was and what is allowed.
         """
-        if not self.shards:
-            raise ValueError("shards: none given; a router needs at least one address")
+        if bool(self.shards) == bool(self.members):
+            raise ValueError("shards: give either their addresses, or where to look them up as members")
+        if self.members:
+            source(self.members)
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
+        at_least(0, move_patience_s=self.move_patience_s)
+        at_least(1, move_replicas=self.move_replicas)
         at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
         at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
         at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
@@ -87,8 +104,10 @@ class RouterConfig:
             raise ValueError(
                 f"batch_chunk_users: {self.batch_chunk_users}; shards take at most {BATCH_CHUNK_USERS_MAX}"
             )
-        if not (math.isfinite(self.watch_silence_s) and self.watch_silence_s > 0):
-            raise ValueError(f"watch_silence_s: {self.watch_silence_s}; must be above 0")
+        for name in ("watch_silence_s", "pointer_period_s"):
+            seconds = getattr(self, name)
+            if not (math.isfinite(seconds) and seconds > 0):
+                raise ValueError(f"{name}: {seconds}; must be above 0")
         _less_than("deadline_ms", self.deadline_ms, reserve_ms=self.reserve_ms)
         _less_than("batch_deadline_ms", self.batch_deadline_ms, batch_reserve_ms=self.batch_reserve_ms)
 

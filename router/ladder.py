@@ -5,13 +5,16 @@ Rules:
 1. Each carousel steps down by itself; the rest of the slate stands.
 2. A step goes to the next rung below that this release and this user have. Below POPULAR there is nothing: what
    is empty there is left out.
-3. A personal carousel, or one of a plugged-in model, that is missing is replaced by the popular list: of the user's
+3. A personal carousel, or one of a plugged-in model, that no shard made is replaced by the popular list: of the user's
    segment, else of everyone.
-4. The shop's own lists (popular, new arrivals, occasions) are resident in the router: one that a shard failed to
-   make is made there, at the rung POPULAR, under its own title.
+4. The shop's own lists (popular, new arrivals, occasions) are resident in the router: one that no shard made is made
+   there, at the rung POPULAR, under its own title.
 5. One of the shop's own lists that has nothing to show is left out: a popular list in its place would be a lie, and
    the slate has one. Only where the slate would be empty altogether is it replaced as in rule 3.
-6. The receipt's rung is the first carousel's; each reason stands in it once, in the order in which it arose.
+6. What is missing because somebody failed is looked for rung by rung: PREVIOUS, STAND_IN (`router.route`), then the
+   router's own. What is empty is not: that is an answer, and it goes to the router's own rungs at once.
+7. A request may name the worst rung that it accepts; below that it ends in an error, whichever carousel it is.
+8. The receipt's rung is the first carousel's; each reason stands in it once, in the order in which it arose.
 """
 
 from __future__ import annotations
@@ -63,6 +66,13 @@ def of_the_shop(carousel: str) -> bool:
 def left_out(carousel: str, reason: pb.Reason) -> bool:
     """Whether a missing carousel is left out instead of replaced (rule 5)."""
     return reason == pb.REASON_CAROUSEL_EMPTY and of_the_shop(carousel)
+
+
+def floor_of(request: pb.RecommendRequest) -> pb.Rung:
+    """The worst rung that a request accepts."""
+    if request.partial != pb.PARTIAL_ABORT:
+        return pb.RUNG_POPULAR
+    return request.worst_rung or pb.RUNG_SNAPSHOT
 
 
 def once(reasons: Iterable[pb.Reason]) -> list[pb.Reason]:

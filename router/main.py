@@ -1,14 +1,26 @@
-"""A router process, from configuration to exit: open the snapshot, follow the shards, serve, drain."""
+"""A router process, from configuration to exit: open what the store serves, follow it and the shards, serve, drain."""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 from router.config import RouterConfig
-from router.service import Router
+from router.pointing import proved
+from router.service import Router, opened
+from router.views import View, Views, chosen, versions_of
 from trunkshow.serving import server, telemetry
-from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import open_store
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store, resolve
+
+OPEN_WITHIN_S = 600.0
+"""A store that gives nothing for so long ends the start; with a cache it need not give anything."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -17,18 +29,74 @@ def run(config: RouterConfig) -> None:
     """Serve until SIGTERM or SIGINT; blocking.
 
     Raises:
-        StoreError: the store holds no such snapshot.
-        SnapshotRefused: the snapshot's shared files fail a check.
+        StoreError: the store serves no snapshot, or does not answer and there is no copy of one.
+        SnapshotRefused: what it serves fails a check.
     """
     telemetry.configure(config.log_level, role="router")
-    snapshot = Snapshot.open(open_store(config.store, config.cache), config.snapshot)
-    users = len(snapshot.directory)
-    log.info("snapshot.opened", snapshot=snapshot.version, items=len(snapshot.catalogue), users=users)
-    server.run(_serve(config, snapshot))
+    store = open_store(config.store, config.cache)
+    views = within(OPEN_WITHIN_S, lambda: first_views(store, config.snapshot))
+    for view in views:
+        log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
+    server.run(_serve(config, views, None if config.snapshot else store))
 
 
-async def _serve(config: RouterConfig, snapshot: Snapshot) -> None:
-    router = Router(config, snapshot)
+def first_views(store: Store, version: str) -> Views:
+    """What is served at the start: the version named, or what the pointer names, as far as it can be opened.
+
+    Raises:
+        StoreError: nothing is served, or the store does not answer.
+        SnapshotRefused: none of what it serves can be.
+    """
+    if version:
+        return Views.of(proved(opened(store, version)))
+    pointer = store.pointer()
+    resolve(store)
+    views: dict[str, View] = {}
+    failed: Exception | None = None
+    for one in _needed(pointer):
+        try:
+            views[one] = proved(opened(store, one))
+        except (StoreError, SnapshotRefused) as error:
+            log.error("snapshot.refused", snapshot=one, error=str(error))
+            failed = failed or error
+    found = chosen(pointer, views, None)
+    if found is None:
+        raise failed or StoreError(f"{store.url} serves no snapshot")
+    return found
+
+
+def _needed(pointer: Pointer) -> tuple[str, ...]:
+    """A candidate can wait until somebody is served."""
+    return tuple(one for one in versions_of(pointer) if one != pointer.candidate)
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What the work returns or raises; a store that hangs must not hang the start.
+
+    Raises:
+        StoreUnreachable: it did neither in time.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def run_it() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # raised again below
+            failed.append(error)
+
+    thread = threading.Thread(target=run_it, name="opening", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise StoreUnreachable(f"the store has given nothing for {seconds:g} s")
+    return done[0]
+
+
+async def _serve(config: RouterConfig, views: Views, store: Store | None) -> None:
+    router = Router(config, views, store)
     try:
         await server.serve(
             router.services(),
@@ -39,4 +107,3 @@ async def _serve(config: RouterConfig, snapshot: Snapshot) -> None:
         )
     finally:
         await router.close()
-        snapshot.close()

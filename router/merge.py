@@ -79,6 +79,21 @@ def best_items(parts: Iterable[pb.Carousel], shown: set[str], count: int) -> lis
     return sorted(best.values(), key=lambda item: (-item.score, item.item_id))[:count]
 
 
+def unshown(slate: Slate, shown: set[str]) -> list[pb.Carousel]:
+    """The carousels without the items that are shown already, to which theirs are added; those that keep any."""
+    made = []
+    for carousel in slate:
+        fresh = [item for item in carousel.items if item.item_id not in shown]
+        shown.update(item.item_id for item in fresh)
+        if len(fresh) < len(carousel.items):
+            kept = pb.Carousel(id=carousel.id, title=carousel.title, source=carousel.source, rung=carousel.rung)
+            kept.items.extend(fresh)
+            carousel = kept
+        if fresh:
+            made.append(carousel)
+    return made
+
+
 def _slot_size(slot: str) -> int:
     return carousels.OCCASIONS_MAX if slot == carousels.OCCASIONS else 1
 

@@ -18,6 +18,9 @@ from trunkshow.v1 import recommendation_pb2 as pb
 _INDEX_TAG = b"\x08"  # field 1, varint
 _RESPONSE_TAG = b"\x12"  # field 2, length-delimited
 
+_STAGES = {pb.RUNG_PREVIOUS: "previous", pb.RUNG_STAND_IN: "stand-in"}
+"""Names of the steps down; the first one is called `shard`."""
+
 
 class Asking(NamedTuple):
     """What a slate's making needs to know of the call.
@@ -41,19 +44,38 @@ class Reach(NamedTuple):
     Attributes:
         asked: partitions.
         answered: of these.
-        shard_ms: time from asking the first shard to having the last answer; 0 where none was asked.
         attempts: all askings of shards, in the order in which they began.
-        budget_ms: that shards were given together.
+        stages: the time that each step of it took, and was given.
     """
 
     asked: int = 0
     answered: int = 0
-    shard_ms: float = 0.0
     attempts: tuple[Attempt, ...] = ()
-    budget_ms: float = 0.0
+    stages: tuple[pb.Stage, ...] = ()
+
+    @classmethod
+    def of(cls, rung: pb.Rung, asked: int, attempts: tuple[Attempt, ...], ms: float, budget_ms: float) -> Reach:
+        """One step, of which nothing is known but that shards were asked; where none was, it took no time."""
+        stage = pb.Stage(name=_STAGES.get(rung, "shard"), ms=ms, budget_ms=budget_ms)
+        return cls(asked, 0, attempts, (stage,) if attempts else ())
+
+    def plus(self, later: Reach) -> Reach:
+        """Both, one after the other."""
+        return Reach(
+            self.asked + later.asked,
+            self.answered + later.answered,
+            self.attempts + later.attempts,
+            self.stages + later.stages,
+        )
 
 
-def routers_part(asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], now: float) -> bytes:
+NOWHERE = Reach()
+"""Nobody was asked."""
+
+
+def routers_part(
+    asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], failures: Sequence[pb.ModelFailure], now: float
+) -> bytes:
     """The router's part of a receipt, as a serialised RecommendResponse of nothing else."""
     receipt = pb.Receipt(
         request_id=asking.request_id,
@@ -61,10 +83,11 @@ def routers_part(asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], now
         partitions_asked=reach.asked,
         partitions_answered=reach.answered,
         elapsed_ms=(now - asking.arrived) * 1000,
-        stages=_stages(reach),
+        stages=reach.stages,
         attempts=told(reach.attempts),
         budget_ms=asking.budget_ms,
         hedged=_hedged(reach),
+        model_failures=failures,
     )
     return pb.RecommendResponse(receipt=receipt).SerializeToString()
 
@@ -77,9 +100,11 @@ def whole(
     *,
     version: str,
     of_shards: Sequence[pb.Receipt],
+    failures: Sequence[pb.ModelFailure] = (),
     now: float,
 ) -> pb.Receipt:
     """A receipt for carousels that the router put together, with what the shards' own ones said."""
+    of_models = [*(failure for receipt in of_shards for failure in receipt.model_failures), *failures]
     return pb.Receipt(
         request_id=asking.request_id,
         rung=ladder.rung_of(made),
@@ -88,7 +113,9 @@ def whole(
         partitions_asked=reach.asked,
         partitions_answered=reach.answered,
         elapsed_ms=(now - asking.arrived) * 1000,
-        stages=[*(stage for receipt in of_shards for stage in receipt.stages), *_stages(reach)],
+        effort=max((receipt.effort for receipt in of_shards), default=pb.EFFORT_UNSPECIFIED),
+        model_failures={failure.SerializeToString(): failure for failure in of_models}.values(),
+        stages=[*(stage for receipt in of_shards for stage in receipt.stages), *reach.stages],
         attempts=told(reach.attempts),
         budget_ms=asking.budget_ms,
         hedged=_hedged(reach),
@@ -103,13 +130,20 @@ def told(attempts: Sequence[Attempt]) -> list[pb.Attempt]:
     ]
 
 
+def aborted(asking: Asking, now: float) -> bytes:
+    """A serialised RecommendResponse without a slate: what one of a batch gets who would rather have an error."""
+    receipt = pb.Receipt(
+        request_id=asking.request_id,
+        reasons=[pb.REASON_PARTIAL_ABORTED],
+        elapsed_ms=(now - asking.arrived) * 1000,
+        budget_ms=asking.budget_ms,
+    )
+    return pb.RecommendResponse(receipt=receipt).SerializeToString()
+
+
 def batch_answer(index: int, slate: bytes) -> bytes:
     """A serialised RecommendBatchResponse around a serialised RecommendResponse."""
     return b"".join((_INDEX_TAG, _varint(index), _RESPONSE_TAG, _varint(len(slate)), slate))
-
-
-def _stages(reach: Reach) -> list[pb.Stage]:
-    return [pb.Stage(name="shard", ms=reach.shard_ms, budget_ms=reach.budget_ms)] if reach.shard_ms else []
 
 
 def _hedged(reach: Reach) -> bool:

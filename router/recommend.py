@@ -1,54 +1,58 @@
 """One user's slate, from the best rung that the time left allows.
 
     known user    → ask home → nothing missing          → the shard's bytes, passed on unread
-                             → something missing        → its slate, gaps stepped down
-                             → does not know the user   → as a stranger
-                             → nobody answers           → everything stepped down
-    stranger      → items in hand → fold in, ask the nearest partitions, merge, step gaps down
+                             → something missing        → ask the next place for that (`router.route`), and so on
+                             → does not know the user   → as a stranger (`router.strangers`)
+    stranger      → items in hand → fold in, ask the nearest partitions, merge; then the previous snapshot's
                   → nothing in hand → the shop's own lists
+    in the end    → what is still missing is made here (`router.resident`)
 
-Plans are made here, synchronously; whom to ask, what to fill gaps with and how to merge are `router.fanout`,
-`router.resident` and `router.merge`.
+What is asked for at each step is `router.descent`'s to say; whom to ask, and how, `router.fanout`'s. A request that
+would rather have an error than a low rung gets one here, and only here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from google.protobuf.message import DecodeError
-
-from router import ladder, receipt
-from router.attempts import Gathered
-from router.counters import Counters
+from router import descent, ladder, receipt, route
+from router.counters import Answered, Counters
+from router.descent import Descent, Heard
 from router.fanout import Fanout
-from router.merge import merged, slotted
-from router.receipt import Asking, Reach
-from router.resident import Need, Resident
-from trunkshow import carousels
-from trunkshow.models.protocol import NO_FLOATS, Floats
-from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.snapshot.directory import Home
-from trunkshow.snapshot.reader import Snapshot
+from router.finish import Finish
+from router.receipt import NOWHERE, Asking, Reach
+from router.route import Place
+from router.strangers import Strangers
+from router.views import Views
+from router.watch import Board
+from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
-SLACK = 2
-"""Shards that are merged are asked for so many times the items shown: one may be shown further up already."""
+STEP_SHARE = 2 / 3
+"""Of the time left that a place gets while there is another one below it: who hangs must not take the whole time."""
+
+WORTH_A_STEP_MS = 3.0
+"""With less time left, no lower place is asked."""
 
 
 class Plan(NamedTuple):
     """A request whose user is known, ready to be asked for.
 
     Attributes:
+        data: the request as it arrived.
         request: parsed and valid.
-        home: where the user lives.
+        views: what was served when it arrived; leased by whoever holds the plan.
+        place: that is asked first.
         wanted: carousels, in order.
-        predict: what the home shard is asked.
+        predict: what is asked there.
     """
 
+    data: bytes
     request: pb.RecommendRequest
-    home: Home
+    views: Views
+    place: Place
     wanted: tuple[str, ...]
     predict: shard_pb2.PredictRequest
 
@@ -57,199 +61,193 @@ class Recommender:
     """Makes slates.
 
     Args:
-        snapshot: whose directory, catalogue and shared models this router serves.
         fanout: to the shards.
-        resident: for what they leave open.
+        board: with the newest topology.
         counters: told of every slate.
         probes: partitions asked for a stranger with items in hand.
+        store_reachable: whether the snapshot store answers.
         clock: monotonic.
     """
 
     def __init__(
         self,
-        snapshot: Snapshot,
         fanout: Fanout,
-        resident: Resident,
+        board: Board,
         counters: Counters,
         *,
         probes: int,
+        store_reachable: Callable[[], bool] = lambda: True,
         clock: Clock = monotonic,
     ) -> None:
-        self._version = snapshot.version
-        self._has_occasions = snapshot.has_occasions
-        self._directory = snapshot.directory
-        self._probe = snapshot.codebook.probe
         self._fanout = fanout
-        self._resident = resident
+        self._board = board
         self._counters = counters
-        self._probes = min(probes, snapshot.partitions)
+        self._finish = Finish(counters, store_reachable, clock)
+        self._strangers = Strangers(fanout, board, self._finish, probes=probes, clock=clock)
         self._clock = clock
 
-    def plan(self, data: bytes, request: pb.RecommendRequest) -> Plan | None:
+    def plan(self, data: bytes, request: pb.RecommendRequest, views: Views) -> Plan | None:
         """What to ask whom; None for a stranger."""
-        home = self._directory.find(request.user_id)
-        if home is None:
+        place = route.first(request, views, self._board.topology)
+        if place is None:
             return None
-        wanted = self._wanted(request, impersonal=False)
-        predict = shard_pb2.PredictRequest(
-            request=data, snapshot_version=self._version, partitions=(home.partition,), carousels=wanted
-        )
-        return Plan(request, home, wanted, predict)
+        wanted = place.view.wanted(request, impersonal=False)
+        return Plan(data, request, views, place, wanted, _predict(data, place, wanted))
 
-    async def slate(self, data: bytes, request: pb.RecommendRequest, asking: Asking) -> bytes:
-        """A serialised RecommendResponse for a valid request; never an error.
+    async def slate(self, data: bytes, request: pb.RecommendRequest, asking: Asking, views: Views) -> bytes:
+        """A serialised RecommendResponse for a valid request.
 
         Args:
             data: the request as it arrived.
             request: the same, parsed.
             asking: who asks, and until when shards may be waited for.
+            views: leased by the caller.
+
+        Raises:
+            PartialAborted: the request would rather have this than the slate that could be had.
         """
-        plan = self.plan(data, request)
+        plan = self.plan(data, request, views)
         if plan is None:
-            return await self._stranger(request, asking)
-        began = self._clock()
-        predict, until = plan.predict.SerializeToString(), asking.shards_by
-        outcome = await self._fanout.ask(self._version, plan.home.partition, predict, until, asking.request_id)
-        reach = Reach(1, 0, (self._clock() - began) * 1000, outcome.attempts, until.remaining_ms(began))
-        if outcome.answer is None:
-            return self._stepped_down(plan, asking, outcome.reasons, reach if outcome.attempts else Reach(1))
-        return await self.answered(plan, asking, outcome.answer, reach)
+            return await self._strangers.slate(request, asking, views)
+        answer, reasons, reach = await self._ask(plan, plan.place, plan.predict, asking, NOWHERE)
+        return await self.answered(plan, asking, answer, reasons, reach)
 
-    async def answered(self, plan: Plan, asking: Asking, answer: shard_pb2.PredictResponse, reach: Reach) -> bytes:
-        """The slate of a known user whose home shard answered."""
-        missing = {one.carousel: one.reason for one in answer.missing}
-        if not (answer.slate or missing):
-            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), reach)
-        if pb.REASON_USER_UNKNOWN in missing.values():
-            return await self._stranger(plan.request, asking)
-        reasons = self._context_reasons(plan.request)
-        reach = reach._replace(answered=1)
-        if len(missing) < len(plan.wanted) and all(ladder.left_out(*one) for one in missing.items()):
-            self._counters.passed_on(len(plan.wanted) - len(missing))
-            reasons.extend(dict.fromkeys(missing.values()))
-            return answer.slate + receipt.routers_part(asking, reach, reasons, self._clock())
-        try:
-            slate = pb.RecommendResponse.FromString(answer.slate)
-        except DecodeError:
-            return self._stepped_down(plan, asking, (pb.REASON_SHARD_FAILED,), reach._replace(answered=0))
-        need = self._resident.need(plan.request, plan.home.segment)
-        return self._completed(plan.wanted, slate.carousels, missing, need, reasons, asking, reach, [slate.receipt])
-
-    def _stepped_down(self, plan: Plan, asking: Asking, reasons: Sequence[pb.Reason], reach: Reach) -> bytes:
-        """The slate of a known user for whom nobody answered."""
-        need = self._resident.need(plan.request, plan.home.segment)
-        told = [*reasons, *self._context_reasons(plan.request)]
-        return self._completed(plan.wanted, (), {}, need, told, asking, reach)
-
-    async def _stranger(self, request: pb.RecommendRequest, asking: Asking) -> bytes:
-        """The slate of somebody whom the snapshot does not know."""
-        context = self._resident.rows(request.context_item_ids)
-        reasons = [pb.REASON_USER_UNKNOWN, *self._context_reasons(request)]
-        in_time = asking.shards_by.remaining_ms(self._clock()) > 0
-        vector = self._resident.taste(context) if in_time else NO_FLOATS
-        if len(vector):
-            return await self._folded_in(request, vector, reasons, asking)
-        reasons.append(pb.REASON_SHARD_LATE if context and not in_time else pb.REASON_NOTHING_IN_HAND)
-        wanted = self._wanted(request, impersonal=True)
-        need = self._resident.need(request, segment=-1)
-        return self._completed(wanted, (), {}, need, reasons, asking, Reach())
-
-    async def _folded_in(
-        self, request: pb.RecommendRequest, vector: Floats, reasons: list[pb.Reason], asking: Asking
-    ) -> bytes:
-        wanted = self._wanted(request, impersonal=False)
-        partitions = self._probe(vector, self._probes)
-        began = self._clock()
-        gathered = await self._ask_nearest(request, partitions, wanted, vector, asking)
-        until = asking.shards_by
-        shard_ms = (self._clock() - began) * 1000
-        reach = Reach(len(partitions), gathered.answered, shard_ms, gathered.attempts, until.remaining_ms(began))
-        slates, unreadable = _decoded(gathered.answers)
-        reasons.extend(gathered.reasons)
-        if slates:
-            reasons.append(pb.REASON_FOLDED_IN)
-        if unreadable:
-            reasons.append(pb.REASON_SHARD_FAILED)
-        if slates and (unreadable or gathered.answered < len(partitions)):
-            reasons.append(pb.REASON_PARTITION_MISSING)
-        need = self._resident.need(request, segment=-1, vector=vector)
-        made = merged([slate.carousels for slate in slates], wanted, need.count)
-        missing = _left_open(wanted, made, gathered.answers) if slates else {}
-        return self._completed(wanted, made, missing, need, reasons, asking, reach, [slate.receipt for slate in slates])
-
-    async def _ask_nearest(
+    async def answered(
         self,
-        request: pb.RecommendRequest,
-        partitions: Sequence[int],
-        wanted: Sequence[str],
-        vector: Floats,
+        plan: Plan,
         asking: Asking,
-    ) -> Gathered:
-        roomy = pb.RecommendRequest()
-        roomy.CopyFrom(request)
-        # Beyond what callers may ask for: between router and shard that limit does not hold.
-        roomy.items_per_carousel = SLACK * (request.items_per_carousel or carousels.ITEMS_DEFAULT)
-        data, taste = roomy.SerializeToString(), vector.astype("<f4").tobytes()
-
-        def request_for(numbers: Sequence[int]) -> bytes:
-            return shard_pb2.PredictRequest(
-                request=data, snapshot_version=self._version, partitions=numbers, carousels=wanted, vector=taste
-            ).SerializeToString()
-
-        return await self._fanout.ask_many(self._version, partitions, request_for, asking.shards_by, asking.request_id)
-
-    def _completed(
-        self,
-        wanted: Sequence[str],
-        made: Sequence[pb.Carousel],
-        missing: dict[str, pb.Reason],
-        need: Need,
+        answer: shard_pb2.PredictResponse | None,
         reasons: Sequence[pb.Reason],
-        asking: Asking,
         reach: Reach,
-        of_shards: Sequence[pb.Receipt] = (),
     ) -> bytes:
-        slate, more = self._resident.complete(wanted, made, missing, need)
-        self._counters.served(slate)
-        said = receipt.whole(
-            asking,
-            reach,
-            slate,
-            [*reasons, *more],
-            version=self._version,
-            of_shards=of_shards,
-            now=self._clock(),
+        """The slate of a known user, once the first place was asked.
+
+        Raises:
+            PartialAborted: as above.
+        """
+        if answer is not None and any(one.reason == pb.REASON_USER_UNKNOWN for one in answer.missing):
+            return await self._strangers.slate(plan.request, asking, plan.views, reach._replace(answered=reach.asked))
+        so_far = Descent(plan.wanted, reasons=self._told_first(plan))
+        taken = self._taken(plan, plan.place, asking, so_far, answer, reasons, reach)
+        for place in route.below(plan.place, plan.request, plan.views, self._board.topology):
+            if isinstance(taken, bytes) or not self._goes_on(taken, place, plan.request, asking):
+                break
+            if taken.worth_asking(place.held(self._board.topology)):
+                taken = await self._step(plan, place, asking, taken)
+        if isinstance(taken, bytes):
+            return taken
+        need = plan.place.view.resident.need(plan.request, plan.place.home.segment)
+        return self._finish.slate(taken, plan.request, plan.place.view, need, asking)
+
+    def at_once(
+        self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: Sequence[pb.Reason]
+    ) -> bytes:
+        """A slate from what the router holds itself, nobody asked, for these reasons.
+
+        Raises:
+            PartialAborted: as above.
+        """
+        home = views.current.find(request.user_id)
+        wanted = views.current.wanted(request, impersonal=home is None)
+        need = views.current.resident.need(request, home.segment if home is not None else -1)
+        return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, views.current, need, asking)
+
+    async def _step(self, plan: Plan, place: Place, asking: Asking, so_far: Descent) -> Descent | bytes:
+        """One place below the first one."""
+        wanted, shown = so_far.to_ask, so_far.shown
+        data = descent.request_excluding(plan.request, shown) if shown else plan.data
+        answer, reasons, reach = await self._ask(plan, place, _predict(data, place, wanted), asking, so_far.reach)
+        if answer is not None and any(one.reason == pb.REASON_USER_UNKNOWN for one in answer.missing):
+            return so_far.after(Heard(place.view.version, reach._replace(answered=reach.asked)))
+        return self._taken(plan, place, asking, so_far, answer, reasons, reach)
+
+    async def _ask(
+        self, plan: Plan, place: Place, predict: shard_pb2.PredictRequest, asking: Asking, before: Reach
+    ) -> tuple[shard_pb2.PredictResponse | None, Sequence[pb.Reason], Reach]:
+        began = self._clock()
+        until = self._until(plan, place, asking.shards_by, began)
+        outcome = await self._fanout.ask(
+            place.view.version,
+            place.home.partition,
+            predict.SerializeToString(),
+            until,
+            asking.request_id,
+            rung=place.rung,
+            stand_in=place.stand_in,
+            spent=before.attempts,
         )
-        return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
+        ms = (self._clock() - began) * 1000
+        return outcome.answer, outcome.reasons, Reach.of(place.rung, 1, outcome.attempts, ms, until.remaining_ms(began))
 
-    def _wanted(self, request: pb.RecommendRequest, *, impersonal: bool) -> tuple[str, ...]:
-        return carousels.resolve(
-            request.carousels, request.surface, impersonal=impersonal, has_occasions=self._has_occasions
+    def _until(self, plan: Plan, place: Place, shards_by: Deadline, now: float) -> Deadline:
+        """How long a place is waited for."""
+        stand_ins = self._board.topology.stand_ins(place.view.version, place.home.partition)
+        lower = not place.stand_in and (plan.views.previous is not None or stand_ins)
+        return shards_by.shortened(shards_by.remaining_ms(now) * (1 - STEP_SHARE)) if lower else shards_by
+
+    def _taken(
+        self,
+        plan: Plan,
+        place: Place,
+        asking: Asking,
+        so_far: Descent,
+        answer: shard_pb2.PredictResponse | None,
+        reasons: Sequence[pb.Reason],
+        reach: Reach,
+    ) -> Descent | bytes:
+        """An answer, passed on unread where it is all that was asked for, else what it brings on the way down."""
+        if answer is not None and not so_far.made and _is_whole(answer, plan.wanted):
+            return self._passed_on(plan, place, asking, so_far, answer, reach)
+        return so_far.after(descent.heard_of_home(answer, reasons, place.view.version, reach))
+
+    def _passed_on(
+        self,
+        plan: Plan,
+        place: Place,
+        asking: Asking,
+        so_far: Descent,
+        answer: shard_pb2.PredictResponse,
+        reach: Reach,
+    ) -> bytes:
+        """A shard's slate as it came, with the router's part of the receipt behind it."""
+        self._counters.passed_on(len(plan.wanted) - len(answer.missing), place.rung)
+        reasons = ladder.once((*so_far.reasons, *(one.reason for one in answer.missing)))
+        whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
+        if self._counters.listeners:
+            failed = bool(so_far.failures) or any(one.failed for one in whole.attempts)
+            ms = (now - asking.arrived) * 1000
+            self._counters.tell(Answered(plan.place.view.version, place.view.version, place.rung, failed, ms))
+        return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
+
+    def _goes_on(self, so_far: Descent, place: Place, request: pb.RecommendRequest, asking: Asking) -> bool:
+        """Whether there is anything to ask a lower place for, and time, and any use."""
+        return bool(
+            so_far.to_ask
+            and place.rung <= ladder.floor_of(request)
+            and asking.shards_by.remaining_ms(self._clock()) >= WORTH_A_STEP_MS
         )
 
-    def _context_reasons(self, request: pb.RecommendRequest) -> list[pb.Reason]:
-        in_hand = request.context_item_ids
-        if in_hand and len(self._resident.rows(in_hand)) < len(in_hand):
-            return [pb.REASON_CONTEXT_ITEM_UNKNOWN]
-        return []
+    def _told_first(self, plan: Plan) -> tuple[pb.Reason, ...]:
+        candidate = plan.views.candidate
+        shown_first = candidate is not None and plan.place.view is candidate.view
+        context = plan.place.view.resident.context_reasons(plan.request)
+        return (pb.REASON_CANARY, *context) if shown_first else context
 
 
-def _left_open(
-    wanted: Sequence[str], made: Sequence[pb.Carousel], answers: Sequence[shard_pb2.PredictResponse]
-) -> dict[str, pb.Reason]:
-    """Why carousels are missing that no shard made: what one of them said, else that there was nothing left."""
-    reasons = dict.fromkeys(wanted, pb.REASON_CAROUSEL_EMPTY)
-    reasons.update((one.carousel, one.reason) for answer in answers for one in answer.missing)
-    by_slot = slotted((carousel.id for carousel in made), wanted)
-    return {slot: reasons[slot] for slot in wanted if not by_slot[slot]}
+def _predict(data: bytes, place: Place, wanted: Sequence[str]) -> shard_pb2.PredictRequest:
+    return shard_pb2.PredictRequest(
+        request=data,
+        snapshot_version=place.view.version,
+        partitions=(place.home.partition,),
+        carousels=wanted,
+        rung=place.rung,
+    )
 
 
-def _decoded(answers: Sequence[shard_pb2.PredictResponse]) -> tuple[list[pb.RecommendResponse], int]:
-    """The slates that can be read, and how many cannot."""
-    slates = []
-    for answer in answers:
-        try:
-            slates.append(pb.RecommendResponse.FromString(answer.slate))
-        except DecodeError:
-            continue
-    return slates, len(answers) - len(slates)
+def _is_whole(answer: shard_pb2.PredictResponse, wanted: Sequence[str]) -> bool:
+    """Whether nothing that is missing is to be replaced."""
+    if not answer.missing:
+        return bool(answer.slate)
+    return len(answer.missing) < len(wanted) and all(
+        ladder.left_out(one.carousel, one.reason) for one in answer.missing
+    )

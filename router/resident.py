@@ -67,6 +67,13 @@ class Resident:
         """Rows of the items that the catalogue knows."""
         return [row for item_id in item_ids if (row := self._catalogue.row(item_id)) is not None]
 
+    def context_reasons(self, request: pb.RecommendRequest) -> tuple[pb.Reason, ...]:
+        """What the receipt has to say of the items in hand."""
+        in_hand = request.context_item_ids
+        if in_hand and len(self.rows(in_hand)) < len(in_hand):
+            return (pb.REASON_CONTEXT_ITEM_UNKNOWN,)
+        return ()
+
     def taste(self, context: Sequence[int]) -> Floats:
         """(factors,) taste of somebody of whom only the items in hand are known; empty where they say nothing."""
         if not context:

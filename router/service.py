@@ -1,33 +1,51 @@
-"""The router's services, put together: from bytes to a valid request with a deadline, and on to who answers it."""
+"""The router's services, put together: from bytes to a valid request with a deadline, and on to who answers it.
+
+What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
+follows the store's pointer, `router.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see requests
+or answers go by, to try a snapshot on them, adds itself to `samplers` or to `counters.listeners`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
+from typing import Never
 
 from router import validate
 from router.batch import Batcher
 from router.config import RouterConfig
 from router.counters import Counters
 from router.fanout import Fanout
+from router.following import Following
+from router.keeper import Keeper
+from router.moving import Patience
+from router.observing import Observer
+from router.pointing import Pointing
 from router.receipt import Asking
 from router.recommend import Recommender
-from router.resident import Resident
-from router.shard_channel import ShardChannels
+from router.shard_channel import ShardChannel, ShardChannels
 from router.similar import Similar
 from router.status import Status
 from router.topology import Topology
-from router.validate import Known
+from router.views import View, Views
 from router.watch import Board, follow
+from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import Store
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
 CLUSTER = "trunkshow.v1.ClusterService"
+
+TEND_EVERY_S = 0.25
+
+Sampler = Callable[[bytes, float], None]
+"""Given a valid request as it came, and when it did."""
 
 
 class Router:
@@ -35,30 +53,48 @@ class Router:
 
     Args:
         config: of the process.
-        snapshot: open; the caller closes it.
+        views: to begin with; this closes them.
+        store: whose pointer is followed; none is where None.
         clock: monotonic.
+
+    Attributes:
+        keeper: of what is served.
+        board: with the newest topology.
+        counters: of what was served.
+        samplers: shown every valid request.
     """
 
-    def __init__(self, config: RouterConfig, snapshot: Snapshot, clock: Clock = monotonic) -> None:
+    def __init__(
+        self, config: RouterConfig, views: Views, store: Store | None = None, clock: Clock = monotonic
+    ) -> None:
+        self.keeper = Keeper(views)
+        self.board = Board(Topology.of(()))
+        self.counters = Counters()
+        self.samplers: list[Sampler] = []
         self._config = config
         self._clock = clock
-        self._shards = ShardChannels(config.shards)
-        self._board = Board(Topology.of(config.shards))
-        self._known = Known(snapshot.carousels, snapshot.catalogue.attribute_names)
-        counters = Counters()
-        resident = Resident(snapshot)
-        fanout = Fanout(self._shards, self._board, clock=clock)
-        self._recommender = Recommender(snapshot, fanout, resident, counters, probes=config.probes, clock=clock)
+        self._channels = ShardChannels()
+        self.fanout = Fanout(self._channels, self.board, clock=clock)
+        self._following = Following(self.board, self._channels, self._follow, clock=clock)
+        self._pointing = self._made_pointing(store) if store is not None else None
+        self._recommender = Recommender(
+            self.fanout,
+            self.board,
+            self.counters,
+            probes=config.probes,
+            store_reachable=self.store_reachable,
+            clock=clock,
+        )
         self._batcher = Batcher(
             self._recommender,
-            fanout,
+            self.fanout,
             chunk_users=config.batch_chunk_users,
             chunks_in_flight=config.batch_chunks_in_flight,
             clock=clock,
         )
-        self._similar = Similar(snapshot, resident, self._known, clock)
-        self._status = Status(snapshot, self._board, self._shards, counters)
-        self._following: list[asyncio.Future[object]] = []
+        self._similar = Similar(self.keeper, clock)
+        self._status = Status(self.keeper, self.store_reachable, self.fanout, self.board, self._channels, self.counters)
+        self._tasks: list[asyncio.Future[Never]] = []
 
     def services(self) -> list[Service]:
         """The methods, for registration."""
@@ -69,31 +105,50 @@ class Router:
         )
         return [recommendation, Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})]
 
+    def store_reachable(self) -> bool:
+        """Whether the snapshot store answers; true where none is followed."""
+        return self._pointing is None or self._pointing.store_reachable
+
     async def start(self) -> None:
         """Follow every shard; return once each was found or lost for the first time."""
-        silence_s = self._config.watch_silence_s
-        self._following = [
-            asyncio.ensure_future(follow(shard, self._board, silence_s=silence_s)) for shard in self._shards
-        ]
+        config = self._config
+        membership = Membership(source(config.members) if config.members else StaticMembers(config.shards))
+        await membership.poll()
+        self._following.renew(membership.members)
+        self.board.listeners.append(self.advance)
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
-        await self._board.everyone_answered.wait()
+        await self.board.everyone_answered.wait()
+        self.advance()
+        running = [self._tend(), Observer(self.board, self._channels).run()]
+        if config.members:
+            running.append(membership.follow(self._following.renew))
+        if self._pointing is not None:
+            running.append(self._pointing.follow())
+        self._tasks = [asyncio.ensure_future(one) for one in running]
 
     async def close(self) -> None:
-        """Cut every line."""
-        for task in self._following:
+        """Cut every line, and close every snapshot."""
+        for task in self._tasks:
             task.cancel()
-        await self._shards.close()
+        if self._pointing is not None:
+            await self._pointing.close()
+        await self._following.close()
+        self.keeper.close()
 
     async def recommend(self, data: bytes, call: CallView) -> bytes:
         """Recommend.
 
         Raises:
             InvalidArgument: the request breaks its contract.
+            PartialAborted: it would rather have this than the slate that could be had.
         """
         request = pb.RecommendRequest.FromString(data)
-        validate.check(request, self._known)
-        asking = self._asking(call, self._config.deadline_ms, self._config.reserve_ms)
-        return await self._recommender.slate(data, request, asking)
+        with self.keeper.lease() as views:
+            validate.check(request, views.current.known)
+            for sample in self.samplers:
+                sample(data, call.arrived)
+            asking = self._asking(call, self._config.deadline_ms, self._config.reserve_ms)
+            return await self._recommender.slate(data, request, asking, views)
 
     async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         """RecommendBatch.
@@ -102,13 +157,52 @@ class Router:
             InvalidArgument: one of the requests breaks its contract.
         """
         batch = pb.RecommendBatchRequest.FromString(data)
-        validate.check_batch(batch, self._known)
-        asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
-        async with aclosing(self._batcher.slates(batch.requests, asking)) as answers:
-            async for answer in answers:
-                yield answer
+        with self.keeper.lease() as views:
+            validate.check_batch(batch, views.current.known)
+            asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
+            async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    def advance(self) -> None:
+        """Move the traffic of those partitions whose time has come."""
+        before = self.keeper.now.moves
+        patience = Patience(self._config.move_replicas, self._config.move_patience_s)
+        moves = before.advanced(self.board.topology, patience, self._clock())
+        if moves is not before:
+            self.keeper.moved_on(moves)
 
     def _asking(self, call: CallView, default_ms: float, reserve_ms: float) -> Asking:
         deadline, now = call.deadline(default_ms), self._clock()
         budget_ms = (deadline.at - call.arrived) * 1000
         return Asking(call.request_id, call.arrived, deadline.reserving(reserve_ms, now), budget_ms)
+
+    def _follow(self, shard: ShardChannel) -> asyncio.Future[object]:
+        return asyncio.ensure_future(follow(shard, self.board, silence_s=self._config.watch_silence_s))
+
+    async def _tend(self) -> Never:
+        """What is due by the clock."""
+        while True:
+            await asyncio.sleep(TEND_EVERY_S)
+            self.advance()
+            self._following.tend()
+
+    def _made_pointing(self, store: Store) -> Pointing:
+        return Pointing(
+            lambda: (store.pointer(), getattr(store, "reachable", True)),
+            partial(opened, store),
+            self.keeper,
+            every_s=self._config.pointer_period_s,
+            settled=self.advance,
+            clock=self._clock,
+        )
+
+
+def opened(store: Store, version: str) -> View:
+    """A version of a store as a view. Blocking: it reads every shared file.
+
+    Raises:
+        StoreError: there is no such snapshot.
+        SnapshotRefused: it fails a check.
+    """
+    return View.of(Snapshot.open(store, version))

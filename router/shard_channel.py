@@ -45,6 +45,7 @@ class ShardChannel:
         predict: Predict over bytes.
         predict_batch: PredictBatch over bytes.
         watch: Watch over bytes.
+        observe: Observe over bytes.
     """
 
     def __init__(self, address: str) -> None:
@@ -58,6 +59,7 @@ class ShardChannel:
             _SERVICE + "PredictBatch"
         )
         self.watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(_SERVICE + "Watch")
+        self.observe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + "Observe")
 
     def forget_latencies(self) -> None:
         """Judge it anew by what comes."""

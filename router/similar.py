@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from router import validate
-from router.resident import Resident
-from router.validate import Known
+from router.keeper import Keeper
 from trunkshow import carousels
 from trunkshow.errors import NotFound
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 
 
@@ -17,17 +15,12 @@ class Similar:
     """Answers SimilarItems.
 
     Args:
-        snapshot: whose catalogue is asked.
-        resident: makes the carousel.
-        known: what a request can name.
+        keeper: of what is served; the current catalogue is asked.
         clock: monotonic.
     """
 
-    def __init__(self, snapshot: Snapshot, resident: Resident, known: Known, clock: Clock = monotonic) -> None:
-        self._version = snapshot.version
-        self._row = snapshot.catalogue.row
-        self._resident = resident
-        self._known = known
+    def __init__(self, keeper: Keeper, clock: Clock = monotonic) -> None:
+        self._keeper = keeper
         self._clock = clock
 
     async def similar_items(self, data: bytes, call: CallView) -> bytes:
@@ -38,18 +31,19 @@ class Similar:
             NotFound: the catalogue does not know the item.
         """
         request = pb.SimilarItemsRequest.FromString(data)
-        validate.check_similar(request, self._known)
-        row = self._row(request.item_id)
+        view = self._keeper.now.current  # nothing below waits for anybody, so that it needs no lease
+        validate.check_similar(request, view.known)
+        row = view.snapshot.catalogue.row(request.item_id)
         if row is None:
-            message = f"item_id: the catalogue of snapshot {self._version} does not know {request.item_id!r}"
+            message = f"item_id: the catalogue of snapshot {view.version} does not know {request.item_id!r}"
             raise NotFound(message, field="item_id", reason="ITEM_UNKNOWN")
         filters = request.filters if request.HasField("filters") else None
-        carousel = self._resident.similar(row, request.items or carousels.ITEMS_DEFAULT, filters)
+        carousel = view.resident.similar(row, request.items or carousels.ITEMS_DEFAULT, filters)
         receipt = pb.Receipt(
             request_id=call.request_id,
             rung=carousel.rung,
             reasons=() if carousel.items else (pb.REASON_CAROUSEL_EMPTY,),
-            snapshot_version=self._version,
+            snapshot_version=view.version,
             elapsed_ms=(self._clock() - call.arrived) * 1000,
         )
         return pb.SimilarItemsResponse(carousel=carousel, receipt=receipt).SerializeToString()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from router.counters import Counters
+from router.fanout import Fanout
 from router.hedging import Kind
+from router.keeper import Keeper
 from router.shard_channel import ShardChannels
 from router.topology import ReplicaView, ShardFacts
+from router.views import Candidate
 from router.watch import Board
 from trunkshow.serving.call import CallView
-from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import cluster_pb2, shard_pb2
 
 
@@ -16,15 +20,26 @@ class Status:
     """Answers GetClusterStatus.
 
     Args:
-        snapshot: the router's.
+        keeper: of what is served.
+        store_reachable: whether the snapshot store answers.
+        fanout: to the shards.
         board: with the newest topology.
         shards: channels by address.
         counters: what was served.
     """
 
-    def __init__(self, snapshot: Snapshot, board: Board, shards: ShardChannels, counters: Counters) -> None:
-        self._version = snapshot.version
-        self._partitions = snapshot.partitions
+    def __init__(
+        self,
+        keeper: Keeper,
+        store_reachable: Callable[[], bool],
+        fanout: Fanout,
+        board: Board,
+        shards: ShardChannels,
+        counters: Counters,
+    ) -> None:
+        self._keeper = keeper
+        self._store_reachable = store_reachable
+        self._fanout = fanout
         self._board = board
         self._shards = shards
         self._counters = counters
@@ -33,11 +48,16 @@ class Status:
         """GetClusterStatus."""
         del call
         cluster_pb2.GetClusterStatusRequest.FromString(data)
-        topology = self._board.topology
+        topology, views = self._board.topology, self._keeper.now
         return cluster_pb2.GetClusterStatusResponse(
-            snapshot_version=self._version,
-            partitions=self._partitions,
-            partitions_covered=topology.covered(self._version),
+            snapshot_version=views.current.version,
+            partitions=views.current.partitions,
+            partitions_covered=topology.covered(views.current.version),
+            partitions_moved=views.moves.count,
+            previous_version=views.previous.version if views.previous else "",
+            candidate=self._candidate(views.candidate) if views.candidate else None,
+            store_reachable=self._store_reachable(),
+            hedges=self._fanout.hedges,
             shards=[self._replica(view) for view in topology.replicas.values()],
             rungs=[
                 cluster_pb2.RungCount(rung=rung, carousels=count)
@@ -45,6 +65,15 @@ class Status:
             ],
             requests=self._counters.requests,
         ).SerializeToString()
+
+    def _candidate(self, candidate: Candidate) -> cluster_pb2.Candidate:
+        version = candidate.view.version
+        return cluster_pb2.Candidate(
+            snapshot_version=version,
+            phase=str(candidate.phase),
+            share=candidate.share,
+            partitions_covered=self._board.topology.covered(version),
+        )
 
     def _replica(self, view: ReplicaView) -> cluster_pb2.ReplicaStatus:
         shard = self._shards.get(view.address)
@@ -70,6 +99,7 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
                 loading=sorted(one.loading),
                 refused=sorted(one.refused),
                 stand_ins=sorted(one.stand_ins),
+                surplus=sorted(one.surplus),
             )
             for one in facts.generations
         ],

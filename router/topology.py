@@ -35,6 +35,7 @@ class Generation:
         loading: partitions on the way.
         refused: partitions that failed their checks.
         stand_ins: homes of whose users it has a compact copy open.
+        surplus: of the warm ones, those that it would give up.
     """
 
     version: str
@@ -42,6 +43,7 @@ class Generation:
     loading: frozenset[int] = frozenset()
     refused: frozenset[int] = frozenset()
     stand_ins: frozenset[int] = frozenset()
+    surplus: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

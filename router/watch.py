@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Never
 
@@ -24,7 +24,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from router.shard_channel import ShardChannel
-from router.topology import Generation, ShardFacts, Topology
+from router.topology import Generation, ReplicaView, ShardFacts, Topology
 from trunkshow.v1 import shard_pb2
 
 log = structlog.get_logger()
@@ -57,10 +57,12 @@ class Board:
     Attributes:
         topology: the newest one.
         everyone_answered: set once each shard was found or lost for the first time.
+        listeners: called whenever who is there, or what they hold, has changed.
     """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
+        self.listeners: list[Callable[[], None]] = []
         self.everyone_answered = asyncio.Event()
         self._silent = set(topology.replicas)
 
@@ -74,6 +76,7 @@ class Board:
         elif before.facts is not None and before.facts.state != facts.state:
             log.info("shard.changed", shard=address, state=state_name(facts.state))
         self._answered(address)
+        self._compare(before)
 
     def lost(self, address: str, error: str) -> None:
         """A shard cannot be heard."""
@@ -82,6 +85,30 @@ class Board:
         if before.reachable or address in self._silent:
             log.warning("shard.lost", shard=address, error=error)
         self._answered(address)
+        self._compare(before)
+
+    def members(self, addresses: Sequence[str]) -> None:
+        """The membership is this."""
+        self._silent |= set(addresses) - self.topology.replicas.keys()
+        self.topology = self.topology.with_members(addresses)
+        self._silent &= set(addresses)
+        self._tell()
+
+    def forget(self, address: str) -> None:
+        """A shard is followed no more."""
+        self.topology = self.topology.without(address)
+        self._tell()
+
+    def _compare(self, before: ReplicaView) -> None:
+        after = self.topology.replicas[before.address]
+        if (before.stays, before.draining, before.held) != (after.stays, after.draining, after.held):
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._silent:
+            self.everyone_answered.set()
+        for listen in self.listeners:
+            listen()
 
     def _answered(self, address: str) -> None:
         self._silent.discard(address)
@@ -129,6 +156,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
                 frozenset(one.loading),
                 frozenset(one.refused),
                 frozenset(one.stand_ins),
+                frozenset(one.surplus),
             )
             for one in status.generations
         ),

@@ -56,6 +56,7 @@ class Reason(_Contract):
     REDUCED_EFFORT = 16
     CANARY = 17
     STORE_UNREACHABLE = 18
+    PARTIAL_ABORTED = 19
 
 
 class Effort(_Contract):

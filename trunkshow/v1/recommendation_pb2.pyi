@@ -38,6 +38,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_REDUCED_EFFORT: _ClassVar[Reason]
     REASON_CANARY: _ClassVar[Reason]
     REASON_STORE_UNREACHABLE: _ClassVar[Reason]
+    REASON_PARTIAL_ABORTED: _ClassVar[Reason]
 
 class Partial(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -87,6 +88,7 @@ REASON_OVERLOADED: Reason
 REASON_REDUCED_EFFORT: Reason
 REASON_CANARY: Reason
 REASON_STORE_UNREACHABLE: Reason
+REASON_PARTIAL_ABORTED: Reason
 PARTIAL_UNSPECIFIED: Partial
 PARTIAL_ALLOW: Partial
 PARTIAL_ABORT: Partial

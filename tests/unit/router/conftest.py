@@ -17,6 +17,7 @@ from fake_shard import FakeShard
 
 from router.config import RouterConfig
 from router.service import Router
+from router.views import View, Views
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import cluster_pb2
@@ -82,7 +83,8 @@ async def start(snapshot: Snapshot) -> AsyncIterator[Start]:
         addresses = [await shard.start() for shard in shards] or [NOBODY]
         opened.extend(shard.stop for shard in shards)
         chosen = {"deadline_ms": 2000, "reserve_ms": 15, "watch_silence_s": 30, "probes": 2} | settings
-        router = Router(RouterConfig(store="", shards=tuple(addresses), **chosen), snapshot)
+        views = Views.of(View.of(snapshot))
+        router = Router(RouterConfig(store="", shards=tuple(addresses), **chosen), views)
         await router.start()
         server = Server(router.services())
         port = await server.start("127.0.0.1:0")

@@ -68,6 +68,10 @@ class SmallSnapshot:
         {"for-you", "because-you-liked", "people-like-you", "popular", "new-arrivals", "occasions"}
     )
 
+    def close(self) -> None:
+        """Give the files back."""
+        self.catalogue.close()
+
     @property
     def ials(self) -> AxisTaste:
         """The factor model."""

@@ -116,10 +116,11 @@ def _wrong_input() -> tuple[type[Exception], ...]:
     try:
         from trunkshow.snapshot.lifecycle import LifecycleError
         from trunkshow.snapshot.manifest import SnapshotRefused
+        from trunkshow.snapshot.signature import KeyUnusable
         from trunkshow.snapshot.store import StoreError
     except ImportError as error:  # the client's installation has no snapshots
         return UsageError, BuildError, TrunkshowError, type(error)
-    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused, LifecycleError
+    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused, LifecycleError, KeyUnusable
 
 
 def _refuse(message: str) -> int:

@@ -13,13 +13,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from trunkshow.snapshot import local_files
+from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import SERVED, Pointer, PointerUnreadable, Who
-from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused, accept
+from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
+from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
 from trunkshow.snapshot.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -31,15 +34,17 @@ class CachedStore:
     Args:
         store: asked first.
         cache: folder for the copies; made where it does not exist. Processes may share one.
+        key: whose signature a copied manifest must carry, too; none is asked for where None.
 
     Attributes:
         reachable: whether the store answered when its pointer was last asked for.
     """
 
-    def __init__(self, store: Store, cache: Path) -> None:
+    def __init__(self, store: Store, cache: Path, key: Key | None = None) -> None:
         self.store = store
         self.cache = cache
         self.reachable = True
+        self._key = key
         self._known: Pointer | None = None
         self._asked_for: set[str] = set()
 
@@ -78,8 +83,8 @@ class CachedStore:
         if copied is not None:
             return copied
         manifest = self.store.manifest(version)
-        copy = Path("snapshots", version, FILE_NAME)
-        self._write(copy, lambda target: self.store.fetch(version, FILE_NAME, target))
+        for name in (FILE_NAME, SIGNATURE_NAME) if self._key else (FILE_NAME,):
+            self._write(Path("snapshots", version, name), partial(self.store.fetch, version, name))
         return manifest
 
     def versions(self) -> list[str]:
@@ -115,6 +120,10 @@ class CachedStore:
         """The store's business alone."""
         self.store.remove(version)
 
+    def traces(self) -> dict[str, float]:
+        """The store's business alone."""
+        return self.store.traces()
+
     def _last_seen(self) -> Pointer | None:
         try:
             return Pointer.from_json((self.cache / "POINTER.json").read_bytes())
@@ -124,9 +133,11 @@ class CachedStore:
     def _copied_manifest(self, version: str) -> Manifest | None:
         known = self._known or self._last_seen()
         checksum = known.manifests.get(version, "") if known else ""
+        folder = self.cache / "snapshots" / version
         try:
-            data = (self.cache / "snapshots" / version / FILE_NAME).read_bytes()
-            return accept(data, version, checksum) if checksum else None
+            data = (folder / FILE_NAME).read_bytes()
+            signature = (folder / SIGNATURE_NAME).read_bytes() if self._key else b""
+            return accept(data, version, checksum, self._key, signature) if checksum else None
         except (OSError, SnapshotRefused):
             return None
 

@@ -25,11 +25,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trunkshow.snapshot.lifecycle import SERVED, Pointer, PointerUnreadable, State, Who
-from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, accept, verify
+from trunkshow.snapshot.acceptance import accept
+from trunkshow.snapshot.lifecycle import REMOVABLE, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused, verify
+from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.store import StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
+COPY_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,11 @@ class FolderStore:
 
     Attributes:
         root: the folder; made by the first build.
+        key: whose signature a manifest must carry; none is asked for where None.
     """
 
     root: Path
+    key: Key | None = None
 
     @property
     def url(self) -> str:
@@ -78,7 +83,8 @@ class FolderStore:
             except (FileNotFoundError, NotADirectoryError):
                 known = ", ".join(self.versions()) or "none"
                 raise StoreError(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
-        return accept(data, version, self.pointer().manifests.get(version, ""))
+            signature = _read_if_there(self.folder(version) / SIGNATURE_NAME)
+        return accept(data, version, self.pointer().manifests.get(version, ""), self.key, signature)
 
     def versions(self) -> list[str]:
         """Complete snapshots, oldest first."""
@@ -90,13 +96,24 @@ class FolderStore:
 
     def ensure(self, version: str, files: Mapping[str, File]) -> Path:
         """The version's folder, once these files in it were checked; they are used where they lie."""
-        verify(self.folder(version), files)
+        try:
+            verify(self.folder(version), files)
+        except SnapshotRefused as error:
+            if self.root.is_dir():
+                raise
+            raise StoreUnreachable(f"there is no folder {self.root} any more") from error
         return self.folder(version)
 
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Copy one file of a version."""
-        with self._reading():
-            shutil.copyfile(self.folder(version) / path, target)
+        try:
+            source = (self.folder(version) / path).open("rb")
+        except OSError as error:
+            if self.root.is_dir():
+                raise SnapshotRefused(f"{path} of {version} cannot be read: {error.strerror}") from error
+            raise StoreUnreachable(f"there is no folder {self.root} any more") from error
+        with source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, COPY_BYTES)
 
     @contextmanager
     def building(self) -> Iterator[Path]:
@@ -134,10 +151,15 @@ class FolderStore:
         """Remove a version's files, the manifest first, so that what a crash leaves is no snapshot any more."""
         with self._writing(), _locked(self.root / "LOCK"):
             state = self.pointer().states.get(version)
-            if state in SERVED or state is State.PUSHED:
+            if state not in REMOVABLE:
                 raise StoreError(f"{version} is {state} in {self.root}; its files stay")
             (self.folder(version) / FILE_NAME).unlink(missing_ok=True)
             shutil.rmtree(self.folder(version), ignore_errors=True)
+
+    def traces(self) -> dict[str, float]:
+        """When each version's folder was last written to, whole or not, in seconds since the epoch."""
+        with self._reading():
+            return {path.name: path.stat().st_mtime for path in (self.root / "snapshots").glob("*")}
 
     def _write(self, pointer: Pointer) -> None:
         fresh = self.root / f"{POINTER}.new"
@@ -205,6 +227,13 @@ def _is_free(path: Path) -> bool:
         return False
     except OSError:
         return True
+
+
+def _read_if_there(path: Path) -> bytes:
+    try:
+        return path.read_bytes()[:SIGNATURE_BYTES_MAX]
+    except FileNotFoundError:
+        return b""
 
 
 def _sync(path: Path) -> None:

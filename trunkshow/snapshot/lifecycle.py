@@ -12,7 +12,8 @@ Rules:
 3. Rolling back poisons the current version, and makes the previous one, or a retired one that is named, current. What
    is refused or poisoned never serves again, and its name can never be pushed again.
 4. While a version is pinned, nothing but unpinning and rolling back moves the current version.
-5. Every move has a line in the history; the newest `HISTORY_MAX` are kept here.
+5. There is a candidate only beside a current version, which it is compared with; the first version is promoted.
+6. Every move has a line in the history; the newest `HISTORY_MAX` are kept here.
 
 A pointer is a value; every move returns a new one with the next serial. How it is stored, and that two movers cannot
 both win, is `trunkshow.snapshot.store`'s business.
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -29,6 +31,7 @@ from types import MappingProxyType
 
 SCHEMA = 1
 HISTORY_MAX = 500
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
 class LifecycleError(Exception):
@@ -55,6 +58,9 @@ class State(StrEnum):
 CANDIDATE = frozenset({State.REHEARSING, State.CANARY})
 SERVED = frozenset({State.CURRENT, State.PREVIOUS, *CANDIDATE})
 """States of versions that shards hold."""
+
+REMOVABLE = frozenset({None, State.REFUSED, State.POISONED})
+"""States of versions whose files may be removed; None is that of one that the pointer does not know, or no more."""
 
 NEXT: Mapping[State, frozenset[State]] = {
     State.PUSHED: frozenset({State.REHEARSING, State.CANARY, State.CURRENT, State.REFUSED}),
@@ -136,6 +142,8 @@ class Pointer:
 
     def pushed(self, version: str, who: Who, manifest_sha256: str = "") -> Pointer:
         """A complete snapshot is in the store, with a manifest of this checksum."""
+        if not is_name(version):
+            raise LifecycleError(f"{version!r} is no name of a version")
         if version in self.states:
             raise LifecycleError(f"{version} was pushed before, and is {self.states[version]}; build a new one")
         moved = self._moved({version: State.PUSHED}, "pushed", version, who)
@@ -144,6 +152,7 @@ class Pointer:
     def rehearsed(self, version: str, canary_share: float, who: Who) -> Pointer:
         """Shards are to open it, and routers to replay requests on it; after that it is shown to `canary_share`."""
         self._check_may_change(version)
+        self._check_comparable(version)
         _check_share(canary_share)
         withdrawn = self._withdrawn()
         moved = self._moved({**withdrawn, version: State.REHEARSING}, "rehearsing", version, who)
@@ -152,6 +161,7 @@ class Pointer:
     def canaried(self, version: str, canary_share: float, who: Who) -> Pointer:
         """A share of the users get it."""
         self._check_may_change(version)
+        self._check_comparable(version)
         _check_share(canary_share)
         if not canary_share:
             raise LifecycleError("a canary needs a share of the users above 0")
@@ -226,9 +236,10 @@ class Pointer:
             manifests=MappingProxyType({one: sha256 for one, sha256 in self.manifests.items() if one != version}),
         )
 
-    def to_json(self) -> str:
-        """The pointer as text."""
+    def to_json(self, mark: str = "") -> str:
+        """The pointer as text; a mark makes this very document known from another of the same content."""
         body = {
+            **({"mark": mark} if mark else {}),
             "schema": SCHEMA,
             "serial": self.serial,
             "current": self.current,  # for people, and for scripts; it is read from `states`
@@ -260,11 +271,14 @@ class Pointer:
                 tuple(Move(**{key: str(value) for key, value in move.items()}) for move in raw["history"]),
                 MappingProxyType({str(version): str(sha256) for version, sha256 in raw["manifests"].items()}),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PointerUnreadable(f"the pointer cannot be read: {error!r}") from error
-        for state in (State.CURRENT, State.PREVIOUS):
-            if sum(1 for one in pointer.states.values() if one is state) > 1:
-                raise PointerUnreadable(f"the pointer names more than one {state} version")
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise PointerUnreadable(f"the pointer cannot be read: {error!r:.200}") from error
+        for only in ({State.CURRENT}, {State.PREVIOUS}, CANDIDATE):
+            if sum(1 for one in pointer.states.values() if one in only) > 1:
+                raise PointerUnreadable(f"the pointer names more than one {' or '.join(sorted(only))} version")
+        strange = [version for version in pointer.states if not is_name(version)]
+        if strange:
+            raise PointerUnreadable(f"the pointer names {strange[0][:100]!r}, which is no name of a version")
         if pointer.serial < 0 or not 0 <= pointer.canary_share <= 1:
             raise PointerUnreadable("the pointer's serial or canary_share is out of range")
         return pointer
@@ -276,6 +290,10 @@ class Pointer:
         if version not in self.states:
             known = ", ".join(sorted(self.states)) or "none"
             raise LifecycleError(f"there is no version {version!r}; there are: {known}")
+
+    def _check_comparable(self, version: str) -> None:
+        if not self.current:
+            raise LifecycleError(f"nothing is served that {version} could be compared with; promote it")
 
     def _check_may_change(self, version: str) -> None:
         self._check_known(version)
@@ -307,6 +325,11 @@ class Pointer:
             states=MappingProxyType({**self.states, **changes}),
             history=(*self.history, move)[-HISTORY_MAX:],
         )
+
+
+def is_name(version: str) -> bool:
+    """Whether it can name a version: a plain word, that is safe as a folder's name."""
+    return _NAME.match(version) is not None
 
 
 def _check_share(share: float) -> None:

@@ -1,10 +1,8 @@
 """The manifest: what a snapshot is, and the checksum of every file in it. Pure values; files are hashed on request.
 
-Rules of acceptance, checked by every process before it opens anything:
-
-1. The schema is one that this release reads.
-2. Every field is there, of its type.
-3. A file is opened only after its size and SHA-256 were found to be those of the manifest.
+A manifest is read only where its schema is one that this release reads, and every field is there, of its type. Whether
+it is to be believed is `acceptance`'s business. A file is opened only after its size and SHA-256 were found to be those
+of the manifest.
 """
 
 from __future__ import annotations
@@ -85,15 +83,15 @@ class Manifest:
         try:
             raw = json.loads(text)
             schema = raw["schema"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise SnapshotRefused(f"the manifest cannot be read: {error!r}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SnapshotRefused(f"the manifest cannot be read: {error!r:.200}") from error
         if schema != SCHEMA:
             raise SnapshotRefused(f"the manifest has schema {schema}; this release reads schema {SCHEMA}")
         try:
-            files = {path: File(int(file["bytes"]), str(file["sha256"])) for path, file in raw.pop("files").items()}
+            files = {path: _file(path, file) for path, file in raw.pop("files").items()}
             manifest = cls(files=files, segments=tuple(raw.pop("segments")), **raw)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise SnapshotRefused(f"the manifest is incomplete: {error}") from error
+            raise SnapshotRefused(f"the manifest is incomplete: {error!s:.200}") from error
         for name, kind in _TYPES.items():
             if not isinstance(getattr(manifest, name), kind):
                 raise SnapshotRefused(f"the manifest's {name} is not a {kind.__name__}")
@@ -111,33 +109,18 @@ _TYPES: Mapping[str, type] = {
 }
 
 
+def _file(path: str, raw: Mapping[str, Any]) -> File:
+    size, sha256 = raw["bytes"], raw["sha256"]
+    if type(size) is not int or not isinstance(sha256, str):
+        raise SnapshotRefused(f"the manifest says of {path[:200]} what no file has: {raw!r:.200}")
+    return File(size, sha256)
+
+
 def describe(path: Path) -> File:
     """A file's size and checksum."""
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256")
     return File(path.stat().st_size, digest.hexdigest())
-
-
-def accept(data: bytes, version: str, sha256: str = "") -> Manifest:
-    """The manifest in `data`, if it is this version's.
-
-    Args:
-        data: what lies in the store.
-        version: that was asked for.
-        sha256: of the manifest that was pushed, in hex; unknown where empty.
-
-    Raises:
-        SnapshotRefused: it is another one, or cannot be read.
-    """
-    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        raise SnapshotRefused(f"the manifest of {version} does not have the checksum that the pointer says")
-    try:
-        manifest = Manifest.from_json(data.decode())
-    except UnicodeDecodeError as error:
-        raise SnapshotRefused(f"the manifest of {version} is not text: {error.reason}") from None
-    if manifest.version != version:
-        raise SnapshotRefused(f"the manifest of {version} calls itself {manifest.version}")
-    return manifest
 
 
 def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:

@@ -87,7 +87,11 @@ class Store(Protocol):
         ...
 
     def fetch(self, version: str, path: str, target: Path) -> None:
-        """Write one file of a version to `target`, unchecked; for who keeps copies."""
+        """Write one file of a version to `target`, unchecked; for who keeps copies.
+
+        Raises:
+            SnapshotRefused: it is not there.
+        """
         ...
 
     def building(self) -> AbstractContextManager[Path]:
@@ -108,33 +112,46 @@ class Store(Protocol):
         ...
 
     def remove(self, version: str) -> None:
-        """Remove a version's files; the pointer must not serve it.
+        """Remove a version's files; the pointer must not know it, or must know it as refused or poisoned.
 
         Raises:
-            StoreError: the pointer does.
+            StoreError: it is in another state.
         """
         ...
 
+    def traces(self) -> dict[str, float]:
+        """When each version was last written to, in seconds since the epoch; of those, too, that are not complete."""
+        ...
 
-def open_store(url: str | Path, cache: Path | None = None) -> Store:
+
+def open_store(url: str | Path, cache: Path | None = None, verify_key: Path | None = None) -> Store:
     """The store at a folder's path or at `s3://BUCKET/PREFIX`; nothing is read yet.
 
     Args:
         url: where it is.
         cache: a local folder to keep copies in, so that what was fetched once is there when the store is not.
+        verify_key: file of the public key whose signature every manifest must carry; none is asked for where None.
 
     Raises:
         StoreError: a URL that names no store.
+        KeyUnusable: the file holds no such key.
     """
     # Adapters import this module, and the object store's client is not for processes that read a folder.
     from trunkshow.snapshot.cached_store import CachedStore
     from trunkshow.snapshot.folder_store import FolderStore
+    from trunkshow.snapshot.signature import load_key
 
-    scheme, separator, _ = str(url).partition("://")
-    if separator:
-        raise StoreError(f"{url} names no store; there are folders, and s3://BUCKET/PREFIX (not {scheme}://)")
-    store = FolderStore(Path(url))
-    return store if cache is None else CachedStore(store, cache)
+    key = None if verify_key is None else load_key(verify_key)
+    store: Store
+    if str(url).startswith("s3://"):
+        from trunkshow.snapshot.s3_store import S3Store
+
+        store = S3Store(str(url), key=key)
+    elif "://" in str(url):
+        raise StoreError(f"{url} names no store; there are folders, and s3://BUCKET/PREFIX")
+    else:
+        store = FolderStore(Path(url), key)
+    return store if cache is None else CachedStore(store, cache, key)
 
 
 def resolve(store: Store, version: str = "") -> str:

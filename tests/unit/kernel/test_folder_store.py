@@ -5,31 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny_snapshots import publish, push, write
 
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import LifecycleError, State
-from trunkshow.snapshot.manifest import FILE_NAME, SCHEMA, Manifest, SnapshotRefused
-from trunkshow.snapshot.store import StoreError, StoreUnreachable, resolve, who
-
-BARE = Manifest(
-    schema=SCHEMA,
-    version="",
-    created_at="2024-05-01T00:00:00+00:00",
-    dataset="shop",
-    data_until="2024-04-30T00:00:00+00:00",
-    parameters={},
-    counts={},
-    segments=(),
-    models={},
-    metrics={},
-    partitioning={},
-    index={},
-    files={},
-)
+from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
+from trunkshow.snapshot.store import StoreError, StoreUnreachable, who
 
 
 @pytest.fixture
@@ -37,26 +21,6 @@ def store(tmp_path: Path) -> FolderStore:
     """A store that nobody has built into."""
     (tmp_path / "store").mkdir()
     return FolderStore(tmp_path / "store")
-
-
-def push(store: FolderStore, version: str) -> None:
-    """Build and push a snapshot of nothing but its manifest."""
-    with store.building() as folder:
-        store.push(folder / "snapshot", write(folder / "snapshot", version), who())
-
-
-def publish(store: FolderStore, version: str) -> None:
-    """The same, and serve it."""
-    push(store, version)
-    store.move(lambda pointer: pointer.promoted(version, who()))
-
-
-def write(folder: Path, version: str) -> Manifest:
-    """What a builder leaves in its folder."""
-    folder.mkdir(parents=True)
-    manifest = replace(BARE, version=version)
-    (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
 
 
 def leavings(store: FolderStore, name: str) -> Path:
@@ -67,28 +31,10 @@ def leavings(store: FolderStore, name: str) -> Path:
     return folder
 
 
-def test_a_store_that_nobody_pushed_to_is_empty(store: FolderStore) -> None:
-    """Empty, not an error."""
-    assert (store.pointer().serial, store.versions()) == (0, [])
-
-
 def test_a_folder_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     """A file system that is not mounted must not look like a store in which nothing is served."""
     with pytest.raises(StoreUnreachable, match="trunkshow build"):
         FolderStore(tmp_path / "gone").pointer()
-
-
-def test_asking_an_empty_store_for_a_snapshot_says_what_to_do(store: FolderStore) -> None:
-    """The message names the command."""
-    with pytest.raises(StoreError, match="trunkshow build"):
-        resolve(store)
-
-
-def test_a_version_that_is_not_there_is_named_with_those_that_are(store: FolderStore) -> None:
-    """A typing error is answered with what could have been meant."""
-    push(store, "a")
-    with pytest.raises(StoreError, match="no snapshot 'z'; it has: a"):
-        store.manifest("z")
 
 
 def test_only_complete_snapshots_are_listed(store: FolderStore) -> None:
@@ -107,15 +53,6 @@ def test_a_name_that_was_pushed_before_is_refused_and_the_build_stays(store: Fol
         with pytest.raises(LifecycleError, match="pushed before"):
             store.push(folder / "snapshot", manifest, who())
         assert (folder / "snapshot").exists()
-
-
-def test_a_build_is_gone_once_it_ended(store: FolderStore) -> None:
-    """Neither a build that was pushed nor one that failed leaves anything behind."""
-    push(store, "a")
-    with pytest.raises(ZeroDivisionError), store.building() as folder:
-        write(folder / "snapshot", "b")
-        raise ZeroDivisionError
-    assert list((store.root / "building").iterdir()) == []
 
 
 def test_the_next_build_removes_what_a_dead_builder_left(store: FolderStore) -> None:
@@ -171,14 +108,6 @@ def test_a_manifest_that_is_not_the_one_that_was_pushed_is_refused(store: Folder
     manifest.write_bytes(manifest.read_bytes().replace(b"shop", b"shoq"))
     with pytest.raises(SnapshotRefused, match="checksum that the pointer says"):
         store.manifest("a")
-
-
-def test_a_served_version_is_not_removed(store: FolderStore) -> None:
-    """Whoever asks."""
-    publish(store, "a")
-    with pytest.raises(StoreError, match="a is current"):
-        store.remove("a")
-    assert store.versions() == ["a"]
 
 
 def test_the_pointer_is_readable_json(store: FolderStore) -> None:

@@ -1,0 +1,284 @@
+"""The snapshot store in an object store that speaks S3.
+
+    s3://BUCKET/PREFIX/POINTER.json             moved by conditional put: If-Match, or If-None-Match for the first
+    s3://BUCKET/PREFIX/snapshots/VERSION/...    the manifest last
+
+Region, credentials and endpoint come from the usual AWS_* environment (AWS_ENDPOINT_URL for a server of one's own). The
+client retries what may be asked twice. The put of the pointer may not, for the one that failed could have been made: it
+carries a mark of its own instead, and is looked for. How a bucket answers is `object_store_errors`' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+from obstore.store import S3Store as Bucket
+
+from trunkshow.snapshot import local_files
+from trunkshow.snapshot.acceptance import accept
+from trunkshow.snapshot.lifecycle import REMOVABLE, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
+from trunkshow.snapshot.object_store_errors import told
+from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
+from trunkshow.snapshot.store import StoreError, StoreUnreachable
+
+POINTER = "POINTER.json"
+POINTER_BYTES_MAX = 16 * 2**20
+MANIFEST_BYTES_MAX = 256 * 2**20
+MOVES_MAX = 50
+"""Tries of one move; each one that is lost is somebody else's that was won."""
+
+CONNECT_S_MAX = 2.0
+SILENCE_S_MAX = 10.0
+"""Seconds without a byte, after which a transfer counts as stuck."""
+
+ANSWER_S_MAX = 5.0
+"""Seconds for a small answer: the pointer, a manifest, a list."""
+
+RETRIES_MAX = 2
+TRANSFER_S_MAX = 900.0
+TRANSFERS = 8
+"""Files sent or fetched at a time."""
+
+
+class S3Store:
+    """A store in a bucket.
+
+    Args:
+        url: `s3://BUCKET/PREFIX`.
+        local: folder for fetched files; one in the user's cache folder where None.
+        key: whose signature a manifest must carry; none is asked for where None.
+
+    Raises:
+        StoreError: the URL names no bucket, or the environment configures none.
+    """
+
+    def __init__(self, url: str, local: Path | None = None, key: Key | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
+            raise StoreError(f"{url} names no store; write s3://BUCKET/PREFIX")
+        self.url = url.rstrip("/")
+        self._prefix = parts.path.strip("/")
+        self._key = key
+        self._local = local or _cache_folder(self.url)
+        try:
+            self._small = _bucket(parts.netloc, self._prefix, RETRIES_MAX, timedelta(seconds=ANSWER_S_MAX))
+            self._once = _bucket(parts.netloc, self._prefix, 0, timedelta(seconds=ANSWER_S_MAX))
+            self._large = _bucket(parts.netloc, self._prefix, RETRIES_MAX, timedelta(seconds=TRANSFER_S_MAX))
+        except Exception as error:
+            raise StoreError(f"{url} cannot be used: {error}") from error
+
+    def pointer(self) -> Pointer:
+        """What is served; an empty pointer where nothing was pushed yet."""
+        return self._pointer()[0]
+
+    def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
+        """Replace the pointer by what `change` makes of it, unless somebody else did meanwhile; then try again."""
+        for _ in range(MOVES_MAX):
+            before, tag = self._pointer()
+            after = change(before)
+            if after is before or self._put(after, tag):
+                return after
+        raise StoreUnreachable(f"{self.url}: {MOVES_MAX} others moved the pointer first; try again")
+
+    def manifest(self, version: str) -> Manifest:
+        """A version's manifest, if it is the one that was pushed."""
+        try:
+            with told(self.url):
+                data = self._read(_key(version, FILE_NAME), MANIFEST_BYTES_MAX)[0]
+        except FileNotFoundError:
+            known = ", ".join(self.versions()) or "none"
+            raise StoreError(f"{self.url} has no snapshot {version!r}; it has: {known}") from None
+        return accept(data, version, self.pointer().manifests.get(version, ""), self._key, self._signature(version))
+
+    def versions(self) -> list[str]:
+        """Complete snapshots, oldest first."""
+        return sorted(version for version in self._folders() if self._has(_key(version, FILE_NAME)))
+
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """The local folder of a version, once these files were fetched and checked; what is there is not fetched."""
+        folder = self._local / version
+        try:
+            local_files.ensure(folder, files, lambda path, target: self.fetch(version, path, target))
+        except OSError as error:
+            raise StoreError(f"{self._local} cannot be written to: {error.strerror or error}") from error
+        return folder
+
+    def fetch(self, version: str, path: str, target: Path) -> None:
+        """Download one file of a version."""
+        try:
+            with told(self.url), target.open("wb") as opened:
+                for chunk in obstore.get(self._large, _key(version, path)).stream(2**20):
+                    opened.write(chunk)
+        except FileNotFoundError:
+            raise SnapshotRefused(f"{path} of {version} is not there") from None
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """A temporary folder to build in. The bucket is asked first: one that does not answer costs no training."""
+        self.pointer()
+        try:
+            with tempfile.TemporaryDirectory(prefix="trunkshow-build-") as folder:
+                yield Path(folder)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise StoreError(f"{tempfile.gettempdir()} cannot be written to: {why}; nothing was published") from error
+
+    def push(self, built: Path, manifest: Manifest, who: Who) -> Pointer:
+        """Upload every file, then the manifest, then let the pointer know."""
+        version = manifest.version
+        sealed = (built / FILE_NAME).read_bytes()
+        checksum = hashlib.sha256(sealed).hexdigest()
+        self.pointer().pushed(version, who, checksum)  # a name that is taken is refused before anything is sent
+        names = [path.relative_to(built).as_posix() for path in sorted(built.rglob("*")) if path.is_file()]
+        with told(self.url), ThreadPoolExecutor(TRANSFERS) as pool:
+            others = [name for name in names if name != FILE_NAME]
+            list(pool.map(lambda name: obstore.put(self._large, _key(version, name), built / name), others))
+        self._seal(version, sealed)
+        return self.move(lambda pointer: pointer.pushed(version, who, checksum))
+
+    def remove(self, version: str) -> None:
+        """Remove a version's files, the manifest first, so that what a crash leaves is no snapshot any more."""
+        state = self.pointer().states.get(version)
+        if state not in REMOVABLE:
+            raise StoreError(f"{version} is {state} in {self.url}; its files stay")
+        with told(self.url):
+            obstore.delete(self._small, [_key(version, FILE_NAME)])
+            for batch in obstore.list(self._small, f"snapshots/{version}", chunk_size=500):
+                obstore.delete(self._small, [found["path"] for found in batch])
+
+    def traces(self) -> dict[str, float]:
+        """When the newest file of every version was written, whole or not, in seconds since the epoch."""
+        newest: dict[str, float] = {}
+        with told(self.url):
+            for batch in obstore.list(self._small, "snapshots", chunk_size=500):
+                for found in batch:
+                    version = found["path"].split("/")[1]
+                    newest[version] = max(newest.get(version, 0.0), found["last_modified"].timestamp())
+        return newest
+
+    def _pointer(self) -> tuple[Pointer, str]:
+        """The pointer, and the tag on whose condition it may be replaced; an empty tag where there is none."""
+        try:
+            with told(self.url):
+                data, tag = self._read(POINTER, POINTER_BYTES_MAX)
+            return Pointer.from_json(data), tag
+        except FileNotFoundError:
+            return Pointer(), ""
+        except PointerUnreadable as error:
+            raise StoreError(f"{self.url}: {error}") from error
+
+    def _put(self, pointer: Pointer, tag: str) -> bool:
+        """Write the pointer on condition; whether it was written."""
+        data = pointer.to_json(mark=secrets.token_hex(8)).encode()
+        try:
+            with told(self.url):
+                obstore.put(self._once, POINTER, data, mode={"e_tag": tag} if tag else "create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except StoreUnreachable as error:
+            return self._was_put(data, tag, error)
+        return True
+
+    def _was_put(self, data: bytes, tag: str, error: StoreUnreachable) -> bool:
+        """Whether a put that failed was made all the same; False where it certainly was not."""
+        try:
+            with told(self.url):
+                found, tag_now = self._read(POINTER, POINTER_BYTES_MAX)
+        except FileNotFoundError:
+            found, tag_now = b"", ""
+        if found == data:
+            return True
+        if tag_now == tag:
+            return False
+        raise StoreUnreachable(f"{error}; others moved the pointer since, so see its history for this move") from error
+
+    def _read(self, path: str, bytes_max: int) -> tuple[bytes, str]:
+        answer = obstore.get(self._small, path)
+        if answer.meta["size"] > bytes_max:
+            raise StoreError(f"{self.url}: {path} has {answer.meta['size']} bytes, more than {bytes_max}")
+        return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+
+    def _seal(self, version: str, sealed: bytes) -> None:
+        """Write the manifest; one that is there already must be the same: a push that died may be made again."""
+        try:
+            with told(self.url):
+                obstore.put(self._small, _key(version, FILE_NAME), sealed, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            with told(self.url):
+                found = self._read(_key(version, FILE_NAME), MANIFEST_BYTES_MAX)[0]
+            if found != sealed:
+                raise StoreError(f"{self.url} has another snapshot of the name {version}") from None
+
+    def _signature(self, version: str) -> bytes:
+        if self._key is None:
+            return b""
+        try:
+            with told(self.url):
+                return self._read(_key(version, SIGNATURE_NAME), SIGNATURE_BYTES_MAX)[0]
+        except FileNotFoundError:
+            return b""
+
+    def _folders(self) -> list[str]:
+        with told(self.url):
+            found = obstore.list_with_delimiter(self._small, "snapshots")
+        return [prefix.split("/")[1] for prefix in found["common_prefixes"]]
+
+    def _has(self, path: str) -> bool:
+        try:
+            with told(self.url):
+                obstore.head(self._small, path)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _key(version: str, path: str) -> str:
+    return f"snapshots/{version}/{path}"
+
+
+def _bucket(name: str, prefix: str, retries: int, timeout: timedelta) -> Bucket:
+    return Bucket(
+        name,
+        prefix=prefix or None,
+        client_options={
+            "allow_http": _may_be_plain(),
+            "connect_timeout": timedelta(seconds=CONNECT_S_MAX),
+            "read_timeout": timedelta(seconds=min(SILENCE_S_MAX, timeout.total_seconds())),
+            "timeout": timeout,
+        },
+        retry_config={
+            "max_retries": retries,
+            "retry_timeout": timedelta(seconds=2 * SILENCE_S_MAX),
+            "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
+        },
+    )
+
+
+def _may_be_plain() -> bool:
+    """Whether the endpoint may be asked without TLS: one on this machine, or where the environment says so."""
+    if os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes"}:
+        return True
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _cache_folder(url: str) -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+    return Path(base, "trunkshow", hashlib.sha256(url.encode()).hexdigest()[:16])

@@ -105,7 +105,7 @@ def test_a_manifest_that_is_not_the_one_that_was_pushed_is_refused(store: Folder
     """A bit that flipped in it, or a hand that edited it."""
     push(store, "a")
     manifest = store.folder("a") / FILE_NAME
-    manifest.write_bytes(manifest.read_bytes().replace(b"shop", b"shoq"))
+    manifest.write_bytes(manifest.read_bytes().replace(b"events", b"evenus"))
     with pytest.raises(SnapshotRefused, match="checksum that the pointer says"):
         store.manifest("a")
 

@@ -38,6 +38,9 @@ class RouterConfig:
     cache: Path | None = None
     """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
 
+    verify_key: Path | None = None
+    """File of the public key (PEM, Ed25519) that snapshots must be signed with; unsigned ones are served without."""
+
     listen: str = "127.0.0.1:7450"
     """HOST:PORT to listen on; port 0 lets the system choose."""
 

@@ -33,7 +33,7 @@ def run(config: RouterConfig) -> None:
         SnapshotRefused: what it serves fails a check.
     """
     telemetry.configure(config.log_level, role="router")
-    store = open_store(config.store, config.cache)
+    store = open_store(config.store, config.cache, config.verify_key)
     views = within(OPEN_WITHIN_S, lambda: first_views(store, config.snapshot))
     for view in views:
         log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))

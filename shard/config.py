@@ -36,6 +36,9 @@ class ShardConfig:
     cache: Path | None = None
     """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
 
+    verify_key: Path | None = None
+    """File of the public key (PEM, Ed25519) that snapshots must be signed with; unsigned ones are served without."""
+
     listen: str = "127.0.0.1:7451"
     """Address to listen on, HOST:PORT; port 0 takes a free one."""
 

@@ -27,7 +27,8 @@ def run(config: ShardConfig) -> None:
     """
     name = config.own_name
     telemetry.configure(config.log_level, role="shard", shard=name)
-    snapshot = Snapshot.open(open_store(config.store, config.cache), config.snapshot)
+    store = open_store(config.store, config.cache, config.verify_key)
+    snapshot = Snapshot.open(store, config.snapshot)
     server.run(_serve(config, name, snapshot))
 
 

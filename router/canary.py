@@ -27,17 +27,11 @@ from typing import NamedTuple
 
 from cyclopts import Parameter
 
-from router.evidence import LATER_STARTS, Count, Stream
+from router.evidence import LATER_STARTS, P95, SLOW_SHARE, Count, Stream
 from trunkshow.serving.limits import at_least
 
 SHARE_MAX = 0.95
 """A canary that everybody got could be compared with nobody."""
-
-SLOW_SHARE = 0.05
-"""Of the control's answers, by the p95's definition."""
-
-RECENT_TIMES = 500
-"""Answers of the control that its p95 is taken from; it is taken anew after each fifth of them."""
 
 
 @Parameter(name="*")
@@ -178,7 +172,7 @@ class Trial:
         """What the answers so far come to, after so many seconds."""
         limits = self._limits
         if self.harm:
-            return Judgement(Decision.ROLL_BACK, f"canary failed after {self}: {self.harm}")
+            return Judgement(Decision.ROLL_BACK, f"canary failed {self.harm}")
         compared = min(stream.total[0].answers for stream in self._streams.values())
         enough = limits.canary_answers if elapsed_s < limits.canary_time_s else limits.canary_answers_min
         if compared >= enough:
@@ -197,7 +191,7 @@ class Trial:
             self._streams[name] = stream.after(ours, theirs, min(starts, LATER_STARTS + 1))
             ours, theirs = Count(), Count()
             if not self.harm and self._streams[name].log_evidence >= self._enough:
-                self.harm = self._share_of(name)
+                self.harm = f"after {self}: {self._share_of(name)}"
         self._blocks[name] = (ours, theirs)
 
     def _shares(self) -> str:
@@ -206,26 +200,3 @@ class Trial:
     def _share_of(self, name: str) -> str:
         ours, theirs = (one.hits / max(one.answers, 1) for one in self._streams[name].total)
         return f"{name} {ours:.1%} (control {theirs:.1%})"
-
-
-class P95:
-    """The 95th percentile of the control's recent times, fixed for a while at a time.
-
-    What an answer is compared with must not depend on the answer itself; a threshold that was there before does not.
-
-    Attributes:
-        ms: nearest rank; None until there are enough times.
-    """
-
-    def __init__(self) -> None:
-        self.ms: float | None = None
-        self._recent: list[float] = []
-        self._new = 0
-
-    def add(self, ms: float) -> None:
-        """One more answer of the control."""
-        self._recent.append(ms)
-        self._new += 1
-        if self._new == RECENT_TIMES // 5:
-            self._recent, self._new = self._recent[-RECENT_TIMES:], 0
-            self.ms = sorted(self._recent)[math.ceil((1 - SLOW_SHARE) * len(self._recent)) - 1]

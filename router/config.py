@@ -9,6 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from router.canary import CanaryLimits
+from router.rehearsal import RehearsalLimits
 from trunkshow.membership import source
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
@@ -73,6 +75,12 @@ class RouterConfig:
 
     move_patience_s: float = 10
     """Seconds after which one of them is enough."""
+
+    rehearsal: RehearsalLimits = RehearsalLimits()
+    """What a candidate must keep to when recent requests are replayed on it."""
+
+    canary: CanaryLimits = CanaryLimits()
+    """When a candidate that is shown to a few users is rolled back, and when it is promoted."""
 
     watch_silence_s: float = 3
     """Seconds after which a silent shard counts as unreachable; shards report every second."""

@@ -33,6 +33,12 @@ MEMORY_ANSWERS = 5000
 PRIOR_ANSWERS = 50
 """What is assumed of the control weighs as much as so many answers."""
 
+SLOW_SHARE = 0.05
+"""Of the control's answers, by the p95's definition."""
+
+RECENT_TIMES = 500
+"""Answers of the control that its p95 is taken from; it is taken anew after each fifth of them."""
+
 
 class Count(NamedTuple):
     """Answers, and how many of them had what is looked for."""
@@ -118,3 +124,26 @@ def _log_ratio(count: Count, share: float, instead: float) -> float:
 
 def _sum(first: Count, second: Count) -> Count:
     return Count(first.answers + second.answers, first.hits + second.hits)
+
+
+class P95:
+    """The 95th percentile of the control's recent times, fixed for a while at a time.
+
+    What an answer is compared with must not depend on the answer itself; a threshold that was there before does not.
+
+    Attributes:
+        ms: nearest rank; None until there are enough times.
+    """
+
+    def __init__(self) -> None:
+        self.ms: float | None = None
+        self._recent: list[float] = []
+        self._new = 0
+
+    def add(self, ms: float) -> None:
+        """One more answer of the control."""
+        self._recent.append(ms)
+        self._new += 1
+        if self._new == RECENT_TIMES // 5:
+            self._recent, self._new = self._recent[-RECENT_TIMES:], 0
+            self.ms = sorted(self._recent)[math.ceil((1 - SLOW_SHARE) * len(self._recent)) - 1]

@@ -2,12 +2,13 @@
 
 What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
 follows the store's pointer, `router.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see requests
-or answers go by, to try a snapshot on them, adds itself to `samplers` or to `counters.listeners`.
+or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Never
 
 from router import validate
 from router.batch import Batcher
+from router.conductor import Conductor
 from router.config import RouterConfig
 from router.counters import Counters
 from router.fanout import Fanout
@@ -25,6 +27,9 @@ from router.observing import Observer
 from router.pointing import Pointing
 from router.receipt import Asking
 from router.recommend import Recommender
+from router.rehearser import Rehearser
+from router.replay import Replay
+from router.sample import Sample
 from router.shard_channel import ShardChannel, ShardChannels
 from router.similar import Similar
 from router.status import Status
@@ -36,7 +41,7 @@ from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import Store
+from trunkshow.snapshot.store import Store, who
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
@@ -72,6 +77,7 @@ class Router:
         self.counters = Counters()
         self.samplers: list[Sampler] = []
         self._config = config
+        self._patience = Patience(config.move_replicas, config.move_patience_s)
         self._clock = clock
         self._channels = ShardChannels()
         self.fanout = Fanout(self._channels, self.board, clock=clock)
@@ -94,6 +100,7 @@ class Router:
         )
         self._similar = Similar(self.keeper, clock)
         self._status = Status(self.keeper, self.store_reachable, self.fanout, self.board, self._channels, self.counters)
+        self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         self._tasks: list[asyncio.Future[Never]] = []
 
     def services(self) -> list[Service]:
@@ -124,6 +131,8 @@ class Router:
             running.append(membership.follow(self._following.renew))
         if self._pointing is not None:
             running.append(self._pointing.follow())
+        if self._conductor is not None:
+            running.append(self._conductor.run())
         self._tasks = [asyncio.ensure_future(one) for one in running]
 
     async def close(self) -> None:
@@ -167,8 +176,7 @@ class Router:
     def advance(self) -> None:
         """Move the traffic of those partitions whose time has come."""
         before = self.keeper.now.moves
-        patience = Patience(self._config.move_replicas, self._config.move_patience_s)
-        moves = before.advanced(self.board.topology, patience, self._clock())
+        moves = before.advanced(self.board.topology, self._patience, self._clock())
         if moves is not before:
             self.keeper.moved_on(moves)
 
@@ -196,6 +204,34 @@ class Router:
             settled=self.advance,
             clock=self._clock,
         )
+
+    def _made_conductor(self, store: Store, pointing: Pointing) -> Conductor:
+        config, sample = self._config, Sample(random.random)
+        rehearser = Rehearser(
+            self.keeper,
+            Replay(self.fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=self._clock),
+            sample,
+            config.rehearsal,
+            busy=lambda: False,
+            chance=random.random,
+            clock=self._clock,
+        )
+        conductor = Conductor(
+            self.keeper,
+            self.board,
+            rehearser,
+            store.move,
+            partial(who, by=f"router {config.listen}"),
+            refused=lambda: pointing.refused,
+            warm_s=config.rehearsal.rehearsal_warm_s,
+            canary=config.canary,
+            patience=self._patience,
+            clock=self._clock,
+        )
+        self.samplers.append(sample.offer)
+        self.counters.listeners.append(conductor.served)
+        self._status.candidate = conductor.candidate
+        return conductor
 
 
 def opened(store: Store, version: str) -> View:

@@ -26,6 +26,9 @@ class Status:
         board: with the newest topology.
         shards: channels by address.
         counters: what was served.
+
+    Attributes:
+        candidate: what is known of the snapshot that is tried.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Status:
         self._board = board
         self._shards = shards
         self._counters = counters
+        self.candidate: Callable[[], cluster_pb2.Candidate | None] = lambda: None
 
     async def get_cluster_status(self, data: bytes, call: CallView) -> bytes:
         """GetClusterStatus."""
@@ -55,7 +59,7 @@ class Status:
             partitions_covered=topology.covered(views.current.version),
             partitions_moved=views.moves.count,
             previous_version=views.previous.version if views.previous else "",
-            candidate=self._candidate(views.candidate) if views.candidate else None,
+            candidate=self.candidate() or (self._candidate(views.candidate) if views.candidate else None),
             store_reachable=self._store_reachable(),
             hedges=self._fanout.hedges,
             shards=[self._replica(view) for view in topology.replicas.values()],

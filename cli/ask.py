@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cli import cluster_view, output, render
+from cli.access import NOTHING, Access
 from cli.output import Names, UsageError
 from cli.titles import Titles
 from trunkshow.answers import Slate
-from trunkshow.client import Client
 from trunkshow.receipts import Rung
 
 Target = Annotated[str, Parameter(env_var="TRUNKSHOW_TARGET")]
@@ -52,6 +52,9 @@ class AskOptions:
 
     include_unavailable: bool = False
     """Also items that the catalogue marks as not available."""
+
+    access: Annotated[Access, Parameter(name="*")] = NOTHING
+    """What the router is shown."""
 
     json: Json = False
     """Print the answer as JSON."""
@@ -117,6 +120,9 @@ class StatusOptions:
     target: Target = DEFAULT_TARGET
     """Address of the router."""
 
+    access: Annotated[Access, Parameter(name="*")] = NOTHING
+    """What the router is shown."""
+
     json: Json = False
     """Print the answer as JSON."""
 
@@ -143,7 +149,7 @@ def ask(user: str, options: RecommendOptions) -> Slate:
     """The slate that the options ask for."""
     options.check()
     attributes = options.attributes()
-    with Client(options.target, deadline_ms=options.deadline_ms) as client:
+    with options.access.client(options.target, deadline_ms=options.deadline_ms) as client:
         client.connect(CONNECT_WITHIN_S)
         return client.recommend(
             user,
@@ -170,7 +176,7 @@ def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
     """
     options.check()
     attributes = options.attributes()
-    with Client(options.target, deadline_ms=options.deadline_ms) as client:
+    with options.access.client(options.target, deadline_ms=options.deadline_ms) as client:
         client.connect(CONNECT_WITHIN_S)
         answer = client.similar(
             item,
@@ -188,7 +194,7 @@ def similar(item: str, /, *, options: AskOptions = SIMILAR) -> None:
 
 def status(*, options: StatusOptions = STATUS) -> None:
     """Show the cluster as its router sees it: shards, what they hold, and what was served."""
-    with Client(options.target) as client:
+    with options.access.client(options.target) as client:
         client.connect(CONNECT_WITHIN_S)
         answer = client.status()
     if options.json:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from router.access import HOW_TO, Callers, ToShards
 from router.canary import CanaryLimits
 from router.rehearsal import RehearsalLimits
 from trunkshow.membership import source
@@ -91,6 +92,12 @@ class RouterConfig:
     server: Annotated[ServerOptions, Parameter(name="*")] = ServerOptions()
     """What every server has: limits, metrics, who may connect."""
 
+    callers: Annotated[Callers, Parameter(name="*")] = Callers()
+    """Who may call."""
+
+    to_shards: Annotated[ToShards, Parameter(name="*")] = ToShards()
+    """What the router shows to shards."""
+
     log_level: Level = "info"
     """Lowest level that is logged: debug, info, warning or error."""
 
@@ -121,6 +128,7 @@ class RouterConfig:
                 raise ValueError(f"{name}: {seconds}; must be above 0")
         _less_than("deadline_ms", self.deadline_ms, reserve_ms=self.reserve_ms)
         _less_than("batch_deadline_ms", self.batch_deadline_ms, batch_reserve_ms=self.batch_reserve_ms)
+        self.server.exposure(self.listen, self.callers.known(self.server), HOW_TO)
 
 
 def _less_than(limit: str, most: float, **settings: float) -> None:

@@ -32,7 +32,7 @@ def run(config: RouterConfig) -> None:
         StoreError: the store serves no snapshot, or does not answer and there is no copy of one.
         SnapshotRefused: what it serves fails a check.
     """
-    telemetry.configure(config.log_level, role="router")
+    telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
     store = open_store(config.store, config.cache, config.verify_key)
     views = within(OPEN_WITHIN_S, lambda: first_views(store, config.snapshot))
     for view in views:
@@ -96,6 +96,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 async def _serve(config: RouterConfig, views: Views, store: Store | None) -> None:
+    guard = config.callers.guard()
     router = Router(config, views, store)
     try:
         await server.serve(
@@ -104,6 +105,7 @@ async def _serve(config: RouterConfig, views: Views, store: Store | None) -> Non
             drain_s=config.drain_s,
             ready=router.start,
             options=config.server,
+            guard=guard,
         )
     finally:
         await router.close()

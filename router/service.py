@@ -15,6 +15,7 @@ from functools import partial
 from typing import Never
 
 from router import validate
+from router.access import ShardLines
 from router.batch import Batcher
 from router.conductor import Conductor
 from router.config import RouterConfig
@@ -37,6 +38,7 @@ from router.topology import Topology
 from router.views import View, Views
 from router.watch import Board, follow
 from trunkshow.membership import Membership, StaticMembers, source
+from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
@@ -79,7 +81,7 @@ class Router:
         self._config = config
         self._patience = Patience(config.move_replicas, config.move_patience_s)
         self._clock = clock
-        self._channels = ShardChannels()
+        self._channels = ShardChannels((), partial(ShardChannel, lines=ShardLines(config.to_shards)))
         self.fanout = Fanout(self._channels, self.board, clock=clock)
         self._following = Following(self.board, self._channels, self._follow, clock=clock)
         self._pointing = self._made_pointing(store) if store is not None else None
@@ -109,6 +111,7 @@ class Router:
             RECOMMENDATION,
             unary={"Recommend": self.recommend, "SimilarItems": self._similar.similar_items},
             stream={"RecommendBatch": self.recommend_batch},
+            role=Role.READ,
         )
         return [recommendation, Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})]
 

@@ -5,15 +5,25 @@ Who belongs to the cluster is for others to say; they add and remove addresses h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc.aio
 
+from router.access import PLAIN, ShardLines
 from router.hedging import Kind, Latencies
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 
 _SERVICE = "/trunkshow.v1.ShardService/"
+
+RENEWAL_GRACE_S = 10.0
+
+Metadata = tuple[tuple[str, str], ...]
+UnaryCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
+UnaryMethod = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+StreamMethod = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+StreamCall = grpc.aio.UnaryStreamCall[bytes, bytes]
 
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -42,24 +52,53 @@ class ShardChannel:
         in_flight: requests to it, or users where a call carries several, that were not answered yet.
         last_error: of a call to it; empty where none failed.
         latencies: of its recent answers, by kind.
-        predict: Predict over bytes.
-        predict_batch: PredictBatch over bytes.
-        watch: Watch over bytes.
-        observe: Observe over bytes.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, lines: ShardLines = PLAIN) -> None:
         self.address = address
         self.in_flight = 0
         self.last_error = ""
         self.latencies = {kind: Latencies() for kind in Kind}
-        self._channel = grpc.aio.insecure_channel(address, options=OPTIONS)
-        self.predict: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + "Predict")
-        self.predict_batch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(
-            _SERVICE + "PredictBatch"
-        )
-        self.watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(_SERVICE + "Watch")
-        self.observe: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(_SERVICE + "Observe")
+        self._lines = lines
+        self._retired: set[asyncio.Future[None]] = set()
+        self._open()
+
+    def _open(self) -> None:
+        self._version = self._lines.version
+        self._channel = self._lines.open(self.address, OPTIONS)
+        self._predict: UnaryMethod = self._channel.unary_unary(_SERVICE + "Predict")
+        self._predict_batch: StreamMethod = self._channel.unary_stream(_SERVICE + "PredictBatch")
+        self._watch: StreamMethod = self._channel.unary_stream(_SERVICE + "Watch")
+        self._observe: UnaryMethod = self._channel.unary_unary(_SERVICE + "Observe")
+
+    def predict(self, request: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> UnaryCall:
+        """Predict over bytes."""
+        return self._predict(request, timeout=timeout, metadata=(*metadata, *self._lines.metadata))
+
+    def predict_batch(self, request: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> StreamCall:
+        """PredictBatch over bytes."""
+        return self._predict_batch(request, timeout=timeout, metadata=(*metadata, *self._lines.metadata))
+
+    def watch(self, request: bytes) -> StreamCall:
+        """Watch over bytes."""
+        return self._watch(request, metadata=self._lines.metadata)
+
+    def observe(self, request: bytes, *, timeout: float | None = None) -> UnaryCall:
+        """Observe over bytes."""
+        return self._observe(request, timeout=timeout, metadata=self._lines.metadata)
+
+    def renewed(self) -> bool:
+        """Whether this router's certificates changed, so that calls from now on go over a new channel.
+
+        What is on its way over the old one gets a grace to end.
+        """
+        if self._lines.version == self._version:
+            return False
+        closing = asyncio.ensure_future(self._channel.close(RENEWAL_GRACE_S))
+        self._retired.add(closing)
+        closing.add_done_callback(self._retired.discard)
+        self._open()
+        return True
 
     def forget_latencies(self) -> None:
         """Judge it anew by what comes."""

@@ -172,6 +172,7 @@ def state_name(state: shard_pb2.ShardState) -> str:
 
 
 async def _reports(shard: ShardChannel, silence_s: float) -> AsyncIterator[ShardFacts]:
+    shard.renewed()
     call = shard.watch(b"")
     try:
         while True:
@@ -179,5 +180,8 @@ async def _reports(shard: ShardChannel, silence_s: float) -> AsyncIterator[Shard
             if not isinstance(data, bytes):  # the end of the stream
                 return
             yield facts_of(shard_pb2.WatchResponse.FromString(data).status)
+            if shard.renewed():  # the watch moves over with the other calls; nobody is lost by that
+                call.cancel()
+                call = shard.watch(b"")
     finally:
         call.cancel()

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from shard.access import HOW_TO, Routers
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
@@ -57,6 +58,9 @@ class ShardConfig:
     server: Annotated[ServerOptions, Parameter(name="*")] = ServerOptions()
     """What every server has: limits, metrics, who may connect."""
 
+    routers: Annotated[Routers, Parameter(name="*")] = Routers()
+    """Who may call."""
+
     log_level: Level = "info"
     """debug, info, warning or error; less than this is not logged."""
 
@@ -66,6 +70,7 @@ class ShardConfig:
         Raises:
             ValueError: naming the setting, what it was and what is allowed.
         """
+        self.routers.check(self.server)
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         if self.shards and self.own_name not in self.shards:
@@ -73,6 +78,7 @@ class ShardConfig:
         at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)
         at_least(0, warm_requests=self.warm_requests, drain_s=self.drain_s)
         at_least(0.001, status_period_s=self.status_period_s)
+        self.server.exposure(self.listen, self.routers.known(), HOW_TO)
 
     @property
     def own_name(self) -> str:

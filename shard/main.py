@@ -26,7 +26,7 @@ def run(config: ShardConfig) -> None:
         SnapshotRefused: the snapshot's shared files fail a check.
     """
     name = config.own_name
-    telemetry.configure(config.log_level, role="shard", shard=name)
+    telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="shard", shard=name)
     store = open_store(config.store, config.cache, config.verify_key)
     snapshot = Snapshot.open(store, config.snapshot)
     server.run(_serve(config, name, snapshot))
@@ -64,5 +64,6 @@ async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
         ready=ready,
         draining=draining,
         options=config.server,
+        guard=config.routers.guard(),
     )
     generation.close()

@@ -126,7 +126,8 @@ class Predictor:
         _, missing = self._slate(request, seat, carousels.SURFACES[carousels.DEFAULT_SURFACE], rung)
         for lost in missing:
             if lost.error is not None:
-                raise RuntimeError(f"{lost.carousel} for user {user_id}: {lost.error!r}") from lost.error
+                # Neither the user nor the model's own words: this is logged.
+                raise RuntimeError(f"{lost.carousel}: {type(lost.error).__name__}") from lost.error
 
     def _refuse_what_is_not_here(self, asked: shard_pb2.PredictRequest) -> None:
         if asked.snapshot_version != self._snapshot.version:

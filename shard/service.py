@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from shard.config import ShardConfig
 from shard.generation import Generation
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
+from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
@@ -48,6 +49,7 @@ class ShardService:
             unary={"Predict": self.predict},
             stream={"PredictBatch": self.predict_batch, "Watch": self.watch},
             endless=frozenset({"Watch"}),
+            role=Role.ROUTER,
             request_bytes_max=MESSAGE_BYTES_MAX,
         )
 

@@ -36,10 +36,13 @@ class AsyncClient:
         *,
         deadline_ms: float = wire.DEADLINE_MS,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: str = "",
+        token: wire.Token = "",
     ) -> None:
         self.target = target
         self.deadline_ms = deadline_ms
         wire.check_target(target)
+        self._identity = wire.identify(api_key, token)
         self._channel = (
             grpc.aio.insecure_channel(target, options=wire.OPTIONS)
             if credentials is None
@@ -121,7 +124,9 @@ class AsyncClient:
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
-        return _slates(call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id)))
+        return _slates(
+            call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
+        )
 
     async def similar(
         self,
@@ -163,7 +168,9 @@ class AsyncClient:
     ) -> wire.Response:
         call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         try:
-            return await call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id))
+            return await call(
+                message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity())
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 

@@ -6,6 +6,8 @@ Values that `trunkshow.client` and `trunkshow.async_client` share; nothing here 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import grpc
@@ -81,6 +83,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
 )
 
+Metadata = tuple[tuple[str, str], ...]
+Token = str | Callable[[], str]
+
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
@@ -117,6 +122,42 @@ def metadata(request_id: str) -> tuple[tuple[str, str], ...]:
         message = f"request_id: {request_id!r} cannot be sent; metadata takes printable ASCII alone"
         raise InvalidArgument(message, field="x-request-id")
     return (("x-request-id", request_id),) if request_id else ()
+
+
+def identify(api_key: str, token: Token) -> Callable[[], Metadata]:
+    """What a call carries to be let in by, made anew for each.
+
+    Raises:
+        InvalidArgument: there are two, or gRPC would not send it.
+    """
+    if api_key and token:
+        raise InvalidArgument("api_key: given beside token; one of them is enough", field="api_key")
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise InvalidArgument("api_key: it cannot be sent; metadata takes printable ASCII alone", field="api_key")
+    if callable(token):
+        return lambda: (("authorization", f"Bearer {token()}"),)
+    fixed = (("authorization", f"Bearer {token}"),) if token else (("x-api-key", api_key),) if api_key else ()
+    return lambda: fixed
+
+
+def tls_credentials(
+    ca: Path | str | None = None, cert: Path | str | None = None, key: Path | str | None = None
+) -> grpc.ChannelCredentials:
+    """TLS from files, for a client's `credentials`.
+
+    Args:
+        ca: authorities that the router's certificate must come from, PEM; the system's where not given.
+        cert: the caller's own certificate and what leads to its authority, PEM, where the router asks for one.
+        key: its private key, PEM.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a certificate was given without its key, or the other way round.
+    """
+    if (cert is None) != (key is None):
+        raise ValueError("a certificate and its key are given together, or neither")
+    read = [None if one is None else Path(one).read_bytes() for one in (ca, key, cert)]
+    return grpc.ssl_channel_credentials(*read)
 
 
 def nobody_answered(target: str, timeout_s: float) -> Unavailable:

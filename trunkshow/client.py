@@ -32,8 +32,9 @@ from trunkshow.answers import (
     similar_items_request,
 )
 from trunkshow.async_client import AsyncClient
+from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
-from trunkshow.errors import PartialAborted, from_rpc_error
+from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
 from trunkshow.receipts import Reason, Receipt, Rung
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -42,12 +43,15 @@ __all__ = [
     "AsyncClient",
     "Client",
     "PartialAborted",
+    "PermissionDenied",
     "Reason",
     "Receipt",
     "Rung",
     "SimilarItems",
     "Slate",
     "SlateRequest",
+    "Unauthenticated",
+    "tls_credentials",
 ]
 
 
@@ -63,7 +67,9 @@ class Client:
     Args:
         target: the router: `host:port`, or any other name that gRPC resolves.
         deadline_ms: of `recommend` and `similar` where the call does not say; the router cuts it to 200.
-        credentials: for TLS; without them the connection is plain.
+        credentials: for TLS, such as `tls_credentials` makes of files; without them the connection is plain.
+        api_key: that this caller is known by. Send one over a plain connection only where nobody listens in.
+        token: a JSON web token instead, or a function that gives the newest one; it is called at every call.
     """
 
     def __init__(
@@ -72,10 +78,13 @@ class Client:
         *,
         deadline_ms: float = wire.DEADLINE_MS,
         credentials: grpc.ChannelCredentials | None = None,
+        api_key: str = "",
+        token: wire.Token = "",
     ) -> None:
         self.target = target
         self.deadline_ms = deadline_ms
         self._channel = wire.open_channel(target, credentials)
+        self._identity = wire.identify(api_key, token)
 
     def __repr__(self) -> str:
         return f"Client({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -170,7 +179,9 @@ class Client:
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
-        return _slates(call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id)))
+        return _slates(
+            call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
+        )
 
     def similar(
         self,
@@ -212,7 +223,7 @@ class Client:
     ) -> wire.Response:
         call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         try:
-            return call(message, timeout=deadline_ms / 1e3, metadata=wire.metadata(request_id))
+            return call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 

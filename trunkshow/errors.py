@@ -48,6 +48,20 @@ class NotFound(TrunkshowError):
     default_reason = "NOT_FOUND"
 
 
+class Unauthenticated(TrunkshowError):
+    """The server does not know who asks; the same credentials will not help."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(TrunkshowError):
+    """The server knows who asks, and they may not."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    default_reason = "PERMISSION_DENIED"
+
+
 class Unavailable(TrunkshowError):
     """Nobody answered; asking again may help."""
 
@@ -82,7 +96,16 @@ class SnapshotMismatch(TrunkshowError):
     default_reason = "SNAPSHOT_MISMATCH"
 
 
-_CLASSES = (InvalidArgument, NotFound, Unavailable, Overloaded, DeadlineExceeded, SnapshotMismatch)
+_CLASSES = (
+    InvalidArgument,
+    NotFound,
+    Unavailable,
+    Overloaded,
+    DeadlineExceeded,
+    SnapshotMismatch,
+    Unauthenticated,
+    PermissionDenied,
+)
 _BY_CODE: dict[grpc.StatusCode, type[TrunkshowError]] = {error.code: error for error in _CLASSES}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterable
 from typing import Protocol
 
 import grpc.aio
@@ -16,6 +17,8 @@ REQUEST_ID_CHARACTERS_MAX = 128
 # A counter behind a random prefix: unique across processes, and 20 times cheaper than a UUID.
 _prefix = os.urandom(6).hex()
 _numbers = itertools.count(1)
+
+_NAMES = ("x509_common_name", "x509_subject_alternative_name")
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -56,6 +59,17 @@ class Call:
         if not self._request_id:
             self._request_id = _of_caller(self._context) or f"{_prefix}-{next(_numbers):x}"
         return self._request_id
+
+    @property
+    def metadata(self) -> Iterable[tuple[str, str | bytes]]:
+        """What came with the call, as it was sent."""
+        return self._context.invocation_metadata() or ()  # type: ignore[return-value, unused-ignore]
+
+    def peer_names(self) -> frozenset[str]:
+        """Names in the certificate that the other end showed, common and alternative; none without one."""
+        about = self._context.auth_context()
+        found = (one for key in _NAMES for one in about.get(key, ()))
+        return frozenset(one.decode("utf-8", "replace") for one in found)
 
     def deadline(self, default_ms: float) -> Deadline:
         """The caller's own deadline, or `default_ms` from now where the caller set none or a longer one."""

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from trunkshow.serving import metrics
+from trunkshow.serving.options import address
 
 SCRAPE_S_MAX = 5.0
 SCRAPERS_MAX = 16
@@ -32,8 +33,8 @@ async def exporting(listen: str) -> AsyncIterator[int]:
     if not listen:
         yield 0
         return
-    host, _, port = listen.rpartition(":")
-    server = await asyncio.start_server(_Door().answer, host.strip("[]"), int(port), limit=HEADER_BYTES_MAX)
+    host, port = address("metrics_listen", listen)
+    server = await asyncio.start_server(_Door().answer, host, port, limit=HEADER_BYTES_MAX)
     bound = int(server.sockets[0].getsockname()[1])
     log.info("metrics.listening", host=host, port=bound)
     try:

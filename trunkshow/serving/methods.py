@@ -18,6 +18,7 @@ import structlog
 
 from trunkshow.errors import TrunkshowError
 from trunkshow.serving import statuses
+from trunkshow.serving.auth import Guard, Role
 from trunkshow.serving.call import Call, CallView, Context
 from trunkshow.serving.deadline import monotonic
 from trunkshow.serving.metrics import Meter
@@ -44,6 +45,8 @@ class Service:
         stream: one request, many responses.
         endless: of the streams, those that last until the caller leaves; a drain does not wait for them.
         request_bytes_max: larger requests are refused.
+        role: that a caller must have, where the server has a guard.
+        roles: other ones, by method name.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Service:
     stream: Mapping[str, Stream] = field(default_factory=dict)
     endless: frozenset[str] = frozenset()
     request_bytes_max: int = REQUEST_BYTES_MAX
+    role: Role = Role.OPERATE
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
 
 class InFlight:
@@ -84,34 +89,63 @@ class InFlight:
         await self._idle.wait()
 
 
-def generic_handler(service: Service, in_flight: InFlight) -> grpc.GenericRpcHandler:
+def generic_handler(service: Service, in_flight: InFlight, guard: Guard | None = None) -> grpc.GenericRpcHandler:
     """The service as gRPC takes it: no (de)serialisers, every method wrapped."""
-    limit = service.request_bytes_max
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
     for name, unary in service.unary.items():
-        handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(unary, f"{service.name}/{name}", limit, in_flight))
+        handlers[name] = grpc.unary_unary_rpc_method_handler(_unary(unary, _gate(service, name, guard), in_flight))
     for name, stream in service.stream.items():
-        bounded = _until(stream, in_flight.over) if name in service.endless else _counted(stream, in_flight)
-        wrapped = _stream(bounded, f"{service.name}/{name}", limit, endless=name in service.endless)
+        endless = name in service.endless
+        bounded = _until(stream, in_flight.over) if endless else _counted(stream, in_flight)
+        wrapped = _stream(bounded, _gate(service, name, guard), endless=endless)
         handlers[name] = grpc.unary_stream_rpc_method_handler(wrapped)
     return grpc.method_handlers_generic_handler(service.name, handlers)
 
 
-def _unary(handler: Unary, method: str, limit: int, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
-    meter = Meter(method)
+@dataclass(frozen=True)
+class _Gate:
+    """What stands before a method.
+
+    Attributes:
+        method: its name, with the service's.
+        limit: bytes of a request.
+        admit: refuses callers; None where everybody may.
+        role: that it asks for.
+    """
+
+    method: str
+    limit: int
+    admit: Callable[[Call, Role], None] | None
+    role: Role
+
+    def check(self, request: bytes, call: Call) -> None:
+        """Return where the call may go on."""
+        if self.admit is not None:
+            self.admit(call, self.role)
+        if len(request) > self.limit:
+            raise statuses.too_large(len(request), self.limit)
+
+
+def _gate(service: Service, name: str, guard: Guard | None) -> _Gate:
+    admit = None if guard is None else guard.admit
+    role = service.roles.get(name, service.role)
+    return _Gate(f"{service.name}/{name}", service.request_bytes_max, admit, role)
+
+
+def _unary(handler: Unary, gate: _Gate, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
+    meter = Meter(gate.method)
 
     async def answer(request: bytes, context: Context) -> bytes:
         call = Call(context)
         in_flight.enter()
         code = CANCELLED
         try:
-            if len(request) > limit:
-                raise statuses.too_large(len(request), limit)
+            gate.check(request, call)
             response = await handler(request, call)
             code = OK
             return response
         except Exception as error:  # whatever it was, the process lives
-            outcome = _outcome(call, method, error)
+            outcome = _outcome(call, gate.method, error)
             code = outcome.code.name
             await _refuse(context, outcome)
         finally:
@@ -122,20 +156,19 @@ def _unary(handler: Unary, method: str, limit: int, in_flight: InFlight) -> Call
     return answer
 
 
-def _stream(handler: Stream, method: str, limit: int, *, endless: bool = False) -> Callable[[bytes, Context], Any]:
-    meter = Meter(method)
+def _stream(handler: Stream, gate: _Gate, *, endless: bool = False) -> Callable[[bytes, Context], Any]:
+    meter = Meter(gate.method)
 
     async def answer(request: bytes, context: Context) -> AsyncIterator[bytes]:
         call = Call(context)
         code = CANCELLED
         try:
-            if len(request) > limit:
-                raise statuses.too_large(len(request), limit)
+            gate.check(request, call)
             async for response in handler(request, call):
                 yield response
             code = OK
         except Exception as error:  # as above
-            outcome = _outcome(call, method, error)
+            outcome = _outcome(call, gate.method, error)
             code = outcome.code.name
             await _refuse(context, outcome)
         finally:

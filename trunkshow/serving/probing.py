@@ -23,6 +23,10 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_concurrent_streams", 16),
     ("grpc.max_metadata_size", 4096),
+    ("grpc.absolute_max_metadata_size", 4096),
+    ("grpc.max_allowed_incoming_connections", 64),
+    ("grpc.server_handshake_timeout_ms", 5000),
+    ("grpc.http2.settings_timeout", 5000),
     ("grpc.so_reuseport", 0),
 )
 

@@ -23,10 +23,12 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from trunkshow.serving import metrics
+from trunkshow.serving.auth import Guard
 from trunkshow.serving.exporter import exporting
 from trunkshow.serving.methods import InFlight, Service, generic_handler
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.probing import LIVE, probed
+from trunkshow.serving.tls import server_credentials
 
 LINGER_S = 0.1
 """Between saying that we drain and closing the door: routers hear the one before they meet the other."""
@@ -53,29 +55,40 @@ class Server:
         health: of the process (`trunkshow.serving.probing.LIVE`), and of its services.
     """
 
-    def __init__(self, services: Sequence[Service], options: ServerOptions = ServerOptions()) -> None:
+    def __init__(
+        self, services: Sequence[Service], options: ServerOptions = ServerOptions(), guard: Guard | None = None
+    ) -> None:
         self.in_flight = InFlight()
+        self._options = options
         self._names = [service.name for service in services]
         self.health = HealthServicer()
         # Two servers on one port would share its calls in silence.
         self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", 0)))
         # First come the services that are called most: handlers are asked in order.
-        self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight) for service in services])
+        self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight, guard) for service in services])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         described = (*self._names, "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(described, self._server)
+        if not options.no_reflection:
+            reflection.enable_server_reflection(described, self._server)
 
     async def start(self, listen: str) -> int:
         """Listen on HOST:PORT, not yet serving; return the port, which for port 0 the system chose.
 
         Raises:
             RuntimeError: the address cannot be bound.
+            ValueError: a certificate cannot be used.
         """
         await self.health.set(LIVE, _SERVING)
         await self._report(_NOT_SERVING)
-        port = self._server.add_insecure_port(listen)
+        port = self._bind(listen)
         await self._server.start()
-        log.info("server.listening", host=listen.rpartition(":")[0], port=port, services=self._names)
+        log.info(
+            "server.listening",
+            host=listen.rpartition(":")[0],
+            port=port,
+            services=self._names,
+            tls=self._options.tls_cert is not None,
+        )
         return port
 
     async def serving(self) -> None:
@@ -103,6 +116,13 @@ class Server:
         await closing
         log.info("server.stopped")
 
+    def _bind(self, listen: str) -> int:
+        options = self._options
+        if options.tls_cert is None or options.tls_key is None:
+            return self._server.add_insecure_port(listen)
+        credentials = server_credentials(options.tls_cert, options.tls_key, options.tls_client_ca)
+        return self._server.add_secure_port(listen, credentials)
+
     async def _report(self, status: Any) -> None:
         for name in ("", *self._names):
             await self.health.set(name, status)
@@ -121,6 +141,7 @@ async def serve(
     draining: Callable[[], Awaitable[None]] = at_once,
     handover_s: float = HANDOVER_S,
     options: ServerOptions = ServerOptions(),
+    guard: Guard | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -131,10 +152,11 @@ async def serve(
         ready: returns when the process can answer; what it raises ends the process.
         draining: awaited at the signal, while calls are still answered, before the door closes.
         handover_s: what `draining` may take; it is cancelled then, and the door closes all the same.
-        options: limits, metrics, who may connect.
+        options: TLS, limits, metrics.
+        guard: asked about every caller; everybody may call without one. Health and reflection are open.
     """
     stopping = _signalled()
-    server = Server(services, options)
+    server = Server(services, options, guard)
     metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
     async with exporting(options.metrics_listen), probed(options.health_listen, server.health):
         await _live(server, listen, drain_s, ready, draining, handover_s, stopping)

@@ -1,5 +1,9 @@
 """Logs: one line of JSON per event on stderr, dotted event names, key–values; colours on a person's terminal.
 
+No line holds a user's id unless the operator asks for that: events name none, and of an exception only its class and
+the lines of code are told, since its message or a local variable may be anything. What a caller chooses as a request
+id is the caller's affair.
+
 Request ids are bound explicitly by who logs (`request_id=call.request_id`): a context variable per request
 would be paid for by every request, and hardly any of them logs.
 """
@@ -8,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -25,12 +30,13 @@ _LEVELS: dict[str, int] = {
 }
 
 
-def configure(level: Level = "info", *, stream: TextIO | None = None, **bound: str) -> None:
+def configure(level: Level = "info", *, stream: TextIO | None = None, user_ids: bool = False, **bound: str) -> None:
     """Set up logging for this process: ours through structlog, libraries' through the same renderer.
 
     Args:
         level: below it, nothing is rendered.
         stream: where to; stderr where not given.
+        user_ids: tell exceptions' messages, too, which may hold them.
         **bound: key–values on every line, such as the process's role.
     """
     target = stream or sys.stderr
@@ -41,9 +47,9 @@ def configure(level: Level = "info", *, stream: TextIO | None = None, **bound: s
         structlog.processors.TimeStamper(fmt="iso", utc=not person),
     ]
     rendered: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback if user_ids else _frames)]
         if person
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(default=repr)]
+        else [_TRACEBACKS, *([] if user_ids else [_untold]), structlog.processors.JSONRenderer(default=repr)]
     )
     structlog.configure(
         processors=[*shared, *rendered],
@@ -54,6 +60,32 @@ def configure(level: Level = "info", *, stream: TextIO | None = None, **bound: s
     if bound:
         structlog.contextvars.bind_contextvars(**bound)
     _adopt_stdlib(target, shared, rendered)
+
+
+# Without the frames' local variables, which structlog tells by default: requests are among them, and credentials.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+_MESSAGES = ("exc_value", "exc_notes")
+
+
+def _untold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The event without the messages of its exceptions."""
+    if "exception" in event:
+        event["exception"] = _without_messages(event["exception"])
+    return event
+
+
+def _without_messages(told: Any) -> Any:
+    if isinstance(told, list):
+        return [_without_messages(one) for one in told]
+    if isinstance(told, dict):
+        return {key: _without_messages(value) for key, value in told.items() if key not in _MESSAGES}
+    return told
+
+
+def _frames(target: TextIO, raised: Any) -> None:
+    """An exception for a person's terminal, without its message."""
+    kind, _, trace = raised
+    target.write("".join((*traceback.format_tb(trace), kind.__name__)))
 
 
 class Throttle:

@@ -33,4 +33,7 @@ def test_a_setting_that_cannot_work_is_named(settings: dict[str, Any], named: st
 
 def test_a_shard_is_called_what_it_listens_on() -> None:
     """Unless it is given a name."""
-    assert (ShardConfig(STORE, listen="h:1").own_name, ShardConfig(STORE, name="n:2").own_name) == ("h:1", "n:2")
+    assert (ShardConfig(STORE, listen="localhost:1").own_name, ShardConfig(STORE, name="n:2").own_name) == (
+        "localhost:1",
+        "n:2",
+    )

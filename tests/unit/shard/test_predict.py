@@ -342,7 +342,7 @@ def test_a_model_that_raises_makes_a_partition_unfit_to_warm(snapshot: Snapshot,
 
     spoilt = object.__new__(Spoilt)
     spoilt.__dict__.update(shard.partitions[0].__dict__)
-    with pytest.raises(RuntimeError, match="people-like-you for user"):
+    with pytest.raises(RuntimeError, match="people-like-you: ZeroDivisionError"):
         shard.predictor.warm_up(spoilt, 1)
 
 

@@ -63,6 +63,7 @@ class Descent:
         wanted: ids asked for, in order.
         made: carousels, in the order in which they came.
         missing: why the others are, by the id asked for.
+        empty: of these, those that somebody found to be.
         origins: the snapshot that each carousel was made from, by its id.
         reasons: for the receipt.
         reach: of all steps.
@@ -72,6 +73,7 @@ class Descent:
     wanted: tuple[str, ...]
     made: tuple[pb.Carousel, ...] = ()
     missing: Mapping[str, pb.Reason] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
     origins: Mapping[str, str] = field(default_factory=dict)
     reasons: tuple[pb.Reason, ...] = ()
     reach: Reach = NOWHERE
@@ -81,9 +83,7 @@ class Descent:
     def to_ask(self) -> tuple[str, ...]:
         """What the next step is asked for, in order."""
         made = merge.slotted((carousel.id for carousel in self.made), self.wanted)
-        return tuple(
-            slot for slot in self.wanted if not made[slot] and self.missing.get(slot) != pb.REASON_CAROUSEL_EMPTY
-        )
+        return tuple(slot for slot in self.wanted if not made[slot] and slot not in self.empty)
 
     @property
     def shown(self) -> frozenset[str]:
@@ -114,12 +114,14 @@ class Descent:
             # An empty list of the shop from a lower step says nothing of the router's own one.
             if reason is not None and not (self.heard and ladder.left_out(slot, reason)):
                 missing.setdefault(slot, reason)
+        empty = {slot for slot in asked if heard.missing.get(slot) == pb.REASON_CAROUSEL_EMPTY}
         fresh = merge.unshown(heard.carousels, set(self.shown))
         told = (*heard.reasons, *(heard.missing[slot] for slot in asked if slot in heard.missing))
         return replace(
             self,
             made=(*self.made, *fresh),
             missing=missing,
+            empty=self.empty | empty,
             origins={**self.origins, **{carousel.id: heard.version for carousel in fresh}},
             reasons=tuple(ladder.once((*self.reasons, *told))),
             reach=self.reach.plus(heard.reach),

@@ -129,11 +129,9 @@ class Recommender:
             return await self._strangers.slate(plan.request, asking, plan.views, reach._replace(answered=reach.asked))
         so_far = Descent(plan.wanted, reasons=self._told_first(plan))
         taken = self._taken(plan, plan.place, asking, so_far, answer, reasons, reach)
-        for place in route.below(plan.place, plan.request, plan.views, self._board.topology):
-            if isinstance(taken, bytes) or not self._goes_on(taken, place, plan.request, asking):
-                break
-            if taken.worth_asking(place.held(self._board.topology)):
-                taken = await self._step(plan, place, asking, taken)
+        if isinstance(taken, bytes):
+            return taken
+        taken = await self._descended(plan, asking, taken)
         if isinstance(taken, bytes):
             return taken
         need = plan.place.view.resident.need(plan.request, plan.place.home.segment)
@@ -151,6 +149,18 @@ class Recommender:
         wanted = views.current.wanted(request, impersonal=home is None)
         need = views.current.resident.need(request, home.segment if home is not None else -1)
         return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, views.current, need, asking)
+
+    async def _descended(self, plan: Plan, asking: Asking, so_far: Descent) -> Descent | bytes:
+        """The places below the first one, as long as there is something to ask for, and time."""
+        for place in route.below(plan.place, plan.request, plan.views, self._board.topology):
+            if not self._goes_on(so_far, place, plan.request, asking):
+                break
+            if so_far.worth_asking(place.held(self._board.topology)):
+                taken = await self._step(plan, place, asking, so_far)
+                if isinstance(taken, bytes):
+                    return taken
+                so_far = taken
+        return so_far
 
     async def _step(self, plan: Plan, place: Place, asking: Asking, so_far: Descent) -> Descent | bytes:
         """One place below the first one."""

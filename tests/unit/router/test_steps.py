@@ -1,0 +1,202 @@
+"""What is broken, and which rung each carousel then gets: one row per case."""
+
+from __future__ import annotations
+
+import pytest
+from ladder_world import BUDGET_MS, HOME, OF_MODEL, OLD_STAND_IN, PREVIOUS, STAND_IN, Place, World
+
+from trunkshow.errors import PartialAborted
+from trunkshow.v1 import recommendation_pb2 as pb
+
+S, P, C, G, T = pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN, pb.RUNG_SEGMENT, pb.RUNG_POPULAR
+WELL = {HOME: "answers", PREVIOUS: "answers", STAND_IN: "answers", OLD_STAND_IN: "answers"}
+GONE = ("nobody", "fails", "is late", "garbles", "says nothing")
+
+
+def rungs(slate: pb.RecommendResponse) -> list[int]:
+    """Of for-you and popular."""
+    assert [carousel.id for carousel in slate.carousels] == ["for-you", "popular"]
+    return [carousel.rung for carousel in slate.carousels]
+
+
+MATRIX = [
+    ("everything is well", {}, [S, S]),
+    *((f"home {fate}", {HOME: fate}, [P, P]) for fate in GONE),
+    *((f"home and previous: {fate}", {HOME: fate, PREVIOUS: fate}, [C, C]) for fate in GONE),
+    *((f"only the old stand-in is left: {fate}", dict.fromkeys((HOME, PREVIOUS, STAND_IN), fate), [C, C])
+      for fate in GONE if fate != "is late"),
+    *((f"everybody: {fate}", dict.fromkeys(WELL, fate), [G, T]) for fate in GONE),
+    *((f"home's model {fate}", {HOME: fate}, [P, S]) for fate in OF_MODEL if fate != "is empty"),
+    *((f"home's and previous's model {fate}", {HOME: fate, PREVIOUS: fate}, [C, S])
+      for fate in OF_MODEL if fate != "is empty"),
+    *((f"everybody's model {fate}", dict.fromkeys(WELL, fate), [G, S]) for fate in OF_MODEL),
+    ("home's carousel is empty", {HOME: "is empty"}, [G, S]),
+    ("home fails, and previous's carousel is empty", {HOME: "fails", PREVIOUS: "is empty"}, [G, P]),
+    ("home fails, and previous's model raises", {HOME: "fails", PREVIOUS: "raises"}, [C, P]),
+    ("home's model raises, and previous has forgotten the user", {HOME: "raises", PREVIOUS: "forgot the user"}, [C, S]),
+    ("home's model raises, and previous fails", {HOME: "raises", PREVIOUS: "fails"}, [C, S]),
+    ("home's model raises, and nobody else is there",
+     {HOME: "raises", PREVIOUS: "nobody", STAND_IN: "nobody", OLD_STAND_IN: "nobody"}, [G, S]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fates", "expected"), [row[1:] for row in MATRIX], ids=[row[0] for row in MATRIX])
+def test_each_carousel_gets_the_best_rung_that_is_left(fates: dict[Place, str], expected: list[int]) -> None:
+    """By itself: the rest of the slate stands. For-you uses up the segment's list."""
+    assert rungs(World({**WELL, **fates}).slate()) == expected
+
+
+@pytest.mark.parametrize(("fates", "expected"), [row[1:] for row in MATRIX], ids=[row[0] for row in MATRIX])
+def test_no_item_comes_twice_whichever_steps_were_taken(fates: dict[Place, str], expected: list[int]) -> None:
+    """The places here show some of the same items, and do not heed what they are told to leave out."""
+    del expected
+    slate = World({**WELL, **fates}).slate()
+    items = [item.item_id for carousel in slate.carousels for item in carousel.items]
+    assert len(items) == len(set(items))
+
+
+@pytest.mark.parametrize(("fates", "expected"), [row[1:] for row in MATRIX], ids=[row[0] for row in MATRIX])
+def test_the_answer_is_there_in_time(fates: dict[Place, str], expected: list[int]) -> None:
+    """Whoever hangs."""
+    del expected
+    assert World({**WELL, **fates}).slate().receipt.elapsed_ms <= BUDGET_MS
+
+
+def test_only_what_is_missing_is_asked_for_and_what_is_shown_is_ruled_out() -> None:
+    """A lower place works for the gap alone."""
+    world = World({**WELL, HOME: "raises"})
+    world.slate(exclude_item_ids=["i30"])
+    place, predict = world.shards.asked[1]
+    inner = pb.RecommendRequest.FromString(predict.request)
+    assert (place, list(predict.carousels)) == (PREVIOUS, ["for-you"])
+    assert list(inner.exclude_item_ids) == ["i30", "i5", "i6", "i7", "i8", "i9"]
+
+
+def test_an_empty_carousel_is_not_asked_for_elsewhere() -> None:
+    """That it is empty is an answer."""
+    world = World({**WELL, HOME: "is empty"})
+    world.slate()
+    assert [place for place, _ in world.shards.asked] == [HOME]
+
+
+def test_one_who_hangs_leaves_time_for_the_next() -> None:
+    """Two thirds of what is left, each."""
+    world = World({**WELL, HOME: "is late"})
+    receipt = world.slate().receipt
+    assert [(stage.name, round(stage.ms)) for stage in receipt.stages] == [("shard", 123), ("previous", 2)]
+    assert [round(stage.budget_ms) for stage in receipt.stages] == [123, 41]
+
+
+def test_where_nobody_else_is_left_the_home_gets_all_the_time() -> None:
+    """Nothing is kept for a step that cannot be taken."""
+    world = World({HOME: "is late"}, previous=False)
+    assert round(world.slate().receipt.stages[0].budget_ms) == BUDGET_MS
+
+
+def test_the_receipt_tells_the_whole_way_down() -> None:
+    """Every asking with its rung and outcome, every model that failed, and why."""
+    receipt = World({**WELL, HOME: "raises", PREVIOUS: "fails"}).slate().receipt
+    assert [(one.outcome, one.rung) for one in receipt.attempts] == [
+        (pb.OUTCOME_ANSWERED, S),
+        (pb.OUTCOME_FAILED, P),
+        (pb.OUTCOME_ANSWERED, C),
+    ]
+    assert [(one.carousel, one.model, one.reason) for one in receipt.model_failures] == [
+        ("for-you", "ials", pb.REASON_MODEL_FAILED)
+    ]
+    assert list(receipt.reasons) == [pb.REASON_MODEL_FAILED, pb.REASON_SHARD_FAILED]
+    assert (receipt.partitions_asked, receipt.partitions_answered) == (3, 2)
+    assert (receipt.snapshot_version, receipt.effort, receipt.budget_ms) == ("v2", pb.EFFORT_FULL, 200)
+
+
+def test_the_version_in_the_receipt_is_the_one_that_the_slate_is_from() -> None:
+    """Also where it was passed on unread."""
+    assert World({**WELL, HOME: "fails"}).slate().receipt.snapshot_version == "v1"
+
+
+# --- while traffic moves ---
+
+
+def test_before_it_has_moved_a_partition_is_served_from_the_snapshot_before() -> None:
+    """That is no step down: nobody was promised the new one yet."""
+    slate = World(WELL, moved=False).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v1")
+
+
+def test_before_it_has_moved_the_new_snapshot_stands_in_for_the_old() -> None:
+    """Where nobody answers for the old one, and somebody has the new one warm."""
+    slate = World({**WELL, PREVIOUS: "fails"}, moved=False).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v2")
+
+
+def test_a_filter_that_the_snapshot_before_does_not_know_is_asked_of_the_new_one() -> None:
+    """A request is valid by the current snapshot."""
+    world = World(WELL, moved=False)
+    known = world.views.previous
+    assert known is not None
+    slate = world.slate(carousels=["for-you"])
+    assert slate.receipt.snapshot_version == "v1"
+    object.__setattr__(known, "known", type(known.known)(frozenset({"popular"}), ()))
+    try:
+        slate = world.slate(carousels=["for-you"])
+    finally:
+        object.__setattr__(known, "known", world.views.current.known)
+    assert slate.receipt.snapshot_version == "v2"
+
+
+# --- strangers ---
+
+
+def test_a_stranger_is_folded_in_to_the_previous_snapshot_where_the_current_fails() -> None:
+    """With a rung for it."""
+    slate = World({**WELL, HOME: "fails"}).slate(user_id="stranger", context_item_ids=["i1"])
+    assert rungs(slate) == [P, P]
+    assert {pb.REASON_FOLDED_IN, pb.REASON_SHARD_FAILED} <= set(slate.receipt.reasons)
+
+
+def test_while_traffic_moves_strangers_get_the_snapshot_before() -> None:
+    """As everybody near them."""
+    slate = World(WELL, moved=False).slate(user_id="stranger", context_item_ids=["i1"])
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v1")
+
+
+# --- partial: ABORT ---
+
+ABORT = [
+    (S, {}, True),
+    (S, {HOME: "fails"}, False),
+    (P, {HOME: "fails"}, True),
+    (P, {HOME: "fails", PREVIOUS: "fails"}, False),
+    (C, {HOME: "fails", PREVIOUS: "fails"}, True),
+    (pb.RUNG_UNSPECIFIED, {HOME: "raises"}, False),
+    (P, {HOME: "raises"}, True),
+    (C, dict.fromkeys(WELL, "fails"), False),
+    (T, dict.fromkeys(WELL, "fails"), True),
+    (S, {HOME: "is empty"}, False),
+]
+
+
+@pytest.mark.parametrize(("worst", "fates", "answered"), ABORT)
+def test_a_request_may_rather_have_an_error(worst: pb.Rung, fates: dict[Place, str], answered: bool) -> None:
+    """Where any carousel would be of a rung below the one that it names; SNAPSHOT where it names none."""
+    world = World({**WELL, **fates})
+    try:
+        slate = world.slate(partial=pb.PARTIAL_ABORT, worst_rung=worst)
+    except PartialAborted as error:
+        assert (answered, error.reason, world.counters.aborted) == (False, "PARTIAL_ABORTED", 1)
+    else:
+        assert answered
+        assert max(rungs(slate)) <= (worst or S)
+
+
+def test_what_would_be_refused_is_not_asked_for() -> None:
+    """A rung below the worst one costs nobody any work."""
+    world = World({**WELL, HOME: "fails"})
+    with pytest.raises(PartialAborted):
+        world.slate(partial=pb.PARTIAL_ABORT)
+    assert [place for place, _ in world.shards.asked] == [HOME]
+
+
+def test_without_abort_the_worst_rung_means_nothing() -> None:
+    """As the contract has it."""
+    assert rungs(World({**WELL, HOME: "fails"}).slate(worst_rung=S)) == [P, P]

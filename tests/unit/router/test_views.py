@@ -1,0 +1,167 @@
+"""What is served follows the store's pointer, and no view is closed under a request that looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from router.keeper import Keeper
+from router.views import Candidate, View, Views, chosen, versions_of
+from trunkshow.snapshot.lifecycle import Pointer, State, Who
+from trunkshow.snapshot.reader import Snapshot
+
+WHO = Who("2026-01-01T00:00:00Z")
+
+
+@dataclass(eq=False)
+class Named:
+    """As much of a snapshot as choosing and closing look at."""
+
+    version: str
+    partitions: int = 4
+    closed: int = field(default=0)
+
+    def close(self) -> None:
+        """Count it."""
+        self.closed += 1
+
+
+def view(version: str) -> View:
+    """A view of nothing but a name."""
+    return View(cast("Snapshot", Named(version)), cast("object", None), cast("object", None))  # type: ignore[arg-type]
+
+
+V1, V2, V3 = view("v1"), view("v2"), view("v3")
+
+
+def pointer(**states: State) -> Pointer:
+    """A pointer with these states."""
+    return Pointer(serial=1, states=states)
+
+
+def names(views: Views | None) -> tuple[str, str]:
+    """Current and previous."""
+    assert views is not None
+    return views.current.version, views.previous.version if views.previous else ""
+
+
+FIRST = pointer(v1=State.CURRENT)
+SECOND = pointer(v1=State.PREVIOUS, v2=State.CURRENT)
+ROLLED_BACK = pointer(v1=State.CURRENT, v2=State.POISONED)
+
+
+def test_the_most_urgent_version_is_opened_first() -> None:
+    """A candidate last."""
+    named = pointer(v1=State.PREVIOUS, v2=State.CURRENT, v3=State.REHEARSING, v0=State.RETIRED)
+    assert versions_of(named) == ("v2", "v1", "v3")
+
+
+def test_until_the_new_version_is_open_the_old_one_is_served() -> None:
+    """The pointer is ahead of us."""
+    was = chosen(FIRST, {"v1": V1}, None)
+    assert names(chosen(SECOND, {"v1": V1}, was)) == ("v1", "")
+
+
+def test_once_it_is_open_the_old_one_is_the_previous() -> None:
+    """And nothing has moved yet."""
+    views = chosen(SECOND, {"v1": V1, "v2": V2}, chosen(FIRST, {"v1": V1}, None))
+    assert names(views) == ("v2", "v1")
+    assert views is not None
+    assert views.before is V1
+
+
+def test_rolled_back_everything_is_served_from_the_old_one_at_once() -> None:
+    """What is poisoned is not even the snapshot before."""
+    was = chosen(SECOND, {"v1": V1, "v2": V2}, None)
+    views = chosen(ROLLED_BACK, {"v1": V1, "v2": V2}, was)
+    assert names(views) == ("v1", "")
+    assert views is not None
+    assert views.moves.complete
+
+
+def test_rolled_back_to_one_that_is_not_open_the_previous_is_served_meanwhile() -> None:
+    """Not what was poisoned."""
+    further = pointer(v1=State.CURRENT, v2=State.PREVIOUS, v3=State.POISONED)
+    was = chosen(pointer(v2=State.PREVIOUS, v3=State.CURRENT), {"v2": V2, "v3": V3}, None)
+    assert names(chosen(further, {"v2": V2, "v3": V3}, was)) == ("v2", "")
+
+
+def test_where_nothing_that_is_named_is_open_what_was_served_goes_on() -> None:
+    """Even so."""
+    was = chosen(FIRST, {"v1": V1}, None)
+    assert names(chosen(pointer(v8=State.PREVIOUS, v9=State.CURRENT), {"v1": V1}, was)) == ("v1", "")
+
+
+def test_a_pointer_that_names_nothing_that_is_open_serves_nothing_at_the_start() -> None:
+    """A router that has nothing does not pretend."""
+    assert chosen(FIRST, {}, None) is None
+
+
+def test_a_move_that_concerns_neither_forgets_no_traffic_that_moved() -> None:
+    """A push of another version."""
+    was = chosen(SECOND, {"v1": V1, "v2": V2}, None)
+    assert was is not None
+    moved = was.moved_on(replace(was.moves, moved=frozenset({0})))
+    after = chosen(SECOND.pushed("v3", WHO), {"v1": V1, "v2": V2}, moved)
+    assert after is not None
+    assert after.moves.moved == {0}
+
+
+def test_a_canary_is_shown_to_its_share_of_the_users_always_the_same() -> None:
+    """And while it is rehearsed, to nobody."""
+    canary = Views.of(V1, candidate=Candidate(V2, State.CANARY, 0.2))
+    rehearsed = Views.of(V1, candidate=Candidate(V2, State.REHEARSING, 0.2))
+    users = [f"user-{number}" for number in range(1000)]
+    shown = [user for user in users if canary.canary_of(user) is V2]
+    assert 150 < len(shown) < 250
+    assert shown == [user for user in users if canary.canary_of(user) is V2]
+    assert not any(rehearsed.canary_of(user) for user in users)
+
+
+# --- the keeper ---
+
+
+def snapshot_of(one: View) -> Named:
+    """The fake below a view."""
+    return cast("Named", one.snapshot)
+
+
+def test_a_view_is_closed_once_the_last_request_that_looks_at_it_has_ended() -> None:
+    """Not under it."""
+    old, new = view("v1"), view("v2")
+    keeper = Keeper(Views.of(old))
+    with keeper.lease() as first, keeper.lease():
+        keeper.arrived(new)
+        keeper.adopt(Views.of(new), ["v2"])
+        assert first.current is old
+        assert snapshot_of(old).closed == 0
+    assert (snapshot_of(old).closed, snapshot_of(new).closed, list(keeper.opened)) == (1, 0, ["v2"])
+
+
+def test_who_comes_after_the_change_sees_the_new_one() -> None:
+    """While others still look at the old one."""
+    old, new = view("v1"), view("v2")
+    keeper = Keeper(Views.of(old))
+    with keeper.lease() as first:
+        keeper.arrived(new)
+        keeper.adopt(Views.of(new, old), ["v1", "v2"])
+        with keeper.lease() as second:
+            assert (first.current, second.current) == (old, new)
+    assert snapshot_of(old).closed == 0  # it is the previous one now
+
+
+def test_what_the_pointer_names_stays_open_although_nobody_is_served_from_it() -> None:
+    """It will be."""
+    old, candidate = view("v1"), view("v2")
+    keeper = Keeper(Views.of(old))
+    keeper.arrived(candidate)
+    keeper.adopt(Views.of(old), ["v1", "v2"])
+    assert snapshot_of(candidate).closed == 0
+
+
+def test_in_the_end_everything_is_closed_once() -> None:
+    """Given back."""
+    old, new = view("v1"), view("v2")
+    keeper = Keeper(Views.of(new, old))
+    keeper.close()
+    assert (snapshot_of(old).closed, snapshot_of(new).closed) == (1, 1)

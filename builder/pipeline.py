@@ -24,8 +24,10 @@ from trunkshow import models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Settings
 from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.manifest import SCHEMA, Manifest
-from trunkshow.snapshot.store import PointerMoved, Store, open_store, who
+from trunkshow.snapshot.manifest import FILE_NAME, SCHEMA, Manifest
+from trunkshow.snapshot.promotion import Publishing, serve_built
+from trunkshow.snapshot.signature import SIGNATURE_NAME, sign
+from trunkshow.snapshot.store import open_store, who
 
 Progress = Callable[[str, int, int], None]
 """Told (stage or what within it, done, of how many)."""
@@ -44,12 +46,16 @@ class BuildSettings:
         factors: dimensions of a taste vector.
         seed: of everything that is drawn.
         threads: for training. One gives the same bytes for the same input; more are faster, and differ in last bits.
+        publishing: how the snapshot comes to be served.
+        sign_key: file of the private key that its manifest is signed with; it is not signed where None.
     """
 
     partitions: int = 0
     factors: int = 64
     seed: int = 0
     threads: int = 1
+    publishing: Publishing = field(default_factory=Publishing)
+    sign_key: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,15 @@ class BuildReport:
     """What a build did.
 
     Attributes:
-        manifest: of the published snapshot.
+        manifest: of the snapshot that was pushed.
+        pointer: of the store, once it was.
         ingest: what was read, by reason.
         seconds: per stage.
         peak_rss_bytes: of the process, up to its end.
     """
 
     manifest: Manifest
+    pointer: Pointer
     ingest: dict[str, Any]
     seconds: dict[str, float]
     peak_rss_bytes: int
@@ -73,6 +81,7 @@ class BuildReport:
         counts = self.manifest.counts
         return {
             "version": self.manifest.version,
+            "state": self.pointer.states.get(self.manifest.version, ""),
             "events": counts["events"],
             "users": counts["users"],
             "items": counts["items"],
@@ -110,7 +119,7 @@ def build(
     settings: BuildSettings | None = None,
     progress: Progress = lambda what, done, of: None,
 ) -> BuildReport:
-    """Build a snapshot from a data set and publish it.
+    """Build a snapshot from a data set, push it to a store, and have it served as chosen.
 
     Args:
         dataset_path: the TOML file that maps the sources.
@@ -122,10 +131,15 @@ def build(
         BuildError: wrong input; nothing was pushed.
         StoreError: the store does not take it; nothing was pushed.
         PointerMoved: another version was promoted meanwhile; this one is pushed, and not served.
+        SnapshotRefused: it differs too much from what is served; it is pushed, and not served.
+        LifecycleError: what is served is pinned; this one is pushed, and not served.
+        KeyUnusable: it cannot be signed; nothing was pushed.
     """
     settings = settings or BuildSettings()
     stages = _Stages(progress)
     dataset = load_dataset(dataset_path)
+    if settings.sign_key:
+        sign(settings.sign_key, b"")  # a key that cannot be used should not cost a training either
     opened = open_store(store)
     with opened.building() as folder:  # first of all: a store that cannot be written to should not cost a training
         base = opened.pointer().current
@@ -145,29 +159,14 @@ def build(
         snapshot = folder / "snapshot"
         snapshot.mkdir()
         manifest = _make(snapshot, dataset, events, items, users, chosen, settings, metrics, stages)
+        if settings.sign_key:
+            signature = sign(settings.sign_key, (snapshot / FILE_NAME).read_bytes())
+            (snapshot / SIGNATURE_NAME).write_bytes(signature)
         with stages.stage("publish"):
-            opened.push(snapshot, manifest, who())
-            promote(opened, manifest.version, base)
+            opened.push(snapshot, manifest, who("built"))
+            pointer = serve_built(opened, manifest.version, settings.publishing, who("built"), base)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return BuildReport(manifest, ingest.to_json(), stages.seconds, peak)
-
-
-def promote(store: Store, version: str, base: str) -> None:
-    """Serve a version that was pushed, on the condition that what was served when its build began still is.
-
-    Raises:
-        PointerMoved: something else is; the version stays pushed.
-    """
-
-    def change(pointer: Pointer) -> Pointer:
-        if pointer.current != base:
-            raise PointerMoved(
-                f"{store.url} was moved from {base or 'nothing'} to {pointer.current or 'nothing'} while this build "
-                f"ran; {version} is pushed and not served. To serve it: trunkshow promote {version} --store {store.url}"
-            )
-        return pointer.promoted(version, who())
-
-    store.move(change)
+    return BuildReport(manifest, pointer, ingest.to_json(), stages.seconds, peak)
 
 
 def _check_partitions(partitions: int, users: int) -> None:

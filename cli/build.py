@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import RenderableType
 
 from cli import output, render
+from cli.moves import Share, share
 from cli.output import UsageError
 from cli.pictures import size
 from cli.progress import progress
+from trunkshow.snapshot.acceptance import VARIANCE
+from trunkshow.snapshot.promotion import How, Publishing
 
 if TYPE_CHECKING:
     from builder.pipeline import BuildReport
@@ -32,8 +35,8 @@ SEED_MAX = 2**31 - 1
 class BuildOptions:
     """What can be chosen of a build."""
 
-    store: Path
-    """Folder of the snapshot store; made where it does not exist."""
+    store: str
+    """The snapshot store: a folder, made where it does not exist, or s3://BUCKET/PREFIX."""
 
     partitions: int = 0
     """How many partitions; 0 chooses by the number of users, at most 64."""
@@ -46,6 +49,18 @@ class BuildOptions:
 
     threads: int = 1
     """For training. One gives the same bytes for the same input; more are faster, and differ in last bits."""
+
+    publish: Literal["now", "rehearse", "push"] = "now"
+    """What becomes of it: it is served at once, routers try it first and decide, or it waits for `promote`."""
+
+    canary: Share = ""
+    """Share of the users who get it first: 5% or 0.05."""
+
+    variance: float = VARIANCE
+    """By how much users, items and events may differ from what is served: 0.5 allows half, or one and a half times."""
+
+    sign_key: Path | None = None
+    """File of the private key to sign with, see `trunkshow keys`; it is not signed without."""
 
     json: bool = False
     """Print the report as JSON, and nothing else."""
@@ -76,15 +91,26 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     output.check_range("factors", options.factors, 1, FACTORS_MAX)
     output.check_range("seed", options.seed, 0, SEED_MAX)
     output.check_range("threads", options.threads, 1, THREADS_MAX)
+    output.check_range("variance", options.variance, 0, 1_000_000)
+    publishing = Publishing(How(options.publish), share(options.canary), options.variance)
     if not dataset.is_file():
         raise UsageError(f"{dataset} is not there; give the path of a dataset file (TOML)")
     try:
         from builder import pipeline
     except ImportError as error:
         raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
-    settings = pipeline.BuildSettings(options.partitions, options.factors, options.seed, options.threads)
+    settings = pipeline.BuildSettings(
+        options.partitions, options.factors, options.seed, options.threads, publishing, options.sign_key
+    )
     with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told)
+
+
+_STATES = {
+    "current": "published",
+    "rehearsing": "pushed, and to be rehearsed,",
+    "canary": "pushed, and shown to a few,",
+}
 
 
 def _read(ingest: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,9 +118,9 @@ def _read(ingest: Mapping[str, Any]) -> dict[str, Any]:
     return {**ingest, "files": [Path(file).name for file in ingest.get("files", ())]}
 
 
-def summary(report: Mapping[str, Any], store: Path) -> Iterator[RenderableType]:
+def summary(report: Mapping[str, Any], store: str | Path) -> Iterator[RenderableType]:
     """A build's report for a person."""
-    yield f"published [bold]{report['version']}[/] in {store}"
+    yield f"{_STATES.get(report['state'], report['state'])} [bold]{report['version']}[/] in {store}"
     yield render.pairs({name: report[name] for name in ("events", "users", "items", "partitions")})
     yield render.titled("read", render.pairs(_read(report["ingest"])))
     yield render.titled("metrics on held-out events", render.metrics(report["metrics"]))

@@ -70,7 +70,7 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
     data = demo_data.materialise(options.work)
     if not quiet:
         output.show(f"dataset file: {data.dataset}", "", Rule("2  build", align="left"))
-    report = run_build(data.dataset, BuildOptions(store), quiet=quiet).to_json()
+    report = run_build(data.dataset, BuildOptions(str(store)), quiet=quiet).to_json()
     if not quiet:
         output.show(*summary(report, store))
     slates: list[dict[str, Any]] = []

@@ -24,6 +24,7 @@ OF_THE_BUILDER = {"polars", "scipy", "irspack"}
 OUR_PACKAGES = {"trunkshow", "shard", "router", "builder", "cli"}
 
 BUILDING, SERVING, ASKING = Group("Build", sort_key=1), Group("Serve", sort_key=2), Group("Ask", sort_key=3)
+SNAPSHOTS = Group("Snapshots", sort_key=4)
 
 COMMANDS = (
     ("build", "cli.build:build", "Build a snapshot from a dataset file and publish it.", BUILDING),
@@ -43,6 +44,22 @@ COMMANDS = (
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
     ("explain-receipt", "cli.explain:explain_receipt", "Tell what an answer's receipt says, and what to do.", ASKING),
     ("status", "cli.ask:status", "Show the cluster as its router sees it.", ASKING),
+    ("versions", "cli.snapshots:versions", "Show every version of a store, and what it is there for.", SNAPSHOTS),
+    ("history", "cli.snapshots:history", "Show what was done to a store's versions, by whom, and why.", SNAPSHOTS),
+    ("push", "cli.moves:push", "Copy a version from one store to another.", SNAPSHOTS),
+    ("promote", "cli.moves:promote", "Have a pushed version rehearsed, shown to a few, or served.", SNAPSHOTS),
+    (
+        "rollback",
+        "cli.moves:rollback",
+        "Return to the version before; the current one is never served again.",
+        SNAPSHOTS,
+    ),
+    ("refuse", "cli.moves:refuse", "Never serve a pushed version, or a candidate.", SNAPSHOTS),
+    ("withdraw", "cli.moves:withdraw", "Take back the candidate; it may be promoted again later.", SNAPSHOTS),
+    ("pin", "cli.moves:pin", "Keep the current version, whatever is built.", SNAPSHOTS),
+    ("unpin", "cli.moves:unpin", "Let the current version change again.", SNAPSHOTS),
+    ("gc", "cli.snapshots:gc", "Remove the files of versions that are never served again.", SNAPSHOTS),
+    ("keys", "cli.snapshots:keys", "Make a pair of keys to sign snapshots with, and to check them.", SNAPSHOTS),
 )
 
 

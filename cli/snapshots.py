@@ -111,15 +111,19 @@ def gc(*, options: GcOptions) -> None:
         output.show("there is nothing to remove")
 
 
-def keys(private: Path, public: Path, /) -> None:
+def keys(private: Path, public: Path, /, *, json: bool = False) -> None:
     """Make a pair of keys: builders sign with the private one, everybody else checks with the public one.
 
     Args:
         private: file to write the private key to; keep it where snapshots are built.
         public: file to write the public key to; give it to shards and routers as --verify-key.
+        json: Print the two paths as JSON.
     """
     signature.make_pair(private, public)
-    output.show(f"wrote {private} (keep it secret) and {public}")
+    if json:
+        output.show_json({"private": str(private), "public": str(public)})
+    else:
+        output.show_as_it_is(f"wrote {private} (keep it secret) and {public}")
 
 
 def _manifest(store: Store, version: str) -> Manifest | None:

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Never
 
-from router import validate
+from router import numbers, validate
 from router.access import ShardLines
 from router.batch import Batcher
 from router.conductor import Conductor
@@ -38,6 +38,7 @@ from router.topology import Topology
 from router.views import View, Views
 from router.watch import Board, follow
 from trunkshow.membership import Membership, StaticMembers, source
+from trunkshow.serving import metrics
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
@@ -126,6 +127,7 @@ class Router:
         await membership.poll()
         self._following.renew(membership.members)
         self.board.listeners.append(self.advance)
+        metrics.reading("router", lambda: numbers.of(self._status.now()))
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self.board.everyone_answered.wait()
         self.advance()

@@ -52,6 +52,10 @@ class Status:
         """GetClusterStatus."""
         del call
         cluster_pb2.GetClusterStatusRequest.FromString(data)
+        return self.now().SerializeToString()
+
+    def now(self) -> cluster_pb2.GetClusterStatusResponse:
+        """The cluster as this router sees it."""
         topology, views = self._board.topology, self._keeper.now
         return cluster_pb2.GetClusterStatusResponse(
             snapshot_version=views.current.version,
@@ -68,7 +72,7 @@ class Status:
                 for rung, count in sorted(self._counters.carousels.items())
             ],
             requests=self._counters.requests,
-        ).SerializeToString()
+        )
 
     def _candidate(self, candidate: Candidate) -> cluster_pb2.Candidate:
         version = candidate.view.version

@@ -6,11 +6,12 @@ import asyncio
 
 import structlog
 
+from shard import numbers as told
 from shard import placement
 from shard.config import ShardConfig
 from shard.generation import Generation
 from shard.service import ShardService
-from trunkshow.serving import server, telemetry
+from trunkshow.serving import metrics, server, telemetry
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import shard_pb2 as pb
@@ -44,6 +45,7 @@ async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
 
     generation = Generation(snapshot, numbers, config.warm_requests, changed)
     service.serve(generation)
+    metrics.reading("shard", lambda: told.of(service.status()))
 
     async def ready() -> None:
         # Off the loop, so that a watch stream and the health service answer meanwhile.

@@ -7,7 +7,7 @@ Whoever has something to count says so where it happens, in two lines:
 
 Metrics are made at import and live as long as the process. A labelled one is looked up once and kept where it is
 counted on every request: `.inc()` takes 0.25 µs, `.labels(…)` before it 0.8 µs more. What is known anyway is not
-counted but read when Prometheus asks: `gauge(…).set_function(lambda: len(queue))`.
+counted but read when Prometheus asks: `gauge(…).set_function(lambda: len(queue))`, or `reading(…)`.
 
 Labels are names of our own (methods, statuses, rungs, shards); never a user, an item, or anything else that a caller
 chooses: each distinct value is a series for ever. `docs/metrics.md` lists them all; a test compares. How the
@@ -16,7 +16,7 @@ numbers get out is left to `trunkshow.serving.exporter`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,6 +29,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import Metric
 
 # They double the series, and a restart shows without them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -59,8 +60,28 @@ def histogram(
     return Histogram(name, explained, labels, registry=REGISTRY, buckets=buckets)
 
 
+class _Sources:
+    """What is known elsewhere, read when Prometheus asks."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, Callable[[], Iterable[Metric]]] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        for read in self.by_name.values():
+            yield from read()
+
+
+_sources = _Sources()
+REGISTRY.register(_sources)
+
+
+def reading(name: str, read: Callable[[], Iterable[Metric]]) -> None:
+    """Read metrics from a status that is kept anyway; on the event loop. A second one of this name takes its place."""
+    _sources.by_name[name] = read
+
+
 def text() -> bytes:
-    """Everything in the text format; a few milliseconds, so not for the event loop."""
+    """Everything in the text format. On the event loop, to which what is read belongs; under a millisecond."""
     return generate_latest(REGISTRY)
 
 

@@ -137,13 +137,21 @@ def test_an_address_that_is_none_is_refused() -> None:
 def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     """What stands in docs/metrics.md is what is exported."""
     import router.main
+    import router.numbers
     import shard.main
+    import shard.numbers
+    from trunkshow.v1 import cluster_pb2, shard_pb2
 
     assert router.main and shard.main
+    read = [
+        *router.numbers.of(cluster_pb2.GetClusterStatusResponse()),
+        *shard.numbers.of(shard_pb2.ShardStatus()),
+        *metrics.REGISTRY.collect(),
+    ]
     written = set(re.findall(r"^\| `(trunkshow_\w+)` \|", DOCUMENTED.read_text(), re.MULTILINE))
     made = {
         f"{family.name}_total" if family.type == "counter" else family.name
-        for family in metrics.REGISTRY.collect()
+        for family in read
         if family.name.startswith("trunkshow_")
     }
     assert written == made

@@ -58,13 +58,13 @@ class RehearsalLimits:
     rehearsal_in_flight: int = 2
     """Requests that are replayed at a time."""
 
-    rehearsal_overlap_min: float = 0.1
+    rehearsal_overlap_min: float = 0.2
     """Least mean overlap@k, 0 to 1."""
 
     rehearsal_p99_ratio_max: float = 2
     """Most that the candidate's p99 may be, in those of the current snapshot."""
 
-    rehearsal_p99_slack_ms: float = 20
+    rehearsal_p99_slack_ms: float = 30
     """Milliseconds by which its p99 may be longer whatever the ratio."""
 
     rehearsal_coverage_drop_max: float = 0.02

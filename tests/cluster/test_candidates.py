@@ -1,0 +1,270 @@
+"""A snapshot that is pushed under load is tried by the router itself: a good one gets to everyone, a bad one to nobody.
+
+One shard is told to serve each version, so that what is seen here is the router's work alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import datasets
+import pytest
+from datasets import Built, Shop
+from processes import DEADLINE_MS, READY_WITHIN_S, Process
+
+from builder.pipeline import BuildSettings, build
+from cli.addresses import free_address
+from cli.cluster import until_ready
+from trunkshow.client import AsyncClient, Reason, Rung, Slate
+from trunkshow.snapshot.lifecycle import Move, Pointer, State
+from trunkshow.snapshot.store import Store, open_store, who
+
+DECIDED_WITHIN_S = 45
+PAUSE_S = 0.005
+KNOWN = [datasets.user_id(number) for number in range(200)]
+CANARY_SHARE = 0.3
+QUICK = {
+    "--pointer-period-s": "0.1",
+    "--move-patience-s": "0.2",
+    "--deadline-ms": str(DEADLINE_MS),
+    "--rehearsal-requests-min": "40",
+    "--rehearsal-p99-slack-ms": "2000",
+    "--canary-answers": "60",
+    "--canary-answers-min": "30",
+    "--canary-slow-harm": "0.6",
+}
+
+
+def retrained(shop: Shop) -> Shop:
+    """The same shop a little later: one event in ten is another one."""
+    chance = random.Random(3)
+    return replace(shop, events=tuple(event for event in shop.events if chance.random() < 0.9))
+
+
+def shuffled(shop: Shop) -> Shop:
+    """What a join by the wrong key makes of it: every event is somebody else's."""
+    users = [event.user for event in shop.events]
+    random.Random(5).shuffle(users)
+    pairs = zip(shop.events, users, strict=True)
+    return replace(shop, events=tuple(replace(event, user=user) for event, user in pairs))
+
+
+@pytest.fixture(scope="module")
+def make(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Shop], Shop]], Path]:
+    """Builds the shop, changed; gives the snapshot's folder."""
+
+    def making(change: Callable[[Shop], Shop]) -> Path:
+        folder = tmp_path_factory.mktemp(change.__name__)
+        dataset = datasets.write(change(built.shop), folder / "data")
+        report = build(dataset, folder / "store", BuildSettings(partitions=4, factors=16))
+        return folder / "store" / "snapshots" / report.manifest.version
+
+    return making
+
+
+@pytest.fixture
+def store(built: Built, tmp_path: Path) -> Store:
+    """A store of one's own that serves the built snapshot."""
+    shutil.copytree(built.store, tmp_path / "store")
+    return open_store(tmp_path / "store")
+
+
+NAPPING = """
+import os, time
+import numpy as np
+from trunkshow.models import Candidates
+
+class Napping:
+    name, carousel, title = "napping", "napping", "Slept over"
+
+    def __init__(self, arrays):
+        self.seconds = float(arrays["seconds"][0])
+
+    @classmethod
+    def fit(cls, training):
+        return {"seconds": np.array([float(os.environ["NAP_S"])])}
+
+    @classmethod
+    def open(cls, arrays):
+        return cls(arrays)
+
+    def recommend(self, query, shelf, count):
+        time.sleep(self.seconds)
+        rows, scores = shelf.nearest_items(query.vector, count)
+        return Candidates(rows.tolist(), scores.tolist(), reasons=("slept over",))
+"""
+
+
+@pytest.fixture
+def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Path]:
+    """Installs a team's own model, which takes as long as it was trained to; builds snapshots with it."""
+    package = tmp_path / "installed"
+    (package / "napping-1.0.dist-info").mkdir(parents=True)
+    (package / "napping.py").write_text(NAPPING)
+    (package / "napping-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: napping\nVersion: 1.0\n")
+    (package / "napping-1.0.dist-info" / "entry_points.txt").write_text(
+        "[trunkshow.models]\nnapping = napping:Napping\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package))
+
+    def making(seconds: float) -> Path:
+        store = tmp_path / f"napping {seconds:g}"
+        monkeypatch.setenv("NAP_S", str(seconds))
+        command = ["build", str(built.dataset), "--store", str(store), "--partitions", "4", "--factors", "16"]
+        building = Process(command, tmp_path / f"build-{seconds:g}.log")
+        try:
+            assert building.wait() == 0
+        finally:
+            building.kill()
+        return store / "snapshots" / open_store(store).pointer().current
+
+    return making
+
+
+def push(store: Store, snapshot: Path) -> str:
+    """As a builder does; nothing is promoted."""
+    version = snapshot.name
+    manifest = open_store(snapshot.parents[1]).manifest(version)
+    with store.building() as folder:
+        shutil.copytree(snapshot, folder / "snapshot")
+        store.push(folder / "snapshot", manifest, who())
+    return version
+
+
+@contextmanager
+def serving(store: Store, versions: list[str], logs: Path, settings: Mapping[str, str] = QUICK) -> Iterator[str]:
+    """A shard for each version, and a router that follows the pointer; gives its address."""
+    logs.mkdir()
+    addresses, target = [free_address() for _ in versions], free_address()
+    commands = [
+        ["shard", "--store", store.url, "--name", address, "--listen", address, "--snapshot", version]
+        for address, version in zip(addresses, versions, strict=True)
+    ]
+    router = ["router", "--store", store.url, "--listen", target, "--shards", *addresses]
+    router.extend(word for setting in settings.items() for word in setting)
+    with contextlib.ExitStack() as running:
+        for number, command in enumerate([*commands, router]):
+            process = Process(command, logs / f"{command[0]}-{number}.log")
+            running.callback(process.kill)
+        asyncio.run(asyncio.wait_for(until_ready(target), READY_WITHIN_S))
+        yield target
+
+
+@asynccontextmanager
+async def shoppers(target: str, carousels: Sequence[str] = ("for-you", "popular")) -> AsyncIterator[list[Slate]]:
+    """Known users ask, one after the other, for as long as this lasts; gives what they got."""
+    slates: list[Slate] = []
+
+    async def shop() -> None:
+        chance = random.Random(7)
+        async with AsyncClient(target, deadline_ms=DEADLINE_MS) as client:
+            while True:
+                slates.append(await client.recommend(chance.choice(KNOWN), carousels=carousels))
+                await asyncio.sleep(PAUSE_S)
+
+    asking = asyncio.ensure_future(shop())
+    try:
+        yield slates
+    finally:
+        if asking.done():
+            asking.result()  # an answer that failed fails the test
+        asking.cancel()
+
+
+async def decided(store: Store, version: str) -> Pointer:
+    """The pointer, once a version is no candidate any more."""
+    until = time.monotonic() + DECIDED_WITHIN_S
+    while (pointer := store.pointer()).candidate == version:
+        assert time.monotonic() < until, pointer.history
+        await asyncio.sleep(0.1)
+    return pointer
+
+
+async def seen(slates: list[Slate], version: str) -> None:
+    """Wait until somebody was served from a version."""
+    until = time.monotonic() + DECIDED_WITHIN_S
+    while slates[-1].receipt.snapshot_version != version:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
+
+
+def events(pointer: Pointer, version: str) -> list[str]:
+    """What the history tells of a version."""
+    return [move.event for move in pointer.history if move.version == version]
+
+
+def last(pointer: Pointer, version: str) -> Move:
+    """The newest move of a version."""
+    return [move for move in pointer.history if move.version == version][-1]
+
+
+def test_a_good_snapshot_is_rehearsed_shown_to_some_and_promoted(
+    store: Store, make: Callable[[Callable[[Shop], Shop]], Path], tmp_path: Path
+) -> None:
+    """By itself, under load, and nobody gets less than a slate of a snapshot meanwhile."""
+    before = store.pointer().current
+    version = push(store, make(retrained))
+
+    async def run(target: str) -> tuple[list[Slate], Pointer]:
+        async with shoppers(target) as slates:
+            store.move(lambda pointer: pointer.rehearsed(version, CANARY_SHARE, who()))
+            pointer = await decided(store, version)
+            await seen(slates, version)
+            return slates, pointer
+
+    with serving(store, [before, version], tmp_path / "logs") as target:
+        slates, pointer = asyncio.run(run(target))
+    assert events(pointer, version) == ["pushed", "rehearsing", "canary", "promoted"]
+    assert (pointer.current, pointer.previous) == (version, before)
+    assert {slate.receipt.rung for slate in slates} == {Rung.SNAPSHOT}
+    shown = [slate.receipt for slate in slates if Reason.CANARY in slate.receipt.reasons]
+    assert {receipt.snapshot_version for receipt in shown} == {version}
+
+
+def test_a_bad_snapshot_is_refused_by_its_rehearsal(
+    store: Store, make: Callable[[Callable[[Shop], Shop]], Path], tmp_path: Path
+) -> None:
+    """No shopper ever sees it, and the history says what was wrong with it."""
+    before = store.pointer().current
+    version = push(store, make(shuffled))
+
+    async def run(target: str) -> tuple[list[Slate], Pointer]:
+        async with shoppers(target) as slates:
+            store.move(lambda pointer: pointer.rehearsed(version, CANARY_SHARE, who()))
+            return slates, await decided(store, version)
+
+    with serving(store, [before, version], tmp_path / "logs") as target:
+        slates, pointer = asyncio.run(run(target))
+    assert (pointer.current, pointer.states[version]) == (before, State.REFUSED)
+    assert "overlap@k" in last(pointer, version).why
+    assert {slate.receipt.snapshot_version for slate in slates} == {before}
+
+
+def test_a_snapshot_that_is_slow_is_rolled_back_from_its_canary(nap: Callable[[float], Path], tmp_path: Path) -> None:
+    """Where the rehearsal's limits let it pass: a few users wait, nobody else, and nobody gets an error."""
+    current = nap(0.0)
+    store = open_store(current.parents[1])
+    version = push(store, nap(0.05))
+    settings = QUICK | {"--canary-slow-harm": "0.3", "--canary-answers": "1000"}
+
+    async def run(target: str) -> tuple[list[Slate], Pointer]:
+        async with shoppers(target, ("for-you", "napping")) as slates:
+            store.move(lambda pointer: pointer.rehearsed(version, CANARY_SHARE, who()))
+            pointer = await decided(store, version)
+            await seen(slates, current.name)
+            return slates, pointer
+
+    with serving(store, [current.name, version], tmp_path / "logs", settings) as target:
+        slates, pointer = asyncio.run(run(target))
+    assert events(pointer, version) == ["pushed", "rehearsing", "canary", "refused"]
+    assert "slow" in last(pointer, version).why
+    assert pointer.current == current.name
+    assert {slate.receipt.rung for slate in slates} == {Rung.SNAPSHOT}

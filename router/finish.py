@@ -1,4 +1,4 @@
-"""The end of every slate that is put together here: gaps filled from the router's own lists, the receipt, the count."""
+"""The end of every slate: gaps filled from the router's own lists, or a shard's passed on; the receipt, the count."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Callable
 from router import ladder, receipt
 from router.counters import Answered, Counters
 from router.descent import Descent
-from router.receipt import Asking
+from router.receipt import Asking, Reach
 from router.resident import Need
+from router.route import Place
 from router.views import View
 from trunkshow.errors import PartialAborted
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
 
 
 class Finish:
@@ -46,7 +48,8 @@ class Finish:
         version = (so_far.origins.get(slate[0].id) if slate else None) or view.version
         now = self._clock()
         if so_far.heard and self._counters.listeners:
-            self._tell(so_far, ladder.rung_of(slate), version, (now - asking.arrived) * 1000)
+            meant, ms = so_far.heard[0].version, (now - asking.arrived) * 1000
+            self._tell(meant, version, ladder.rung_of(slate), so_far, so_far.reach, ms)
         self._check_floor(slate, request)
         self._counters.served(slate)
         reasons = [*so_far.reasons, *more]
@@ -64,15 +67,41 @@ class Finish:
         )
         return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
 
-    def _tell(self, so_far: Descent, rung: pb.Rung, version: str, ms: float) -> None:
-        failed = bool(so_far.failures) or any(one.failed for one in so_far.reach.attempts)
-        self._counters.tell(Answered(so_far.heard[0].version, version, rung, failed, ms))
+    def passed_on(
+        self,
+        so_far: Descent,
+        meant: View,
+        place: Place,
+        answer: shard_pb2.PredictResponse,
+        reach: Reach,
+        asking: Asking,
+    ) -> bytes:
+        """A shard's slate as it came, with the router's part of the receipt behind it.
+
+        Args:
+            so_far: what came of the places asked before.
+            meant: the view that was asked first.
+            place: that answered.
+            answer: with nothing missing that is to be replaced.
+            reach: of this place.
+            asking: who asks.
+        """
+        self._counters.passed_on(len(so_far.wanted) - len(answer.missing), place.rung)
+        reasons = ladder.once((*so_far.reasons, *(one.reason for one in answer.missing)))
+        whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
+        if self._counters.listeners:
+            self._tell(meant.version, place.view.version, place.rung, so_far, whole, (now - asking.arrived) * 1000)
+        return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
+
+    def _tell(self, meant: str, made: str, rung: pb.Rung, so_far: Descent, reach: Reach, ms: float) -> None:
+        failed = bool(so_far.failures) or any(one.failed for one in reach.attempts)
+        self._counters.tell(Answered(meant, made, rung, failed, ms))
 
     def _check_floor(self, slate: list[pb.Carousel], request: pb.RecommendRequest) -> None:
         floor = ladder.floor_of(request)
         low = next((carousel for carousel in slate if carousel.rung > floor), None)
         if low is not None:
-            self._counters.aborted += 1
+            self._counters.abort()
             names = pb.Rung.Name(low.rung), pb.Rung.Name(floor)
             message = f"{low.id} could be had of {names[0]} only, which is below {names[1]}"
             raise PartialAborted(message, field="worst_rung")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar, cast
 
 import structlog
 
@@ -13,12 +15,16 @@ from router.pointing import proved
 from router.service import Router, opened
 from router.views import View, Views, chosen, versions_of
 from trunkshow.serving import server, telemetry
+from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store, resolve
 
+ANSWER_WITHIN_S = 10.0
+"""A store that says nothing for so long hangs; a start goes on without it where there is a cache."""
+
 OPEN_WITHIN_S = 600.0
-"""A store that gives nothing for so long ends the start; with a cache it need not give anything."""
+"""A start that has nothing to serve after so long ends."""
 
 T = TypeVar("T")
 
@@ -34,7 +40,7 @@ def run(config: RouterConfig) -> None:
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
     store = open_store(config.store, config.cache, config.verify_key)
-    views = within(OPEN_WITHIN_S, lambda: first_views(store, config.snapshot))
+    views = within(OPEN_WITHIN_S, lambda: first_views(answering(store, config.cache), config.snapshot))
     for view in views:
         log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
     server.run(_serve(config, views, None if config.snapshot else store))
@@ -63,6 +69,40 @@ def first_views(store: Store, version: str) -> Views:
     if found is None:
         raise failed or StoreError(f"{store.url} serves no snapshot")
     return found
+
+
+def answering(store: Store, cache: Path | None) -> Store:
+    """The store, or where it hangs, its copies alone.
+
+    Raises:
+        StoreUnreachable: it hangs, and there are none.
+    """
+    try:
+        within(ANSWER_WITHIN_S, lambda: _asked(store))
+    except StoreUnreachable:
+        if cache is None:
+            raise
+        return CachedStore(cast("Store", Gone(store.url)), cache)
+    return store
+
+
+def _asked(store: Store) -> None:
+    """Wait for an answer, whatever it is."""
+    with suppress(StoreError):
+        store.pointer()
+
+
+class Gone:
+    """A store that is not asked any more."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def unreachable(*arguments: object) -> object:
+            raise StoreUnreachable(f"{self.url} does not answer")
+
+        return unreachable
 
 
 def _needed(pointer: Pointer) -> tuple[str, ...]:

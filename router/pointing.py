@@ -24,6 +24,7 @@ import structlog
 from router.keeper import Keeper
 from router.views import View, chosen, versions_of
 from trunkshow.offload import Offload
+from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
@@ -36,6 +37,9 @@ OPENING_MAX = 4
 READ_WITHIN_S = 5.0
 OPEN_WITHIN_S = 600.0
 """Long enough for a catalogue to come over a slow line; a store that hangs has this version tried again after it."""
+
+REFUSED = metrics.counter("trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router.")
+REACHABLE = metrics.gauge("trunkshow_router_store_reachable", "1 while the snapshot store answers.")
 
 log = structlog.get_logger()
 
@@ -97,6 +101,7 @@ class Pointing:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._retries: dict[str, Retry] = {}
         self.refused: dict[str, str] = {}
+        REACHABLE.set_function(lambda: self.store_reachable)
 
     @property
     def store_reachable(self) -> bool:
@@ -154,6 +159,7 @@ class Pointing:
             view = await self._bringing.run(lambda: proved(self._open(version)), OPEN_WITHIN_S)
         except SnapshotRefused as error:
             self.refused[version] = str(error)
+            REFUSED.inc()
             log.error("snapshot.refused", snapshot=version, error=str(error))
         except Exception as error:  # the store's failures, the disk's, and what nobody thought of
             failures = self._retries[version].failures + 1 if version in self._retries else 1

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from router import descent, ladder, receipt, route
-from router.counters import Answered, Counters
+from router import descent, ladder, route
+from router.counters import Counters
 from router.descent import Descent, Heard
 from router.fanout import Fanout
 from router.finish import Finish
@@ -81,7 +81,6 @@ class Recommender:
     ) -> None:
         self._fanout = fanout
         self._board = board
-        self._counters = counters
         self._finish = Finish(counters, store_reachable, clock)
         self._strangers = Strangers(fanout, board, self._finish, probes=probes, clock=clock)
         self._clock = clock
@@ -206,28 +205,10 @@ class Recommender:
         reach: Reach,
     ) -> Descent | bytes:
         """An answer, passed on unread where it is all that was asked for, else what it brings on the way down."""
-        if answer is not None and not so_far.made and _is_whole(answer, plan.wanted):
-            return self._passed_on(plan, place, asking, so_far, answer, reach)
+        high_enough = place.rung <= ladder.floor_of(plan.request)
+        if answer is not None and high_enough and not so_far.made and _is_whole(answer, plan.wanted):
+            return self._finish.passed_on(so_far, plan.place.view, place, answer, reach, asking)
         return so_far.after(descent.heard_of_home(answer, reasons, place.view.version, reach))
-
-    def _passed_on(
-        self,
-        plan: Plan,
-        place: Place,
-        asking: Asking,
-        so_far: Descent,
-        answer: shard_pb2.PredictResponse,
-        reach: Reach,
-    ) -> bytes:
-        """A shard's slate as it came, with the router's part of the receipt behind it."""
-        self._counters.passed_on(len(plan.wanted) - len(answer.missing), place.rung)
-        reasons = ladder.once((*so_far.reasons, *(one.reason for one in answer.missing)))
-        whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
-        if self._counters.listeners:
-            failed = bool(so_far.failures) or any(one.failed for one in whole.attempts)
-            ms = (now - asking.arrived) * 1000
-            self._counters.tell(Answered(plan.place.view.version, place.view.version, place.rung, failed, ms))
-        return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
 
     def _goes_on(self, so_far: Descent, place: Place, request: pb.RecommendRequest, asking: Asking) -> bool:
         """Whether there is anything to ask a lower place for, and time, and any use."""

@@ -163,6 +163,7 @@ def test_while_traffic_moves_strangers_get_the_snapshot_before() -> None:
 # --- partial: ABORT ---
 
 ABORT = [
+    (pb.RUNG_FRESH, {}, False),
     (S, {}, True),
     (S, {HOME: "fails"}, False),
     (P, {HOME: "fails"}, True),

@@ -1,0 +1,83 @@
+"""A router's first snapshots: what the store names, as far as it can be had, and never a start that hangs."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import cast
+
+import pytest
+from datasets import Built
+
+from router import main
+from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store
+
+
+class Hanging:
+    """A store on a dead file system."""
+
+    url = "/dead"
+
+    def pointer(self) -> object:
+        """Nothing, ever; the thread ends with the test's process."""
+        threading.Event().wait()
+        raise AssertionError
+
+
+def test_what_the_pointer_names_is_served(built: Built) -> None:
+    """And proved to make a slate."""
+    views = main.first_views(open_store(built.store), "")
+    try:
+        assert views.current.version == built.report.manifest.version
+    finally:
+        views.current.snapshot.close()
+
+
+def test_with_a_cache_a_store_that_is_gone_is_not_missed(built: Built, tmp_path: Path) -> None:
+    """Once it was read."""
+    store, cache = tmp_path / "store", tmp_path / "cache"
+    shutil.copytree(built.store, store)
+    main.first_views(open_store(store, cache), "").current.snapshot.close()
+    shutil.rmtree(store)
+    views = main.first_views(open_store(store, cache), "")
+    views.current.snapshot.close()
+    assert views.current.version == built.report.manifest.version
+
+
+def test_with_a_cache_a_store_that_hangs_is_not_waited_for(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its copies are served."""
+    monkeypatch.setattr(main, "ANSWER_WITHIN_S", 0.05)
+    main.first_views(open_store(built.store, tmp_path), "").current.snapshot.close()
+    views = main.first_views(main.answering(cast("Store", Hanging()), tmp_path), "")
+    views.current.snapshot.close()
+    assert views.current.version == built.report.manifest.version
+
+
+def test_without_a_cache_a_store_that_hangs_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loudly, in one line."""
+    monkeypatch.setattr(main, "ANSWER_WITHIN_S", 0.05)
+    with pytest.raises(StoreUnreachable, match="given nothing"):
+        main.answering(cast("Store", Hanging()), None)
+
+
+def test_a_store_that_serves_nothing_ends_the_start(tmp_path: Path) -> None:
+    """There is nothing to answer with."""
+    with pytest.raises(StoreError, match="trunkshow build"):
+        main.first_views(open_store(tmp_path), "")
+
+
+def test_a_snapshot_that_fails_a_check_ends_the_start_where_there_is_no_other(built: Built, tmp_path: Path) -> None:
+    """A misconfiguration is not stepped down from."""
+    store = tmp_path / "store"
+    shutil.copytree(built.store, store)
+    victim = next(store.glob("snapshots/*/directory/*"))
+    victim.chmod(0o600)
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    with pytest.raises(SnapshotRefused):
+        main.first_views(open_store(store), "")

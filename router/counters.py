@@ -9,11 +9,9 @@ from typing import NamedTuple
 from trunkshow.serving import metrics
 from trunkshow.v1 import recommendation_pb2 as pb
 
-CAROUSELS = metrics.counter("trunkshow_carousels_total", "Carousels served, by the rung that made them.", ("rung",))
 ABORTED = metrics.counter(
     "trunkshow_partial_aborted_total", "Requests that got an error, as they asked, instead of a lower rung."
 )
-_BY_RUNG = {rung: CAROUSELS.labels(pb.Rung.Name(rung).removeprefix("RUNG_").lower()) for rung in pb.Rung.values()}
 
 
 class Answered(NamedTuple):
@@ -54,14 +52,11 @@ class Counters:
         """A shard's slate went out undecoded; shards make the rung that they are asked for and no other."""
         self.requests += 1
         self.carousels[rung] += carousels
-        _BY_RUNG[rung].inc(carousels)
 
     def served(self, made: Iterable[pb.Carousel]) -> None:
         """A slate of these carousels went out."""
         self.requests += 1
-        for carousel in made:
-            self.carousels[carousel.rung] += 1
-            _BY_RUNG[carousel.rung].inc()
+        self.carousels.update(carousel.rung for carousel in made)
 
     def abort(self) -> None:
         """A request got an error, as it asked."""

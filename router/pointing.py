@@ -39,7 +39,6 @@ OPEN_WITHIN_S = 600.0
 """Long enough for a catalogue to come over a slow line; a store that hangs has this version tried again after it."""
 
 REFUSED = metrics.counter("trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router.")
-REACHABLE = metrics.gauge("trunkshow_router_store_reachable", "1 while the snapshot store answers.")
 
 log = structlog.get_logger()
 
@@ -101,7 +100,6 @@ class Pointing:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._retries: dict[str, Retry] = {}
         self.refused: dict[str, str] = {}
-        REACHABLE.set_function(lambda: self.store_reachable)
 
     @property
     def store_reachable(self) -> bool:

@@ -23,10 +23,24 @@ from cli.chaos.faults import (
 )
 from cli.chaos.ground import Terrain
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
+from cli.chaos.store_faults import (
+    BadPush,
+    ClockStepped,
+    DiskFull,
+    Flooded,
+    RolledBack,
+    StoreGone,
+    Swapped,
+    TwoBuilders,
+)
+from cli.chaos.versions import FLIPPED, FUTURE, GONE, MISSING, TRUNCATED
 
 Draw = Callable[[random.Random, Terrain], Fault]
 
 STEADY = "steady"
+CLOCK_STEP = "clock-step"
+"""Needs processes whose clock can be stepped: `Terrain.clock`."""
+
 DEADLINE_S = 0.2
 
 
@@ -126,6 +140,49 @@ def _power_cut(draw: random.Random, terrain: Terrain) -> Fault:
     return Killed("power-cut", terrain.shard_names + terrain.router_names, Promise(answered=False, healthy=False))
 
 
+def _swap(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    return Swapped("swap", 2, draw.uniform(2, 4))
+
+
+def _rollback(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return RolledBack("rollback")
+
+
+def _bad(name: str, kind: str) -> Draw:
+    def drawn(draw: random.Random, terrain: Terrain) -> Fault:
+        del terrain
+        return BadPush(name, kind, (draw.random(), draw.random()))
+
+    return drawn
+
+
+def _two_builders(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return TwoBuilders("two-builders")
+
+
+def _store_gone(draw: random.Random, terrain: Terrain) -> Fault:
+    victims = (_one(draw, terrain), draw.choice(terrain.router_names))
+    survivable = _survivable(terrain) and terrain.routers > 1
+    return StoreGone("store-gone", victims, Promise(answered=terrain.routers > 1, healthy=survivable))
+
+
+def _disk_full(draw: random.Random, terrain: Terrain) -> Fault:
+    return DiskFull("disk-full", _one(draw, terrain), Promise(healthy=_survivable(terrain)))
+
+
+def _clock_step(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    return ClockStepped(CLOCK_STEP, draw.choice((-1, 1)) * draw.randint(60, 10 * 365 * 86_400))
+
+
+def _overload(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return Flooded("overload", 5.0)
+
+
 FAULTS: Mapping[str, Draw] = MappingProxyType(
     {
         STEADY: _steady,
@@ -145,6 +202,18 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "kill-router": _kill_router,
         "restart-in-turn": _restart_in_turn,
         "power-cut": _power_cut,
+        "swap": _swap,
+        "rollback": _rollback,
+        "two-builders": _two_builders,
+        "bit-flipped": _bad("bit-flipped", FLIPPED),
+        "truncated": _bad("truncated", TRUNCATED),
+        "file-missing": _bad("file-missing", MISSING),
+        "schema-of-the-future": _bad("schema-of-the-future", FUTURE),
+        "version-not-there": _bad("version-not-there", GONE),
+        "store-gone": _store_gone,
+        "disk-full": _disk_full,
+        CLOCK_STEP: _clock_step,
+        "overload": _overload,
     }
 )
 """Every fault, in the order of the report."""

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 
 from cli import output
 from cli.chaos import catalogue, report
+from cli.chaos.clock import can_step
 from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, run
 from cli.cluster import interruptible
@@ -115,6 +116,8 @@ def check(options: ChaosOptions) -> None:
     check_range("seconds", options.seconds, 0.5, 3600)
     check_range("minutes", options.minutes, 0, 24 * 60)
     check_range("requests", options.requests, 0, 1e9)
+    if catalogue.CLOCK_STEP in options.fault and not can_step():
+        raise UsageError(f"--fault {catalogue.CLOCK_STEP} needs Linux and a C compiler (cc); there is none here")
     unknown = sorted(set(options.fault) - set(catalogue.FAULTS))
     if unknown:
         raise UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(catalogue.FAULTS)}")
@@ -122,8 +125,9 @@ def check(options: ChaosOptions) -> None:
 
 def make_plan(options: ChaosOptions, seed: int, work: Path) -> Plan:
     """What to do, drawn from the seed."""
-    terrain = Terrain(options.store, work, options.shards, options.replicas, options.routers, seed)
-    names = options.fault or tuple(catalogue.FAULTS)
+    names = options.fault or tuple(name for name in catalogue.FAULTS if name != catalogue.CLOCK_STEP or can_step())
+    clock = catalogue.CLOCK_STEP in names
+    terrain = Terrain(options.store, work, options.shards, options.replicas, options.routers, seed, clock)
     return Plan(
         terrain,
         seed,
@@ -177,4 +181,5 @@ _WORDS = {
     "traffic.flows": "{rate} requests a second",
     "fault.injected": "[bold]{fault}[/] for {seconds:.1f} s [dim]{particulars}[/]",
     "fault.healed": "  healed",
+    "cluster.restarted": "[red]  the cluster did not become whole by itself; it is started again[/]",
 }

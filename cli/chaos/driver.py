@@ -13,6 +13,7 @@ import json
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ LATE_MS = 200.0
 LATE_BATCH_MS = 2_000.0
 IN_FLIGHT_MAX = 4_096
 TELL_EVERY_S = 0.1
+HEARTBEAT_S = 0.01
+STALLS_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,35 @@ class Orders:
         return cls(**{**raw, "oracle": Path(raw["oracle"])})
 
 
+class Stalls:
+    """When this process itself stood still: an answer that waited for it was not late by anybody else's doing."""
+
+    def __init__(self) -> None:
+        self._before = time.monotonic()
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=STALLS_MAX)
+
+    async def watch(self) -> None:
+        """Look at the clock again and again."""
+        while True:
+            self._before = time.monotonic()
+            await asyncio.sleep(HEARTBEAT_S)
+            self._stalls.extend(self._now())
+
+    def since(self, moment: float) -> float:
+        """Milliseconds stood still from a moment until now."""
+        total = 0.0
+        for begin, end in (*self._now(), *reversed(self._stalls)):
+            if end <= moment:
+                break
+            total += end - max(begin, moment)
+        return total * 1000
+
+    def _now(self) -> list[tuple[float, float]]:
+        """The stall that this very moment ends, which the next look at the clock will find too; none in good times."""
+        now = time.monotonic()
+        return [(self._before + HEARTBEAT_S, now)] if now - self._before > 2 * HEARTBEAT_S else []
+
+
 class Driver:
     """Asks, checks and counts.
 
@@ -88,6 +120,7 @@ class Driver:
             raise FileNotFoundError(orders.oracle / orders.version)
         self._calls = Visitors(facts, orders.seed).calls()
         self._random = random.Random(orders.seed)  # noqa: S311 - as for the visitors
+        self._stalls = Stalls()
         self._in_flight: set[asyncio.Task[None]] = set()
         self._slate = _unary(channel, wire.RECOMMEND)
         self._similar = _unary(channel, wire.SIMILAR_ITEMS)
@@ -100,6 +133,13 @@ class Driver:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        watching = asyncio.ensure_future(self._stalls.watch())
+        try:
+            await self._ask_on()
+        finally:
+            watching.cancel()
+
+    async def _ask_on(self) -> None:
         if self._orders.rate:
             await self._open_loop()
         else:
@@ -144,7 +184,7 @@ class Driver:
         took_ms = (time.monotonic() - sent) * 1000
         tally = self.series.at(sent)
         tally.latencies[bin_of(took_ms)] += 1
-        self._answered(tally, answer.receipt, took_ms, LATE_MS)
+        self._answered(tally, answer.receipt, took_ms, LATE_MS, stood_ms=self._stalls.since(sent))
         self._judge(tally, ask, answer)
 
     async def _ask_batch(self, batch: pb.RecommendBatchRequest, sent: float) -> None:
@@ -155,7 +195,7 @@ class Driver:
                 took_ms = (time.monotonic() - sent) * 1000
                 tally = self.series.at(sent)
                 tally.counts["batched"] += 1
-                self._answered(tally, one.response.receipt, took_ms, LATE_BATCH_MS)
+                self._answered(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
                 request = waiting.pop(one.index, None)
                 if request is None:
                     tally.counts["wrong"] += 1
@@ -176,13 +216,16 @@ class Driver:
         said = error.details() if isinstance(error, grpc.aio.AioRpcError) else "the stream ended"
         tally.complain(f"failed: {code}: {' '.join(str(said).split())[:200]}")
 
-    def _answered(self, tally: Tally, receipt: pb.Receipt, took_ms: float, late_ms: float) -> None:
+    def _answered(self, tally: Tally, receipt: pb.Receipt, took_ms: float, late_ms: float, *, stood_ms: float) -> None:
         tally.counts["requests"] += 1
         tally.rungs[pb.Rung.Name(receipt.rung).removeprefix("RUNG_")] += 1
-        if took_ms > late_ms:
+        tally.versions[receipt.snapshot_version] += 1
+        if took_ms - stood_ms > late_ms:
             tally.counts["late"] += 1
             if receipt.elapsed_ms > late_ms:
                 tally.counts["late_in_router"] += 1
+        elif took_ms > late_ms:
+            tally.counts["held_up"] += 1
 
     def _judge(self, tally: Tally, ask: Ask, answer: Any) -> None:
         if ask.personal:

@@ -22,12 +22,14 @@ class Promise:
     Attributes:
         answered: every request is, though perhaps from a lower rung.
         healthy: of every partition, some replica and some way to it are: answers are in time.
-        whole: no rung below SNAPSHOT is needed, once the fault has been noticed.
+        whole: nobody is answered from a rung below SNAPSHOT, but for a few while it is noticed.
+        switched_s_max: where the pointer is moved, all answers are of the version that it then names within so long.
     """
 
     answered: bool = True
     healthy: bool = True
     whole: bool = False
+    switched_s_max: float = 15.0
 
 
 class Fault(Protocol):

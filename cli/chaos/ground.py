@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from cli.addresses import free_address
-from cli.chaos import versions
+from cli.chaos.clock import Clock
+from cli.chaos.depot import Depot
 from cli.chaos.processes import Body
 from cli.chaos.proxy import Link
+from cli.chaos.traffic import Traffic
 from cli.cluster import until_ready
 from cli.output import UsageError
 from trunkshow.client import AsyncClient
@@ -46,6 +48,7 @@ class Terrain:
         replicas: shards that hold each partition.
         routers: how many stand behind one client.
         seed: of what the links draw.
+        clock: wall clocks can be stepped.
     """
 
     store: str
@@ -54,6 +57,7 @@ class Terrain:
     replicas: int = 2
     routers: int = 2
     seed: int = 0
+    clock: bool = False
 
     @property
     def shard_names(self) -> tuple[str, ...]:
@@ -74,19 +78,25 @@ class Ground:
         bodies: its processes by name.
         links: from each router to each shard, by both names.
         routers: addresses, by name.
-        store: the copy that is served.
-        oracle: every version that may be served.
+        depot: the copy of the store that is served.
         logs: of every process.
+        caches: of every process, by name.
+        clock: of those processes whose clock can be stepped.
+        traffic: the drivers; set by who starts them.
+        sustained: requests a second that the cluster was measured to sustain; set likewise.
     """
 
     def __init__(self, terrain: Terrain) -> None:
         self.terrain = terrain
-        self.store = terrain.work / "store"
-        self.oracle = terrain.work / "oracle"
+        self.depot = Depot(terrain.work, terrain.store)
         self.logs = terrain.work / "logs"
         self.bodies: dict[str, Body] = {}
         self.links: dict[tuple[str, str], Link] = {}
         self.routers: dict[str, str] = {}
+        self.caches = {name: terrain.work / "cache" / name for name in terrain.shard_names + terrain.router_names}
+        self.clock = Clock(terrain.work / "clock")
+        self.traffic = Traffic()
+        self.sustained = 0.0
         self._doing: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -100,28 +110,28 @@ class Ground:
         Raises:
             UsageError: it does not come up.
         """
-        shutil.rmtree(self.terrain.work, ignore_errors=True)
-        version = versions.copy_store(self.terrain.store, self.store)
-        versions.remember(self.store / "snapshots" / version, version, self.oracle)
+        await asyncio.to_thread(shutil.rmtree, self.terrain.work, ignore_errors=True)
+        await asyncio.to_thread(self.depot.fill)
+        if self.terrain.clock:
+            await asyncio.to_thread(self.clock.compile)
         shards = {name: free_address() for name in self.terrain.shard_names}
-        members = ("--store", str(self.store), "--shards", *shards.values())
         for name, address in shards.items():
             own = ("--name", address, "--listen", address, "--replicas", str(self.terrain.replicas))
-            self._body(name, ("shard", *members, *own))
+            self._body(name, ("shard", *own, "--shards", *shards.values()))
         for seed, router in enumerate(self.terrain.router_names):
             self.routers[router] = free_address()
             for name, address in shards.items():
                 link = self.links[router, name] = Link(address, self.terrain.seed + seed)
                 await link.open()
             through = [self.links[router, name].address for name in shards]
-            self._body(
-                router, ("router", "--store", str(self.store), "--listen", self.routers[router], "--shards", *through)
-            )
+            self._body(router, ("router", "--listen", self.routers[router], "--shards", *through))
         await asyncio.gather(*(body.start() for body in self.bodies.values()))
         await self.until(self.whole, READY_WITHIN_S)
 
     def _body(self, name: str, arguments: Sequence[str]) -> None:
-        self.bodies[name] = Body(name, arguments, self.logs / f"{name}.log")
+        store = ("--store", str(self.depot.url), "--cache", str(self.caches[name]))
+        environment = self.clock.environment if self.terrain.clock else {}
+        self.bodies[name] = Body(name, (*arguments, *store), self.logs / f"{name}.log", environment)
 
     async def end(self) -> None:
         """End every process, and every link."""

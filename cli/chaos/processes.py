@@ -50,11 +50,11 @@ class Body:
     Attributes:
         name: such as shard-0.
         log: file that it writes to, all of its lives.
+        wrapper: a command that its next life runs under.
 
     Args:
         arguments: of `python -m cli.main`.
         environment: added to ours.
-        wrapper: a command to run it under.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Body:
         arguments: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
-        wrapper: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.log = log
-        self._command = (*wrapper, sys.executable, "-P", "-m", "cli.main", *arguments)
+        self._command = (sys.executable, "-P", "-m", "cli.main", *arguments)
+        self.wrapper: Sequence[str] = ()
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
@@ -84,7 +84,7 @@ class Body:
     async def start(self) -> None:
         """Bring it to life, unless it lives."""
         if not self.lives:
-            self._process = await spawn(self._command, self.log, environment=self._environment)
+            self._process = await spawn((*self.wrapper, *self._command), self.log, environment=self._environment)
 
     async def kill(self) -> None:
         """SIGKILL, which also ends one that is frozen."""

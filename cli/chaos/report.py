@@ -16,7 +16,7 @@ from cli.chaos.run import Result
 from cli.chaos.verdict import Verdict
 from trunkshow.client import Rung
 
-COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "verdict")
+COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "switched", "verdict")
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -55,6 +55,7 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
         f"{tally.quantile_ms(0.99):.0f}",
         rungs(verdict),
         recovered,
+        "" if verdict.switched_s is None else f"{verdict.switched_s:.1f} s",
         "; ".join(verdict.broken) or "kept",
     )
 
@@ -110,13 +111,17 @@ def markdown(result: Result, command: str) -> str:
 
 
 _LEGEND = (
-    "*requests*: sent from the injection until the end of the time to recover; each request of a batch counts. "
-    "*failed*: another status than OK, or no answer within 2 s (a batch: 6 s); in brackets where no router was left "
-    "to answer. *wrong*: an item that does not exist in the snapshot that the receipt names, that filters, exclusions "
-    "or the seen rule forbid, or that stands twice; a slate that is empty while something could be shown; a receipt "
-    "that contradicts itself. Every answer is checked. *late*: after 200 ms (a batch: 2 s), as the caller measured it; "
-    "in brackets where no replica was healthy. *rungs*: of the receipts. *recovered*: from the fault's end to the "
-    "first half second in which nothing failed and 99 % of those whom the current snapshot knows were served from it.",
+    "- *requests*: sent from the injection until the end of the time to recover; each request of a batch counts.",
+    "- *failed*: another status than OK, or no answer within 2 s (a batch: 6 s); in brackets where no router was left.",
+    "- *wrong*: an item that does not exist in the snapshot that the receipt names, that filters, exclusions or the",
+    "  seen rule forbid, or that stands twice; a slate that is empty while something could be shown; a receipt that",
+    "  contradicts itself. Every answer is checked (of the additional ones that make an overload, one in twenty).",
+    "- *late*: after 200 ms (a batch: 2 s) as the caller measured it, less the time in which the caller's own process",
+    "  stood still; in brackets where no replica was healthy.",
+    "- *rungs*: of the receipts. Strangers with nothing in hand are rightly answered from POPULAR.",
+    "- *recovered*: from the fault's end to the first half second in which nothing failed, and 99 % of those whom the",
+    "  current snapshot knows were served from it.",
+    "- *switched*: from the pointer's last move until every answer was from the version that it names.",
 )
 
 
@@ -129,6 +134,7 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
     wrong = sum(verdict.tally.wrong for verdict in verdicts)
     healthy = [verdict.tally for verdict in verdicts if verdict.promise.healthy]
     late, of = sum(tally.late for tally in healthy), sum(tally.requests for tally in healthy)
+    held_up = sum(tally.held_up for tally in healthy)
     slowest = max((verdict.recovered_s for verdict in verdicts if verdict.recovered_s is not None), default=0.0)
     never = [verdict.fault for verdict in verdicts if verdict.recovered_s is None]
     return [
@@ -137,7 +143,7 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         + f"; {wrong:,} wrong answers.",
         f"- Where a replica was healthy: {late:,} of {of:,} answers late"
         + (f", one in {of / late:,.0f}" if late else "")
-        + " (aim: at most one in 10,000).",
+        + f" (aim: at most one in 10,000); {held_up:,} more came in time to a caller that stood still.",
         f"- Slowest recovery: {slowest:.1f} s (aim: 5 s)" + (f"; not seen: {', '.join(never)}" if never else "") + ".",
     ]
 

@@ -17,14 +17,17 @@ from cli.chaos.driver import Orders
 from cli.chaos.faults import Fault
 from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
 from cli.chaos.tally import SLICE_S
-from cli.chaos.traffic import Traffic, flowing
+from cli.chaos.traffic import flowing
 from cli.chaos.verdict import Moments, Verdict, judge, merged
-from cli.chaos.versions import current
+from cli.output import UsageError
 
 CALIBRATE_S = 3.0
 CALIBRATE_CALLERS = 16
 LAGGARDS_S = 2.5
 """Answers to requests of the last slices may still come; a caller gives up after 2 s."""
+
+WHOLE_WITHIN_S = 20.0
+"""After the look at a fault; a cluster that is not whole by then has not recovered, whatever it answers."""
 
 BREATH_S = 1.0
 """Between a cluster that is whole again and the next fault."""
@@ -127,23 +130,24 @@ async def run(plan: Plan, say: Say) -> Result:
     """
     result = Result(plan)
     async with standing(plan.terrain) as ground:
-        version = current(ground.store)
+        version = ground.depot.base
         say("cluster.ready", snapshot=version, target=ground.target)
         result.sustained = 0.0 if plan.rate else await sustained(ground, version, plan.seed)
         result.rate = plan.rate or plan.load * result.sustained
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
-        orders = [Orders(ground.target, ground.oracle, version, plan.seed, rate=result.rate)]
-        async with flowing(orders, ground.logs) as traffic:
+        orders = [Orders(ground.target, ground.depot.oracle, version, plan.seed, rate=result.rate)]
+        ground.sustained = result.sustained or plan.rate
+        async with flowing(orders, ground.logs) as ground.traffic:
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
             for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until):
-                verdict = await one(step, ground, traffic, plan.recovery_s, say)
+                verdict = await one(step, ground, plan.recovery_s, say)
                 result.verdicts.append(verdict)
                 say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
     return result
 
 
-async def one(step: Step, ground: Ground, traffic: Traffic, recovery_s: float, say: Say) -> Verdict:
+async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdict:
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
@@ -157,15 +161,34 @@ async def one(step: Step, ground: Ground, traffic: Traffic, recovery_s: float, s
     say("fault.healed", fault=fault.name)
     await asyncio.sleep(recovery_s)
     ended = time.monotonic()
-    await ground.until(ground.whole, READY_WITHIN_S)
+    whole_again = await _made_whole(ground, say)
     await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
-    traffic.check()
-    return judge(fault.name, repr(fault), fault.promise, traffic.series, Moments(injected, healed, ended))
+    ground.traffic.check()
+    moments = Moments(injected, healed, ended, ground.depot.moved_at, ground.depot.expected)
+    series = ground.traffic.series
+    return judge(fault.name, repr(fault), fault.promise, series, moments, whole_again=whole_again)
+
+
+async def _made_whole(ground: Ground, say: Say) -> bool:
+    """Whether the cluster became whole by itself; where it did not, everything is started again for the next fault.
+
+    Raises:
+        UsageError: not even that helped.
+    """
+    try:
+        await ground.until(ground.whole, WHOLE_WITHIN_S)
+    except UsageError:
+        say("cluster.restarted")
+        await asyncio.gather(*(body.kill() for body in ground.bodies.values()))
+        await asyncio.gather(*(body.start() for body in ground.bodies.values()))
+        await ground.until(ground.whole, READY_WITHIN_S)
+        return False
+    return True
 
 
 async def sustained(ground: Ground, version: str, seed: int) -> float:
     """Requests a second that the cluster answers to callers who each ask again as soon as they were answered."""
-    orders = Orders(ground.target, ground.oracle, version, seed, callers=CALIBRATE_CALLERS)
+    orders = Orders(ground.target, ground.depot.oracle, version, seed, callers=CALIBRATE_CALLERS)
     async with flowing([orders], ground.logs) as traffic:
         await asyncio.sleep(1 + CALIBRATE_S)
         until = time.monotonic() - 2 * SLICE_S

@@ -27,6 +27,7 @@ class Tally:
     Attributes:
         counts: by what is counted: see the properties.
         rungs: slates by the name of their receipt's rung.
+        versions: slates by the snapshot that their receipt names.
         statuses: failed requests by the name of their gRPC status.
         latencies: answered single requests by `bin_of` their milliseconds.
         complaints: the first wrong answers and failures, in words.
@@ -34,6 +35,7 @@ class Tally:
 
     counts: Counter[str] = field(default_factory=Counter)
     rungs: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
@@ -60,12 +62,17 @@ class Tally:
 
     @property
     def late(self) -> int:
-        """Answers that their caller had later than promised."""
+        """Answers that came later than promised, but for those that only waited for the caller itself."""
         return self.counts["late"]
 
     @property
+    def held_up(self) -> int:
+        """Answers that came in time, and late to hand, because the caller's own process stood still meanwhile."""
+        return self.counts["held_up"]
+
+    @property
     def late_in_router(self) -> int:
-        """Of the late ones, those whose own receipt says so too; others were held up on the way, or in the caller."""
+        """Of the late ones, those whose own receipt says so too; others were held up on the way."""
         return self.counts["late_in_router"]
 
     @property
@@ -101,6 +108,7 @@ class Tally:
         """Take another one in."""
         self.counts.update(other.counts)
         self.rungs.update(other.rungs)
+        self.versions.update(other.versions)
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)
         self.complaints.extend(other.complaints[: COMPLAINTS_MAX - len(self.complaints)])
@@ -118,6 +126,7 @@ class Tally:
         return {
             "counts": dict(self.counts),
             "rungs": dict(self.rungs),
+            "versions": dict(self.versions),
             "statuses": dict(self.statuses),
             "latencies": {str(index): count for index, count in self.latencies.items()},
             "complaints": self.complaints,
@@ -128,7 +137,12 @@ class Tally:
         """The tally that `to_json` wrote."""
         latencies = Counter({int(index): count for index, count in raw["latencies"].items()})
         return cls(
-            Counter(raw["counts"]), Counter(raw["rungs"]), Counter(raw["statuses"]), latencies, list(raw["complaints"])
+            Counter(raw["counts"]),
+            Counter(raw["rungs"]),
+            Counter(raw["versions"]),
+            Counter(raw["statuses"]),
+            latencies,
+            list(raw["complaints"]),
         )
 
 

@@ -18,6 +18,7 @@ from cli.chaos.tally import Series, Tally
 
 READY_WITHIN_S = 60.0
 LINE_BYTES_MAX = 1 << 20
+POLL_S = 0.02
 
 
 class DriverDied(Exception):
@@ -29,23 +30,28 @@ class Traffic:
 
     Attributes:
         series: what they told so far; slices of the last seconds may still grow.
+        orders: of every driver that was started.
     """
 
     def __init__(self) -> None:
         self.series = Series()
-        self._reading: list[asyncio.Task[None]] = []
-        self._drivers: list[asyncio.subprocess.Process] = []
+        self.orders: list[Orders] = []
+        self._is_ready: dict[int, bool] = {}
+        self._drivers: list[tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = []
 
     async def start(self, orders: Sequence[Orders], logs: Path) -> None:
-        """Start one driver per order; return once all ask."""
-        for number, order in enumerate(orders):
+        """Start one more driver per order; return once all ask."""
+        started = []
+        for order in orders:
             command = (sys.executable, "-P", "-m", "cli.chaos.driver")
-            driver = await spawn(command, logs / f"driver-{number}-{order.seed}.log", piped=True, limit=LINE_BYTES_MAX)
-            self._drivers.append(driver)
+            log = logs / f"driver-{len(self.orders)}.log"
+            driver = await spawn(command, log, piped=True, limit=LINE_BYTES_MAX)
+            self.orders.append(order)
+            self._drivers.append((driver, asyncio.create_task(self._read(driver))))
             assert driver.stdin is not None
             driver.stdin.write(f"{order.to_json()}\n".encode())
-        await asyncio.wait_for(asyncio.gather(*map(self._ready, self._drivers)), READY_WITHIN_S)
-        self._reading = [asyncio.create_task(self._read(driver)) for driver in self._drivers]
+            started.append(driver)
+        await asyncio.wait_for(asyncio.gather(*map(self._ready, started)), READY_WITHIN_S)
 
     def check(self) -> None:
         """Raise what a driver died of.
@@ -53,32 +59,40 @@ class Traffic:
         Raises:
             DriverDied: one did.
         """
-        if self._reading and all(task.done() for task in self._reading):
-            raise DriverDied(f"the drivers ended with {[driver.returncode for driver in self._drivers]}")
+        for driver, reading in self._drivers:
+            if reading.done():
+                raise DriverDied(f"a driver ended with {driver.returncode}: {reading.exception()!r}")
 
-    async def stop(self) -> None:
-        """Let the drivers finish what is under way, and end."""
-        for driver in self._drivers:
+    async def stop(self, newest: int = 0) -> None:
+        """Let drivers finish what is under way, and end; only the newest so many, or all for 0."""
+        keep = len(self._drivers) - newest if newest else 0
+        ending, self._drivers = self._drivers[keep:], self._drivers[:keep]
+        for driver, _ in ending:
             assert driver.stdin is not None
             driver.stdin.close()
         try:
             async with asyncio.timeout(GIVE_UP_BATCH_S + 10):
-                await asyncio.gather(*self._reading)
-                await asyncio.gather(*(driver.wait() for driver in self._drivers))
+                await asyncio.gather(*(reading for _, reading in ending))
+                await asyncio.gather(*(driver.wait() for driver, _ in ending))
         finally:
-            for driver in self._drivers:
+            for driver, reading in ending:
+                reading.cancel()
                 if driver.returncode is None:
                     driver.kill()
                     await driver.wait()
 
     async def _ready(self, driver: asyncio.subprocess.Process) -> None:
-        assert driver.stdout is not None
-        if await driver.stdout.readline() != b"ready\n":
-            raise DriverDied("a driver did not start")
+        while not self._is_ready.get(driver.pid):
+            if driver.returncode is not None:
+                raise DriverDied(f"a driver did not start: exit code {driver.returncode}")
+            await asyncio.sleep(POLL_S)
 
     async def _read(self, driver: asyncio.subprocess.Process) -> None:
         assert driver.stdout is not None
         async for line in driver.stdout:
+            if line == b"ready\n":
+                self._is_ready[driver.pid] = True
+                continue
             number, raw = json.loads(line)
             self.series.add(number, Tally.from_json(raw))
 

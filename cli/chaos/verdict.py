@@ -8,11 +8,14 @@ Rules:
 4. The cluster has recovered at the begin of the first window of `WINDOW_S` after the heal in which no request failed,
    and at least `WHOLE_SHARE` of those that a whole cluster answers from the current snapshot were answered from it.
    That is at most `RECOVERY_S_MAX` after the heal.
+5. Where the promise says that nobody need step down, at most one in `POOR_ONE_IN` does of those who need not.
+6. Where the pointer was moved, the last answer from another version than it names was asked for within the time
+   promised, and none came later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,6 +24,7 @@ from cli.chaos.tally import SLICE_S, Series, Tally
 
 LATE_ONE_IN = 10_000
 RECOVERY_S_MAX = 5.0
+POOR_ONE_IN = 1_000
 WINDOW_S = 0.5
 WHOLE_SHARE = 0.99
 PERSONAL_MIN = 5
@@ -29,11 +33,21 @@ PERSONAL_MIN = 5
 
 @dataclass(frozen=True)
 class Moments:
-    """When a fault was injected, when it was healed, and when the look at it ended; monotonic seconds."""
+    """When things happened; monotonic seconds.
+
+    Attributes:
+        injected: the fault.
+        healed: the fault.
+        ended: the look at it.
+        moved: the store's pointer, for the last time, perhaps long ago.
+        version: that it has named ever since; empty where nobody looks.
+    """
 
     injected: float
     healed: float
     ended: float
+    moved: float = 0.0
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,9 @@ class Verdict:
         seconds: from injection to heal.
         tally: of its requests.
         recovered_s: after the heal; None where it did not within the time looked at.
-        broken: the promises that were not kept, in words; none for a pass.
+        switched_s: after the pointer's move, until every answer was from the version it names; None where it was not
+            moved.
+        whole_again: every shard was ready after it, with no help.
     """
 
     fault: str
@@ -56,7 +72,13 @@ class Verdict:
     seconds: float
     tally: Tally
     recovered_s: float | None
-    broken: tuple[str, ...]
+    switched_s: float | None
+    whole_again: bool = True
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The promises that were not kept, in words; none for a pass."""
+        return tuple(_broken(self))
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -71,6 +93,7 @@ class Verdict:
             "failed": tally.failed,
             "wrong": tally.wrong,
             "late": tally.late,
+            "held_up": tally.held_up,
             "late_in_router": tally.late_in_router,
             "unsent": tally.unsent,
             "p50_ms": round(tally.quantile_ms(0.5), 1),
@@ -80,41 +103,48 @@ class Verdict:
             "rungs": dict(tally.rungs),
             "statuses": dict(tally.statuses),
             "recovered_s": None if self.recovered_s is None else round(self.recovered_s, 2),
+            "switched_s": None if self.switched_s is None else round(self.switched_s, 2),
             "broken": list(self.broken),
             "complaints": tally.complaints,
         }
 
 
-def judge(fault: str, particulars: str, promise: Promise, series: Series, moments: Moments) -> Verdict:
+def judge(
+    fault: str, particulars: str, promise: Promise, series: Series, moments: Moments, *, whole_again: bool = True
+) -> Verdict:
     """The verdict on one fault."""
-    tally = series.between(moments.injected, moments.ended)
-    recovered = recovered_s(series, moments)
     return Verdict(
         fault,
         particulars,
         promise,
         moments.healed - moments.injected,
-        tally,
-        recovered,
-        tuple(_broken(promise, tally, recovered)),
+        series.between(moments.injected, moments.ended),
+        recovered_s(series, moments),
+        switched_s(series, moments),
+        whole_again,
     )
 
 
-def _broken(promise: Promise, tally: Tally, recovered: float | None) -> list[str]:
-    broken = []
+def _broken(verdict: Verdict) -> Iterator[str]:
+    tally, promise, recovered, switched = verdict.tally, verdict.promise, verdict.recovered_s, verdict.switched_s
     if not tally.requests:
-        broken.append("nothing was asked")
+        yield "nothing was asked"
     if promise.answered and tally.failed:
-        broken.append(f"{tally.failed} requests failed")
+        yield f"{tally.failed} requests failed"
     if tally.wrong:
-        broken.append(f"{tally.wrong} answers were wrong")
+        yield f"{tally.wrong} answers were wrong"
     if promise.healthy and tally.late * LATE_ONE_IN > tally.requests:
-        broken.append(f"{tally.late} answers of {tally.requests} were late")
+        yield f"{tally.late} answers of {tally.requests} were late"
+    if promise.whole and tally.stepped_down * POOR_ONE_IN > tally.personal:
+        yield f"{tally.stepped_down} answers of {tally.personal} stepped down"
+    if switched is not None and switched > promise.switched_s_max:
+        yield f"another version was served until {switched:.1f} s after the pointer had moved"
     if recovered is None:
-        broken.append("it did not recover while it was looked at")
+        yield "it did not recover while it was looked at"
     elif recovered > RECOVERY_S_MAX:
-        broken.append(f"it recovered after {recovered:.1f} s")
-    return broken
+        yield f"it recovered after {recovered:.1f} s"
+    if not verdict.whole_again:
+        yield "not every shard became ready again by itself"
 
 
 def recovered_s(series: Series, moments: Moments) -> float | None:
@@ -129,6 +159,18 @@ def recovered_s(series: Series, moments: Moments) -> float | None:
     return None
 
 
+def switched_s(series: Series, moments: Moments) -> float | None:
+    """How long after the pointer's move other versions were served (rule 6)."""
+    if not (moments.version and moments.injected <= moments.moved <= moments.ended):
+        return None
+    others = [
+        at
+        for at, tally in series.slices(moments.moved, moments.ended)
+        if any(count for version, count in tally.versions.items() if version != moments.version)
+    ]
+    return others[-1] + SLICE_S - moments.moved if others else 0.0
+
+
 def _is_whole(window: Tally) -> bool:
     return (
         not window.failed
@@ -138,23 +180,21 @@ def _is_whole(window: Tally) -> bool:
 
 
 def merged(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """One verdict per fault, of all its rounds together; each promise is as broken as in any of them."""
+    """One verdict per fault, of all its rounds together: the sums of what is counted, the worst of what is timed."""
     rounds: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         rounds.setdefault(verdict.fault, []).append(verdict)
     return [_merged(of_fault) for of_fault in rounds.values()]
 
 
-def _merged(rounds: list[Verdict]) -> Verdict:
-    first = rounds[0]
-    recoveries = [verdict.recovered_s for verdict in rounds]
-    recovered = None if None in recoveries else max(one for one in recoveries if one is not None)
-    tally = Tally.sum(verdict.tally for verdict in rounds)
+def _merged(rounds: Sequence[Verdict]) -> Verdict:
+    recoveries = [one.recovered_s for one in rounds]
     return replace(
-        first,
-        particulars="; ".join(dict.fromkeys(verdict.particulars for verdict in rounds)),
-        seconds=sum(verdict.seconds for verdict in rounds),
-        tally=tally,
-        recovered_s=recovered,
-        broken=tuple(_broken(first.promise, tally, recovered)),
+        rounds[0],
+        particulars="; ".join(dict.fromkeys(one.particulars for one in rounds)),
+        seconds=sum(one.seconds for one in rounds),
+        tally=Tally.sum(one.tally for one in rounds),
+        recovered_s=None if None in recoveries else max(one for one in recoveries if one is not None),
+        switched_s=max((one.switched_s for one in rounds if one.switched_s is not None), default=None),
+        whole_again=all(one.whole_again for one in rounds),
     )

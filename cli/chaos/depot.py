@@ -1,0 +1,110 @@
+"""The store of a ground: versions are made, pushed, promoted and taken back, and what is to be served now is known.
+
+Everything that touches files runs off the event loop: the links to the shards are carried on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cli.chaos import versions
+from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.store import Store, open_store, who
+
+
+class Depot:
+    """A store, and what should be served from it.
+
+    Attributes:
+        url: of the store; a folder.
+        hidden: where it is while it is gone.
+        oracle: every version that may be served.
+        base: the version that everything began with, and that others are copies of.
+        expected: the version that is to be served now.
+        moved_at: when the pointer was last moved to it, monotonic seconds.
+
+    Args:
+        work: folder for all of it.
+        source: the store that the base is copied from.
+    """
+
+    def __init__(self, work: Path, source: str) -> None:
+        self.url = work / "store"
+        self.hidden = work / "store.gone"
+        self.oracle = work / "oracle"
+        self.base = ""
+        self.expected = ""
+        self.moved_at = 0.0
+        self._prepared = work / "prepared"
+        self._source = source
+        self._made = 0
+
+    @property
+    def store(self) -> Store:
+        """Opened anew: nothing is remembered between two uses."""
+        return open_store(self.url)
+
+    def fill(self) -> None:
+        """Copy what the source serves."""
+        self.base = versions.copy_store(self._source, self.url)
+        versions.remember(self.folder(self.base), self.base, self.oracle)
+        self.expect(self.base)
+
+    def folder(self, version: str) -> Path:
+        """Where a version's files are."""
+        return self.url / "snapshots" / version
+
+    def expect(self, version: str) -> None:
+        """This version is to be served from now on."""
+        self.expected, self.moved_at = version, time.monotonic()
+
+    async def prepare(self, change: Callable[[Path], object] | None = None, *, known: bool = True) -> Path:
+        """Make a version, ready to be pushed; its folder.
+
+        Args:
+            change: does something to it.
+            known: the oracle hears of it: it may be served.
+        """
+        self._made += 1
+        version = f"{self.base}.{self._made:04d}"
+        folder = self._prepared / version
+        await asyncio.to_thread(versions.restocked, self._oracle_of_base(), folder, version, self._made)
+        if known:
+            await asyncio.to_thread(versions.remember, folder, version, self.oracle)
+        if change is not None:
+            await asyncio.to_thread(change, folder)
+        return folder
+
+    async def push(self, change: Callable[[Path], object] | None = None, *, known: bool = True) -> str:
+        """Make a version and push it; its name."""
+        folder = await self.prepare(change, known=known)
+        await asyncio.to_thread(versions.push, self.store, folder, folder.name)
+        return folder.name
+
+    async def promote(self, version: str, *, expected: bool = True) -> None:
+        """Move the pointer to a version that was pushed."""
+        await asyncio.to_thread(self.store.move, lambda pointer: pointer.promoted(version, who("chaos")))
+        if expected:
+            self.expect(version)
+
+    async def roll_back(self) -> None:
+        """Move the pointer back."""
+        moved = await asyncio.to_thread(self.store.move, lambda pointer: pointer.rolled_back(who("chaos")))
+        self.expect(moved.current)
+
+    async def take_back(self) -> None:
+        """Roll back, unless what was expected all along is current: what is bad may have been refused meanwhile."""
+        expected = self.expected
+
+        def change(pointer: Pointer) -> Pointer:
+            if pointer.current == expected or pointer.states.get(expected) not in {State.PREVIOUS, State.RETIRED}:
+                return pointer
+            return pointer.rolled_back(who("chaos"), expected)
+
+        await asyncio.to_thread(self.store.move, change)
+
+    def _oracle_of_base(self) -> Path:
+        return self.oracle / self.base  # the store may be gone, or the base collected

@@ -1,0 +1,220 @@
+"""Faults of snapshots, stores, disks and clocks.
+
+Pushes are made of copies of the snapshot that is served (`cli.chaos.versions`); the oracle learns of a version before
+the store does, and of one that is spoilt it never learns: an answer from it is an answer from what never was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from cli.chaos import versions
+from cli.chaos.faults import Promise
+from cli.chaos.ground import READY_WITHIN_S, Ground
+from cli.chaos.processes import spawn
+from cli.output import UsageError
+
+WHOLE = Promise(whole=True)
+
+DRIVERS = 2
+"""That make a flood; one alone could not."""
+
+CHECKED = 0.05
+"""Share of a flood's answers that are checked, so that the flood is not held up by its own care."""
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """New snapshots are pushed and promoted, one after the other."""
+
+    name: str
+    times: int
+    every_s: float
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Begin."""
+        ground.keep_doing(self.name, self._swap(ground))
+
+    async def heal(self, ground: Ground) -> None:
+        """Wait for the last one."""
+        await ground.done(self.name)
+
+    async def _swap(self, ground: Ground) -> None:
+        for number in range(self.times):
+            if number:
+                await asyncio.sleep(self.every_s)
+            await ground.depot.promote(await ground.depot.push())
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A new snapshot is promoted, and taken back."""
+
+    name: str
+    promise: Promise = field(default=Promise(whole=True, switched_s_max=1.0))
+
+    async def inject(self, ground: Ground) -> None:
+        """Promote it, and wait until everybody serves it."""
+        version = await ground.depot.push()
+        await ground.depot.promote(version)
+        await ground.until(lambda status: status is not None and status.snapshot_version == version, READY_WITHIN_S)
+
+    async def heal(self, ground: Ground) -> None:
+        """Take it back."""
+        await ground.depot.roll_back()
+
+
+@dataclass(frozen=True)
+class BadPush:
+    """A snapshot is promoted that must not be served; healed by taking it back.
+
+    Attributes:
+        kind: of `versions.SPOILT`.
+        where: which file, and where in it, each from 0 to 1.
+    """
+
+    name: str
+    kind: str
+    where: tuple[float, float]
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Push and promote it."""
+        version = await ground.depot.push(lambda folder: versions.spoil(folder, self.kind, *self.where), known=False)
+        await ground.depot.promote(version, expected=False)
+        if self.kind == versions.GONE:
+            await asyncio.to_thread(shutil.rmtree, ground.depot.folder(version))
+
+    async def heal(self, ground: Ground) -> None:
+        """Take it back, unless the cluster refused it by itself."""
+        await ground.depot.take_back()
+
+
+@dataclass(frozen=True)
+class TwoBuilders:
+    """Two builders push and promote at the same time, each in a process of its own."""
+
+    name: str
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Both at once; whichever came last is served."""
+        made = [await ground.depot.prepare(), await ground.depot.prepare()]
+        pushers = [
+            await spawn(
+                (sys.executable, "-P", "-m", "cli.chaos.pusher", str(ground.depot.url), str(folder)),
+                ground.logs / f"pusher-{number}.log",
+            )
+            for number, folder in enumerate(made)
+        ]
+        codes = await asyncio.gather(*(pusher.wait() for pusher in pushers))
+        if any(codes):
+            raise UsageError(f"the builders ended with {codes}; their logs are in {ground.logs}")
+        pointer = ground.depot.store.pointer()
+        lost = [folder.name for folder in made if folder.name not in pointer.states]
+        if lost:
+            raise UsageError(f"two builders pushed at once, and {lost} were lost")
+        ground.depot.expect(pointer.current)
+
+    async def heal(self, ground: Ground) -> None:
+        """Nothing is left to end."""
+        del ground
+
+
+@dataclass(frozen=True)
+class StoreGone:
+    """The store is not there, and a shard and a router are killed and started again meanwhile, from their copies."""
+
+    name: str
+    victims: tuple[str, ...]
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Take it away, and restart the victims."""
+        ground.depot.url.rename(ground.depot.hidden)
+        for victim in self.victims:
+            await ground.bodies[victim].kill()
+            await ground.bodies[victim].start()
+
+    async def heal(self, ground: Ground) -> None:
+        """Put it back."""
+        if ground.depot.url.exists():  # nobody may make a store where there is none
+            raise UsageError(f"somebody made {ground.depot.url} while the store was gone")
+        ground.depot.hidden.rename(ground.depot.url)
+
+
+@dataclass(frozen=True)
+class DiskFull:
+    """A shard's cache is on a disk that is full; it is restarted there, and a new snapshot is promoted."""
+
+    name: str
+    victim: str
+    promise: Promise = field(default=Promise())
+
+    async def inject(self, ground: Ground) -> None:
+        """Restart the victim on a small disk of its own, or where there is no right to mount one, under a limit."""
+        body = ground.bodies[self.victim]
+        await body.kill()
+        cache = ground.caches[self.victim]
+        shutil.rmtree(cache, ignore_errors=True)
+        cache.mkdir(parents=True)
+        body.wrapper = small_disk(str(cache))
+        await body.start()
+        await ground.depot.promote(await ground.depot.push())
+
+    async def heal(self, ground: Ground) -> None:
+        """Give it room."""
+        body = ground.bodies[self.victim]
+        await body.kill()
+        body.wrapper = ()
+        await body.start()
+
+
+def small_disk(folder: str) -> Sequence[str]:
+    """A command to run another one under, to which `folder` is a disk of 64 KiB."""
+    if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("mount"):
+        mount = f"mount -t tmpfs -o size=64k none '{folder}' && exec \"$@\""
+        return ("unshare", "-m", "sh", "-c", mount, "sh")
+    # Without the right to mount: no file may grow beyond 64 KiB, which fails as EFBIG and not as ENOSPC.
+    return ("prlimit", "--fsize=65536")
+
+
+@dataclass(frozen=True)
+class ClockStepped:
+    """The wall clocks of some processes jump, forth or back."""
+
+    name: str
+    seconds: int
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Jump."""
+        ground.clock.step(self.seconds)
+
+    async def heal(self, ground: Ground) -> None:
+        """Jump back."""
+        ground.clock.step(0)
+
+
+@dataclass(frozen=True)
+class Flooded:
+    """Many times as much is asked as the cluster sustains."""
+
+    name: str
+    times: float
+    promise: Promise = field(default=Promise(healthy=False))
+
+    async def inject(self, ground: Ground) -> None:
+        """Begin."""
+        orders = replace(ground.traffic.orders[0], rate=self.times * ground.sustained / DRIVERS, check=CHECKED)
+        await ground.traffic.start([replace(orders, seed=orders.seed + 1 + n) for n in range(DRIVERS)], ground.logs)
+
+    async def heal(self, ground: Ground) -> None:
+        """End."""
+        await ground.traffic.stop(DRIVERS)

@@ -64,10 +64,15 @@ class Rehearser:
         self._sleep = sleep
 
     async def rehearsed(self, course: Course) -> Verdict | None:
-        """The verdict; None where too little could be compared, or the candidate is none any more."""
+        """The verdict; None where too little could be compared, or the candidate is none any more.
+
+        A pair without the current version's answer compares nothing: of the least number, half must have one.
+        """
         pairs = await self._pairs(course, deque(enumerate(await self._requests(course))))
+        least = self._limits.rehearsal_requests_min
+        comparable = sum(not pair.current.failed for pair in pairs)
         with self._keeper.lease() as views:
-            if not course.is_on(views) or len(pairs) < self._limits.rehearsal_requests_min:
+            if not course.is_on(views) or len(pairs) < least or 2 * comparable < least:
                 return None
             return judged(measured(pairs, replay.ranks(views.current)), self._limits)
 

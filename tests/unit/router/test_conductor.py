@@ -105,6 +105,14 @@ async def test_a_candidate_that_breaks_a_limit_is_refused(stage: MakeStage, cand
     assert why in on.store.pointer.history[-1].why
 
 
+async def test_a_current_version_that_does_not_answer_proves_nothing(stage: MakeStage) -> None:
+    """There is nothing to compare with: the candidate neither passes nor fails."""
+    on = stage()
+    await on.add(FakeShard(by_version(failing, OTHER)), holding())
+    on.shoppers()
+    assert await state_after_a_look(on) is State.PUSHED
+
+
 async def test_requests_are_asked_of_both_versions(stage: MakeStage) -> None:
     """The same ones, as they came."""
     on = stage()

@@ -1,6 +1,7 @@
 """Tries the candidate that the store's pointer names, and moves the pointer on; by itself, in every router.
 
-    rehearsing, refused by a check      → refused
+    a check refused it here             → refused
+    not open here                       → waited for; refused after `rehearsal_warm_s`
     rehearsing, not warm                → waited for; refused after `rehearsal_warm_s`, and at once where shards refused
                                           a partition that nobody holds
     rehearsing, warm on enough shards   → replayed beside the current version (`router.rehearsal`)
@@ -66,6 +67,7 @@ class Conductor:
         rehearser: replays requests.
         move: the store's; blocks, and may hang.
         who: this router as a mover of the pointer, now.
+        named: the candidate that the store's pointer names, open here or not; empty where there is none.
         refused: versions that this router's own checks refused, and why.
         warm_s: within which a candidate must be warm on enough shards.
         canary: limits of one.
@@ -82,6 +84,7 @@ class Conductor:
         move: Callable[[Change], Pointer],
         who: Callable[[str], Who],
         *,
+        named: Callable[[], str],
         refused: Callable[[], Mapping[str, str]],
         warm_s: float,
         canary: CanaryLimits,
@@ -94,6 +97,7 @@ class Conductor:
         self._rehearser = rehearser
         self._move = move
         self._who = who
+        self._named = named
         self._refused = refused
         self._warm_s = warm_s
         self._canary = canary
@@ -103,6 +107,7 @@ class Conductor:
         self._moving = Offload[Pointer]("move")
         self._refusals_told: set[str] = set()
         self._refusals_after = clock()
+        self._awaited = ("", 0.0)
         self._course: Course | None = None
 
     async def run(self) -> Never:
@@ -203,11 +208,12 @@ class Conductor:
             say(intent.event(course.phase), snapshot=course.version, why=intent.why, **intent.measures)
 
     async def _tell_refused(self) -> None:
-        """Refuse a candidate whose files fail this router's own checks."""
-        for version, why in dict(self._refused()).items():
+        """Refuse a candidate that cannot be opened here."""
+        reasons = {version: f"a router's checks failed: {error}" for version, error in self._refused().items()}
+        for version, why in (reasons | self._overdue()).items():
             if version in self._refusals_told or self._clock() < self._refusals_after:
                 continue
-            change = partial(refused_candidate, version=version, who=self._who(f"a router's checks failed: {why}"))
+            change = partial(refused_candidate, version=version, who=self._who(why))
             try:
                 await self._moving.run(partial(self._move, change), MOVE_WITHIN_S)
             except Exception as error:  # as above
@@ -215,3 +221,15 @@ class Conductor:
                 log.warning("conductor.unheard", snapshot=version, error=str(error) or repr(error))
             else:
                 self._refusals_told.add(version)
+
+    def _overdue(self) -> dict[str, str]:
+        """The candidate, where it was to be opened here for so long in vain, and why it is refused for that."""
+        version, now = self._named(), self._clock()
+        if not version or version in self._keeper.opened:
+            self._awaited = ("", now)
+            return {}
+        awaited, since = self._awaited
+        if awaited != version:
+            self._awaited = (version, now)
+            return {}
+        return {version: f"a router could not open it within {self._warm_s:g} s"} if now - since > self._warm_s else {}

@@ -106,6 +106,11 @@ class Pointing:
         """Whether the store answered when it was last asked, and lately."""
         return self._reachable and self._clock() - self._reached_at < self._silence_s
 
+    @property
+    def candidate(self) -> str:
+        """The version that the pointer has tried, open here or not; empty where there is none."""
+        return self._pointer.candidate if self._pointer is not None else ""
+
     async def follow(self) -> Never:
         """Follow the pointer until cancelled."""
         while True:

@@ -227,6 +227,7 @@ class Router:
             rehearser,
             store.move,
             partial(who, by=f"router {config.listen}"),
+            named=lambda: pointing.candidate,
             refused=lambda: pointing.refused,
             warm_s=config.rehearsal.rehearsal_warm_s,
             canary=config.canary,

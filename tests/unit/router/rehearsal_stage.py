@@ -92,7 +92,9 @@ def holding(*, current: Iterable[int] = ALL, candidate: Iterable[int] = ALL) -> 
 class Stage:
     """Everything around a conductor."""
 
-    def __init__(self, folder: Path, canary_share: float, rehearsal: RehearsalLimits = REHEARSAL) -> None:
+    def __init__(
+        self, folder: Path, canary_share: float, rehearsal: RehearsalLimits = REHEARSAL, *, opens: bool = True
+    ) -> None:
         self.clock = Clock()
         pushed = Pointer().pushed(CURRENT, someone()).promoted(CURRENT, someone()).pushed(CANDIDATE, someone())
         self.store = MemoryStore(pushed.rehearsed(CANDIDATE, canary_share, someone()))
@@ -104,7 +106,8 @@ class Stage:
         self._shards: dict[str, FakeShard] = {}
         self.keeper = Keeper(Views.of(_view(folder / CURRENT, CURRENT)))
         self._folder = folder
-        self.opened(CANDIDATE)
+        if opens:
+            self.opened(CANDIDATE)
         self.poll()
         self.conductor = Conductor(
             self.keeper,
@@ -121,6 +124,7 @@ class Stage:
             ),
             self.store.move,
             someone,
+            named=lambda: self.store.pointer.candidate,
             refused=lambda: self.refused,
             warm_s=60,
             canary=CANARY,

@@ -23,8 +23,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[MakeStage]:
     """Makes a stage, and clears it away."""
     made: list[Stage] = []
 
-    def making(canary_share: float = 0.0) -> Stage:
-        made.append(Stage(tmp_path, canary_share))
+    def making(canary_share: float = 0.0, *, opens: bool = True) -> Stage:
+        made.append(Stage(tmp_path, canary_share, opens=opens))
         return made[-1]
 
     yield making
@@ -198,6 +198,17 @@ async def test_a_candidate_that_this_router_refuses_is_refused(stage: MakeStage)
     moves = on.store.moves
     await on.conductor.look()
     assert on.store.moves == moves
+
+
+async def test_a_candidate_that_cannot_be_opened_is_refused_in_the_end(stage: MakeStage) -> None:
+    """Its files are not there, whatever the pointer says; until then the store may bring them."""
+    on = stage(opens=False)
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += 59
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += 2
+    assert await state_after_a_look(on) is State.REFUSED
+    assert "could not open it within 60 s" in on.store.pointer.history[-1].why
 
 
 async def test_a_busy_router_replays_nothing_and_gives_the_candidate_back(stage: MakeStage) -> None:

@@ -132,8 +132,9 @@ def identify(api_key: str, token: Token) -> Callable[[], Metadata]:
     """
     if api_key and token:
         raise InvalidArgument("api_key: given beside token; one of them is enough", field="api_key")
-    if not (api_key.isascii() and api_key.isprintable()):
-        raise InvalidArgument("api_key: it cannot be sent; metadata takes printable ASCII alone", field="api_key")
+    for name, text in (("api_key", api_key), ("token", "" if callable(token) else token)):
+        if not (text.isascii() and text.isprintable()):
+            raise InvalidArgument(f"{name}: it cannot be sent; metadata takes printable ASCII alone", field=name)
     if callable(token):
         return lambda: (("authorization", f"Bearer {token()}"),)
     fixed = (("authorization", f"Bearer {token}"),) if token else (("x-api-key", api_key),) if api_key else ()

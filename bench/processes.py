@@ -43,12 +43,26 @@ class DidNotStart(Exception):
 @contextlib.contextmanager
 def echo(reply_bytes: int) -> Iterator[Started]:
     """A bare echo server, for the time of the context."""
-    with _child([sys.executable, "-m", "bench.echo", str(reply_bytes)], stdout=subprocess.PIPE) as process:
+    with _of_ours("bench.echo", str(reply_bytes)) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def paced_shard(version: str, partitions: int, ms: float) -> Iterator[Started]:
+    """A shard of known capacity, for the time of the context."""
+    with _of_ours("bench.paced_shard", version, str(partitions), str(ms)) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def _of_ours(module: str, *arguments: str) -> Iterator[Started]:
+    """A server of this package, which prints its port."""
+    with _child([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         ready, _, _ = select.select([process.stdout], [], [], START_S_MAX)
         port = process.stdout.readline().strip() if ready else b""
         if not port:
-            raise DidNotStart("the echo server did not start")
+            raise DidNotStart(f"{module} did not start")
         yield Started(process.pid, f"127.0.0.1:{int(port)}")
 
 

@@ -54,7 +54,25 @@ class RouterConfig:
     """Milliseconds within which a batch is answered, unless the caller's own is shorter."""
 
     reserve_ms: float = 15
-    """Milliseconds kept from the shards for merging and for the ladder; less than the deadline."""
+    """Milliseconds kept from the shards for merging and for the ladder until it was learned; less than the deadline."""
+
+    reserve_floor_ms: float = 10
+    """The least that is kept, whatever was learned; where `reserve_ms` is less, that."""
+
+    reserve_ceiling_ms: float = 60
+    """The most that is kept; where `reserve_ms` is more, that."""
+
+    concurrency_max: int = 1024
+    """Slates made with shards at a time, at most; the limit below that finds itself. Beyond it answers are resident."""
+
+    concurrency_start: int = 128
+    """The limit before anything was learned."""
+
+    concurrency_floor: int = 8
+    """The limit never falls below that."""
+
+    answer_goal: float = 0.3
+    """Share of the deadline within which half of the shards' answers are to come; else the limit falls."""
 
     batch_reserve_ms: float = 100
     """The same of a batch, beside half a millisecond for each of its users who has no answer yet."""
@@ -113,7 +131,13 @@ class RouterConfig:
             source(self.members)
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
-        at_least(0, move_patience_s=self.move_patience_s)
+        at_least(0, move_patience_s=self.move_patience_s, reserve_floor_ms=self.reserve_floor_ms)
+        at_least(self.reserve_floor_ms, reserve_ceiling_ms=self.reserve_ceiling_ms)
+        at_least(1, concurrency_floor=self.concurrency_floor)
+        at_least(self.concurrency_floor, concurrency_start=self.concurrency_start)
+        at_least(self.concurrency_start, concurrency_max=self.concurrency_max)
+        if not 0 < self.answer_goal <= 1:
+            raise ValueError(f"answer_goal: {self.answer_goal}; a share of the deadline, above 0 and at most 1")
         at_least(1, move_replicas=self.move_replicas)
         at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
         at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)

@@ -63,6 +63,11 @@ class Counters:
         self.aborted += 1
         ABORTED.inc()
 
+    def resident(self, rungs: Counter[pb.Rung]) -> None:
+        """A slate that was made before went out; its carousels by rung."""
+        self.requests += 1
+        self.carousels.update(rungs)
+
     def tell(self, answered: Answered) -> None:
         """An answer went out."""
         for listen in self.listeners:

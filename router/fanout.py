@@ -47,6 +47,7 @@ class Fanout:
         patience: before a second replica is asked.
         tokens: that this costs.
         limits: of replicas' health.
+        observe: told how many milliseconds shards took for each slate, answered or not.
         clock: monotonic.
         set_timer: on the same clock.
 
@@ -55,6 +56,7 @@ class Fanout:
         hedges: sent, since the start.
         hedges_won: of these, the answers that were there first.
         cancelled: askings that another one outran, or whose caller left.
+        last_asked_until: when an asking for one slate came to its end last; seconds on the clock.
     """
 
     def __init__(
@@ -65,12 +67,15 @@ class Fanout:
         patience: Patience = PATIENCE,
         tokens: Tokens | None = None,
         limits: Limits = LIMITS,
+        observe: Callable[[float], None] = lambda ms: None,
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
     ) -> None:
         self.hedges = 0
         self.hedges_won = 0
         self.cancelled = 0
+        self.last_asked_until = 0.0
+        self._observe = observe
         self._shards = shards
         self._board = board
         self._clock = clock
@@ -125,7 +130,9 @@ class Fanout:
         kind = Kind.STAND_IN if stand_in else Kind.ONE
         why = partial(self._why_unheld, version)
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
+        began = self._clock()
         answer = await running.run()
+        self._came_to_an_end(began)
         attempts = running.attempts
         if answer is not None and len(attempts) == 1:
             return Outcome(answer, attempts)
@@ -139,6 +146,8 @@ class Fanout:
         request_for: Callable[[Sequence[int]], bytes],
         until: Deadline,
         request_id: str,
+        *,
+        rung: pb.Rung = pb.RUNG_SNAPSHOT,
     ) -> Gathered:
         """Ask for several partitions at a time, each shard once for all that it is to look in.
 
@@ -148,9 +157,12 @@ class Fanout:
             request_for: the serialised PredictRequest for some of them.
             until: when the answers must be there.
             request_id: for the shards' logs.
+            rung: that the asking stands for.
         """
         self._rules.tokens.earn()
-        gathered = await self._spread(version, partitions, request_for, until, request_id, frozenset())
+        began = self._clock()
+        gathered = await self._spread(version, partitions, request_for, until, request_id, frozenset(), rung)
+        self._came_to_an_end(began)
         self._report(gathered.attempts, request_id)
         return gathered
 
@@ -200,26 +212,28 @@ class Fanout:
         until: Deadline,
         request_id: str,
         tried: frozenset[str],
+        rung: pb.Rung,
     ) -> Gathered:
-        topology = self._board.topology
+        topology, last = self._board.topology, self.infirmary.last()
         by_address, homeless = selection.grouped(
-            topology, version, partitions, self.load, next(self._ticks), tried, self.infirmary.last()
+            topology, version, partitions, self.load, next(self._ticks), tried, last
         )
         why = partial(self._why_unheld, version)
 
         async def group(address: str, numbers: Sequence[int]) -> Gathered:
-            shard = self._shards.get(address)
-            if shard is None:
+            candidates = (address, *selection.holding_all(topology, version, numbers, {address, *tried, *last}))
+            replicas = [shard for one in candidates if (shard := self._shards.get(one)) is not None]
+            if not replicas:
                 return Gathered(reasons=(pb.REASON_NO_REPLICA,))
-            terms = Terms(request_for(numbers), until, request_id, pb.RUNG_SNAPSHOT, Kind.SEVERAL, why)
-            running = Race((shard,), terms, self._rules)
+            terms = Terms(request_for(numbers), until, request_id, rung, Kind.SEVERAL, why)
+            running = Race(replicas, terms, self._rules)
             answer = await running.run()
             if answer is not None:
                 return Gathered((answer,), len(numbers), running.attempts)
             failed = Gathered(attempts=running.attempts, reasons=reasons_of(running.attempts))
             if pb.REASON_SHARD_LATE in failed.reasons:
                 return failed
-            again = await self._spread(version, numbers, request_for, until, request_id, tried | {address})
+            again = await self._spread(version, numbers, request_for, until, request_id, tried.union(candidates), rung)
             missed = again.answered < len(numbers)
             return Gathered.sum((failed if missed else Gathered(attempts=failed.attempts), again))
 
@@ -238,6 +252,11 @@ class Fanout:
         self.hedges += attempt.hedge
         self.hedges_won += attempt.hedge and answered
         self.cancelled += attempt.outcome == pb.OUTCOME_CANCELLED
+
+    def _came_to_an_end(self, began: float) -> None:
+        now = self._clock()
+        self.last_asked_until = now
+        self._observe((now - began) * 1000)
 
     def _why_unheld(self, version: str) -> pb.Reason:
         return unheld(self._board.topology, version)[-1]

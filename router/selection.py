@@ -90,6 +90,13 @@ def preferred(
     return well_first(by_load(staying(without(found, tried)), load, tick), last).addresses
 
 
+def holding_all(topology: Topology, version: str, partitions: Iterable[int], but: Collection[str]) -> tuple[str, ...]:
+    """Who holds every one of some partitions and stays, but for some addresses: who may stand in for a whole group."""
+    held = [topology.holders(version, partition) for partition in partitions]
+    everything = set(held[0]).intersection(*held[1:]) if held else set[str]()
+    return tuple(one for one in held[0] if one in everything and one not in but and topology.replicas[one].stays)
+
+
 def grouped(
     topology: Topology,
     version: str,

@@ -14,8 +14,9 @@ from contextlib import aclosing
 from functools import partial
 from typing import Never
 
-from router import numbers, validate
+from router import limiter, numbers, reserve, validate
 from router.access import ShardLines
+from router.admission import Admission
 from router.batch import Batcher
 from router.conductor import Conductor
 from router.config import RouterConfig
@@ -23,6 +24,7 @@ from router.counters import Counters
 from router.fanout import Fanout
 from router.following import Following
 from router.keeper import Keeper
+from router.limiter import Limiter
 from router.moving import Patience
 from router.observing import Observer
 from router.pointing import Pointing
@@ -30,6 +32,7 @@ from router.receipt import Asking
 from router.recommend import Recommender
 from router.rehearser import Rehearser
 from router.replay import Replay
+from router.reserve import Reserve
 from router.sample import Sample
 from router.shard_channel import ShardChannel, ShardChannels
 from router.similar import Similar
@@ -70,6 +73,7 @@ class Router:
         board: with the newest topology.
         counters: of what was served.
         samplers: shown every valid request.
+        limiter: of slates that are made with shards at a time.
     """
 
     def __init__(
@@ -83,7 +87,9 @@ class Router:
         self._patience = Patience(config.move_replicas, config.move_patience_s)
         self._clock = clock
         self._channels = ShardChannels((), partial(ShardChannel, lines=ShardLines(config.to_shards)))
-        self.fanout = Fanout(self._channels, self.board, clock=clock)
+        self.limiter = Limiter(_bounds_of_limit(config))
+        self._reserve = Reserve(_bounds_of_reserve(config))
+        self.fanout = Fanout(self._channels, self.board, observe=self.limiter.observe, clock=clock)
         self._following = Following(self.board, self._channels, self._follow, clock=clock)
         self._pointing = self._made_pointing(store) if store is not None else None
         self._recommender = Recommender(
@@ -94,6 +100,7 @@ class Router:
             store_reachable=self.store_reachable,
             clock=clock,
         )
+        self._admission = Admission(self._recommender, self.fanout, self.limiter, self._reserve, self.counters, clock)
         self._batcher = Batcher(
             self._recommender,
             self.fanout,
@@ -102,7 +109,9 @@ class Router:
             clock=clock,
         )
         self._similar = Similar(self.keeper, clock)
-        self._status = Status(self.keeper, self.store_reachable, self.fanout, self.board, self._channels, self.counters)
+        self._status = Status(
+            self.keeper, self.store_reachable, self.fanout, self.limiter, self.board, self._channels, self.counters
+        )
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         self._tasks: list[asyncio.Future[Never]] = []
 
@@ -161,8 +170,8 @@ class Router:
             validate.check(request, views.current.known)
             for sample in self.samplers:
                 sample(data, call.arrived)
-            asking = self._asking(call, self._config.deadline_ms, self._config.reserve_ms)
-            return await self._recommender.slate(data, request, asking, views)
+            asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
+            return await self._admission.slate(data, request, asking, views)
 
     async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         """RecommendBatch.
@@ -217,7 +226,7 @@ class Router:
             Replay(self.fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=self._clock),
             sample,
             config.rehearsal,
-            busy=lambda: False,
+            busy=lambda: self.limiter.busy,
             chance=random.random,
             clock=self._clock,
         )
@@ -238,6 +247,20 @@ class Router:
         self.counters.listeners.append(conductor.served)
         self._status.candidate = conductor.candidate
         return conductor
+
+
+def _bounds_of_limit(config: RouterConfig) -> limiter.Bounds:
+    return limiter.Bounds(
+        goal_ms=config.answer_goal * config.deadline_ms,
+        floor=config.concurrency_floor,
+        start=config.concurrency_start,
+        ceiling=config.concurrency_max,
+    )
+
+
+def _bounds_of_reserve(config: RouterConfig) -> reserve.Bounds:
+    ms = config.reserve_ms
+    return reserve.Bounds(ms, min(ms, config.reserve_floor_ms), max(ms, config.reserve_ceiling_ms))
 
 
 def opened(store: Store, version: str) -> View:

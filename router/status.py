@@ -8,6 +8,7 @@ from router.counters import Counters
 from router.fanout import Fanout
 from router.hedging import Kind
 from router.keeper import Keeper
+from router.limiter import Limiter
 from router.shard_channel import ShardChannels
 from router.topology import ReplicaView, ShardFacts
 from router.views import Candidate
@@ -23,6 +24,7 @@ class Status:
         keeper: of what is served.
         store_reachable: whether the snapshot store answers.
         fanout: to the shards.
+        limiter: of slates that are made at a time.
         board: with the newest topology.
         shards: channels by address.
         counters: what was served.
@@ -36,6 +38,7 @@ class Status:
         keeper: Keeper,
         store_reachable: Callable[[], bool],
         fanout: Fanout,
+        limiter: Limiter,
         board: Board,
         shards: ShardChannels,
         counters: Counters,
@@ -43,6 +46,7 @@ class Status:
         self._keeper = keeper
         self._store_reachable = store_reachable
         self._fanout = fanout
+        self._limiter = limiter
         self._board = board
         self._shards = shards
         self._counters = counters
@@ -66,6 +70,9 @@ class Status:
             candidate=self.candidate() or (self._candidate(views.candidate) if views.candidate else None),
             store_reachable=self._store_reachable(),
             hedges=self._fanout.hedges,
+            shed=self._limiter.shed,
+            concurrency_limit=int(self._limiter.limit),
+            in_flight=self._limiter.in_flight,
             shards=[self._replica(view) for view in topology.replicas.values()],
             rungs=[
                 cluster_pb2.RungCount(rung=rung, carousels=count)
@@ -92,6 +99,7 @@ class Status:
             in_flight=shard.in_flight if shard else 0,
             last_error=view.last_error or (shard.last_error if shard else ""),
             p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
+            ejected=self._fanout.infirmary.ejected(view.address),
         )
 
 

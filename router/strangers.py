@@ -150,7 +150,7 @@ class Strangers:
             ).SerializeToString()
 
         return await self._fanout.ask_many(
-            near.view.version, near.partitions, request_for, asking.shards_by, asking.request_id
+            near.view.version, near.partitions, request_for, asking.shards_by, asking.request_id, rung=rung
         )
 
 

@@ -120,12 +120,13 @@ class Shards:
         request_for: Callable[[Sequence[int]], bytes],
         until: Deadline,
         request_id: str,
+        *,
+        rung: pb.Rung,
     ) -> Gathered:
         """One shard is asked for all partitions."""
         one = await self.ask(
-            version, partitions[0], request_for(partitions), until, request_id,
-            rung=shard_pb2.PredictRequest.FromString(request_for(partitions)).rung, stand_in=False, spent=(),
-        )  # fmt: skip
+            version, partitions[0], request_for(partitions), until, request_id, rung=rung, stand_in=False, spent=()
+        )
         answers = (one.answer,) if one.answer is not None else ()
         return Gathered(answers, len(partitions) if answers else 0, one.attempts, one.reasons)
 

@@ -72,6 +72,11 @@ class Call:
         """As grpc.aio's."""
         self._callbacks.append(callback)
 
+    @property
+    def over(self) -> bool:
+        """Whether it was answered, or failed, or cancelled."""
+        return self._ended.done()
+
     def __await__(self) -> Generator[Any, None, bytes]:
         return self._ended.__await__()
 

@@ -390,6 +390,14 @@ async def test_a_partition_of_a_broken_shard_is_asked_of_another(start: Start) -
     assert [one.receipt.partitions_answered for one in got] == [2, 2]
 
 
+async def test_a_hung_shard_costs_a_stranger_a_hedge(start: Start) -> None:
+    """Where another one holds all of the group."""
+    caller = await start(FakeShard(late), FakeShard(everything()))
+    got = [(await caller.recommend("stranger", carousels=TWO, context_item_ids=["i1"])).receipt for _ in range(2)]
+    assert [one.partitions_answered for one in got] == [2, 2]
+    assert [one.hedged for one in got].count(True) == 1
+
+
 async def test_a_stranger_whom_nobody_answers_gets_a_page_too(start: Start) -> None:
     """The last rung needs no shard and no name."""
     got = await (await start()).recommend("stranger", carousels=["for-you"], context_item_ids=["i1"])

@@ -79,3 +79,18 @@ def test_partitions_that_nobody_holds_are_named() -> None:
     """What cannot be asked is not lost from sight."""
     grouping = selection.grouped(topology(a=facts(0)), "v1", [0, 7], idle, 0)
     assert grouping == selection.Grouping({A: [0]}, [7])
+
+
+def test_a_group_has_a_rival_where_one_shard_holds_all_of_it() -> None:
+    """Holding a part is not enough, nor is leaving."""
+    three = topology(a=facts(0, 1), b=facts(0, 1), c=facts(1))
+    leaving = topology(a=facts(0, 1), b=facts(0, 1, state=shard_pb2.SHARD_STATE_DRAINING))
+    assert selection.holding_all(three, "v1", [0, 1], {A}) == (B,)
+    assert selection.holding_all(leaving, "v1", [0, 1], {A}) == ()
+
+
+def test_who_is_unwell_comes_last() -> None:
+    """However little it has to do, and in groups too; but before nobody."""
+    both = topology(a=facts(0, 1), b=facts(0))
+    assert selection.preferred(both, "v1", 0, idle, 0, last={A}) == (B, A)
+    assert selection.grouped(both, "v1", [1, 0], idle, 0, last={A}).by_address == {A: [1], B: [0]}

@@ -86,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; return its exit code."""
+    # Before gRPC is imported: it tells every handshake that failed, as often as a stranger likes, in no form of ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         command = _parse(arguments)
         command()

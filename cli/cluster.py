@@ -41,11 +41,12 @@ class Plan:
 
     Attributes:
         store: folder of the snapshot store.
-        snapshot: version that every process serves.
+        snapshot: version that is served at the start.
         shards: how many.
         replicas: shards that hold each partition.
         listen: address of the router; port 0 takes a free one.
         logs: folder for the children's logs, this cluster's alone; they go to stderr where None.
+        pinned: whether every process stays on that version, instead of following the store's pointer.
     """
 
     store: Path
@@ -54,11 +55,12 @@ class Plan:
     replicas: int
     listen: str
     logs: Path | None
+    pinned: bool = False
 
 
 def children(plan: Plan, router: str, shards: Sequence[str]) -> list[Child]:
     """The processes of a cluster whose addresses are chosen."""
-    store = ("--store", str(plan.store), "--snapshot", plan.snapshot)
+    store = ("--store", str(plan.store), *(("--snapshot", plan.snapshot) if plan.pinned else ()))
     membership = ("--shards", *shards)
     made = [
         _child(

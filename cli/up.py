@@ -37,7 +37,7 @@ class UpOptions:
     """Address of the router, HOST:PORT; port 0 takes a free one. Shards take free ports of 127.0.0.1."""
 
     snapshot: str = ""
-    """Snapshot version to serve; the store's current one at the start where empty."""
+    """Snapshot version to stay on; where empty, what the store's pointer names is followed."""
 
     logs: Path | None = None
     """Folder for logs; `logs` in the store where not given. Every cluster makes its own folder there, named after its
@@ -84,7 +84,8 @@ def make_plan(options: UpOptions) -> Plan:
     version = resolve(store, options.snapshot)
     store.manifest(version)
     logs = None if options.verbose else fresh_folder((options.logs or options.store / "logs").resolve())
-    return Plan(options.store.resolve(), version, options.shards, options.replicas, options.listen, logs)
+    pinned = bool(options.snapshot)
+    return Plan(options.store.resolve(), version, options.shards, options.replicas, options.listen, logs, pinned)
 
 
 def say_in_json(event: str, **details: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from shard.access import HOW_TO, Routers
+from trunkshow import membership
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
@@ -28,11 +29,29 @@ class ShardConfig:
     shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     """The membership: addresses of all shards, this one's among them. Empty: it is alone and holds everything."""
 
+    members: str = ""
+    """Instead of a list, where to look the membership up: file:PATH, dns:NAME:PORT, srv:NAME or static:A:1,B:2."""
+
+    members_period_s: float = 1.0
+    """Seconds between two looks at the membership."""
+
     replicas: int = 2
     """How many shards hold each partition; all of them where there are fewer."""
 
     snapshot: str = ""
-    """Snapshot version to serve; the store's current one at the start where empty."""
+    """Snapshot version to stay on; where empty, what the store's pointer names is followed."""
+
+    pointer_period_s: float = 0.25
+    """Seconds between two looks at the store's pointer."""
+
+    previous_mib_max: int = 4096
+    """MiB of the previous version's files that stay open, so that rolling back needs no loading; 0 for none."""
+
+    handover_s: float = 60.0
+    """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""
+
+    leave_s: float = 20.0
+    """Seconds that a shard takes at most on SIGTERM to hand over what it holds."""
 
     cache: Path | None = None
     """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
@@ -71,6 +90,8 @@ class ShardConfig:
             ValueError: naming the setting, what it was and what is allowed.
         """
         self.routers.check(self.server)
+        if self.members and self.shards:
+            raise ValueError("members: given beside shards; choose one of them")
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         if self.shards and self.own_name not in self.shards:
@@ -79,6 +100,16 @@ class ShardConfig:
         at_least(0, warm_requests=self.warm_requests, drain_s=self.drain_s)
         at_least(0.001, status_period_s=self.status_period_s)
         self.server.exposure(self.listen, self.routers.known(), HOW_TO)
+        at_least(0, previous_mib_max=self.previous_mib_max, handover_s=self.handover_s, leave_s=self.leave_s)
+        at_least(0.001, status_period_s=self.status_period_s, pointer_period_s=self.pointer_period_s)
+        at_least(0.001, members_period_s=self.members_period_s)
+        self.membership()
+
+    def membership(self) -> membership.Source:
+        """Where the membership is looked up."""
+        if self.members:
+            return membership.source(self.members)
+        return membership.StaticMembers(self.shards or (self.own_name,))
 
     @property
     def own_name(self) -> str:

@@ -1,85 +1,155 @@
-"""A generation: one snapshot as this shard holds it, partition by partition: verified, opened, warmed, reported.
+"""A generation: one snapshot as this shard holds it. Its pieces come and go one by one.
 
-A partition's life, in this order; each step is logged, and reported through `Watch`:
+A piece's life; each step is logged by `shard.keeper`, and reported through `Watch`:
 
-    loading  → warm      it was verified, opened and answered the warm-up requests
-    loading  → refused   it failed a check; the log says which, and what else is warm goes on serving
+    loading → warm       it was fetched, verified, opened, and answered the warm-up requests
+    loading → refused    it failed a check; tried again after a while
+    warm    → surplus    others should hold it; it is served until they do
+    surplus → closed     no new request sees it, and those that did have ended
+
+What is to be held is decided in `shard.holdings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Sequence
 
-import structlog
-
+from shard.holdings import Kind, Piece, Sizes
 from shard.predict import Predictor
-from trunkshow.snapshot.manifest import SnapshotRefused
+from shard.uses import Uses
+from trunkshow.errors import TrunkshowError
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import StoreError
+from trunkshow.snapshot.stand_ins import StandIns
+from trunkshow.v1 import recommendation_pb2 as rpb
 from trunkshow.v1 import shard_pb2 as pb
 
-log = structlog.get_logger()
+Opened = Partition | StandIns
+
+YIELD_S = 0.001
+"""Between two requests of a warm-up, so that those of shoppers get in between."""
 
 
 class Generation:
-    """The partitions of one snapshot that this shard holds.
+    """The pieces of one snapshot that this shard holds.
+
+    Attributes:
+        snapshot: opened.
+        sizes: of what it could hold.
+        warm: its partitions that may be asked.
+        stand_ins: the compact copies that may be asked, by the partition whose users they stand for.
+        predictor: answers from these.
+        uses: who is reading them.
 
     Args:
         snapshot: opened.
-        numbers: of the partitions to hold.
-        warm_requests: replayed per partition before it is reported warm.
-        changed: called after every step of a partition's life.
+        warm_requests: replayed per piece before it is reported warm.
     """
 
-    def __init__(
-        self, snapshot: Snapshot, numbers: Sequence[int], warm_requests: int, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, snapshot: Snapshot, warm_requests: int) -> None:
         self.snapshot = snapshot
+        self.sizes = Sizes.of(snapshot.manifest, snapshot.partitions)
         self.warm: dict[int, Partition] = {}
-        self._loading = list(numbers)
-        self._refused: list[int] = []
+        self.stand_ins: dict[int, StandIns] = {}
+        self.predictor = Predictor(snapshot, self.warm, self.stand_ins)
+        self.uses = Uses()
         self._warm_requests = warm_requests
-        self._changed = changed
-        self.predictor = Predictor(snapshot, self.warm)
-
-    def load_next(self) -> bool:
-        """Bring the next partition up; False when there is none left. Blocking: call it off the event loop."""
-        if not self._loading:
-            return False
-        number = self._loading[0]
-        try:
-            opened = self.snapshot.open_partition(number)
-            self.predictor.warm_up(opened, self._warm_requests)
-        except (SnapshotRefused, StoreError, OSError, ValueError, RuntimeError) as error:
-            log.error("partition.refused", snapshot=self.snapshot.version, partition=number, error=str(error))
-            self._refused.append(number)
-        else:
-            self.warm[number] = opened
-            log.info("partition.warm", snapshot=self.snapshot.version, partition=number, users=opened.users)
-        self._loading.pop(0)
-        self._changed()
-        return True
 
     @property
-    def state(self) -> pb.ShardState:
-        """How far this generation is: everything warm, something refused, or still on the way."""
-        if self._loading:
-            return pb.SHARD_STATE_LOADING
-        return pb.SHARD_STATE_DEGRADED if self._refused else pb.SHARD_STATE_READY
+    def pieces(self) -> list[Piece]:
+        """What is warm."""
+        version = self.snapshot.version
+        homes = [Piece(version, Kind.HOME, number) for number in self.warm]
+        return homes + [Piece(version, Kind.STAND_IN, number) for number in self.stand_ins]
 
-    def status(self) -> pb.GenerationStatus:
-        """What `Watch` reports."""
+    def open(self, piece: Piece, recent: Sequence[pb.PredictRequest]) -> Opened:
+        """Fetch, verify, open and warm a piece, which nobody sees yet. Blocking: call it off the event loop.
+
+        Args:
+            piece: of this snapshot.
+            recent: requests of shoppers; those who live in the piece are answered from it.
+
+        Raises:
+            StoreError: the store does not give its files.
+            SnapshotRefused: it fails a check.
+            RuntimeError: a model raised: it would not answer.
+        """
+        if piece.kind is Kind.STAND_IN:
+            copies = self.snapshot.open_stand_ins(piece.number)
+            with _closed_on_error(copies):
+                self.predictor.warm_up_stand_ins(copies, self._warm_requests)
+            return copies
+        opened = self.snapshot.open_partition(piece.number)
+        with _closed_on_error(opened):
+            self.predictor.warm_up(opened, self._warm_requests)
+            asyncio.run(self._replay(piece.number, opened, recent))
+        return opened
+
+    async def _replay(self, number: int, opened: Partition, recent: Iterable[pb.PredictRequest]) -> None:
+        """Answer requests of shoppers who live here, by a predictor that knows this partition alone."""
+        aside = Predictor(self.snapshot, {number: opened})
+        for asked in recent:
+            if asked.vector or opened.user(rpb.RecommendRequest.FromString(asked.request).user_id) is None:
+                continue
+            again = pb.PredictRequest()
+            again.CopyFrom(asked)
+            again.snapshot_version, again.rung = self.snapshot.version, rpb.RUNG_SNAPSHOT
+            again.partitions[:] = [number]
+            try:
+                await aside.predict(again)
+            except TrunkshowError:  # what the catalogue of then understood, this one may not
+                continue
+            time.sleep(YIELD_S)  # noqa: ASYNC251 - a loop of its own, in a thread of its own
+
+    def adopt(self, piece: Piece, opened: Opened) -> None:
+        """From now on the piece is asked."""
+        if isinstance(opened, StandIns):
+            self.stand_ins[piece.number] = opened
+        else:
+            self.warm[piece.number] = opened
+
+    def drop(self, piece: Piece) -> None:
+        """From now on the piece is not asked; it is closed once nobody reads it."""
+        held: dict[int, Partition] | dict[int, StandIns]
+        held = self.stand_ins if piece.kind is Kind.STAND_IN else self.warm
+        self.uses.close(held.pop(piece.number).close)
+
+    def status(
+        self, loading: Iterable[Piece] = (), refused: Iterable[Piece] = (), surplus: Collection[Piece] = ()
+    ) -> pb.GenerationStatus:
+        """What `Watch` reports; pieces of other versions are left out."""
+        version = self.snapshot.version
         return pb.GenerationStatus(
-            snapshot_version=self.snapshot.version,
+            snapshot_version=version,
             warm=sorted(self.warm),
-            loading=self._loading,
-            refused=self._refused,
+            stand_ins=sorted(self.stand_ins),
+            loading=_homes(version, loading),
+            refused=_homes(version, refused),
+            surplus=_homes(version, surplus),
         )
 
     def close(self) -> None:
-        """Give every file back."""
-        for opened in self.warm.values():
-            opened.close()
-        self.warm.clear()
-        self.snapshot.close()
+        """Give every file back, once nobody reads it."""
+        for piece in self.pieces:
+            self.drop(piece)
+        self.uses.close(self.snapshot.close)
+
+
+class _closed_on_error:  # noqa: N801 - a context manager
+    """Gives an opened file back where what is done with it fails: LMDB opens a file once per process."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._opened.close()
+
+
+def _homes(version: str, pieces: Iterable[Piece]) -> list[int]:
+    return sorted(piece.number for piece in pieces if piece.version == version and piece.kind is Kind.HOME)

@@ -1,20 +1,26 @@
-"""A shard process, from configuration to exit: listen, open the snapshot, warm its partitions, serve, drain."""
+"""A shard process, from configuration to exit: listen, keep what it should hold, serve, hand over, leave."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
-from shard import numbers as told
-from shard import placement
+from shard import numbers
 from shard.config import ShardConfig
-from shard.generation import Generation
+from shard.holdings import Limits
+from shard.keeper import Keeper
 from shard.service import ShardService
+from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
-from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import open_store
-from trunkshow.v1 import shard_pb2 as pb
+from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.store import Store, open_store
+
+SWITCH_S = 0.001
+"""The thread that opens partitions gives the interpreter back to the event loop after so long, instead of 5 ms."""
 
 log = structlog.get_logger()
 
@@ -24,48 +30,76 @@ def run(config: ShardConfig) -> None:
 
     Raises:
         StoreError: the store holds no such snapshot.
-        SnapshotRefused: the snapshot's shared files fail a check.
+        SnapshotRefused: the snapshot's shared files fail a check, and there is none before it.
     """
-    name = config.own_name
-    telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="shard", shard=name)
+    telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="shard", shard=config.own_name)
+    sys.setswitchinterval(SWITCH_S)
     store = open_store(config.store, config.cache, config.verify_key)
-    snapshot = Snapshot.open(store, config.snapshot)
-    server.run(_serve(config, name, snapshot))
+    server.run(_serve(config, store))
 
 
-async def _serve(config: ShardConfig, name: str, snapshot: Snapshot) -> None:
-    service = ShardService(config, name)
-    members = config.shards or (name,)
-    numbers = placement.share(name, members, snapshot.partitions, config.replicas)
-    log.info("snapshot.opened", snapshot=snapshot.version, partitions=len(numbers), of=snapshot.partitions)
-    loop = asyncio.get_running_loop()
-
-    def changed() -> None:
-        loop.call_soon_threadsafe(service.changed)
-
-    generation = Generation(snapshot, numbers, config.warm_requests, changed)
-    service.serve(generation)
-    metrics.reading("shard", lambda: told.of(service.status()))
+async def _serve(config: ShardConfig, store: Store) -> None:
+    service = ShardService(config, config.own_name)
+    keeper = Keeper(
+        store,
+        config.own_name,
+        replicas=config.replicas,
+        limits=Limits(config.previous_mib_max << 20, config.handover_s),
+        warm_requests=config.warm_requests,
+        changed=service.changed,
+    )
+    service.serve(keeper)
+    metrics.reading("shard", lambda: numbers.of(service.status()))
+    running = _running(config, keeper)
 
     async def ready() -> None:
-        # Off the loop, so that a watch stream and the health service answer meanwhile.
-        while await asyncio.to_thread(generation.load_next):
-            pass
-        service.changed()
-        if generation.state != pb.SHARD_STATE_READY:
-            log.error("shard.degraded", refused=list(generation.status().refused))
-            await asyncio.Event().wait()  # what is warm is answered; SERVING would claim the whole share
+        getting_ready = asyncio.ensure_future(keeper.ready())
+        # A bug in what keeps the shard must end the process, not leave it waiting.
+        await asyncio.wait({getting_ready, *running}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (getting_ready, *running):
+            if task.done():
+                task.result()
 
     async def draining() -> None:
         service.drain()
+        await keeper.handed_over()
 
-    await server.serve(
-        [service.service()],
-        listen=config.listen,
-        drain_s=config.drain_s,
-        ready=ready,
-        draining=draining,
-        options=config.server,
-        guard=config.routers.guard(),
-    )
-    generation.close()
+    try:
+        await server.serve(
+            [service.service()],
+            listen=config.listen,
+            drain_s=config.drain_s,
+            ready=ready,
+            draining=draining,
+            handover_s=config.leave_s,
+            options=config.server,
+            guard=config.routers.guard(),
+        )
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+    keeper.close()
+
+
+def _running(config: ShardConfig, keeper: Keeper) -> list[asyncio.Task[None]]:
+    """What keeps the shard as it should be, started."""
+    members = Membership(config.membership())
+    work = [
+        keeper.run(),
+        members.follow(keeper.joined, period_s=config.members_period_s),
+    ]
+    if config.snapshot:
+        keeper.pointed(Pointer(states={config.snapshot: State.CURRENT}))
+    else:
+        work.append(keeper.follow(config.pointer_period_s))
+    return [asyncio.create_task(_loudly(one)) for one in work]
+
+
+async def _loudly(work: Coroutine[Any, Any, None]) -> None:
+    """What fails here is a bug: the log has it at once, not when somebody asks the task."""
+    try:
+        await work
+    except Exception as error:
+        log.critical("keeper.failed", exc_info=error)
+        raise

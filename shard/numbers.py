@@ -8,12 +8,14 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from trunkshow.v1 import shard_pb2
 
-STATES = ("warm", "loading", "refused", "stand_ins")
+STATES = ("warm", "loading", "refused", "surplus", "stand_ins")
 
 
 def of(status: shard_pb2.ShardStatus) -> Iterable[Metric]:
     """A shard's status as metrics."""
     yield CounterMetricFamily("trunkshow_shard_predictions", "Predictions answered.", value=status.requests)
+    yield CounterMetricFamily("trunkshow_shard_cancelled", "Predictions that were given up.", value=status.cancelled)
+    yield CounterMetricFamily("trunkshow_shard_refused_work", "Predictions without time.", value=status.refused_work)
     partitions = GaugeMetricFamily(
         "trunkshow_shard_partitions", "Partitions, by snapshot and state.", labels=("snapshot", "state")
     )

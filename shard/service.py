@@ -1,16 +1,22 @@
-"""ShardService over bytes: parse, answer, serialise. What an answer is made of is left to `shard.predict`."""
+"""ShardService over bytes: parse, answer, serialise.
+
+What an answer is made of is left to `shard.predict`, what can be asked for to `shard.keeper`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 
 from shard.config import ShardConfig
-from shard.generation import Generation
-from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
+from shard.heard import word_of
+from shard.keeper import Keeper
+from trunkshow.errors import DeadlineExceeded, InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
+from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
 from trunkshow.serving.process import resident_bytes
@@ -25,6 +31,9 @@ PREDICT_MS_MAX = 3_600_000.0
 YIELD_EVERY_S = 0.005
 """A batch gives way to other requests after this long."""
 
+REMEMBER_EVERY = 16
+"""Of so many predictions one is kept, for warming up what is opened next."""
+
 
 class ShardService:
     """What a shard answers.
@@ -37,25 +46,28 @@ class ShardService:
     def __init__(self, config: ShardConfig, name: str) -> None:
         self._config = config
         self._name = name
-        self._generation: Generation | None = None
+        self._keeper: Keeper | None = None
         self._draining = False
-        self._requests = 0
+        self._requests = itertools.count()
+        self._answered = 0
+        self._cancelled = 0
+        self._refused_work = 0
         self._changed = asyncio.Event()
 
     def service(self) -> Service:
         """The methods, for registration."""
         return Service(
             NAME,
-            unary={"Predict": self.predict},
+            unary={"Predict": self.predict, "Observe": self.observe},
             stream={"PredictBatch": self.predict_batch, "Watch": self.watch},
             endless=frozenset({"Watch"}),
             role=Role.ROUTER,
             request_bytes_max=MESSAGE_BYTES_MAX,
         )
 
-    def serve(self, generation: Generation) -> None:
-        """Answer from this generation's partitions as they come up."""
-        self._generation = generation
+    def serve(self, keeper: Keeper) -> None:
+        """Answer from what the keeper holds."""
+        self._keeper = keeper
         self.changed()
 
     def drain(self) -> None:
@@ -71,8 +83,7 @@ class ShardService:
     async def predict(self, request: bytes, call: CallView) -> bytes:
         """Predict."""
         asked = shard_pb2.PredictRequest.FromString(request)
-        answer = await self._serving().predictor.predict(asked, call.deadline(PREDICT_MS_MAX))
-        self._requests += 1
+        answer = await self._predicted(asked, call.deadline(PREDICT_MS_MAX))
         return answer.SerializeToString()
 
     async def predict_batch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
@@ -85,12 +96,11 @@ class ShardService:
         began = time.perf_counter()
         for index, asked in enumerate(batch):
             try:
-                answer = await self._serving().predictor.predict(asked, deadline)
+                answer = await self._predicted(asked, deadline)
             except TrunkshowError:
                 answer = shard_pb2.PredictResponse(
                     missing=[shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in asked.carousels]
                 )
-            self._requests += 1
             yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
             if time.perf_counter() - began > YIELD_EVERY_S:
                 await asyncio.sleep(0)
@@ -100,27 +110,61 @@ class ShardService:
         """Watch."""
         del call
         shard_pb2.WatchRequest.FromString(request)
-        while True:
-            changed = self._changed
-            yield shard_pb2.WatchResponse(status=self.status()).SerializeToString()
-            # asyncio.wait, unlike wait_for, makes no exception of a period that passed quietly.
-            waiting = asyncio.ensure_future(changed.wait())
-            await asyncio.wait({waiting}, timeout=self._config.status_period_s)
-            waiting.cancel()
+        keeper = self._keeper
+        self._watched(keeper, 1)
+        try:
+            while True:
+                changed = self._changed
+                yield shard_pb2.WatchResponse(status=self.status()).SerializeToString()
+                # asyncio.wait, unlike wait_for, makes no exception of a period that passed quietly.
+                waiting = asyncio.ensure_future(changed.wait())
+                await asyncio.wait({waiting}, timeout=self._config.status_period_s)
+                waiting.cancel()
+        finally:
+            self._watched(keeper, -1)
+
+    async def observe(self, request: bytes, call: CallView) -> bytes:
+        """Observe."""
+        word = word_of(shard_pb2.ObserveRequest.FromString(request), monotonic())
+        if self._keeper is not None:
+            self._keeper.hear(call.peer, word)
+        return shard_pb2.ObserveResponse().SerializeToString()
 
     def status(self) -> shard_pb2.ShardStatus:
         """What this shard says of itself."""
-        generation = self._generation
-        state = shard_pb2.SHARD_STATE_LOADING if generation is None else generation.state
+        keeper = self._keeper
+        state = shard_pb2.SHARD_STATE_LOADING if keeper is None else keeper.state()
         return shard_pb2.ShardStatus(
             name=self._name,
             state=shard_pb2.SHARD_STATE_DRAINING if self._draining else state,
-            generations=[generation.status()] if generation is not None else [],
-            requests=self._requests,
+            generations=keeper.status() if keeper is not None else [],
+            requests=self._answered,
             rss_bytes=resident_bytes(),
+            cancelled=self._cancelled,
+            refused_work=self._refused_work,
         )
 
-    def _serving(self) -> Generation:
-        if self._generation is None:
-            raise SnapshotMismatch("this shard is still opening its snapshot")
-        return self._generation
+    async def _predicted(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:
+        generation = self._keeper.generations.get(asked.snapshot_version) if self._keeper is not None else None
+        if self._keeper is None or generation is None:
+            raise SnapshotMismatch(f"snapshot {asked.snapshot_version!r} is not held here")
+        try:
+            if deadline.remaining_ms(monotonic()) <= 0:
+                raise DeadlineExceeded("the time was over before the work began")
+            with generation.uses.reading():
+                answer = await generation.predictor.predict(asked, deadline)
+        except asyncio.CancelledError:
+            self._cancelled += 1
+            raise
+        except DeadlineExceeded:
+            self._refused_work += 1
+            raise
+        self._answered += 1
+        if next(self._requests) % REMEMBER_EVERY == 0:
+            self._keeper.recent.append(asked)
+        return answer
+
+    def _watched(self, keeper: Keeper | None, more: int) -> None:
+        if keeper is not None:
+            keeper.watchers += more
+            keeper.poke()

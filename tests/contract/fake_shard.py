@@ -44,6 +44,7 @@ class FakeShard:
     ) -> None:
         self.script = script
         self.asked: list[shard_pb2.PredictRequest] = []
+        self.observed: list[shard_pb2.ObserveRequest] = []
         self.request_ids: list[str] = []
         self.batches: list[int] = []
         self.batch_deadlines: list[Deadline] = []
@@ -93,7 +94,7 @@ class FakeShard:
     def _service(self) -> Service:
         return Service(
             "trunkshow.v1.ShardService",
-            unary={"Predict": self._predict},
+            unary={"Predict": self._predict, "Observe": self._observe},
             stream={"PredictBatch": self._predict_batch, "Watch": self._watch},
             endless=frozenset({"Watch"}),
             request_bytes_max=MESSAGE_BYTES_MAX,
@@ -134,6 +135,14 @@ class FakeShard:
         except DecodeError:
             raise statuses.malformed() from None
         return await self.script(request)
+
+    async def _observe(self, data: bytes, call: CallView) -> bytes:
+        del call
+        seen = shard_pb2.ObserveRequest.FromString(data)
+        if any(len(held.partitions) != len(held.others) for held in seen.held):
+            raise InvalidArgument("held: arrays of different lengths", field="held")
+        self.observed.append(seen)
+        return shard_pb2.ObserveResponse().SerializeToString()
 
     async def _watch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         shard_pb2.WatchRequest.FromString(data)
@@ -195,7 +204,11 @@ def everything(prefix: str = "i", version: str = "v1") -> Script:
     async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
         return answer(
             [
-                carousel(wanted, [f"{prefix}{2 * place}", f"{prefix}{2 * place + 1}"])
+                carousel(
+                    wanted,
+                    [f"{prefix}{2 * place}", f"{prefix}{2 * place + 1}"],
+                    rung=request.rung or pb.RUNG_SNAPSHOT,
+                )
                 for place, wanted in enumerate(request.carousels)
             ],
             version=version,

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -16,15 +17,26 @@ from fake_shard import FakeShard, knowing, status
 
 from shard.config import ShardConfig
 from shard.generation import Generation
+from shard.holdings import Limits
+from shard.keeper import Keeper
+from shard.placement import share
 from shard.service import ShardService
 from trunkshow.errors import TrunkshowError, from_rpc_error
 from trunkshow.serving.server import Server
+from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.lifecycle import Pointer, State
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 HELD, NEXT, ELSEWHERE = (0, 1), 2, 3
 """Partitions that a shard under test holds warm, loads next, and never holds."""
+
+OWN = "shard-under-test"
+OTHER = next(
+    name for name in map("another-{}".format, range(1000)) if share(OWN, (OWN, name), ELSEWHERE + 1, 1) == (*HELD, NEXT)
+)
+"""A member beside which the shard under test holds just these."""
 
 USERS = tuple(datasets.user_id(number) for number in range(400))
 WANTED = ("popular", "for-you")
@@ -50,7 +62,7 @@ class Subject:
     user: str
     vector: bytes
     channel: grpc.aio.Channel
-    load_next: Callable[[], object]
+    load_next: Callable[[], Awaitable[object]]
     drain: Callable[[], None]
 
     def asking(self, user: str = "", **changed: Any) -> shard_pb2.PredictRequest:
@@ -75,6 +87,12 @@ class Subject:
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
         return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(data, timeout=10)]
 
+    async def observe(self, seen: shard_pb2.ObserveRequest | bytes) -> shard_pb2.ObserveResponse:
+        """Observe."""
+        data = seen if isinstance(seen, bytes) else seen.SerializeToString()
+        call = self.channel.unary_unary("/trunkshow.v1.ShardService/Observe")
+        return shard_pb2.ObserveResponse.FromString(await call(data, timeout=10))
+
     async def watch(self) -> AsyncIterator[shard_pb2.ShardStatus]:
         """Watch; the test reads as much as it wants."""
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/Watch")
@@ -90,13 +108,17 @@ async def fake(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
     """The fake, scripted to answer as a shard that is well."""
     del snapshot
     shard = FakeShard(knowing(USERS), warm=HELD, status_period_s=period_s)
+
+    async def load_next() -> None:
+        shard.report(status("v1", (*HELD, NEXT)))
+
     async with grpc.aio.insecure_channel(await shard.start()) as channel:
         yield Subject(
             version="v1",
             user=USERS[0],
             vector=b"\0" * 16,
             channel=channel,
-            load_next=lambda: shard.report(status("v1", (*HELD, NEXT))),
+            load_next=load_next,
             drain=shard.drain,
         )
     await shard.stop()
@@ -105,11 +127,23 @@ async def fake(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
 @asynccontextmanager
 async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
     """The real one, over the built snapshot."""
-    service = ShardService(ShardConfig(store="", status_period_s=period_s), "shard-under-test")
-    generation = Generation(snapshot, (*HELD, NEXT), warm_requests=1, changed=service.changed)
+    service = ShardService(ShardConfig(store="", status_period_s=period_s), OWN)
+    keeper = Keeper(
+        FolderStore(Path("never read")),
+        OWN,
+        replicas=1,
+        limits=Limits(0, 60.0),
+        warm_requests=1,
+        changed=service.changed,
+    )
+    service.serve(keeper)
+    # Opened here and not by the keeper: the snapshot is every test's, and LMDB opens a file once per process.
+    generation = keeper.generations[snapshot.version] = Generation(snapshot, 1)
+    keeper.joined((OWN, OTHER))
+    keeper.pointed(Pointer(1, {snapshot.version: State.CURRENT}))
+    keeper.tend()
     for _ in HELD:
-        generation.load_next()
-    service.serve(generation)
+        await keeper.bring_next()
     server = Server([service.service()])
     port = await server.start("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -118,12 +152,12 @@ async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
             user=generation.warm[HELD[0]].sample_users(1)[0],
             vector=b"\0" * 4 * snapshot.ials.factors,
             channel=channel,
-            load_next=generation.load_next,
+            load_next=keeper.bring_next,
             drain=service.drain,
         )
     await server.stop(0)
-    for opened in generation.warm.values():
-        opened.close()  # the snapshot itself is every test's
+    for piece in generation.pieces:
+        generation.drop(piece)
 
 
 @pytest.fixture(params=[fake, real])
@@ -198,7 +232,7 @@ async def test_what_is_not_held_is_refused_as_a_precondition(shard: Subject, ask
 async def test_a_partition_that_is_loading_is_not_held_yet(shard: Subject) -> None:
     """Only warm partitions can be asked for, and these as soon as they are."""
     refused = await refusal(shard.predict(shard.asking(partitions=[NEXT])))
-    shard.load_next()
+    await shard.load_next()
     answer = await shard.predict(shard.asking("nobody", partitions=[NEXT]))
     assert (refused.code, len(answer.missing)) == (grpc.StatusCode.FAILED_PRECONDITION, len(WANTED))
 
@@ -285,7 +319,7 @@ async def test_a_watcher_hears_of_a_change(shard: Subject) -> None:
     """A partition that came up is reported, long before the next sign of life."""
     reports = shard.watch()
     await anext(reports)
-    shard.load_next()
+    await shard.load_next()
     report = await anext(reports)
     assert [list(one.warm) for one in report.generations] == [[*HELD, NEXT]]
 
@@ -295,7 +329,7 @@ async def test_every_watcher_hears(shard: Subject) -> None:
     both = [shard.watch(), shard.watch()]
     for reports in both:
         await anext(reports)
-    shard.load_next()
+    await shard.load_next()
     heard = await asyncio.gather(*(anext(reports) for reports in both))
     assert [list(report.generations[0].warm) for report in heard] == [[*HELD, NEXT]] * 2
 
@@ -309,8 +343,9 @@ async def test_a_watcher_hears_signs_of_life(start: Starting) -> None:
 
 
 async def test_a_shard_that_holds_everything_is_ready(shard: Subject) -> None:
-    """Once the last of its partitions is warm."""
-    shard.load_next()
+    """Once the last of its partitions is warm, and the copies of its neighbours' users."""
+    await shard.load_next()
+    await shard.load_next()
     assert (await anext(shard.watch())).state == shard_pb2.SHARD_STATE_READY
 
 
@@ -327,3 +362,33 @@ async def test_a_shard_that_drains_says_so_to_whoever_comes_later(shard: Subject
     """A router that starts now hears it first thing."""
     shard.drain()
     assert (await anext(shard.watch())).state == shard_pb2.SHARD_STATE_DRAINING
+
+
+async def test_a_carousel_carries_the_rung_that_was_asked_for(shard: Subject) -> None:
+    """The router knows which rung a version is; the shard stamps it."""
+    slate = await shard.slate(shard.asking(rung=pb.RUNG_PREVIOUS))
+    assert {one.rung for one in slate.carousels} == {pb.RUNG_PREVIOUS}
+
+
+# --- Observe ---
+
+
+async def test_what_a_router_sees_is_taken(shard: Subject) -> None:
+    """And what is held goes on being served."""
+    held = shard_pb2.Held(snapshot_version=shard.version, partitions=[0, 1, 2], others=[1, 0, 2])
+    await shard.observe(shard_pb2.ObserveRequest(held=[held], leaving=["somebody"]))
+    await shard.observe(shard_pb2.ObserveRequest())
+    assert (await shard.slate(shard.asking())).carousels
+
+
+async def test_a_view_whose_arrays_differ_is_refused(shard: Subject) -> None:
+    """Counts without their partitions mean nothing."""
+    held = shard_pb2.Held(snapshot_version=shard.version, partitions=[0, 1], others=[1])
+    refused = await refusal(shard.observe(shard_pb2.ObserveRequest(held=[held])))
+    assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, "held")
+
+
+async def test_bytes_that_are_no_view_are_refused_by_name(shard: Subject) -> None:
+    """As those that are no prediction."""
+    refused = await refusal(shard.observe(b"\xff\xff\xff"))
+    assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, "request")

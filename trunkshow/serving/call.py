@@ -33,6 +33,11 @@ class CallView(Protocol):
         """The caller's own, or one made here."""
         ...
 
+    @property
+    def peer(self) -> str:
+        """The caller's end of the connection: the same for as long as that lasts."""
+        ...
+
     def deadline(self, default_ms: float) -> Deadline:
         """The caller's own, or the default where there is none or a longer one."""
         ...
@@ -70,6 +75,11 @@ class Call:
         about = self._context.auth_context()
         found = (one for key in _NAMES for one in about.get(key, ()))
         return frozenset(one.decode("utf-8", "replace") for one in found)
+
+    @property
+    def peer(self) -> str:
+        """The caller's address and port, as gRPC writes them."""
+        return str(self._context.peer())
 
     def deadline(self, default_ms: float) -> Deadline:
         """The caller's own deadline, or `default_ms` from now where the caller set none or a longer one."""

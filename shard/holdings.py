@@ -1,0 +1,266 @@
+"""What a shard should hold, and what it may give up: pure functions of the pointer, the membership and routers' words.
+
+Every shard decides for itself, over the same values; nobody coordinates (docs/adr/0011-holdings.md).
+
+What it should hold, in the order in which it is opened:
+
+1. Of the current version: the partitions of which it is one of the first `replicas` in rendezvous order, then the
+   stand-ins of those of which it is the next. Shards that leave, and who is no member, are not counted.
+2. Of the candidate: the same.
+3. Of the previous version: the same, as long as the files together fit into the limit.
+
+What it holds and should not is surplus. It says so, and goes on serving it, until one of these is met. Routers' words
+count that are fresh and were said `SETTLE_S` after the piece became surplus, so that whoever else gives it up has said
+so as well; all must agree, and there must be one.
+
+4. A partition of a served version that others should hold now: as many others have it as should, or after
+   `handover_s` at least one has. The last copy that is known stays, whatever the time.
+5. A version that made way, and what of the previous one is beyond the limit: every partition of the current version is
+   on as many shards as should have it, or after `handover_s` on one at least. What was serving goes on serving.
+6. A version that must not be served (refused, poisoned, withdrawn): after `LINGER_S`.
+7. Stand-ins: by rule 5, and where others should hold them now after `handover_s` in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from shard import placement
+from shard.heard import Word
+from trunkshow.snapshot import partition
+from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.manifest import Manifest
+
+LINGER_S = 2.0
+"""A router that looks at the pointer a little later still asks for what is no longer served."""
+
+SETTLE_S = 1.5
+"""From reporting something to a word that knows of it: a router's period, and the way there and back."""
+
+STAND_INS_FILE = "standins.lmdb"
+
+UNSERVED = frozenset({State.REFUSED, State.POISONED, State.PUSHED})
+
+
+class Kind(IntEnum):
+    """What a piece is; homes are opened first."""
+
+    HOME = 0
+    STAND_IN = 1
+
+
+class Piece(NamedTuple):
+    """What is opened and closed at a time: a partition of a version, or the compact copies of its users."""
+
+    version: str
+    kind: Kind
+    number: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What of a snapshot can be held.
+
+    Attributes:
+        homes: bytes of each partition's files.
+        stand_ins: bytes of the compact copies of each partition's users, where there are any.
+    """
+
+    homes: tuple[int, ...]
+    stand_ins: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: Manifest, partitions: int) -> Sizes:
+        """As the manifest says."""
+        homes, stand_ins = [0] * partitions, dict[int, int]()
+        numbers = {partition.name(number): number for number in range(partitions)}
+        for path, file in manifest.files.items():
+            folder, _, name = path.rpartition("/")
+            number = numbers.get(folder)
+            if number is not None and name == STAND_INS_FILE:
+                stand_ins[number] = file.bytes
+            elif number is not None:
+                homes[number] += file.bytes
+        return cls(tuple(homes), stand_ins)
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The shards that there are.
+
+    Attributes:
+        own: this one's name.
+        members: all, this one among them unless it was taken out.
+        leaving: those that drain.
+        replicas: shards that should hold a partition.
+    """
+
+    own: str
+    members: frozenset[str]
+    leaving: frozenset[str] = frozenset()
+    replicas: int = 2
+
+    @property
+    def staying(self) -> frozenset[str]:
+        """Those that partitions are placed on."""
+        return self.members - self.leaving
+
+    @property
+    def copies(self) -> int:
+        """Shards that hold a partition once everything is settled."""
+        return min(self.replicas, len(self.staying))
+
+    def holds(self, number: int) -> bool:
+        """Whether a partition is this shard's to hold."""
+        return self.own in placement.holders(number, self.staying, self.replicas)
+
+    def stands_in(self, number: int) -> bool:
+        """Whether the compact copies of a partition's users are this shard's to hold."""
+        return self.own == placement.stand_in(number, self.staying, self.replicas)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much is kept, and how long.
+
+    Attributes:
+        previous_bytes_max: of the previous version's files.
+        handover_s: after this long a shard gives up what fewer others have than should.
+    """
+
+    previous_bytes_max: int
+    handover_s: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What follows.
+
+    Attributes:
+        wanted: what should be held, in the order in which it is opened.
+        surplus: what is held and should not be, and since when.
+        close: of that, what may be closed now.
+    """
+
+    wanted: tuple[Piece, ...] = ()
+    surplus: Mapping[Piece, float] = field(default_factory=dict)
+    close: tuple[Piece, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a plan follows from.
+
+    Attributes:
+        now: seconds of the monotonic clock.
+        pointer: as it was last seen.
+        sizes: of the versions whose manifests are known.
+        peers: the shards that there are.
+        open: what is held warm.
+        words: of the routers, those that are fresh.
+        limits: how much is kept, and how long.
+    """
+
+    now: float
+    pointer: Pointer
+    sizes: Mapping[str, Sizes]
+    peers: Peers
+    open: Collection[Piece]
+    words: tuple[Word, ...]
+    limits: Limits
+
+
+def planned(scene: Scene, before: Mapping[Piece, float]) -> Plan:
+    """What to hold and what to close.
+
+    Args:
+        scene: as things are.
+        before: what was surplus, and since when.
+    """
+    wanted = wanted_of(scene)
+    surplus = {piece: before.get(piece, scene.now) for piece in sorted(set(scene.open) - set(wanted))}
+    close = tuple(piece for piece, since in surplus.items() if _may_close(piece, since, scene))
+    return Plan(wanted, surplus, close)
+
+
+def wanted_of(scene: Scene) -> tuple[Piece, ...]:
+    """What this shard should hold (rules 1 to 3)."""
+    pointer, peers = scene.pointer, scene.peers
+    wanted: list[Piece] = []
+    for version in filter(None, (pointer.current, pointer.candidate)):
+        wanted += _share(version, scene.sizes.get(version), peers)
+    room, sizes = scene.limits.previous_bytes_max, scene.sizes.get(pointer.previous)
+    for piece in _share(pointer.previous, sizes, peers):
+        assert sizes is not None
+        room -= (sizes.stand_ins if piece.kind else sizes.homes)[piece.number]
+        if room < 0:
+            break
+        wanted.append(piece)
+    return tuple(wanted)
+
+
+def handed_over(scene: Scene, since: float) -> bool:
+    """Whether a shard that has been leaving since then is needed no more: as many others have what it has as should."""
+    words = _said_after(scene, since)
+    staying = scene.peers.staying - {scene.peers.own}
+    if not staying:
+        return True
+    served = {scene.pointer.current, scene.pointer.candidate}
+    if not _settled(scene, since, scene.peers.replicas, own=False):
+        served.add(scene.pointer.previous)
+    enough = min(scene.peers.replicas, len(staying))
+    mine = [piece for piece in scene.open if piece.kind is Kind.HOME and piece.version in served]
+    return bool(words) and all(_others(piece, words) >= enough for piece in mine)
+
+
+def _share(version: str, sizes: Sizes | None, peers: Peers) -> list[Piece]:
+    if sizes is None:
+        return []
+    homes = [Piece(version, Kind.HOME, number) for number in range(len(sizes.homes)) if peers.holds(number)]
+    stand_ins = [Piece(version, Kind.STAND_IN, number) for number in sorted(sizes.stand_ins) if peers.stands_in(number)]
+    return homes + stand_ins
+
+
+def _may_close(piece: Piece, since: float, scene: Scene) -> bool:
+    pointer, now, late = scene.pointer, scene.now, scene.now - since >= scene.limits.handover_s
+    if pointer.states.get(piece.version) in UNSERVED:
+        return now - since >= LINGER_S
+    served = piece.version in {pointer.current, pointer.candidate, pointer.previous}
+    made_way = _settled(scene, since, scene.peers.replicas) or (late and _settled(scene, since, 1))
+    if not served:
+        return made_way
+    if piece.kind is Kind.STAND_IN:
+        return made_way or late
+    if piece.version == pointer.previous and made_way and (late or scene.peers.holds(piece.number)):
+        return True
+    words = _said_after(scene, since)
+    enough = max(1, min(scene.peers.replicas, len(scene.peers.staying - {scene.peers.own})))
+    return bool(words) and _others(piece, words) >= (1 if late else enough)
+
+
+def _settled(scene: Scene, since: float, replicas: int, *, own: bool = True) -> bool:
+    """Whether every partition of the current version is on so many shards, by every router's word."""
+    words, current = _said_after(scene, since), scene.pointer.current
+    sizes = scene.sizes.get(current)
+    if not words or sizes is None:
+        return False
+    mine = {piece.number for piece in scene.open if piece.version == current and piece.kind is Kind.HOME} if own else ()
+    enough = max(1, min(replicas, len(scene.peers.staying)))
+    return all(
+        _others(Piece(current, Kind.HOME, number), words) + (number in mine) >= enough
+        for number in range(len(sizes.homes))
+    )
+
+
+def _said_after(scene: Scene, since: float) -> tuple[Word, ...]:
+    """The words that may be relied on for what is surplus since then; none where one of them is older."""
+    settled = all(word.at >= since + SETTLE_S for word in scene.words)
+    return scene.words if settled else ()
+
+
+def _others(piece: Piece, words: tuple[Word, ...]) -> int:
+    """How many others hold a partition, by the least of the words."""
+    return min(word.others.get((piece.version, piece.number), 0) for word in words)

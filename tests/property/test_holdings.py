@@ -1,0 +1,266 @@
+"""What shards hold and give up: for any membership and any course of it, every partition stays on somebody."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shard.heard import FRESH_S, Word
+from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits, Peers, Piece, Scene, Sizes, handed_over, planned, wanted_of
+from trunkshow.snapshot.lifecycle import Pointer, State
+
+PARTITIONS = 16
+SIZES = Sizes((100,) * PARTITIONS, dict.fromkeys(range(PARTITIONS), 7))
+LIMITS = Limits(previous_bytes_max=10_000, handover_s=60.0)
+V1 = Pointer(1, {"v1": State.CURRENT})
+V2 = Pointer(2, {"v2": State.CURRENT, "v1": State.PREVIOUS})
+
+names = st.sampled_from([f"shard-{number}:7451" for number in range(8)])
+memberships = st.sets(names, min_size=1)
+replicas = st.integers(1, 3)
+
+
+def scene(own: str, members: set[str], pointer: Pointer = V1, copies: int = 2, **changed: object) -> Scene:
+    """As one shard sees things."""
+    peers = Peers(own, frozenset(members), frozenset(), copies)
+    usual = Scene(0.0, pointer, {"v1": SIZES, "v2": SIZES}, peers, (), (), LIMITS)
+    return replace(usual, **changed)  # type: ignore[arg-type]
+
+
+def homes(pieces: Sequence[Piece], version: str = "v1") -> list[int]:
+    """Partitions among the pieces."""
+    return [piece.number for piece in pieces if piece.kind is Kind.HOME and piece.version == version]
+
+
+# --- what should be held ---
+
+
+@given(members=memberships, copies=replicas)
+def test_the_shares_add_up_to_every_partition_as_often_as_asked(members: set[str], copies: int) -> None:
+    """And to one stand-in of each, which lies elsewhere wherever there is a choice."""
+    shares = {own: wanted_of(scene(own, members, copies=copies)) for own in members}
+    held = Counter(piece.number for share in shares.values() for piece in share if piece.kind is Kind.HOME)
+    stand_ins = Counter(piece.number for share in shares.values() for piece in share if piece.kind is Kind.STAND_IN)
+    assert held == dict.fromkeys(range(PARTITIONS), min(copies, len(members)))
+    assert stand_ins == dict.fromkeys(range(PARTITIONS), 1)
+    if len(members) > copies:
+        assert all(
+            Piece("v1", Kind.HOME, one.number) not in share for share in shares.values() for one in share if one.kind
+        )
+
+
+@given(members=memberships, leaver=names, copies=replicas)
+def test_who_inherits_a_partition_has_its_stand_ins_already(members: set[str], leaver: str, copies: int) -> None:
+    """So that a dead shard's users are answered by the one who will have them."""
+    left = members - {leaver}
+    for own in left:
+        before, after = wanted_of(scene(own, members, copies=copies)), wanted_of(scene(own, left, copies=copies))
+        for number in set(homes(after)) - set(homes(before)):
+            assert Piece("v1", Kind.STAND_IN, number) in before
+
+
+@given(members=memberships, joiner=names, copies=replicas)
+def test_only_what_must_move_moves(members: set[str], joiner: str, copies: int) -> None:
+    """Who stays gives up only what the newcomer takes, and takes nothing."""
+    grown = members | {joiner}
+    taken = set(homes(wanted_of(scene(joiner, grown, copies=copies))))
+    for own in members - {joiner}:
+        before = set(homes(wanted_of(scene(own, members, copies=copies))))
+        after = set(homes(wanted_of(scene(own, grown, copies=copies))))
+        assert before - after <= taken
+        assert after <= before
+
+
+@given(members=st.sets(names, min_size=2), data=st.data())
+def test_a_shard_that_leaves_is_not_counted(members: set[str], data: st.DataObject) -> None:
+    """What it held is wanted by those who stay, as if it were no member."""
+    leaver = data.draw(st.sampled_from(sorted(members)))
+    for own in members - {leaver}:
+        told = scene(own, members)
+        told = replace(told, peers=replace(told.peers, leaving=frozenset({leaver})))
+        assert wanted_of(told) == wanted_of(scene(own, members - {leaver}))
+
+
+def test_the_current_version_comes_first() -> None:
+    """Its partitions, its stand-ins; the candidate's; then the previous version's."""
+    pointer = Pointer(3, {"v2": State.CURRENT, "v1": State.PREVIOUS, "v3": State.CANARY})
+    told = scene("a", {"a", "b", "c"}, pointer, sizes={"v1": SIZES, "v2": SIZES, "v3": SIZES})
+    order = [(piece.version, piece.kind) for piece in wanted_of(told)]
+    assert list(dict.fromkeys(order)) == [
+        ("v2", Kind.HOME),
+        ("v2", Kind.STAND_IN),
+        ("v3", Kind.HOME),
+        ("v3", Kind.STAND_IN),
+        ("v1", Kind.HOME),
+        ("v1", Kind.STAND_IN),
+    ]
+
+
+@given(room=st.integers(0, 20))
+def test_the_previous_version_is_kept_within_its_limit(room: int) -> None:
+    """As many partitions as fit, the lowest first."""
+    told = scene("a", {"a"}, V2, limits=Limits(room * 100 + 50, 60.0))
+    assert homes(wanted_of(told), "v1") == list(range(min(room, PARTITIONS)))
+
+
+# --- what may be given up ---
+
+WORD = Word(at=100.0, others={("v1", number): 2 for number in range(PARTITIONS)})
+
+
+def surplus_scene(now: float = 100.0, word: Word | None = WORD, **changed: object) -> Scene:
+    """A shard that was taken out of the membership, and holds everything."""
+    held = [Piece("v1", Kind.HOME, number) for number in range(PARTITIONS)]
+    return scene("a", {"b", "c"}, now=now, open=held, words=(word,) if word else (), **changed)
+
+
+def closed(told: Scene, since: float) -> int:
+    """How many pieces may be closed, all surplus since then."""
+    return len(planned(told, dict.fromkeys(told.open, since)).close)
+
+
+def test_what_others_have_is_given_up() -> None:
+    """As soon as as many have it as should."""
+    assert closed(surplus_scene(), since=90.0) == PARTITIONS
+
+
+def test_what_fewer_have_than_should_is_kept_for_a_time() -> None:
+    """And then given up, since somebody has it."""
+    word = replace(WORD, others=dict.fromkeys(WORD.others, 1))
+    kept = closed(surplus_scene(word=word), since=90.0)
+    late = closed(surplus_scene(now=160.0, word=replace(word, at=160.0)), since=90.0)
+    assert (kept, late) == (0, PARTITIONS)
+
+
+@given(since=st.floats(0, 99), now=st.floats(100, 1e6))
+def test_the_last_copy_that_is_known_is_never_given_up(since: float, now: float) -> None:
+    """However long it is surplus: nobody else has it, or nobody says so."""
+    nobody = Word(at=now, others={})
+    assert closed(surplus_scene(now=now, word=nobody), since) == closed(surplus_scene(now=now, word=None), since) == 0
+
+
+def test_all_routers_must_agree() -> None:
+    """One that sees nobody else may be the one that is asked."""
+    told = surplus_scene()
+    assert closed(replace(told, words=(WORD, Word(at=100.0))), since=90.0) == 0
+
+
+def test_a_word_that_was_said_before_counts_for_nothing() -> None:
+    """It may count somebody who gives up the same at the same moment."""
+    assert closed(surplus_scene(), since=100.0 - SETTLE_S / 2) == 0
+
+
+def test_a_poisoned_version_is_closed_soon() -> None:
+    """Whatever anybody says; nobody may be served from it."""
+    pointer = Pointer(3, {"v2": State.CURRENT, "v1": State.POISONED})
+    told = surplus_scene(word=None, pointer=pointer)
+    assert (closed(told, since=100.0 - LINGER_S / 2), closed(told, since=100.0 - LINGER_S)) == (0, PARTITIONS)
+
+
+@given(now=st.floats(100, 1e6), held=st.sets(st.integers(0, PARTITIONS - 1), max_size=PARTITIONS - 1))
+def test_what_was_serving_stays_until_the_current_version_is_everywhere(now: float, held: set[int]) -> None:
+    """A retired version is all there is, where its successors were refused."""
+    pointer = Pointer(9, {"v3": State.CURRENT, "v2": State.PREVIOUS, "v1": State.RETIRED})
+    word = Word(at=now, others={("v3", number): 2 for number in held})
+    told = surplus_scene(now=now, word=word, pointer=pointer, sizes={"v1": SIZES, "v3": SIZES})
+    assert closed(told, since=0.0) == 0
+
+
+def test_a_version_that_made_way_is_closed_once_the_current_one_is_everywhere() -> None:
+    """On as many shards as should have it."""
+    pointer = Pointer(9, {"v3": State.CURRENT, "v2": State.PREVIOUS, "v1": State.RETIRED})
+    word = Word(at=100.0, others={("v3", number): 2 for number in range(PARTITIONS)})
+    assert closed(surplus_scene(word=word, pointer=pointer, sizes={"v1": SIZES, "v3": SIZES}), 90.0) == PARTITIONS
+
+
+# --- leaving ---
+
+
+def test_a_leaving_shard_goes_once_others_have_everything() -> None:
+    """And not before."""
+    told = surplus_scene()
+    short = replace(WORD, others={**WORD.others, ("v1", 7): 1})
+    assert handed_over(told, 90.0)
+    assert not handed_over(replace(told, words=(short,)), 90.0)
+    assert not handed_over(replace(told, words=()), 90.0)
+
+
+def test_the_last_shard_has_nobody_to_wait_for() -> None:
+    """Everybody leaves."""
+    told = surplus_scene(word=None)
+    assert handed_over(replace(told, peers=Peers("a", frozenset({"a", "b"}), frozenset({"a", "b"}))), 90.0)
+
+
+# --- all of them together ---
+
+
+@dataclass
+class Shard:
+    """One of a cluster, holding what its plans say."""
+
+    name: str
+    open: set[Piece] = field(default_factory=set)
+    surplus: dict[Piece, float] = field(default_factory=dict)
+
+
+class Cluster:
+    """Shards that plan for themselves, and a router that tells them of one another, a second late."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.shards: dict[str, Shard] = {}
+        self.reported: dict[str, set[int]] = {}
+
+    def step(self, members: set[str], busy: set[str]) -> None:
+        """A second: who is not busy opens what is wanted; everybody plans, and closes what may be closed."""
+        self.now += 1
+        for name in members | set(self.shards):
+            shard = self.shards.setdefault(name, Shard(name))
+            others = Counter(number for one, held in self.reported.items() if one != name for number in held)
+            word = Word(self.now, {("v1", number): count for number, count in others.items()})
+            told = scene(name, members, now=self.now, open=tuple(shard.open), words=(word,))
+            plan = planned(told, shard.surplus)
+            shard.surplus = dict(plan.surplus)
+            shard.open -= set(plan.close)
+            if name not in busy:
+                shard.open |= set(plan.wanted)
+        self.reported = {
+            name: set(homes(tuple(shard.open - set(shard.surplus))))
+            for name, shard in self.shards.items()
+            if name in members
+        }
+
+    def copies(self) -> Counter[int]:
+        """Of each partition."""
+        return Counter(number for shard in self.shards.values() for number in homes(tuple(shard.open)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(course=st.lists(st.tuples(memberships, st.sets(names), st.integers(1, 90)), min_size=1, max_size=4))
+def test_no_partition_is_ever_lost_while_shards_come_and_go(course: list[tuple[set[str], set[str], int]]) -> None:
+    """Whatever the membership does, and whoever is slow to open, somebody has every partition warm."""
+    cluster = Cluster()
+    first = course[0][0]
+    cluster.step(first, set())
+    for members, busy, seconds in course:
+        for _ in range(seconds):
+            cluster.step(members, busy - first if members == first else busy)
+            assert set(cluster.copies()) == set(range(PARTITIONS))
+
+
+def test_from_three_to_five_to_two() -> None:
+    """At every second two copies of everything; in the end no shard holds more than its share."""
+    cluster = Cluster()
+    five = [f"shard-{number}:7451" for number in range(5)]
+    for count in (3, 5, 2):
+        members = set(five[:count])
+        for _ in range(round(FRESH_S + 70)):
+            cluster.step(members, set())
+            assert min(cluster.copies().values()) >= 2
+        for name, shard in cluster.shards.items():
+            wanted = wanted_of(scene(name, members)) if name in members else ()
+            assert set(shard.open) == set(wanted)

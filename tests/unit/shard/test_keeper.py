@@ -1,0 +1,301 @@
+"""What a shard holds follows the pointer and the membership; whatever fails on the way, what is warm is served."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import pytest
+from structlog.testing import capture_logs
+
+from builder.pipeline import BuildSettings, build
+from shard.heard import Word
+from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits
+from shard.keeper import Keeper
+from shard.placement import share
+from trunkshow.snapshot import partition
+from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.store import StoreError, StoreUnreachable
+from trunkshow.v1 import shard_pb2 as pb
+
+OWN = "own:1"
+PARTITIONS = 4
+WHO = Who("2026-01-01T00:00:00Z")
+
+
+class Store(FolderStore):
+    """A folder that fails when it is told to."""
+
+    fault: Exception | None = None
+
+    def ensure(self, version: str, files: object) -> Path:
+        """Its files, or the fault."""
+        if Store.fault is not None:
+            raise Store.fault
+        return super().ensure(version, files)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two versions, the second one current. Look, but do not touch."""
+    folder = tmp_path_factory.mktemp("two")
+    settings = BuildSettings(partitions=PARTITIONS, factors=8)
+    for number in (1, 2):
+        dataset = datasets.write(datasets.clustered(120, 80, 12, seed=number), folder / f"data-{number}")
+        build(dataset, folder / "store", settings, lambda *_: None)
+    return folder / "store"
+
+
+class Stage:
+    """A keeper on a store of its own; time, the membership and routers' words are the test's."""
+
+    def __init__(self, store: Path) -> None:
+        self.now = 1000.0
+        self.said = 0
+        self.store = Store(store)
+        self.keeper = Keeper(
+            self.store,
+            OWN,
+            replicas=1,
+            limits=Limits(1 << 30, 60.0),
+            warm_requests=2,
+            changed=self._changed,
+            clock=lambda: self.now,
+        )
+        self.pointer = self.store.pointer()
+
+    def _changed(self) -> None:
+        self.said += 1
+
+    async def settle(self, pointer: Pointer | None = None, members: tuple[str, ...] = (OWN,)) -> None:
+        """Until there is nothing left to open, or everything left has to rest."""
+        self.keeper.joined(members)
+        self.keeper.pointed(pointer or self.pointer)
+        for _ in range(6 * PARTITIONS):
+            self.keeper.tend()
+            await self.keeper.bring_next()
+        self.keeper.tend()
+
+    def folder(self, version: str) -> Path:
+        """Where a version's files are."""
+        return self.store.folder(version)
+
+    def warm(self) -> dict[str, list[int]]:
+        """Partitions, by version."""
+        return {version: sorted(one.warm) for version, one in self.keeper.generations.items()}
+
+    @property
+    def state(self) -> pb.ShardState:
+        """As it is reported."""
+        return self.keeper.state()
+
+
+@pytest.fixture
+async def stage(two: Path, tmp_path: Path) -> Iterator[Stage]:  # type: ignore[misc]
+    """A keeper on a copy of the two versions, to be broken."""
+    Store.fault = None
+    made = Stage(Path(shutil.copytree(two, tmp_path / "store")))
+    yield made
+    made.keeper.close()
+
+
+EVERYTHING = list(range(PARTITIONS))
+NEIGHBOUR = next(
+    name for name in map("other-{}:1".format, range(1000)) if share(OWN, (OWN, name), PARTITIONS, 1) == (0, 2)
+)
+
+
+def everywhere(version: str, at: float, others: int = 1) -> Word:
+    """A router that sees so many others hold everything."""
+    return Word(at, {(version, number): others for number in EVERYTHING})
+
+
+async def test_the_current_version_is_opened_then_the_one_before(stage: Stage) -> None:
+    """So that rolling back needs no loading."""
+    await stage.settle()
+    assert stage.warm() == {stage.pointer.current: EVERYTHING, stage.pointer.previous: EVERYTHING}
+    assert list(stage.warm()) == [stage.pointer.current, stage.pointer.previous]
+    assert stage.state == pb.SHARD_STATE_READY
+
+
+async def test_ready_is_said_as_soon_as_the_current_version_is_whole(stage: Stage) -> None:
+    """Not before, and not only after the previous one is."""
+    stage.keeper.joined((OWN,))
+    stage.keeper.pointed(stage.pointer)
+    states = []
+    for _ in range(2 * PARTITIONS + 1):
+        stage.keeper.tend()
+        await stage.keeper.bring_next()
+        stage.keeper.tend()
+        states.append(stage.state)
+    assert states[-2:] == [pb.SHARD_STATE_LOADING, pb.SHARD_STATE_READY]
+    assert stage.pointer.previous not in stage.keeper.generations
+
+
+async def test_a_shard_holds_its_share_and_the_copies_of_its_neighbours_users(stage: Stage) -> None:
+    """And nothing else is open: more shards, less memory each."""
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    held = stage.keeper.generations[stage.pointer.current]
+    assert (sorted(held.warm), sorted(held.stand_ins)) == ([0, 2], [1, 3])
+
+
+async def test_what_moved_is_surplus_until_others_have_it(stage: Stage) -> None:
+    """It is served, and said to be surplus, and then it is closed."""
+    await stage.settle()
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    version = stage.pointer.current
+    surplus = [list(one.surplus) for one in stage.keeper.status() if one.snapshot_version == version]
+    assert (surplus, stage.warm()[version]) == ([[1, 3]], EVERYTHING)
+    stage.now += SETTLE_S
+    stage.keeper.hear("router", everywhere(version, stage.now))
+    stage.keeper.tend()
+    assert stage.warm()[version] == [0, 2]
+
+
+async def test_what_is_read_is_not_closed(stage: Stage) -> None:
+    """A request that began before goes on to its end; later ones do not see the partition."""
+    await stage.settle()
+    held = stage.keeper.generations[stage.pointer.current]
+    going = held.warm[1]
+    with held.uses.reading():
+        held.drop(next(piece for piece in held.pieces if piece.number == 1 and piece.kind is Kind.HOME))
+        assert 1 not in held.warm
+        assert going.user(going.sample_users(1)[0]) is not None
+        assert held.uses.waiting == 1
+    assert held.uses.waiting == 0
+
+
+async def test_a_spoilt_partition_costs_itself_alone_and_is_tried_again(stage: Stage) -> None:
+    """Refused, said to be, and mended once its files are."""
+    version = stage.pointer.current
+    spoilt = stage.folder(version) / partition.name(1) / "items.npy"
+    good = spoilt.read_bytes()
+    spoilt.write_bytes(b"")
+    await stage.settle()
+    refused = [list(one.refused) for one in stage.keeper.status() if one.snapshot_version == version]
+    before = (stage.warm()[version], refused, stage.state)
+    spoilt.write_bytes(good)
+    stage.now += 1000
+    await stage.settle()
+    assert before == ([0, 2, 3], [[1]], pb.SHARD_STATE_DEGRADED)
+    assert (stage.warm()[version], stage.state) == (EVERYTHING, pb.SHARD_STATE_READY)
+
+
+@pytest.mark.parametrize("fault", ["missing", "truncated", "flipped"])
+async def test_a_version_that_fails_a_check_is_refused_and_the_one_before_is_served(stage: Stage, fault: str) -> None:
+    """With one clear line, however often it is tried."""
+    version, path = stage.pointer.current, stage.folder(stage.pointer.current) / "taste" / "directions.npy"
+    good = path.read_bytes()
+    if fault == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(good[:-1] if fault == "truncated" else bytes([*good[:-1], good[-1] ^ 1]))
+    with capture_logs() as logs:
+        await stage.settle()
+        stage.now += 1000
+        await stage.settle()
+    assert stage.warm() == {stage.pointer.previous: EVERYTHING}
+    assert stage.state == pb.SHARD_STATE_DEGRADED
+    assert [line["snapshot"] for line in logs if line["event"] == "snapshot.refused"] == [version]
+
+
+async def test_a_swap_keeps_what_was_serving_until_the_new_version_is_everywhere(stage: Stage) -> None:
+    """Of two versions that are both not current any more, none is closed before."""
+    first, second = stage.pointer.previous, stage.pointer.current
+    back = stage.pointer.rolled_back(WHO)
+    await stage.settle(back)
+    assert (back.current, stage.warm()) == (first, {first: EVERYTHING})
+    assert second not in stage.keeper.generations
+
+
+async def test_a_rollback_needs_no_loading_and_the_poisoned_version_goes(stage: Stage) -> None:
+    """Ready at once: the previous version was open all along."""
+    await stage.settle()
+    stage.keeper.pointed(stage.pointer.rolled_back(WHO))
+    stage.keeper.tend()
+    at_once = stage.state
+    stage.now += LINGER_S
+    stage.keeper.tend()
+    assert (at_once, stage.warm()) == (pb.SHARD_STATE_READY, {stage.pointer.previous: EVERYTHING})
+
+
+@pytest.mark.parametrize(
+    ("fault", "event"),
+    [
+        (StoreUnreachable("no answer"), "partition.not_given"),
+        (StoreError("the cache cannot be written to: No space left on device"), "partition.refused"),
+    ],
+)
+async def test_a_store_that_fails_is_told_once_and_tried_again(stage: Stage, fault: StoreError, event: str) -> None:
+    """What is warm is served meanwhile; a full disk is a refusal, silence is not."""
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    Store.fault = fault
+    with capture_logs() as logs:
+        for _ in range(3):
+            stage.now += 1000
+            await stage.settle()
+    told = [line["event"] for line in logs if line["log_level"] == "error"]
+    during = stage.warm()[stage.pointer.current]
+    Store.fault = None
+    stage.now += 1000
+    await stage.settle()
+    assert told == [event]
+    assert (during, stage.warm()[stage.pointer.current]) == ([0, 2], EVERYTHING)
+
+
+async def test_at_the_start_a_store_that_serves_nothing_ends_it(tmp_path: Path) -> None:
+    """A misconfiguration is loud."""
+    stage = Stage(tmp_path)
+    await stage.settle(Pointer())
+    with pytest.raises(StoreError, match="serves no snapshot"):
+        await stage.keeper.ready()
+
+
+async def test_at_the_start_a_version_that_fails_a_check_ends_it_where_there_is_no_other(stage: Stage) -> None:
+    """Nobody would be served."""
+    (stage.folder(stage.pointer.current) / "taste" / "directions.npy").unlink()
+    alone = Pointer(1, {stage.pointer.current: stage.pointer.states[stage.pointer.current]})
+    await stage.settle(alone)
+    with pytest.raises(SnapshotRefused):
+        await stage.keeper.ready()
+
+
+async def test_who_never_was_a_member_counts_himself_in(stage: Stage) -> None:
+    """He is on his way there; who was one, and is not, holds nothing in the end."""
+    await stage.settle(members=(NEIGHBOUR,))
+    joining = stage.warm()[stage.pointer.current]
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    await stage.settle(members=(NEIGHBOUR,))
+    stage.now += SETTLE_S
+    stage.keeper.hear("router", everywhere(stage.pointer.current, stage.now))
+    stage.keeper.tend()
+    assert (joining, stage.warm()[stage.pointer.current]) == ([0, 2], [])
+
+
+async def test_a_leaving_shard_waits_for_nobody_where_no_router_speaks(stage: Stage) -> None:
+    """There is nobody to keep waiting for."""
+    await stage.settle()
+    stage.keeper.watchers = 1
+    await stage.keeper.handed_over()
+    stage.keeper.watchers = 0
+    stage.keeper.hear("router", Word(stage.now))
+    await stage.keeper.handed_over()
+
+
+async def test_a_leaving_shard_goes_once_the_routers_say_that_others_have_its_share(stage: Stage) -> None:
+    """And hears them while it waits."""
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    stage.keeper.watchers = 1
+    stage.keeper.hear("router", Word(stage.now))
+    leaving = asyncio.create_task(stage.keeper.handed_over())
+    await asyncio.sleep(0)
+    early = leaving.done()
+    stage.now += SETTLE_S
+    stage.keeper.hear("router", everywhere(stage.pointer.current, stage.now))
+    await asyncio.wait_for(leaving, 10)
+    assert not early

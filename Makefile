@@ -1,6 +1,6 @@
 # The only definition of how this project is installed, checked, tested, measured and shown.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench chaos bench-accuracy node-modules clean
+.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench chaos fuzz soak bench-accuracy node-modules clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -87,10 +87,22 @@ bench: $(STAMP) ## requests per second and latency beside a bare echo, in one ru
 
 CHAOS_STORE ?= $(DEMO)/store
 CHAOS_REQUESTS ?= 1000000
+SOAK_MINUTES ?= 30
 
 chaos: $(STAMP) ## every fault, again and again, until a million requests were asked; writes bench/RELIABILITY.md
 	@test -d $(CHAOS_STORE) || $(BIN)/trunkshow demo --work $(DEMO) --build-only
 	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --requests $(CHAOS_REQUESTS) --seconds 30 --markdown bench/RELIABILITY.md
+
+FUZZ_SECONDS ?= 300
+
+fuzz: $(STAMP) ## thousands of spoilt requests and files, then the coverage-guided fuzzers, FUZZ_SECONDS each
+	@FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest tests/fuzz
+	@for target in manifest pointer; do mkdir -p $(DEMO)/fuzz/$$target && \
+	  (cd $(DEMO)/fuzz && $(CURDIR)/$(BIN)/python $(CURDIR)/tests/fuzz/harness.py $$target -max_total_time=$(FUZZ_SECONDS) $$target) || exit 1; done
+
+soak: $(STAMP) ## 30 minutes at half load, a new snapshot every minute; memory and descriptors must stay flat
+	@test -d $(CHAOS_STORE) || $(BIN)/trunkshow demo --work $(DEMO) --build-only
+	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --soak-minutes $(SOAK_MINUTES) --markdown bench/RELIABILITY.md
 
 bench-accuracy: $(STAMP) ## recall and NDCG on Gowalla (GOWALLA=path of the LightGCN split as Parquet)
 	@$(BIN)/python -m bench.accuracy $(if $(GOWALLA),--data $(GOWALLA))

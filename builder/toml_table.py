@@ -41,6 +41,8 @@ class TomlTable:
             return cls(tomllib.loads(text), "the top of the file", path.name)
         except tomllib.TOMLDecodeError as error:
             raise DatasetInvalid(f"{path.name}: is not valid TOML: {' '.join(str(error).split())}") from error
+        except RecursionError as error:
+            raise DatasetInvalid(f"{path.name}: is not valid TOML: it is nested too deep") from error
 
     def with_keys(self, known: Collection[str]) -> TomlTable:
         """This table, once it is sure that it holds no key but the known ones.

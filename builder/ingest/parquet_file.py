@@ -23,7 +23,7 @@ def read_parquet_blocks(path: Path, file: str, columns: Sequence[str], lists: Co
         for start in range(0, rows, BLOCK_ROWS):
             frame = scan.select(_plain(name, schema[name]) for name in columns).slice(start, BLOCK_ROWS).collect()
             yield Block(frame, np.arange(start, start + frame.height))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # some damage makes polars panic
         reason = str(error).splitlines()[0]
         raise DatasetInvalid(f"{file}: is not a readable Parquet file ({reason}); write it again") from error
 

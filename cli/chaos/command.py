@@ -8,8 +8,8 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from cli.chaos import catalogue, report
 from cli.chaos.clock import can_step
 from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, run
+from cli.chaos.soak import Soaked, soak
 from cli.cluster import interruptible
 from cli.output import Names, UsageError, check_range
 
@@ -46,6 +47,9 @@ class ChaosOptions:
 
     minutes: float = 0.0
     """Go on, with other draws, for so long."""
+
+    soak_minutes: float = 0.0
+    """Instead of faults: so many minutes with a new snapshot every minute; memory and descriptors must stay flat."""
 
     load: float = 0.5
     """Share of what the cluster is measured to sustain that is asked of it, above 0 to 5."""
@@ -86,16 +90,20 @@ def chaos(*, options: ChaosOptions) -> None:
     check(options)
     seed = options.seed if options.seed >= 0 else random.SystemRandom().randrange(2**31)
     with _work(options.work) as work:
-        result: list[Result] = []
+        plan, done = make_plan(options, seed, work), list[Callable[[], bool]]()
 
         async def work_through(hurry: asyncio.Event) -> None:
             del hurry  # everything is killed at the end anyway
-            result.append(await run(make_plan(options, seed, work), say))
+            if options.soak_minutes:
+                soaked = await soak(plan, options.soak_minutes, say)
+                done.append(lambda: _tell_soak(options, soaked, seed))
+            else:
+                result = await run(plan, say)
+                done.append(lambda: _tell(options, result))
 
         if not asyncio.run(interruptible(work_through)):
             raise KeyboardInterrupt
-        _tell(options, result[0])
-        if not report.passed(result[0]):
+        if not done[0]():
             output.remark(f"[red]promises were not kept[/]; the logs are in {work}")
             sys.exit(1)
         if options.work is None:
@@ -115,6 +123,7 @@ def check(options: ChaosOptions) -> None:
     check_range("rate", options.rate, 0, 1e5)
     check_range("seconds", options.seconds, 0.5, 3600)
     check_range("minutes", options.minutes, 0, 24 * 60)
+    check_range("soak-minutes", options.soak_minutes, 0, 24 * 60)
     check_range("requests", options.requests, 0, 1e9)
     if catalogue.CLOCK_STEP in options.fault and not can_step():
         raise UsageError(f"--fault {catalogue.CLOCK_STEP} needs Linux and a C compiler (cc); there is none here")
@@ -146,15 +155,39 @@ def _work(chosen: Path | None) -> Iterator[Path]:
     yield chosen.resolve() if chosen else Path(tempfile.mkdtemp(prefix="trunkshow-chaos-"))
 
 
-def _tell(options: ChaosOptions, result: Result) -> None:
+def _tell(options: ChaosOptions, result: Result) -> bool:
+    """Say what became of it; whether every promise was kept."""
+    again = _again(options, result.plan.seed)
     if options.markdown is not None:
-        options.markdown.write_text(report.markdown(result, _again(options, result.plan.seed)), encoding="utf-8")
+        _replace(options.markdown, report.markdown(result, again), soak=False)
     if options.json:
         output.show_json(report.to_json(result))
-        return
-    output.show(report.table(result))
-    output.show(*report.summary(result.by_fault))
-    output.remark(f"[dim]again: {_again(options, result.plan.seed)}[/]")
+    else:
+        output.show(report.table(result))
+        output.show(*report.summary(result.by_fault))
+        output.remark(f"[dim]again: {again}[/]")
+    return report.passed(result)
+
+
+def _tell_soak(options: ChaosOptions, soaked: Soaked, seed: int) -> bool:
+    """The same of a soak."""
+    text = report.soak_markdown(soaked, _again(options, seed))
+    if options.markdown is not None:
+        _replace(options.markdown, text, soak=True)
+    if options.json:
+        output.show_json({**asdict(soaked), "tally": soaked.tally.to_json(), "passed": soaked.passed})
+    else:
+        output.show_as_it_is(text)
+    return soaked.passed
+
+
+def _replace(path: Path, text: str, *, soak: bool) -> None:
+    """Write one half of the report, and leave the other as it is: faults first, then the soak."""
+    before, title, after = (
+        path.read_text(encoding="utf-8").partition(report.SOAK_TITLE) if path.exists() else ("", "", "")
+    )
+    whole = before.rstrip() + "\n\n" + text if soak else text + ("\n" + title + after if title else "")
+    path.write_text(whole.lstrip(), encoding="utf-8")
 
 
 def _again(options: ChaosOptions, seed: int) -> str:
@@ -162,6 +195,7 @@ def _again(options: ChaosOptions, seed: int) -> str:
     said = {"store": options.store, "seed": seed, "seconds": options.seconds, "load": options.load}
     said |= {"shards": options.shards, "replicas": options.replicas, "routers": options.routers}
     optional = {"fault": ",".join(options.fault), "minutes": options.minutes, "requests": options.requests}
+    optional["soak-minutes"] = options.soak_minutes
     said |= {name: value for name, value in {**optional, "rate": options.rate}.items() if value}
     return "trunkshow chaos " + " ".join(f"--{name} {value}" for name, value in said.items())
 
@@ -181,5 +215,6 @@ _WORDS = {
     "traffic.flows": "{rate} requests a second",
     "fault.injected": "[bold]{fault}[/] for {seconds:.1f} s [dim]{particulars}[/]",
     "fault.healed": "  healed",
+    "snapshot.promoted": "  [dim]{snapshot} is promoted[/]",
     "cluster.restarted": "[red]  the cluster did not become whole by itself; it is started again[/]",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cli.chaos import versions
@@ -95,6 +96,10 @@ class Depot:
         moved = await asyncio.to_thread(self.store.move, lambda pointer: pointer.rolled_back(who("chaos")))
         self.expect(moved.current)
 
+    async def collect(self, keep: int) -> None:
+        """Remove what is not needed any more, but for so many retired versions."""
+        await asyncio.to_thread(self._collect, keep)
+
     async def take_back(self) -> None:
         """Roll back, unless what was expected all along is current: what is bad may have been refused meanwhile."""
         expected = self.expected
@@ -105,6 +110,11 @@ class Depot:
             return pointer.rolled_back(who("chaos"), expected)
 
         await asyncio.to_thread(self.store.move, change)
+
+    def _collect(self, keep: int) -> None:
+        for version in self.store.pointer().collectable(keep):
+            self.store.move(partial(Pointer.collected, version=version, who=who("chaos")))
+            self.store.remove(version)
 
     def _oracle_of_base(self) -> Path:
         return self.oracle / self.base  # the store may be gone, or the base collected

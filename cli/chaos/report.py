@@ -13,8 +13,11 @@ from rich.table import Table
 
 from cli.chaos.processes import ROOT
 from cli.chaos.run import Result
+from cli.chaos.soak import Soaked
 from cli.chaos.verdict import Verdict
 from trunkshow.client import Rung
+
+SOAK_TITLE = "# Soak"
 
 COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "switched", "verdict")
 
@@ -123,6 +126,30 @@ _LEGEND = (
     "  current snapshot knows were served from it.",
     "- *switched*: from the pointer's last move until every answer was from the version that it names.",
 )
+
+
+def soak_markdown(soaked: Soaked, command: str) -> str:
+    """A section for `bench/RELIABILITY.md`."""
+    tally = soaked.tally
+    lines = [
+        SOAK_TITLE,
+        "",
+        f"    {command}",
+        "",
+        f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
+        f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
+        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms. Means of the second quarter and of the last:",
+        "",
+        "| process | memory, early | late | descriptors, early | late | flat |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {one.name} | {one.early.rss_bytes / 2**20:.1f} MiB | {one.late.rss_bytes / 2**20:.1f} MiB "
+            f"| {one.early.descriptors} | {one.late.descriptors} | {'yes' if one.is_flat else 'no'} |"
+            for one in soaked.processes
+        ),
+        "",
+    ]
+    return "\n".join(lines)
 
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:

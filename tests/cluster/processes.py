@@ -31,6 +31,11 @@ class Process:
         )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def lives(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None

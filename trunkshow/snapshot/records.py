@@ -20,7 +20,7 @@ long ones. An item whose weight was not positive, such as one that was returned,
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, _, segment, count = _HEADER.unpack_from(data)
+    form, _, segment, count = _header(_HEADER, data)
     if form != FORMAT:
         message = f"user record of format {form}; this reads format {FORMAT}"
         raise ValueError(message)
@@ -103,7 +103,7 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, _, segment, count, scale = _STAND_IN_HEADER.unpack_from(data)
+    form, _, segment, count, scale = _header(_STAND_IN_HEADER, data)
     if form != STAND_IN_FORMAT:
         message = f"stand-in of format {form}; this reads format {STAND_IN_FORMAT}"
         raise ValueError(message)
@@ -118,3 +118,10 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
         np.where(liked, np.float32(1), np.float32(-1)),
         np.zeros(count, _U32),
     )
+
+
+def _header(header: struct.Struct, data: bytes | memoryview) -> tuple[Any, ...]:
+    if len(data) < header.size:  # struct's own error is no ValueError
+        message = f"record of {len(data)} bytes; its header alone has {header.size}"
+        raise ValueError(message)
+    return header.unpack_from(data)

@@ -1,0 +1,136 @@
+"""A soak: hours in minutes. Half load and a new snapshot every minute; what a process holds must stay what it held.
+
+Memory and file descriptors of every process are looked at all the time. The first quarter is for warming up; then the
+mean of the second quarter is compared with that of the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from cli.chaos.driver import Orders
+from cli.chaos.ground import Ground, standing
+from cli.chaos.run import BREATH_S, LAGGARDS_S, Plan, Say, sustained
+from cli.chaos.tally import Tally
+from cli.chaos.traffic import flowing
+
+LOOK_EVERY_S = 2.0
+SWAP_EVERY_S = 60.0
+KEPT_VERSIONS = 2
+"""Retired snapshots that stay; older ones are collected, as an operator would."""
+
+MEMORY_GROWTH_MAX = 0.05
+DESCRIPTORS_GROWTH_MAX = 0.05
+QUARTERS = 4
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What a process holds at one moment."""
+
+    rss_bytes: int
+    descriptors: int
+
+
+@dataclass(frozen=True)
+class Flatness:
+    """What a process held early and late, each a mean."""
+
+    name: str
+    early: Weight
+    late: Weight
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it holds no more than it did."""
+        return (
+            self.late.rss_bytes <= (1 + MEMORY_GROWTH_MAX) * self.early.rss_bytes
+            and self.late.descriptors <= (1 + DESCRIPTORS_GROWTH_MAX) * self.early.descriptors
+        )
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What a soak came to.
+
+    Attributes:
+        minutes: that it lasted.
+        rate: requests a second.
+        swaps: snapshots promoted.
+        tally: of all requests.
+        processes: what each held.
+    """
+
+    minutes: float
+    rate: float
+    swaps: int
+    tally: Tally
+    processes: tuple[Flatness, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed or was wrong, and nothing grew."""
+        return not (self.tally.failed or self.tally.wrong) and all(one.is_flat for one in self.processes)
+
+
+async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
+    """Do it; the plan's faults are left aside.
+
+    Raises:
+        UsageError: the cluster does not come up.
+    """
+    async with standing(plan.terrain) as ground:
+        say("cluster.ready", snapshot=ground.depot.base, target=ground.target)
+        rate = plan.rate or plan.load * await sustained(ground, ground.depot.base, plan.seed)
+        say("traffic.flows", rate=round(rate), sustained=0)
+        orders = Orders(ground.target, ground.depot.oracle, ground.depot.base, plan.seed, rate=rate)
+        async with flowing([orders], ground.logs) as traffic:
+            await asyncio.sleep(BREATH_S)
+            began = time.monotonic()
+            ground.keep_doing("swaps", _swap(ground, SWAP_EVERY_S, say))
+            weights = await _watch(ground, began + 60 * minutes)
+            await ground.stop_doing("swaps")
+            ended = time.monotonic()
+            await asyncio.sleep(LAGGARDS_S)
+            traffic.check()
+            tally = traffic.series.between(began, ended)
+    swaps = int((ended - began) / SWAP_EVERY_S)
+    return Soaked((ended - began) / 60, rate, swaps, tally, tuple(flatness(*one) for one in weights.items()))
+
+
+async def _swap(ground: Ground, every_s: float, say: Say) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        version = await ground.depot.push()
+        await ground.depot.promote(version)
+        await ground.depot.collect(KEPT_VERSIONS)
+        say("snapshot.promoted", snapshot=version)
+
+
+async def _watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]:
+    seen: dict[str, list[Weight]] = {name: [] for name in ground.bodies}
+    while time.monotonic() < until:
+        for name, body in ground.bodies.items():
+            process = psutil.Process(body.pid)
+            seen[name].append(Weight(process.memory_info().rss, process.num_fds()))
+        await asyncio.sleep(LOOK_EVERY_S)
+    return seen
+
+
+def flatness(name: str, weights: Sequence[Weight]) -> Flatness:
+    """The means of the second quarter and of the last."""
+    quarter = len(weights) // QUARTERS
+    return Flatness(name, _mean(weights[quarter : 2 * quarter]), _mean(weights[-quarter:]))
+
+
+def _mean(weights: Sequence[Weight]) -> Weight:
+    return Weight(
+        round(statistics.fmean(weight.rss_bytes for weight in weights)),
+        round(statistics.fmean(weight.descriptors for weight in weights)),
+    )

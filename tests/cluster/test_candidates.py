@@ -1,7 +1,4 @@
-"""A snapshot that is pushed under load is tried by the router itself: a good one gets to everyone, a bad one to nobody.
-
-One shard is told to serve each version, so that what is seen here is the router's work alone.
-"""
+"""A snapshot pushed under load is tried by the router itself: a good one gets to everyone, a bad one to nobody."""
 
 from __future__ import annotations
 
@@ -140,16 +137,13 @@ def push(store: Store, snapshot: Path) -> str:
 
 
 @contextmanager
-def serving(store: Store, versions: list[str], logs: Path, settings: Mapping[str, str] = QUICK) -> Iterator[str]:
-    """A shard for each version, and a router that follows the pointer; gives its address."""
+def serving(store: Store, logs: Path, settings: Mapping[str, str] = QUICK) -> Iterator[str]:
+    """Two shards and a router that follow the pointer; gives the router's address."""
     logs.mkdir()
-    addresses, target = [free_address() for _ in versions], free_address()
-    commands = [
-        ["shard", "--store", store.url, "--name", address, "--listen", address, "--snapshot", version]
-        for address, version in zip(addresses, versions, strict=True)
-    ]
-    router = ["router", "--store", store.url, "--listen", target, "--shards", *addresses]
-    router.extend(word for setting in settings.items() for word in setting)
+    addresses, target = [free_address(), free_address()], free_address()
+    membership = ["--store", store.url, "--shards", *addresses]
+    commands = [["shard", *membership, "--name", address, "--listen", address] for address in addresses]
+    router = ["router", *membership, "--listen", target, *(word for setting in settings.items() for word in setting)]
     with contextlib.ExitStack() as running:
         for number, command in enumerate([*commands, router]):
             process = Process(command, logs / f"{command[0]}-{number}.log")
@@ -220,7 +214,7 @@ def test_a_good_snapshot_is_rehearsed_shown_to_some_and_promoted(
             await seen(slates, version)
             return slates, pointer
 
-    with serving(store, [before, version], tmp_path / "logs") as target:
+    with serving(store, tmp_path / "logs") as target:
         slates, pointer = asyncio.run(run(target))
     assert events(pointer, version) == ["pushed", "rehearsing", "canary", "promoted"]
     assert (pointer.current, pointer.previous) == (version, before)
@@ -241,7 +235,7 @@ def test_a_bad_snapshot_is_refused_by_its_rehearsal(
             store.move(lambda pointer: pointer.rehearsed(version, CANARY_SHARE, who()))
             return slates, await decided(store, version)
 
-    with serving(store, [before, version], tmp_path / "logs") as target:
+    with serving(store, tmp_path / "logs") as target:
         slates, pointer = asyncio.run(run(target))
     assert (pointer.current, pointer.states[version]) == (before, State.REFUSED)
     assert "overlap@k" in last(pointer, version).why
@@ -262,7 +256,7 @@ def test_a_snapshot_that_is_slow_is_rolled_back_from_its_canary(nap: Callable[[f
             await seen(slates, current.name)
             return slates, pointer
 
-    with serving(store, [current.name, version], tmp_path / "logs", settings) as target:
+    with serving(store, tmp_path / "logs", settings) as target:
         slates, pointer = asyncio.run(run(target))
     assert events(pointer, version) == ["pushed", "rehearsing", "canary", "refused"]
     assert "slow" in last(pointer, version).why

@@ -1,0 +1,318 @@
+"""Snapshots come, go and come back under load, shards die and the store goes away: who asks is answered all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import datasets
+import pytest
+from datasets import Built, Shop
+from processes import DEADLINE_MS, READY_WITHIN_S, Process
+
+from builder.pipeline import BuildSettings, build
+from cli.addresses import free_address
+from cli.cluster import until_ready
+from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate
+from trunkshow.cluster import ClusterStatus
+from trunkshow.errors import PartialAborted
+from trunkshow.snapshot.store import Store, open_store, who
+
+EVERYONE = [datasets.user_id(number) for number in range(400)]
+ASKING_AT_ONCE = 4
+SEEN_WITHIN_S = 60
+ROLLED_BACK_WITHIN_S = 1.0
+
+
+def retrained(shop: Shop) -> Shop:
+    """The same shop a little later: one event in ten is another one."""
+    chance = random.Random(3)
+    return replace(shop, events=tuple(event for event in shop.events if chance.random() < 0.9))
+
+
+@pytest.fixture(scope="module")
+def second(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a second snapshot of the same shop."""
+    folder = tmp_path_factory.mktemp("second")
+    dataset = datasets.write(retrained(built.shop), folder / "data")
+    report = build(dataset, folder / "store", BuildSettings(partitions=4, factors=16))
+    return folder / "store" / "snapshots" / report.manifest.version
+
+
+@pytest.fixture
+def store(built: Built, tmp_path: Path) -> Store:
+    """A store of one's own that serves the built snapshot."""
+    shutil.copytree(built.store, tmp_path / "store")
+    return open_store(tmp_path / "store")
+
+
+def push(store: Store, snapshot: Path) -> str:
+    """As a builder does; nothing is promoted."""
+    version = snapshot.name
+    manifest = open_store(snapshot.parents[1]).manifest(version)
+    with store.building() as folder:
+        shutil.copytree(snapshot, folder / "snapshot")
+        store.push(folder / "snapshot", manifest, who())
+    return version
+
+
+@dataclass
+class Serving:
+    """A router and shards.
+
+    Attributes:
+        target: the router's address.
+        shards: by address.
+    """
+
+    target: str
+    shards: dict[str, Process]
+
+
+@contextmanager
+def serving(
+    store: Store,
+    logs: Path,
+    groups: Sequence[Mapping[str, str]] = ({},) * 3,
+    **router: str,
+) -> Iterator[Serving]:
+    """Shards with these options each, those of one `--snapshot` being one cluster; and a router that follows them all."""
+    logs.mkdir(parents=True)
+    addresses, target = [free_address() for _ in groups], free_address()
+    processes: list[Process] = []
+    shards: dict[str, Process] = {}
+    try:
+        for address, options in zip(addresses, groups, strict=True):
+            peers = [
+                one
+                for one, theirs in zip(addresses, groups, strict=True)
+                if theirs.get("--snapshot") == options.get("--snapshot")
+            ]
+            own = [word for pair in options.items() for word in pair]
+            where = ["--name", address, "--listen", address, "--store", store.url]
+            command = ["shard", *where, "--shards", *peers, *own]
+            shards[address] = Process(command, logs / f"shard-{address.rpartition(':')[2]}.log")
+            processes.append(shards[address])
+        options = {"--deadline-ms": str(DEADLINE_MS), "--move-patience-s": "0.5"}
+        options |= {f"--{name.replace('_', '-')}": value for name, value in router.items()}
+        own = [word for pair in options.items() for word in pair]
+        known = addresses or [free_address()]
+        command = ["router", "--listen", target, "--store", store.url, "--shards", *known, *own]
+        processes.append(Process(command, logs / "router.log"))
+        whole = (lambda status: status is not None and status.covered) if addresses else (lambda status: bool(status))
+        asyncio.run(asyncio.wait_for(until_ready(target, whole), READY_WITHIN_S))
+        yield Serving(target, shards)
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer, and when it was asked for, on the monotonic clock."""
+
+    asked_at: float
+    slate: Slate
+
+    @property
+    def version(self) -> str:
+        """Of the snapshot that it is from."""
+        return self.slate.receipt.snapshot_version
+
+
+Answers = list[Answer]
+
+
+async def under_load(target: str, harm: Callable[[Answers], Coroutine[None, None, None]]) -> Answers:
+    """Everyone asks, over and over, until the harm is done; whatever fails, fails the test."""
+    answers: Answers = []
+    done = asyncio.Event()
+
+    async def keep_asking(client: AsyncClient, first: int) -> None:
+        number = first
+        while not done.is_set():
+            asked_at = time.monotonic()
+            slate = await client.recommend(EVERYONE[number % len(EVERYONE)])
+            answers.append(Answer(asked_at, slate))
+            number += ASKING_AT_ONCE
+
+    async with AsyncClient(target, deadline_ms=DEADLINE_MS) as client, asyncio.TaskGroup() as group:
+        for first in range(ASKING_AT_ONCE):
+            group.create_task(keep_asking(client, first))
+        try:
+            await harm(answers)
+        finally:
+            done.set()
+    return answers
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Bounded."""
+    async with asyncio.timeout(SEEN_WITHIN_S):
+        while not true():  # noqa: ASYNC110  # other processes set no event of ours
+            await asyncio.sleep(0.02)
+
+
+def lately(answers: Answers, version: str, count: int = 100) -> bool:
+    """Whether the newest answers are all from one version."""
+    newest = answers[-count:]
+    return len(newest) == count and all(answer.version == version for answer in newest)
+
+
+def status(target: str) -> ClusterStatus:
+    """The cluster as its router sees it."""
+    with Client(target, deadline_ms=DEADLINE_MS) as client:
+        return client.status()
+
+
+# ---- a swap, and the way back
+
+
+def test_a_swap_under_load_costs_no_answer_and_no_rung(store: Store, second: Path, tmp_path: Path) -> None:
+    """Every answer is of a snapshot, and in the end of the new one."""
+    first = store.pointer().current
+    version = push(store, second)
+
+    async def swap(answers: Answers) -> None:
+        await until(lambda: lately(answers, first))
+        store.move(lambda pointer: pointer.promoted(version, who()))
+        await until(lambda: lately(answers, version))
+
+    with serving(store, tmp_path / "logs") as cluster:
+        answers = asyncio.run(under_load(cluster.target, swap))
+        after = status(cluster.target)
+    assert Counter(answer.slate.receipt.rung for answer in answers) == {Rung.SNAPSHOT: len(answers)}
+    assert {answer.version for answer in answers} == {first, version}
+    assert (after.snapshot_version, after.previous_version) == (version, first)
+
+
+def test_a_rollback_is_effective_on_every_answer_within_a_second(store: Store, second: Path, tmp_path: Path) -> None:
+    """And none fails, and none is below the snapshot that is returned to."""
+    first = store.pointer().current
+    version = push(store, second)
+    moved_at = []
+
+    async def there_and_back(answers: Answers) -> None:
+        store.move(lambda pointer: pointer.promoted(version, who()))
+        await until(lambda: lately(answers, version))
+        store.move(lambda pointer: pointer.rolled_back(who()))
+        moved_at.append(time.monotonic())
+        await until(lambda: lately(answers, first, 400))
+
+    with serving(store, tmp_path / "logs") as cluster:
+        answers = asyncio.run(under_load(cluster.target, there_and_back))
+    late = [answer for answer in answers if answer.version == version and answer.asked_at > moved_at[0]]
+    assert all(answer.asked_at - moved_at[0] < ROLLED_BACK_WITHIN_S for answer in late)
+    assert {answer.slate.receipt.rung for answer in answers} <= {Rung.SNAPSHOT, Rung.PREVIOUS}
+
+
+def test_a_snapshot_that_is_broken_on_its_way_is_refused_and_costs_nobody_anything(
+    store: Store, second: Path, tmp_path: Path
+) -> None:
+    """One bit of the directory, which routers read and shards do not."""
+    first = store.pointer().current
+    version = push(store, second)
+    victim = next((tmp_path / "store" / "snapshots" / version / "directory").iterdir())
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.chmod(0o600)
+    victim.write_bytes(data)
+
+    async def promote(answers: Answers) -> None:
+        store.move(lambda pointer: pointer.promoted(version, who()))
+        await until(lambda: "snapshot.refused" in (tmp_path / "logs" / "router.log").read_text())
+        seen = len(answers)
+        await until(lambda: len(answers) > seen + 200)
+
+    with serving(store, tmp_path / "logs") as cluster:
+        answers = asyncio.run(under_load(cluster.target, promote))
+    assert Counter((answer.version, answer.slate.receipt.rung) for answer in answers) == {
+        (first, Rung.SNAPSHOT): len(answers)
+    }
+    assert (tmp_path / "logs" / "router.log").read_text().count("snapshot.refused") == 1
+
+
+# ---- replicas that die
+
+
+def test_the_previous_snapshot_answers_when_nobody_holds_the_current_one(
+    store: Store, second: Path, tmp_path: Path
+) -> None:
+    """A shard for each: the one that holds the current snapshot is killed."""
+    first = store.pointer().current
+    version = push(store, second)
+    store.move(lambda pointer: pointer.promoted(version, who()))
+    groups = [{"--snapshot": first}, {"--snapshot": version}]
+    with (
+        serving(store, tmp_path / "logs", groups) as cluster,
+        Client(cluster.target, deadline_ms=DEADLINE_MS) as client,
+    ):
+        asyncio.run(until(lambda: client.recommend(EVERYONE[0]).receipt.snapshot_version == version))
+        well = {client.recommend(user).receipt.rung for user in EVERYONE[:40]}
+        list(cluster.shards.values())[1].kill()
+        receipts = [client.recommend(user).receipt for user in EVERYONE[:40]]
+        with pytest.raises(PartialAborted):
+            client.recommend(EVERYONE[0], worst_rung=Rung.SNAPSHOT)
+    assert well == {Rung.SNAPSHOT}
+    assert {(receipt.rung, receipt.snapshot_version) for receipt in receipts} == {(Rung.PREVIOUS, first)}
+    assert all({Reason.NO_REPLICA, Reason.SHARD_FAILED} & set(receipt.reasons) for receipt in receipts)
+
+
+def test_a_compact_copy_elsewhere_answers_when_the_home_is_gone(store: Store, tmp_path: Path) -> None:
+    """Three shards, every partition once: the users of the one that is killed still get a slate of their own."""
+    groups = [{"--replicas": "1"}] * 3
+    with (
+        serving(store, tmp_path / "logs", groups) as cluster,
+        Client(cluster.target, deadline_ms=DEADLINE_MS) as client,
+    ):
+        homes = {shard.address: set(shard.generations[0].warm) for shard in client.status().shards}
+        victim = max(homes, key=lambda address: len(homes[address]))
+        cluster.shards[victim].kill()
+        slates = {user: client.recommend(user) for user in EVERYONE[::4]}
+    rungs = Counter(slate.receipt.rung for slate in slates.values())
+    assert set(rungs) == {Rung.SNAPSHOT, Rung.STAND_IN}
+    shares = [own_taste_share(slate, user) for user, slate in slates.items() if slate.receipt.rung is Rung.STAND_IN]
+    assert sum(shares) / len(shares) > 0.7
+
+
+def own_taste_share(slate: Slate, user: str) -> float:
+    """How much of what is for the user was made for their taste."""
+    items = [item.item_id for item in slate.carousels[0].items]
+    return sum(datasets.taste_of_item(item) == datasets.taste_of_user(user) for item in items) / len(items)
+
+
+# ---- the store goes away
+
+
+def test_a_router_without_store_and_shards_answers_from_its_own_disk(store: Store, tmp_path: Path) -> None:
+    """It was there once, with the store."""
+    cache = str(tmp_path / "cache")
+    with serving(store, tmp_path / "before", groups=(), cache=cache):
+        pass
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    with serving(store, tmp_path / "after", groups=(), cache=cache) as alone, Client(alone.target) as client:
+        known, stranger = client.recommend(EVERYONE[3]), client.recommend("stranger")
+        reachable = client.status().store_reachable
+    assert (known.receipt.rung, stranger.receipt.rung, reachable) == (Rung.SEGMENT, Rung.POPULAR, False)
+    for slate in (known, stranger):
+        assert Reason.STORE_UNREACHABLE in slate.receipt.reasons
+        assert all(carousel.items for carousel in slate.carousels)
+
+
+def test_a_store_that_goes_away_while_serving_is_not_missed(store: Store, tmp_path: Path) -> None:
+    """What is open stays open; it comes back unnoticed."""
+    with serving(store, tmp_path / "logs", [{}]) as cluster, Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
+        (tmp_path / "store").rename(tmp_path / "elsewhere")
+        asyncio.run(until(lambda: not client.status().store_reachable))
+        receipts = [client.recommend(user).receipt for user in EVERYONE[:40]]
+        (tmp_path / "elsewhere").rename(tmp_path / "store")
+        asyncio.run(until(lambda: client.status().store_reachable))
+    assert {receipt.rung for receipt in receipts} == {Rung.SNAPSHOT}
+    assert not any(Reason.STORE_UNREACHABLE in receipt.reasons for receipt in receipts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Never
 
 import grpc.aio
@@ -27,12 +27,20 @@ GATHERED_S = 0.02
 
 WITHIN_S = 1.0
 
+Counts = Mapping[str, Counter[int]]
+
 log = structlog.get_logger()
 
 
-def observed(topology: Topology, address: str) -> shard_pb2.ObserveRequest:
-    """What one shard is told."""
-    counts = _holders(topology)
+def observed(topology: Topology, address: str, counts: Counts | None = None) -> shard_pb2.ObserveRequest:
+    """What one shard is told.
+
+    Args:
+        topology: as this router sees it.
+        address: of the shard.
+        counts: `holders_of` this topology, where many shards are told.
+    """
+    counts = holders_of(topology) if counts is None else counts
     own = {(version, number) for version, number in _counted(topology.replicas[address])}
     held = [
         shard_pb2.Held(
@@ -46,7 +54,7 @@ def observed(topology: Topology, address: str) -> shard_pb2.ObserveRequest:
     return shard_pb2.ObserveRequest(held=held, leaving=leaving)
 
 
-def _holders(topology: Topology) -> dict[str, Counter[int]]:
+def holders_of(topology: Topology) -> Counts:
     """By version and partition, how many hold it and stay."""
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for view in topology.replicas.values():
@@ -88,9 +96,12 @@ class Observer:
             await asyncio.sleep(GATHERED_S)
             self._changed.clear()
             topology = self._board.topology
+            counts = holders_of(topology)
             reachable = (address for address, view in topology.replicas.items() if view.reachable)
             lines = ((address, self._channels.get(address)) for address in reachable)
-            told = [self._tell(line, observed(topology, address)) for address, line in lines if line is not None]
+            told = [
+                self._tell(line, observed(topology, address, counts)) for address, line in lines if line is not None
+            ]
             await asyncio.gather(*told)
 
     async def _tell(self, shard: ShardChannel, request: shard_pb2.ObserveRequest) -> None:

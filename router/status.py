@@ -121,4 +121,6 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
         ],
         requests=facts.requests,
         rss_bytes=facts.rss_bytes,
+        cancelled=facts.cancelled,
+        refused_work=facts.refused_work,
     )

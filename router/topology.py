@@ -56,6 +56,8 @@ class ShardFacts:
         generations: what it holds.
         requests: answered since its start.
         rss_bytes: resident memory.
+        cancelled: predictions that were called off.
+        refused_work: predictions that were turned away.
     """
 
     name: str = ""
@@ -63,6 +65,8 @@ class ShardFacts:
     generations: tuple[Generation, ...] = ()
     requests: int = 0
     rss_bytes: int = 0
+    cancelled: int = 0
+    refused_work: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         ),
         requests=status.requests,
         rss_bytes=status.rss_bytes,
+        cancelled=status.cancelled,
+        refused_work=status.refused_work,
     )
 
 

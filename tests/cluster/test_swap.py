@@ -1,4 +1,4 @@
-"""Snapshots come, go and come back under load, shards die and the store goes away: who asks is answered all the same."""
+"""Snapshots come, go and come back under load, shards die, the store goes away: who asks is answered."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def serving(
     groups: Sequence[Mapping[str, str]] = ({},) * 3,
     **router: str,
 ) -> Iterator[Serving]:
-    """Shards with these options each, those of one `--snapshot` being one cluster; and a router that follows them all."""
+    """Shards with these options each, those of one `--snapshot` being one cluster, and a router that follows all."""
     logs.mkdir(parents=True)
     addresses, target = [free_address() for _ in groups], free_address()
     processes: list[Process] = []

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError
 
 from router import ladder, merge
 from router.receipt import NOWHERE, Reach
+from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -29,6 +30,9 @@ OF_MODELS = frozenset(
     {pb.REASON_MODEL_FAILED, pb.REASON_MODEL_LATE, pb.REASON_MODEL_NONSENSE, pb.REASON_CAROUSEL_SHORT}
 )
 """Reasons for which a model is to blame."""
+
+STEP_SHARE = 2 / 3
+"""Of the time left that a place gets while there is another one below it: who hangs must not take the whole time."""
 
 NOTHING_MADE: Mapping[str, pb.Reason] = {}
 
@@ -160,6 +164,11 @@ def failures_of(answer: shard_pb2.PredictResponse) -> list[pb.ModelFailure]:
         for one in answer.missing
         if one.reason in OF_MODELS
     ]
+
+
+def share_of(shards_by: Deadline, now: float) -> Deadline:
+    """Until when a place is waited for that has another one below it."""
+    return shards_by.shortened(shards_by.remaining_ms(now) * (1 - STEP_SHARE))
 
 
 def request_excluding(request: pb.RecommendRequest, shown: Collection[str]) -> bytes:

@@ -30,9 +30,6 @@ from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
-STEP_SHARE = 2 / 3
-"""Of the time left that a place gets while there is another one below it: who hangs must not take the whole time."""
-
 WORTH_A_STEP_MS = 3.0
 """With less time left, no lower place is asked."""
 
@@ -192,7 +189,7 @@ class Recommender:
         """How long a place is waited for."""
         stand_ins = self._board.topology.stand_ins(place.view.version, place.home.partition)
         lower = not place.stand_in and (plan.views.previous is not None or stand_ins)
-        return shards_by.shortened(shards_by.remaining_ms(now) * (1 - STEP_SHARE)) if lower else shards_by
+        return descent.share_of(shards_by, now) if lower else shards_by
 
     def _taken(
         self,

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from router import ladder, route
 from router.attempts import Gathered
-from router.descent import Descent, Heard, failures_of, request_excluding
+from router.descent import Descent, Heard, failures_of, request_excluding, share_of
 from router.fanout import Fanout
 from router.finish import Finish
 from router.merge import merged, slotted
@@ -95,8 +95,9 @@ class Strangers:
     async def _folded_in(
         self, near: Near, request: pb.RecommendRequest, asking: Asking, views: Views, so_far: Descent
     ) -> Descent:
-        so_far = await self._step(near, pb.RUNG_SNAPSHOT, request, asking, so_far)
         previous = views.previous
+        first = asking if previous is None else asking._replace(shards_by=share_of(asking.shards_by, self._clock()))
+        so_far = await self._step(near, pb.RUNG_SNAPSHOT, request, first, so_far)
         if not (so_far.to_ask and previous is not None and previous is not near.view and previous.admits(request)):
             return so_far
         if ladder.floor_of(request) < pb.RUNG_PREVIOUS:
@@ -121,7 +122,8 @@ class Strangers:
         wanted, until = so_far.to_ask, asking.shards_by
         gathered = await self._ask(near, rung, request, wanted, so_far.shown, asking)
         ms, budget_ms = (self._clock() - began) * 1000, until.remaining_ms(began)
-        reach = Reach.of(rung, len(near.partitions), gathered.attempts, ms, budget_ms)
+        attempts = tuple(attempt._replace(rung=rung) for attempt in gathered.attempts)
+        reach = Reach.of(rung, len(near.partitions), attempts, ms, budget_ms)
         count = request.items_per_carousel or carousels.ITEMS_DEFAULT
         return so_far.after(_heard(near, gathered, wanted, count, reach))
 

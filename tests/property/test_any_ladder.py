@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "router"))
 
 from ladder_world import BUDGET_MS, FATES, HOME, OF_MODEL, OLD_STAND_IN, PREVIOUS, RUNG, STAND_IN, Place, World
 
-from router.recommend import STEP_SHARE, WORTH_A_STEP_MS
+from router.descent import STEP_SHARE
+from router.recommend import WORTH_A_STEP_MS
 from trunkshow.v1 import recommendation_pb2 as pb
 
 WORLDS = st.fixed_dictionaries({place: st.sampled_from(FATES) for place in RUNG})

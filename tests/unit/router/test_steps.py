@@ -152,6 +152,13 @@ def test_a_stranger_is_folded_in_to_the_previous_snapshot_where_the_current_fail
     slate = World({**WELL, HOME: "fails"}).slate(user_id="stranger", context_item_ids=["i1"])
     assert rungs(slate) == [P, P]
     assert {pb.REASON_FOLDED_IN, pb.REASON_SHARD_FAILED} <= set(slate.receipt.reasons)
+    assert [attempt.rung for attempt in slate.receipt.attempts] == [S, P]
+
+
+def test_a_shard_that_hangs_leaves_a_stranger_time_for_the_previous_snapshot() -> None:
+    """As it leaves a known user."""
+    slate = World({**WELL, HOME: "is late"}).slate(user_id="stranger", context_item_ids=["i1"])
+    assert rungs(slate) == [P, P]
 
 
 def test_while_traffic_moves_strangers_get_the_snapshot_before() -> None:

@@ -20,6 +20,7 @@ from processes import DEADLINE_MS, READY_WITHIN_S, Process
 from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
 from cli.cluster import until_ready
+from shard import placement
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted
@@ -81,11 +82,12 @@ def serving(
     store: Store,
     logs: Path,
     groups: Sequence[Mapping[str, str]] = ({},) * 3,
+    addresses: Sequence[str] = (),
     **router: str,
 ) -> Iterator[Serving]:
     """Shards with these options each, those of one `--snapshot` being one cluster, and a router that follows all."""
     logs.mkdir(parents=True)
-    addresses, target = [free_address() for _ in groups], free_address()
+    addresses, target = addresses or [free_address() for _ in groups], free_address()
     processes: list[Process] = []
     shards: dict[str, Process] = {}
     try:
@@ -267,19 +269,24 @@ def test_the_previous_snapshot_answers_when_nobody_holds_the_current_one(
 
 def test_a_compact_copy_elsewhere_answers_when_the_home_is_gone(store: Store, tmp_path: Path) -> None:
     """Three shards, every partition once: the users of the one that is killed still get a slate of their own."""
-    groups = [{"--replicas": "1"}] * 3
-    with (
-        serving(store, tmp_path / "logs", groups) as cluster,
-        Client(cluster.target, deadline_ms=DEADLINE_MS) as client,
-    ):
-        homes = {shard.address: set(shard.generations[0].warm) for shard in client.status().shards}
-        victim = max(homes, key=lambda address: len(homes[address]))
-        cluster.shards[victim].kill()
-        slates = {user: client.recommend(user) for user in EVERYONE[::4]}
+    addresses, logs = each_with_a_home(3, partitions=4), tmp_path / "logs"
+    with serving(store, logs, [{"--replicas": "1"}] * 3, addresses) as cluster:
+        cluster.shards[addresses[0]].kill()
+        with Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
+            slates = {user: client.recommend(user) for user in EVERYONE[::3]}
     rungs = Counter(slate.receipt.rung for slate in slates.values())
     assert set(rungs) == {Rung.SNAPSHOT, Rung.STAND_IN}
     shares = [own_taste_share(slate, user) for user, slate in slates.items() if slate.receipt.rung is Rung.STAND_IN]
     assert sum(shares) / len(shares) > 0.7
+
+
+def each_with_a_home(shards: int, partitions: int) -> list[str]:
+    """Free addresses, each of which holds a partition where each is held once: a copy needs one beside it."""
+    while True:
+        addresses = [free_address() for _ in range(shards)]
+        held = {placement.holders(number, addresses, 1) for number in range(partitions)}
+        if len(held) == shards:
+            return addresses
 
 
 def own_taste_share(slate: Slate, user: str) -> float:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -41,7 +41,13 @@ WORTH_ASKING_MS = 20
 """With less time left, a busy shard is not asked: it would work for nobody."""
 
 SINGLES_IN_FLIGHT = 4
-"""Of one batch."""
+"""Of all batches together, users who are asked for alone."""
+
+SINGLES_BESIDE_OTHERS = 1
+"""The same while somebody waits for a single slate: a batch has seconds, a page has not."""
+
+GIVE_WAY_S = 0.002
+"""Between two looks at whether there is room again."""
 
 READY_ANSWERS_MAX = 64
 """Answers that wait for a slow caller; beyond them the batch pauses."""
@@ -80,6 +86,7 @@ class Batcher:
         fanout: to the shards.
         chunk_users: users per call to a shard.
         chunks_in_flight: calls of one batch that wait on the same shard at a time.
+        beside_others: whether single slates are being made.
         clock: monotonic.
     """
 
@@ -90,6 +97,7 @@ class Batcher:
         *,
         chunk_users: int,
         chunks_in_flight: int,
+        beside_others: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
     ) -> None:
         self.recommender = recommender
@@ -98,6 +106,21 @@ class Batcher:
         self.chunks_in_flight = chunks_in_flight
         self.clock = clock
         self.resident_ms = RESIDENT_MS_AT_FIRST
+        self.singles_in_flight = 0
+        self._beside_others = beside_others
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more user may be asked for alone."""
+        return self.singles_in_flight < (SINGLES_BESIDE_OTHERS if self._beside_others() else SINGLES_IN_FLIGHT)
+
+    async def counted(self, slate: Awaitable[bytes]) -> bytes:
+        """The slate, in flight until it is made; a caller who is slow to take it holds nobody else up."""
+        self.singles_in_flight += 1
+        try:
+            return await slate
+        finally:
+            self.singles_in_flight -= 1
 
     async def slates(
         self, requests: Sequence[pb.RecommendRequest], asking: Asking, views: Views
@@ -230,10 +253,15 @@ class _Run:
         self._singles.extend(member for member, _ in left.values())
 
     async def _empty_singles(self) -> None:
+        batcher = self._batcher
         while self._singles:
-            member = self._singles.popleft()
             asking = self._asking_now()
-            await self._give(member, self._batcher.recommender.slate(member.data, member.request, asking, self._views))
+            if self._resident_ms and not batcher.has_room:  # without it there is no time left to give way
+                await asyncio.sleep(GIVE_WAY_S)
+                continue
+            member = self._singles.popleft()
+            slate = batcher.recommender.slate(member.data, member.request, asking, self._views)
+            await self._give(member, batcher.counted(slate))
             await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
 
     async def _give(self, member: Member, slate: Awaitable[bytes]) -> None:

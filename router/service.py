@@ -106,6 +106,7 @@ class Router:
             self.fanout,
             chunk_users=config.batch_chunk_users,
             chunks_in_flight=config.batch_chunks_in_flight,
+            beside_others=lambda: self.limiter.in_flight > 0,
             clock=clock,
         )
         self._similar = Similar(self.keeper, clock)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 import grpc.aio
 import pytest
@@ -137,3 +139,33 @@ async def test_a_large_batch_is_answered_in_full(start: Start) -> None:
     """A thousand users, more than the queue of ready answers holds."""
     caller = await start(FakeShard(everything()), FakeShard(everything()), batch_deadline_ms=10_000)
     assert len(await rungs(caller, (MIXED * 56)[:1000])) == 1000
+
+
+async def test_a_batch_gives_way_to_pages(start: Start) -> None:
+    """While somebody waits for a single slate, a batch asks for one stranger at a time; else for several."""
+    answering, at_a_time, most = asyncio.Event(), 0, [0, 0]
+
+    async def script(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        nonlocal at_a_time
+        if not request.vector:
+            await answering.wait()
+            return await everything()(request)
+        at_a_time += 1
+        most[answering.is_set()] = max(most[answering.is_set()], at_a_time)
+        await asyncio.sleep(0.005)
+        at_a_time -= 1
+        return await everything()(request)
+
+    shard = FakeShard(script)
+    caller = await start(shard, batch_deadline_ms=10_000, deadline_ms=9_000)
+    page = asyncio.ensure_future(caller.recommend("u0"))
+    async with asyncio.timeout(5):
+        while not shard.asked:
+            await caller.status()
+    strangers = [pb.RecommendRequest(user_id=f"s{number}", context_item_ids=["i1"]) for number in range(20)]
+    beside = await caller.batch(strangers)
+    answering.set()
+    await page
+    alone = await caller.batch(strangers)
+    assert {one.response.receipt.rung for one in (*beside, *alone)} == {pb.RUNG_SNAPSHOT}
+    assert most == [1, 4]

@@ -1,0 +1,62 @@
+"""The manifests' containers are started with flags and variables that the command line takes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+from test_manifests import RENDERED, SERVERS, pods, render
+
+from cli.main import _parse
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here"
+)
+
+OF_THE_POD = {"POD_NAME": "trunkshow-shard-0", "POD_NAMESPACE": "trunkshow"}
+
+
+def expanded(argument: str) -> str:
+    """As kubelet does it."""
+    for name, value in OF_THE_POD.items():
+        argument = argument.replace(f"$({name})", value)
+    return argument
+
+
+def variables(objects: list[dict[str, Any]]) -> dict[str, str]:
+    """What the containers' envFrom gives them."""
+    return next(
+        one["data"]
+        for one in objects
+        if one["kind"] == "ConfigMap"
+        and one["metadata"]["name"].startswith("trunkshow-")
+        and "dataset.toml" not in one["data"]
+    )
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each container's arguments are parsed by the real command line, in the environment that it would have."""
+    objects = render(folder)
+    for name, value in variables(objects).items():
+        monkeypatch.setenv(name, value)
+    parsed = [
+        _parse([expanded(argument) for argument in container["args"]])
+        for pod in pods(objects)
+        for container in pod["spec"]["containers"]
+    ]
+    assert len(parsed) == 3
+
+
+def test_a_shard_has_time_to_hand_over() -> None:
+    """The grace before SIGKILL is longer than the handover, the drain and preStop together."""
+    from shard.config import ShardConfig
+
+    config = ShardConfig(store="s3://trunkshow/snapshots")
+    for one in render("overlays/production"):
+        if one["kind"] in SERVERS:
+            spec = one["spec"]["template"]["spec"]
+            before = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+            handover = config.handover_s if one["kind"] == "StatefulSet" else 0
+            assert spec["terminationGracePeriodSeconds"] > before + handover + config.drain_s

@@ -37,7 +37,7 @@ def variables(objects: list[dict[str, Any]]) -> dict[str, str]:
 
 @pytest.mark.parametrize("folder", RENDERED[1:3])
 def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each container's arguments are parsed by the real command line, in its environment; the base alone has no credentials."""
+    """Each container's arguments are parsed by the real command line, in its environment."""
     objects = render(folder)
     for name, value in variables(objects).items():
         monkeypatch.setenv(name, value)

@@ -6,12 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cli.addresses import free_address
 from cli.cluster import until_ready
+from trunkshow.cluster import ClusterStatus
 
 READY_WITHIN_S = 60
 END_WITHIN_S = 20
@@ -19,6 +21,14 @@ DEADLINE_MS = 8000
 """Of the router in these tests: what is tested is who answers, not how fast a busy machine does."""
 
 ROOT = Path(__file__).parents[2]
+
+
+def is_held(status: ClusterStatus | None, times: int) -> bool:
+    """Whether every partition is warm on so many shards: with fewer, what harms one may cost a rung."""
+    if status is None:
+        return False
+    held = Counter(number for shard in status.shards for one in shard.generations for number in one.warm)
+    return len(held) == status.partitions and min(held.values(), default=0) >= times
 
 
 class Process:
@@ -78,7 +88,8 @@ class Cluster:
                 self.shards[address] = self._start(["shard", *membership, *own], logs / f"shard-{number}.log")
             own = ["--listen", self.target, "--deadline-ms", str(DEADLINE_MS)]
             self.router = self._start(["router", *membership, *own], logs / "router.log")
-            asyncio.run(asyncio.wait_for(until_ready(self.target), READY_WITHIN_S))
+            ready = until_ready(self.target, lambda status: is_held(status, min(replicas, shards)))
+            asyncio.run(asyncio.wait_for(ready, READY_WITHIN_S))
         except BaseException:
             self.end()
             raise

@@ -17,7 +17,7 @@ from trunkshow import carousels
 from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.slate import CatalogueShelf, Missing, SlateMaker
+from trunkshow.slate import Asking, CatalogueShelf, Missing, SlateMaker
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -168,7 +168,7 @@ class Resident:
         return ladder.RESIDENT
 
     def _made(self, carousel: str, query: Query, count: int, rung: pb.Rung, taken: set[int]) -> list[pb.Carousel]:
-        made, missing = self._maker.make([carousel], query, self._shelves, count=count, rung=rung, taken=taken)
+        made, missing = self._maker.make(Asking([carousel], query, self._shelves, count, taken), rung)
         for lost in missing:
             self._report(lost)
         return made

@@ -1,8 +1,12 @@
-"""One user's slate from the partitions at hand. No I/O but mapped reads, no waiting: it runs on the event loop."""
+"""One user's slate from the partitions at hand. Mapped reads are its only I/O: it runs on the event loop.
+
+It waits for nothing but plugged-in models, which are asked on threads of their own (`shard.isolation`). While it does,
+and as long as such a thread works, what it reads from is kept open: whoever holds a partition may close it at any time.
+How much work a prediction gets is `shard.effort`'s to say.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -11,12 +15,15 @@ import numpy as np
 import structlog
 from google.protobuf.message import DecodeError
 
+from shard.apart import Apart
+from shard.effort import WORK, Costs, partitions_of
 from trunkshow import carousels
-from trunkshow.errors import InvalidArgument, SnapshotMismatch
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Shelf
-from trunkshow.serving.deadline import Deadline
+from trunkshow.errors import InvalidArgument, Overloaded, SnapshotMismatch
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.slate import CatalogueShelf, Missing, SlateMaker
+from trunkshow.slate import FULL, Asking, CatalogueShelf, Missing, SlateMaker, Work
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
@@ -28,8 +35,24 @@ log = structlog.get_logger()
 
 Response = shard_pb2.PredictResponse
 
-STAND_IN_PARTITIONS = 2
+STAND_IN_PARTITIONS = 4
 """Partitions, of those warm here, that a stand-in's slate is made from (docs/adr/0012-stand-ins.md)."""
+
+
+MODEL_SHARE = 0.8
+"""Of the time left, for plugged-in models."""
+
+MODEL_MS_MAX = 100.0
+"""For plugged-in models, however much time is left: a caller who waits for seconds need not wait for them."""
+
+WARM_MODEL_S = 1.0
+"""For a plugged-in model while a partition is warmed: it may read its files for the first time."""
+
+UNFIT_TO_WARM = frozenset({pb.REASON_MODEL_FAILED, pb.REASON_MODEL_NONSENSE})
+
+MODEL_FAILURES = metrics.counter(
+    "trunkshow_model_failures_total", "Carousels that a model could not make, by reason.", ("model", "reason")
+)
 
 
 class Seat(NamedTuple):
@@ -38,21 +61,29 @@ class Seat(NamedTuple):
     Attributes:
         user: who asks, as a partition or a stand-in knows them; None for anybody else.
         vector: (factors,) float32 of somebody whom the router folded in; empty for a user.
-        shelves: of the partitions to look in.
+        shelves: of the partitions to look in, nearest first.
     """
 
     user: UserRecord | None
     vector: Floats
-    shelves: Sequence[Shelf]
+    shelves: Sequence[Partition | CatalogueShelf]
+
+
+NOWHERE = Seat(None, NO_FLOATS, ())
+"""Of somebody who is not known here."""
 
 
 class Predictor:
     """Answers predictions over one snapshot.
 
+    Attributes:
+        refused_work: predictions that were turned away because their time could not be kept.
+
     Args:
         snapshot: opened.
         warm: its partitions that may be asked, by number; the caller adds to it as they come up.
         stand_ins: compact copies of the users of partitions that are held elsewhere, by number, as they come up.
+        clock: seconds, monotonic.
     """
 
     def __init__(
@@ -60,12 +91,18 @@ class Predictor:
         snapshot: Snapshot,
         warm: Mapping[int, Partition],
         stand_ins: Mapping[int, StandIns] = MappingProxyType({}),
+        *,
+        clock: Clock = monotonic,
     ) -> None:
         self._snapshot = snapshot
         self._catalogue = snapshot.catalogue
         self._maker = SlateMaker(snapshot)
         self._warm = warm
         self._stand_ins = stand_ins
+        self._clock = clock
+        self._costs = Costs()
+        self._apart = Apart(self._maker)
+        self.refused_work = 0
         self._throttle = Throttle()  # a model that fails may fail every request
         self._vector_bytes = 4 * snapshot.ials.factors
 
@@ -79,32 +116,33 @@ class Predictor:
         Raises:
             SnapshotMismatch: the snapshot, a partition, or the copy of its users is not one that this shard holds warm.
             InvalidArgument: the wrapped request is no request, no partition is named, or the vector is another model's.
+            Overloaded: the time left is too short for any slate.
         """
-        del deadline
-        began = time.perf_counter()
+        began = self._clock()
         self._refuse_what_is_not_here(asked)
+        looked_in = STAND_IN_PARTITIONS if asked.rung == pb.RUNG_STAND_IN else len(asked.partitions)
+        effort = self._effort(began, looked_in, deadline)
         request = parse(asked.request)
+        seat = self._seat(asked, request, partitions_of(effort, looked_in))
+        if not seat.shelves:
+            made: list[pb.Carousel] = []
+            missing = [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in asked.carousels]
+            return self._response(made, missing, effort, began)
+        asking = self._asking(request, seat, asked.carousels, WORK[effort])
         rung = asked.rung or pb.RUNG_SNAPSHOT
-        made, missing = self._slate(request, self._seat(asked, request), asked.carousels, rung)
-        for lost in missing:
-            if lost.error is not None:
-                self._throttle.log(log.error, "model.failed", carousel=lost.carousel, exc_info=lost.error)
-        receipt = pb.Receipt(
-            rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
-            snapshot_version=self._snapshot.version,
-            stages=[pb.Stage(name="predict", ms=(time.perf_counter() - began) * 1000)],
-        )
-        slate = pb.RecommendResponse(carousels=made, receipt=receipt)
-        return Response(
-            slate=slate.SerializeToString(),
-            missing=[shard_pb2.Missing(carousel=lost.carousel, reason=lost.reason) for lost in missing],
-        )
+        if apart := self._maker.apart(asked.carousels):
+            made, missing = await self._apart.made(apart, asking, rung, self._model_s(deadline))
+            return self._response(made, missing, effort, began)
+        made, missing = self._maker.make(asking, rung)
+        response = self._response(made, missing, effort, began)
+        self._costs.learn(effort, looked_in, (self._clock() - began) * 1000)
+        return response
 
     def warm_up(self, opened: Partition, requests: int) -> None:
         """Answer requests of users who live in a partition, so that its pages are in memory and its indexes work.
 
         Raises:
-            RuntimeError: a model raised: the partition would not answer.
+            RuntimeError: one of our models raised: the partition would not answer.
         """
         for user_id in opened.sample_users(requests):
             self._replay(user_id, Seat(opened.user(user_id), NO_FLOATS, [opened]), pb.RUNG_SNAPSHOT)
@@ -115,19 +153,66 @@ class Predictor:
         The catalogue's shelf stands for the partitions: those are warm already, and in use by another thread.
 
         Raises:
-            RuntimeError: a model raised: the copies would not answer.
+            RuntimeError: one of our models raised: the copies would not answer.
         """
         for user_id in opened.sample_users(requests):
             seat = Seat(opened.user(user_id), NO_FLOATS, [CatalogueShelf(self._snapshot.ials.vectors)])
             self._replay(user_id, seat, pb.RUNG_STAND_IN)
 
     def _replay(self, user_id: str, seat: Seat, rung: pb.Rung) -> None:
-        request = pb.RecommendRequest(user_id=user_id)
-        _, missing = self._slate(request, seat, carousels.SURFACES[carousels.DEFAULT_SURFACE], rung)
+        wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.isolated))
+        asking = self._asking(pb.RecommendRequest(user_id=user_id), seat, tuple(dict.fromkeys(wanted)), FULL)
+        apart = self._maker.apart(asking.wanted)
+        _, missing = self._maker.make(asking, rung, self._apart.proposals_blocking(apart, asking, WARM_MODEL_S))
         for lost in missing:
-            if lost.error is not None:
+            if lost.reason in UNFIT_TO_WARM and lost.carousel not in apart:
                 # Neither the user nor the model's own words: this is logged.
                 raise RuntimeError(f"{lost.carousel}: {type(lost.error).__name__}") from lost.error
+        self._report(missing)
+
+    def _model_s(self, deadline: Deadline | None) -> float:
+        """Seconds that plugged-in models get: the slate has still to be made of what they propose."""
+        if deadline is None:
+            return MODEL_MS_MAX / 1000
+        return min(MODEL_SHARE * deadline.remaining_ms(self._clock()), MODEL_MS_MAX) / 1000
+
+    def _effort(self, now: float, partitions: int, deadline: Deadline | None) -> pb.Effort:
+        if deadline is None:
+            return pb.EFFORT_FULL
+        remaining = deadline.remaining_ms(now)
+        effort = self._costs.choose(remaining, partitions)
+        if effort == pb.EFFORT_UNSPECIFIED:
+            self.refused_work += 1
+            message = f"{remaining:.1f} ms are left; that is too short for any slate"
+            raise Overloaded(message, reason="TIME_TOO_SHORT")
+        return effort
+
+    def _response(
+        self, made: Sequence[pb.Carousel], missing: Sequence[Missing], effort: pb.Effort, began: float
+    ) -> Response:
+        if missing:
+            self._report(missing)
+        receipt = pb.Receipt(
+            rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
+            snapshot_version=self._snapshot.version,
+            stages=[pb.Stage(name="predict", ms=(self._clock() - began) * 1000)],
+            effort=effort,
+            reasons=() if effort == pb.EFFORT_FULL else (pb.REASON_REDUCED_EFFORT,),
+        )
+        slate = pb.RecommendResponse(carousels=made, receipt=receipt)
+        return Response(
+            slate=slate.SerializeToString(),
+            missing=[shard_pb2.Missing(carousel=one.carousel, reason=one.reason, model=one.model) for one in missing],
+        )
+
+    def _report(self, missing: Sequence[Missing]) -> None:
+        for lost in missing:
+            if lost.model:
+                MODEL_FAILURES.labels(lost.model, pb.Reason.Name(lost.reason)).inc()
+                why = pb.Reason.Name(lost.reason)
+                self._throttle.log(
+                    log.error, "model.failed", carousel=lost.carousel, model=lost.model, why=why, exc_info=lost.error
+                )
 
     def _refuse_what_is_not_here(self, asked: shard_pb2.PredictRequest) -> None:
         if asked.snapshot_version != self._snapshot.version:
@@ -139,54 +224,46 @@ class Predictor:
             message = f"vector: {len(asked.vector)} bytes; this snapshot's have {self._vector_bytes}"
             raise InvalidArgument(message, field="vector")
 
-    def _seat(self, asked: shard_pb2.PredictRequest, request: pb.RecommendRequest) -> Seat:
-        """Who asks, as far as this shard knows them, and the partitions to look in."""
+    def _seat(self, asked: shard_pb2.PredictRequest, request: pb.RecommendRequest, partitions: int) -> Seat:
+        """Who asks, as far as this shard knows them, and the partitions to look in; none for somebody unknown."""
         if asked.rung == pb.RUNG_STAND_IN:
-            return self._stand_in_seat(asked.partitions[0], request.user_id)
+            return self._stand_in_seat(asked.partitions[0], request.user_id, partitions)
         try:
-            shelves = [self._warm[number] for number in asked.partitions]
+            shelves = [self._warm[number] for number in asked.partitions][:partitions]
         except KeyError as error:
             raise SnapshotMismatch(f"partition {error} is not warm here") from None
         if asked.vector:
             return Seat(None, np.frombuffer(asked.vector, np.float32), shelves)
-        return Seat(shelves[0].user(request.user_id), NO_FLOATS, shelves)
+        user = shelves[0].user(request.user_id)
+        return NOWHERE if user is None else Seat(user, NO_FLOATS, shelves)
 
-    def _stand_in_seat(self, home: int, user_id: str) -> Seat:
+    def _stand_in_seat(self, home: int, user_id: str, partitions: int) -> Seat:
         """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""
         if home not in self._stand_ins:
             raise SnapshotMismatch(f"no stand-ins of partition {home} here")
         user = self._stand_ins[home].user(user_id)
         if user is None:
-            return Seat(None, NO_FLOATS, ())
+            return NOWHERE
         codebook, warm = self._snapshot.codebook, self._warm
         nearest = [warm[number] for number in codebook.probe(user.vector, self._snapshot.partitions) if number in warm]
         if not nearest:
             raise SnapshotMismatch("no partition is warm here, so that nothing can stand in")
-        return Seat(user, NO_FLOATS, nearest[:STAND_IN_PARTITIONS])
+        return Seat(user, NO_FLOATS, nearest[:partitions])
 
-    def _slate(
-        self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], rung: pb.Rung
-    ) -> tuple[list[pb.Carousel], list[Missing]]:
-        if seat.user is None and not len(seat.vector):
-            return [], [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in wanted]
+    def _asking(self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], work: Work) -> Asking:
         query = self._query(request, seat)
         taken = {row for item in request.exclude_item_ids if (row := self._catalogue.row(item)) is not None}
         taken.update(query.context)
         if not (self._snapshot.repeat or request.include_seen):
             taken.update(query.history.tolist())
-        return self._maker.make(
-            wanted,
-            query,
-            seat.shelves,
-            count=request.items_per_carousel or carousels.ITEMS_DEFAULT,
-            rung=rung,
-            taken=taken,
-        )
+        count = request.items_per_carousel or carousels.ITEMS_DEFAULT
+        return Asking(wanted, query, seat.shelves, count, taken, work)
 
     def _query(self, request: pb.RecommendRequest, seat: Seat) -> Query:
         user = seat.user
         context = [row for item in request.context_item_ids if (row := self._catalogue.row(item)) is not None]
-        chosen = self._catalogue.filter(request.filters if request.HasField("filters") else None)
+        filters = request.filters if request.HasField("filters") else None
+        chosen = self._catalogue.filter(filters)
         if user is None:
             taste, history, weights, segment = seat.vector, NO_ROWS, NO_FLOATS, -1
         else:
@@ -200,6 +277,7 @@ class Predictor:
             context=context,
             segment=segment,
             categories=chosen.categories,
+            filtered=filters is not None and bool(filters.categories or filters.attributes),
             mask=chosen.mask,
         )
 

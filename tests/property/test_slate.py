@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkshow.models.protocol import Arrays, Candidates, Query, Shelf, Training
-from trunkshow.slate import CatalogueShelf, SlateMaker, merge
+from trunkshow.slate import Asking, CatalogueShelf, SlateMaker, merge
 from trunkshow.v1 import recommendation_pb2 as pb
 
 ITEMS = 60
@@ -29,6 +29,9 @@ row_sets = st.sets(st.integers(0, ITEMS - 1))
 
 class Catalogue:
     """Items that are called after their rows."""
+
+    def __len__(self) -> int:
+        return ITEMS
 
     def id(self, row: int) -> str:
         """An item's id."""
@@ -53,6 +56,7 @@ class Best:
     name: ClassVar[str] = "best"
     carousel: ClassVar[str] = "best"
     title: ClassVar[str] = "Best"
+    may_be_short: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, training: Training) -> Arrays:
@@ -139,14 +143,9 @@ def make(
     query: Query | None = None,
 ) -> tuple[list[pb.Carousel], list[tuple[str, int]]]:
     """A slate, and what is missing from it."""
-    made, missing = maker(*models).make(
-        wanted,
-        query or Query(),
-        [Holding(scored) for scored in shelves],
-        count=count,
-        rung=pb.RUNG_SNAPSHOT,
-        taken=set() if taken is None else taken,
-    )
+    held = [Holding(scored) for scored in shelves]
+    asking = Asking(wanted, query or Query(), held, count, set() if taken is None else taken)
+    made, missing = maker(*models).make(asking, pb.RUNG_SNAPSHOT)
     return made, [(lost.carousel, lost.reason) for lost in missing]
 
 

@@ -25,4 +25,14 @@ def installed() -> dict[str, type[Model]]:
     return found
 
 
-__all__ = ["Arrays", "Candidates", "Model", "Query", "Shelf", "Training", "installed"]
+def runs_inline(model: Model) -> bool:
+    """Whether a model may be asked on an event loop: ours, and those that promise it (`Model.inline`)."""
+    return is_ours(model) or getattr(model, "inline", False) is True
+
+
+def is_ours(model: Model) -> bool:
+    """Whether a model is one of this package, and not plugged in."""
+    return type(model).__module__.startswith(f"{__name__}.")
+
+
+__all__ = ["Arrays", "Candidates", "Model", "Query", "Shelf", "Training", "installed", "is_ours", "runs_inline"]

@@ -26,6 +26,7 @@ class ItemNeighbours:
     name: ClassVar[str] = "item-neighbours"
     carousel: ClassVar[str] = "because-you-liked"
     title: ClassVar[str] = "Because you liked {item}"
+    may_be_short: ClassVar[bool] = True
 
     def __init__(self, arrays: Arrays) -> None:
         self._rows = arrays["rows"]

@@ -22,6 +22,7 @@ class NewArrivals:
     name: ClassVar[str] = "new-arrivals"
     carousel: ClassVar[str] = "new-arrivals"
     title: ClassVar[str] = "New arrivals"
+    may_be_short: ClassVar[bool] = True
 
     def __init__(self, arrays: Arrays) -> None:
         self._rows = arrays["rows"]

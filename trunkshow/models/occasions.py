@@ -29,6 +29,7 @@ class Occasions:
     name: ClassVar[str] = "occasions"
     carousel: ClassVar[str] = "occasions"
     title: ClassVar[str] = "{topic}"
+    may_be_short: ClassVar[bool] = True
 
     def __init__(self, arrays: Arrays) -> None:
         names = Strings(arrays["name_offsets"], arrays["name_text"])

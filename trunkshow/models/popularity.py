@@ -51,6 +51,7 @@ class Popularity:
     name: ClassVar[str] = "popularity"
     carousel: ClassVar[str] = "popular"
     title: ClassVar[str] = "Popular right now"
+    may_be_short: ClassVar[bool] = True
 
     def __init__(self, arrays: Arrays) -> None:
         self._rows = arrays["rows"]

@@ -3,7 +3,10 @@
 `fit` sees the whole history once and returns arrays; the snapshot keeps them; `open` gets the same arrays, mapped
 into memory, in every process that serves. What depends on a partition (its users, its items' index) a model reads
 from the shelf that it is handed. Filtering, the seen rule and an item's one appearance per slate are not a model's
-business: `shard.slate` does that for all of them.
+business: `trunkshow.slate` does that for all of them.
+
+A model that is not one of ours is asked on a thread of its own, for a limited time (docs/adr/0013-isolated-models.md),
+and what it proposes is checked before it is shown (`trunkshow.candidates`).
 """
 
 from __future__ import annotations
@@ -107,6 +110,7 @@ class Query:
         segment: code of the user's segment, -1 for none.
         topic: what a family of carousels is asked about, such as the occasion's name.
         categories: codes of the categories that the request is limited to; empty where it is not.
+        filtered: the request limits what may be shown; availability alone is no such limit.
         mask: which of some rows may be shown, (k,) int32 → (k,) bool; None where all may.
     """
 
@@ -117,6 +121,7 @@ class Query:
     segment: int = -1
     topic: str = ""
     categories: Sequence[int] = ()
+    filtered: bool = False
     mask: Callable[[Rows], NDArray[np.bool_]] | None = None
 
 
@@ -168,6 +173,15 @@ class Model(Protocol):
         name: the entry point's name, and a carousel's `source`.
         carousel: the carousel that it makes.
         title: of that carousel; `{item}` stands for the item it is about, `{topic}` for the query's topic.
+
+    A class may also have these, all of them False where it has not:
+
+        inline: it promises to answer in well under a millisecond, always, and never to wait for anything: no file, no
+            lock, no other machine. It is then asked on the event loop, without a thread; a shard whose inline model
+            waits answers nobody meanwhile.
+        costly: it takes so long that a shard which is short of time leaves it out.
+        may_be_short: it has few candidates for good reasons, as a list of what is new has. The carousel of any other
+            model is replaced where the model proposes fewer than half of what was asked for.
     """
 
     name: ClassVar[str]

@@ -19,6 +19,7 @@ class UserNeighbours:
     name: ClassVar[str] = "user-neighbours"
     carousel: ClassVar[str] = "people-like-you"
     title: ClassVar[str] = "People like you"
+    costly: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, training: Training) -> Arrays:

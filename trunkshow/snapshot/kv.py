@@ -2,11 +2,16 @@
 
 A file is opened without locks and read through one transaction that lives as long as the store: nothing ever writes
 to it again, so there is nothing to lock against, and a value can be read where it lies in the page cache.
+
+A process may map a file once, and a transaction belongs to one thread at a time: readers of the same file share the
+map, each with a transaction of its own, and the last one to close gives the file back.
 """
 
 from __future__ import annotations
 
+import copy
 import errno
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Self
@@ -45,14 +50,48 @@ def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
     return len(listed)
 
 
-class Reader:
-    """A key–value file, open for reading."""
+class _Map:
+    """A mapped file, and how many readers it has."""
 
     def __init__(self, path: Path) -> None:
-        self._environment = lmdb.open(
+        self.environment = lmdb.open(
             str(path), subdir=False, readonly=True, lock=False, create=False, readahead=False, max_readers=1
         )
-        self._transaction = self._environment.begin(buffers=True)
+        self.readers = 0
+
+
+_maps: dict[tuple[int, int], _Map] = {}
+"""By device and inode: a path may come to name another file."""
+
+_mapping = threading.Lock()
+
+
+class Reader:
+    """A key–value file, open for reading by one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        with _mapping:
+            described = path.stat()
+            self._file = (described.st_dev, described.st_ino)
+            if self._file not in _maps:
+                _maps[self._file] = _Map(path)
+            self._begin()
+
+    def another(self) -> Reader:
+        """A reader of the same file for another thread; what either gave stays valid until both are closed."""
+        twin = copy.copy(self)
+        with _mapping:
+            if not self._open:
+                message = "this reader is closed"
+                raise ValueError(message)
+            twin._begin()
+        return twin
+
+    def _begin(self) -> None:
+        mapped = _maps[self._file]
+        mapped.readers += 1
+        self._open = True
+        self._transaction = mapped.environment.begin(buffers=True)
         self.get = self._transaction.get
         """`get(key) -> memoryview | None`: the value where it lies, valid until `close`."""
 
@@ -66,9 +105,17 @@ class Reader:
                 yield bytes(key), value
 
     def close(self) -> None:
-        """Give the file back. Views handed out before must not be read after."""
-        self._transaction.abort()
-        self._environment.close()
+        """Give the file back, where no other reader has it. Views handed out before must not be read after."""
+        with _mapping:
+            if not self._open:
+                return
+            self._open = False
+            self._transaction.abort()
+            mapped = _maps[self._file]
+            mapped.readers -= 1
+            if not mapped.readers:
+                del _maps[self._file]
+                mapped.environment.close()
 
     def __enter__(self) -> Self:
         return self

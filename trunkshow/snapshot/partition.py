@@ -11,6 +11,7 @@ Beside them lie the users' stand-ins (`trunkshow.snapshot.stand_ins`), which who
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -123,7 +124,13 @@ class Partition:
                 found.append((records.decode(data, self._factors), cosine))
         return found
 
+    def lend(self) -> Partition:
+        """The same partition for another thread; the files stay open until both were closed."""
+        lent = copy.copy(self)
+        lent._users, lent._homes = self._users.another(), self._homes.another()
+        return lent
+
     def close(self) -> None:
-        """Give the files back; records handed out before must not be read after."""
+        """Give the files back, unless the partition is lent; records handed out before must not be read after."""
         self._users.close()
         self._homes.close()

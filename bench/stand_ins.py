@@ -50,8 +50,9 @@ def measure(snapshot: Snapshot) -> list[tuple[object, ...]]:
             shares = [np.mean([_share(at_home[user], made[user], one) for user, _ in users]) for one in CAROUSELS]
             recall = np.mean([len(exact[user] & made[user]["for-you"]) / ITEMS for user, _ in users])
             rows.append((f"{share:.2f}", looked_in, *(f"{one:.2f}" for one in shares), f"{recall:.2f}"))
-    for opened in (*partitions.values(), *stand_ins.values()):
-        opened.close()
+    for number in partitions:
+        partitions[number].close()
+        stand_ins[number].close()
     return rows
 
 

@@ -42,7 +42,7 @@ STAND_IN_PARTITIONS = 4
 MODEL_SHARE = 0.8
 """Of the time left, for plugged-in models."""
 
-MODEL_MS_MAX = 100.0
+MODEL_MS_MAX = 150.0
 """For plugged-in models, however much time is left: a caller who waits for seconds need not wait for them."""
 
 WARM_MODEL_S = 1.0

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
-from trunkshow.errors import DeadlineExceeded, InvalidArgument, SnapshotMismatch, TrunkshowError
+from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch, TrunkshowError
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline, monotonic
@@ -156,7 +156,7 @@ class ShardService:
         except asyncio.CancelledError:
             self._cancelled += 1
             raise
-        except DeadlineExceeded:
+        except (DeadlineExceeded, Overloaded):
             self._refused_work += 1
             raise
         self._answered += 1

@@ -265,6 +265,8 @@ class SlateMaker:
             raise Unasked(f"{model.name} takes longer than there is time")
         ours = model.name in self._ours
         ask = needed + min(len(taken), work.spare_max * needed)
+        if needed > count:  # asked for apart, where asking again costs a second time: so with something over
+            ask += ask // 2
         while True:
             parts, short, proposed = [], False, 0
             for shelf in shelves:

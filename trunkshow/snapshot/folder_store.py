@@ -60,14 +60,12 @@ class FolderStore:
             except PointerUnreadable as error:
                 raise StoreError(f"{self.root}: {error}") from error
             except FileNotFoundError:
-                if not self.root.is_dir():
-                    raise StoreUnreachable(
-                        f"there is no folder {self.root}; make a snapshot there with `trunkshow build`"
-                    ) from None
+                self._check_there()
                 return self._of_old_layout()
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it; others wait meanwhile."""
+        self._check_there()
         with self._writing(), _locked(self.root / "LOCK"):
             before = self.pointer()
             after = change(before)
@@ -160,6 +158,10 @@ class FolderStore:
         """When each version's folder was last written to, whole or not, in seconds since the epoch."""
         with self._reading():
             return {path.name: path.stat().st_mtime for path in (self.root / "snapshots").glob("*")}
+
+    def _check_there(self) -> None:
+        if not self.root.is_dir():
+            raise StoreUnreachable(f"there is no folder {self.root}; make a snapshot there with `trunkshow build`")
 
     def _write(self, pointer: Pointer) -> None:
         fresh = self.root / f"{POINTER}.new"

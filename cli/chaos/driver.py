@@ -24,7 +24,7 @@ import grpc.aio
 import uvloop
 
 from cli.chaos.model import Oracle
-from cli.chaos.tally import Series, Tally, bin_of
+from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -233,7 +233,7 @@ class Driver:
             if answer.receipt.rung > pb.RUNG_SNAPSHOT:
                 tally.counts["stepped_down"] += 1
                 for reason in answer.receipt.reasons:
-                    tally.counts[f"because_{pb.Reason.Name(reason).removeprefix('REASON_').lower()}"] += 1
+                    tally.counts[f"{BECAUSE}{pb.Reason.Name(reason).removeprefix('REASON_').lower()}"] += 1
         if self._orders.check < 1 and self._random.random() >= self._orders.check:
             return
         tally.counts["checked"] += 1

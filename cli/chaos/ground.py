@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from trunkshow.errors import TrunkshowError
 READY_WITHIN_S = 120.0
 STATUS_MS = 1_000.0
 POLL_S = 0.05
+SERVED_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,23 @@ class Ground:
         except TimeoutError:
             raise UsageError(f"the cluster was not whole within {within_s:g} s; its logs are in {self.logs}") from None
         return time.monotonic() - began
+
+    async def until_served(self, version: str) -> None:
+        """Wait until a second of answers was from this version alone.
+
+        Raises:
+            UsageError: it did not come to that in time.
+        """
+        try:
+            async with asyncio.timeout(SERVED_WITHIN_S):
+                while set(self._versions_of_late()) != {version}:  # noqa: ASYNC110 - other processes' doing
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise UsageError(f"{version} was not served to all within {SERVED_WITHIN_S:g} s of its promotion") from None
+
+    def _versions_of_late(self) -> Counter[str]:
+        now = time.monotonic()
+        return self.traffic.series.between(now - 1.2, now - 0.2).versions
 
 
 async def _status(address: str) -> ClusterStatus | None:

@@ -151,10 +151,12 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
-    injected = time.monotonic()
+    injected, trouble = time.monotonic(), ""
     try:
         await fault.inject(ground)
         await asyncio.sleep(step.seconds)
+    except UsageError as error:
+        trouble = str(error)
     finally:
         await fault.heal(ground)
     healed = time.monotonic()
@@ -166,7 +168,7 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     ground.traffic.check()
     moments = Moments(injected, healed, ended, ground.depot.moved_at, ground.depot.expected)
     series = ground.traffic.series
-    return judge(fault.name, repr(fault), fault.promise, series, moments, whole_again=whole_again)
+    return judge(fault.name, repr(fault), fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
 
 
 async def _made_whole(ground: Ground, say: Say) -> bool:

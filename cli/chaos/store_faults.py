@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from cli.chaos import versions
 from cli.chaos.faults import Promise
-from cli.chaos.ground import READY_WITHIN_S, Ground
+from cli.chaos.ground import Ground
 from cli.chaos.processes import spawn
 from cli.output import UsageError
 
@@ -60,10 +60,10 @@ class RolledBack:
     promise: Promise = field(default=Promise(whole=True, switched_s_max=1.0))
 
     async def inject(self, ground: Ground) -> None:
-        """Promote it, and wait until everybody serves it."""
+        """Promote it, and wait until every answer is from it: what was never served cannot be taken back."""
         version = await ground.depot.push()
         await ground.depot.promote(version)
-        await ground.until(lambda status: status is not None and status.snapshot_version == version, READY_WITHIN_S)
+        await ground.until_served(version)
 
     async def heal(self, ground: Ground) -> None:
         """Take it back."""

@@ -17,6 +17,9 @@ SLICE_S = 0.1
 COMPLAINTS_MAX = 20
 """Complaints kept in words, of all that are counted."""
 
+BECAUSE = "because_"
+"""Begins the counts of reasons."""
+
 _STEP = math.log(1.1)
 
 
@@ -84,6 +87,11 @@ class Tally:
     def stepped_down(self) -> int:
         """Of the personal ones, those from a rung below SNAPSHOT."""
         return self.counts["stepped_down"]
+
+    @property
+    def because(self) -> dict[str, int]:
+        """Of those that stepped down, the reasons in their receipts."""
+        return {key.removeprefix(BECAUSE): count for key, count in self.counts.items() if key.startswith(BECAUSE)}
 
     @property
     def unsent(self) -> int:

@@ -64,6 +64,7 @@ class Verdict:
         switched_s: after the pointer's move, until every answer was from the version it names; None where it was not
             moved.
         whole_again: every shard was ready after it, with no help.
+        trouble: what kept the fault from being injected as it was meant; empty where nothing did.
     """
 
     fault: str
@@ -74,6 +75,7 @@ class Verdict:
     recovered_s: float | None
     switched_s: float | None
     whole_again: bool = True
+    trouble: str = ""
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ class Verdict:
             "p99_ms": round(tally.quantile_ms(0.99), 1),
             "personal": tally.personal,
             "stepped_down": tally.stepped_down,
+            "because": tally.because,
             "rungs": dict(tally.rungs),
             "statuses": dict(tally.statuses),
             "recovered_s": None if self.recovered_s is None else round(self.recovered_s, 2),
@@ -110,7 +113,14 @@ class Verdict:
 
 
 def judge(
-    fault: str, particulars: str, promise: Promise, series: Series, moments: Moments, *, whole_again: bool = True
+    fault: str,
+    particulars: str,
+    promise: Promise,
+    series: Series,
+    moments: Moments,
+    *,
+    whole_again: bool = True,
+    trouble: str = "",
 ) -> Verdict:
     """The verdict on one fault."""
     return Verdict(
@@ -122,11 +132,12 @@ def judge(
         recovered_s(series, moments),
         switched_s(series, moments),
         whole_again,
+        trouble,
     )
 
 
 def _broken(verdict: Verdict) -> Iterator[str]:
-    tally, promise, recovered, switched = verdict.tally, verdict.promise, verdict.recovered_s, verdict.switched_s
+    tally, promise, switched = verdict.tally, verdict.promise, verdict.switched_s
     if not tally.requests:
         yield "nothing was asked"
     if promise.answered and tally.failed:
@@ -139,10 +150,16 @@ def _broken(verdict: Verdict) -> Iterator[str]:
         yield f"{tally.stepped_down} answers of {tally.personal} stepped down"
     if switched is not None and switched > promise.switched_s_max:
         yield f"another version was served until {switched:.1f} s after the pointer had moved"
-    if recovered is None:
+    yield from _not_recovered(verdict)
+
+
+def _not_recovered(verdict: Verdict) -> Iterator[str]:
+    if verdict.recovered_s is None:
         yield "it did not recover while it was looked at"
-    elif recovered > RECOVERY_S_MAX:
-        yield f"it recovered after {recovered:.1f} s"
+    elif verdict.recovered_s > RECOVERY_S_MAX:
+        yield f"it recovered after {verdict.recovered_s:.1f} s"
+    if verdict.trouble:
+        yield verdict.trouble
     if not verdict.whole_again:
         yield "not every shard became ready again by itself"
 
@@ -197,4 +214,5 @@ def _merged(rounds: Sequence[Verdict]) -> Verdict:
         recovered_s=None if None in recoveries else max(one for one in recoveries if one is not None),
         switched_s=max((one.switched_s for one in rounds if one.switched_s is not None), default=None),
         whole_again=all(one.whole_again for one in rounds),
+        trouble="; ".join(filter(None, dict.fromkeys(one.trouble for one in rounds))),
     )

@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 import cli
+from cli import scaling
 from cli.addresses import free_address, split_address
 from cli.output import UsageError
 from cli.processes import Child, ChildGaveUp, Say, Supervisor
 from cli.readiness import Hopeless, Waiting
+from cli.scaling import Ledger
 from trunkshow.channel import OPTIONS
 from trunkshow.client import AsyncClient
 from trunkshow.cluster import ClusterStatus
@@ -58,19 +61,28 @@ class Plan:
     pinned: bool = False
 
 
-def children(plan: Plan, router: str, shards: Sequence[str]) -> list[Child]:
-    """The processes of a cluster whose addresses are chosen."""
-    store = ("--store", str(plan.store), *(("--snapshot", plan.snapshot) if plan.pinned else ()))
-    membership = ("--shards", *shards)
-    made = [
-        _child(
-            plan,
-            f"shard-{number}",
-            ("shard", *store, "--name", address, "--listen", address, "--replicas", str(plan.replicas), *membership),
-        )
-        for number, address in enumerate(shards)
-    ]
-    return [*made, _child(plan, "router", ("router", *store, "--listen", router, *membership))]
+def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) -> list[Child]:
+    """The processes of a cluster whose addresses are chosen.
+
+    Args:
+        plan: what it is made of.
+        router: its address.
+        shards: addresses by name.
+        members: the file in which every process looks the membership up.
+    """
+    common = (*_store(plan), "--members", f"file:{members}")
+    made = [shard_child(plan, name, address, members) for name, address in shards.items()]
+    return [*made, _child(plan, "router", ("router", *common, "--listen", router))]
+
+
+def shard_child(plan: Plan, name: str, address: str, members: Path) -> Child:
+    """The process of one shard."""
+    own = ("--name", address, "--listen", address, "--replicas", str(plan.replicas))
+    return _child(plan, name, ("shard", *_store(plan), *own, "--members", f"file:{members}"))
+
+
+def _store(plan: Plan) -> tuple[str, ...]:
+    return ("--store", str(plan.store), *(("--snapshot", plan.snapshot) if plan.pinned else ()))
 
 
 def _child(plan: Plan, name: str, arguments: Sequence[str]) -> Child:
@@ -111,19 +123,27 @@ async def running(plan: Plan, say: Say, hurry: asyncio.Event | None = None) -> A
         UsageError: it does not come up; nothing of it is left.
     """
     router = free_address(*split_address(plan.listen))
-    shards = [free_address() for _ in range(plan.shards)]
-    made = children(plan, router, shards)
-    waiting = Waiting({address: child.name for address, child in zip(shards, made, strict=False)}, say, time.monotonic)
+    ledger = Ledger(router)
+    ledger.open()
+    shards = {f"shard-{number}": free_address() for number in range(plan.shards)}
+    ledger.enlist(shards)
+    made = children(plan, router, shards, ledger.members)
+    waiting = Waiting({address: name for name, address in shards.items()}, say, time.monotonic)
     supervisor = Supervisor(made, say, hurry=hurry)
     keeping = asyncio.create_task(supervisor.run())
+    tasks = {keeping}
     try:
         await _ready_or_dead(until_ready(router, waiting.look), keeping, made)
         supervisor.cluster_is_up()
         say("cluster.ready", target=router, pids=dict(supervisor.pids))
+        child = partial(shard_child, plan, members=ledger.members)
+        tasks.add(asyncio.create_task(scaling.follow(ledger, shards, supervisor, child, say)))
         yield Cluster(router, keeping)
     finally:
-        keeping.cancel()
-        await asyncio.wait({keeping})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        ledger.close()
         say("cluster.stopped")
 
 

@@ -31,6 +31,7 @@ COMMANDS = (
     ("inspect", "cli.inspect:inspect", "Show what a snapshot says of itself.", BUILDING),
     ("demo", "cli.demo:demo", "See all of it once, on simulated grocery shopping.", BUILDING),
     ("up", "cli.up:up", "Run a whole cluster on this machine until Ctrl-C.", SERVING),
+    ("scale", "cli.up:scale", "Make the cluster of a running `up` larger or smaller.", SERVING),
     ("shard", "cli.serve:shard", "Run one shard.", SERVING),
     ("router", "cli.serve:router", "Run one router.", SERVING),
     (

@@ -113,6 +113,9 @@ class Supervisor:
         self._clock = clock
         self._up = False
         self._hurry = hurry or asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._keeping: dict[str, asyncio.Task[None]] = {}
+        self._graces: dict[str, float] = {}
 
     def cluster_is_up(self) -> None:
         """From now on a death is an accident, not a misconfiguration."""
@@ -125,11 +128,27 @@ class Supervisor:
             ChildGaveUp: one is past help; the others were ended.
         """
         try:
-            async with asyncio.TaskGroup() as group:
+            async with self._group:
                 for child in self._children:
-                    group.create_task(self._keep(child))
+                    self.add(child)
         except* ChildGaveUp as gave_up:
             raise gave_up.exceptions[0] from None
+
+    def add(self, child: Child) -> None:
+        """Keep one more, while `run` runs."""
+        self._keeping[child.name] = self._group.create_task(self._keep(child))
+
+    async def remove(self, name: str, grace_s: float) -> None:
+        """End one child for good, and return once it has ended.
+
+        Args:
+            name: of the child.
+            grace_s: between SIGTERM and SIGKILL.
+        """
+        self._graces[name] = grace_s
+        keeping = self._keeping.pop(name)
+        keeping.cancel()
+        await asyncio.wait({keeping})
 
     async def _keep(self, child: Child) -> None:
         lives: deque[Life] = deque(maxlen=LIVES_MAX)
@@ -152,18 +171,18 @@ class Supervisor:
             self._say("child.started", child=child.name, pid=process.pid)
             exit_code = await process.wait()
         finally:
-            await asyncio.shield(self._end(process))
+            await asyncio.shield(self._end(process, self._graces.get(child.name, self._grace_s)))
             del self.pids[child.name]
         return Life(self._clock() - began, exit_code, self._up)
 
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
+    async def _end(self, process: asyncio.subprocess.Process, grace_s: float) -> None:
         if process.returncode is not None:
             return
         with suppress(ProcessLookupError):
             process.terminate()
         ended = asyncio.ensure_future(process.wait())
         hurried = asyncio.ensure_future(self._hurry.wait())
-        await asyncio.wait({ended, hurried}, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
         if not ended.done():
             with suppress(ProcessLookupError):

@@ -11,12 +11,14 @@ from typing import Any
 from cyclopts import Parameter
 
 from cli import output
-from cli.cluster import Plan, interruptible, running
+from cli.cluster import READY_WITHIN_S, Plan, interruptible, running, until_ready
 from cli.logs import fresh_folder
 from cli.output import UsageError
+from cli.scaling import SHARDS_MAX, Ledger
+from trunkshow.cluster import ClusterStatus, ShardState
 from trunkshow.snapshot.store import open_store, resolve
 
-SHARDS_MAX = 64
+READY = ShardState.READY
 
 
 @Parameter(name="*")
@@ -69,6 +71,35 @@ def up(*, options: UpOptions) -> None:
     asyncio.run(interruptible(serve))
 
 
+def scale(shards: int, /, *, target: str = "127.0.0.1:7450", json: bool = False) -> None:
+    """Make a local cluster larger or smaller while it serves; return once it is.
+
+    Args:
+        shards: how many there should be, 1 to 64.
+        target: the router's address, as `trunkshow up` said it.
+        json: print one JSON line once it is.
+
+    Raises:
+        UsageError: no such cluster, or it does not get there.
+    """
+    if not 1 <= shards <= SHARDS_MAX:
+        raise UsageError(f"{shards} shards are out of range; choose 1 to {SHARDS_MAX}")
+    Ledger(target).wish(shards)
+
+    def enough(status: ClusterStatus | None) -> bool:
+        ready = [] if status is None else [one for one in status.shards if one.reachable and one.state == READY]
+        return status is not None and status.covered and len(ready) == len(status.shards) == shards
+
+    try:
+        asyncio.run(asyncio.wait_for(until_ready(target, enough), READY_WITHIN_S))
+    except TimeoutError:
+        raise UsageError(f"there are not {shards} shards ready after {READY_WITHIN_S:g} s; see `status`") from None
+    if json:
+        output.show_json({"shards": shards}, indent=None)
+    else:
+        output.remark(f"ready with {shards} shard{'s' * (shards > 1)}")
+
+
 def make_plan(options: UpOptions) -> Plan:
     """What to start, checked, and its folder for logs, made.
 
@@ -104,6 +135,7 @@ _WORDS = {
     "child.died": "[yellow]{child} died (exit code {exit_code}); starting it again in {restart_in_s:g} s[/]",
     "child.gave_up": "[red]{child} died (exit code {exit_code}): {why}[/]",
     "cluster.waiting": "[dim]waiting for {seconds} s: {missing}[/]",
+    "cluster.scaling": "from {before} to {shards} shards",
     "cluster.ready": "[bold green]ready[/] at {target}",
     "cluster.stopped": "[dim]ended; nothing is left running[/]",
 }

@@ -26,6 +26,7 @@ class Depot:
         base: the version that everything began with, and that others are copies of.
         expected: the version that is to be served now.
         moved_at: when the pointer was last moved to it, monotonic seconds.
+        spoilt: versions that were pushed and must be refused.
 
     Args:
         work: folder for all of it.
@@ -39,6 +40,7 @@ class Depot:
         self.base = ""
         self.expected = ""
         self.moved_at = 0.0
+        self.spoilt: set[str] = set()
         self._prepared = work / "prepared"
         self._source = source
         self._made = 0
@@ -62,26 +64,20 @@ class Depot:
         """This version is to be served from now on."""
         self.expected, self.moved_at = version, time.monotonic()
 
-    async def prepare(self, change: Callable[[Path], object] | None = None, *, known: bool = True) -> Path:
-        """Make a version, ready to be pushed; its folder.
-
-        Args:
-            change: does something to it.
-            known: the oracle hears of it: it may be served.
-        """
+    async def prepare(self, change: Callable[[Path], object] | None = None) -> Path:
+        """Make a version, of which the oracle hears, do the change to it, and give its folder, ready to be pushed."""
         self._made += 1
         version = f"{self.base}.{self._made:04d}"
         folder = self._prepared / version
         await asyncio.to_thread(versions.restocked, self._oracle_of_base(), folder, version, self._made)
-        if known:
-            await asyncio.to_thread(versions.remember, folder, version, self.oracle)
+        await asyncio.to_thread(versions.remember, folder, version, self.oracle)
         if change is not None:
             await asyncio.to_thread(change, folder)
         return folder
 
-    async def push(self, change: Callable[[Path], object] | None = None, *, known: bool = True) -> str:
+    async def push(self, change: Callable[[Path], object] | None = None) -> str:
         """Make a version and push it; its name."""
-        folder = await self.prepare(change, known=known)
+        folder = await self.prepare(change)
         await asyncio.to_thread(versions.push, self.store, folder, folder.name)
         return folder.name
 

@@ -14,6 +14,10 @@ from typing import Protocol
 from cli.chaos.ground import READY_WITHIN_S, Ground
 from cli.chaos.proxy import CLEAR, Weather
 
+SETTLED_S = 5.0
+"""Between two restarts of a rolling deployment: `minReadySeconds` of k8s/base. A client that has lost a router looks for
+it again about every second; without the pause the other one could leave before that."""
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -205,3 +209,4 @@ class RestartedInTurn:
             await ground.bodies[name].stop()
             await ground.bodies[name].start()
             await ground.until(ground.whole, READY_WITHIN_S)
+            await asyncio.sleep(SETTLED_S)

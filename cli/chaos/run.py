@@ -166,7 +166,9 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     whole_again = await _made_whole(ground, say)
     await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
     ground.traffic.check()
-    moments = Moments(injected, healed, ended, ground.depot.moved_at, ground.depot.expected)
+    moments = Moments(
+        injected, healed, ended, ground.depot.moved_at, ground.depot.expected, frozenset(ground.depot.spoilt)
+    )
     series = ground.traffic.series
     return judge(fault.name, repr(fault), fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
 

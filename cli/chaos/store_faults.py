@@ -1,7 +1,8 @@
 """Faults of snapshots, stores, disks and clocks.
 
 Pushes are made of copies of the snapshot that is served (`cli.chaos.versions`); the oracle learns of a version before
-the store does, and of one that is spoilt it never learns: an answer from it is an answer from what never was.
+the store does, and before it is spoilt: what is answered from the files that are left whole can be right or wrong, and
+that anything is answered from a version that is to be refused is a broken promise of its own.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class BadPush:
 
     async def inject(self, ground: Ground) -> None:
         """Push and promote it."""
-        version = await ground.depot.push(lambda folder: versions.spoil(folder, self.kind, *self.where), known=False)
+        version = await ground.depot.push(lambda folder: versions.spoil(folder, self.kind, *self.where))
+        ground.depot.spoilt.add(version)
         await ground.depot.promote(version, expected=False)
         if self.kind == versions.GONE:
             await asyncio.to_thread(shutil.rmtree, ground.depot.folder(version))

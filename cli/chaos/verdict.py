@@ -11,6 +11,7 @@ Rules:
 5. Where the promise says that nobody need step down, at most one in `POOR_ONE_IN` does of those who need not.
 6. Where the pointer was moved, the last answer from another version than it names was asked for within the time
    promised, and none came later.
+7. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Moments:
         ended: the look at it.
         moved: the store's pointer, for the last time, perhaps long ago.
         version: that it has named ever since; empty where nobody looks.
+        spoilt: versions that must be refused.
     """
 
     injected: float
@@ -48,6 +50,7 @@ class Moments:
     ended: float
     moved: float = 0.0
     version: str = ""
+    spoilt: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Verdict:
         switched_s: after the pointer's move, until every answer was from the version it names; None where it was not
             moved.
         whole_again: every shard was ready after it, with no help.
+        spoilt: answers from a version that must be refused.
         trouble: what kept the fault from being injected as it was meant; empty where nothing did.
     """
 
@@ -76,6 +80,7 @@ class Verdict:
     switched_s: float | None
     whole_again: bool = True
     trouble: str = ""
+    spoilt: int = 0
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -102,6 +107,7 @@ class Verdict:
             "p99_ms": round(tally.quantile_ms(0.99), 1),
             "personal": tally.personal,
             "stepped_down": tally.stepped_down,
+            "spoilt": self.spoilt,
             "because": tally.because,
             "rungs": dict(tally.rungs),
             "statuses": dict(tally.statuses),
@@ -133,6 +139,7 @@ def judge(
         switched_s(series, moments),
         whole_again,
         trouble,
+        sum(series.between(moments.injected, moments.ended).versions[version] for version in moments.spoilt),
     )
 
 
@@ -150,14 +157,16 @@ def _broken(verdict: Verdict) -> Iterator[str]:
         yield f"{tally.stepped_down} answers of {tally.personal} stepped down"
     if switched is not None and switched > promise.switched_s_max:
         yield f"another version was served until {switched:.1f} s after the pointer had moved"
-    yield from _not_recovered(verdict)
+    yield from _in_trouble(verdict)
 
 
-def _not_recovered(verdict: Verdict) -> Iterator[str]:
+def _in_trouble(verdict: Verdict) -> Iterator[str]:
     if verdict.recovered_s is None:
         yield "it did not recover while it was looked at"
     elif verdict.recovered_s > RECOVERY_S_MAX:
         yield f"it recovered after {verdict.recovered_s:.1f} s"
+    if verdict.spoilt:
+        yield f"{verdict.spoilt} answers were from a snapshot that is spoilt"
     if verdict.trouble:
         yield verdict.trouble
     if not verdict.whole_again:
@@ -214,5 +223,6 @@ def _merged(rounds: Sequence[Verdict]) -> Verdict:
         recovered_s=None if None in recoveries else max(one for one in recoveries if one is not None),
         switched_s=max((one.switched_s for one in rounds if one.switched_s is not None), default=None),
         whole_again=all(one.whole_again for one in rounds),
+        spoilt=sum(one.spoilt for one in rounds),
         trouble="; ".join(filter(None, dict.fromkeys(one.trouble for one in rounds))),
     )

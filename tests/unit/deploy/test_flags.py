@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_manifests import RENDERED, SERVERS, pods, render
 
+from builder.dataset import load_dataset
 from cli.main import _parse
 
 pytestmark = pytest.mark.skipif(
@@ -47,6 +49,14 @@ def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch)
         for container in pod["spec"]["containers"]
     ]
     assert len(parsed) == 3
+
+
+def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:
+    """The file in the config map is one that the builder takes."""
+    maps = [one["data"] for one in render("base") if one["kind"] == "ConfigMap"]
+    file = tmp_path / "dataset.toml"
+    file.write_text(next(data["dataset.toml"] for data in maps if "dataset.toml" in data))
+    assert [source.path for source in load_dataset(file).events] == ["/data/events/*.parquet"]
 
 
 def test_a_shard_has_time_to_hand_over() -> None:

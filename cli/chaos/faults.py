@@ -15,8 +15,8 @@ from cli.chaos.ground import READY_WITHIN_S, Ground
 from cli.chaos.proxy import CLEAR, Weather
 
 SETTLED_S = 5.0
-"""Between two restarts of a rolling deployment: `minReadySeconds` of k8s/base. A client that has lost a router looks for
-it again about every second; without the pause the other one could leave before that."""
+"""Between two restarts of a rolling deployment: `minReadySeconds` of k8s/base. A client that has lost a router looks
+for it again about every second; without the pause the other one could leave before that."""
 
 
 @dataclass(frozen=True)

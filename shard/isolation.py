@@ -7,7 +7,8 @@ Rules:
    and where it was still in the queue it is never asked for.
 3. A thread cannot be killed. One whose answer is late is stuck until it returns, and counted; while all of a model's
    threads are stuck the model is late at once. It recovers with the first thread that returns.
-4. The queue is short. A model that has more waiting than its threads can begin soon is late at once.
+4. A thread that has had nothing to do for a while ends: snapshots come and go, and their models' threads with them.
+5. The queue is short. A model that has more waiting than its threads can begin soon is late at once.
 
 What to ask, and what the answer is worth, is the caller's to know. docs/adr/0013-isolated-models.md says why threads.
 """
@@ -18,7 +19,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from trunkshow.candidates import Late
@@ -28,6 +29,9 @@ Answer = TypeVar("Answer")
 
 THREADS = 4
 """Of one model, started as they are needed."""
+
+IDLE_S = 10.0
+"""After which a thread ends."""
 
 QUEUE_ITEMS_MAX = 64
 """Askings of one model that wait for a thread."""
@@ -42,11 +46,13 @@ class Lane:
     Args:
         model: its name, for metrics and the threads' names.
         threads: how many at most.
+        idle_s: after which a thread without work ends.
     """
 
-    def __init__(self, model: str, threads: int = THREADS) -> None:
+    def __init__(self, model: str, threads: int = THREADS, idle_s: float = IDLE_S) -> None:
         self._model = model
         self._threads = threads
+        self._idle_s = idle_s
         self._started = 0
         self._busy = 0  # running, or waiting to
         self._stuck = 0
@@ -59,6 +65,11 @@ class Lane:
     def stuck(self) -> int:
         """Threads whose answer nobody waits for any more."""
         return self._stuck
+
+    @property
+    def threads(self) -> int:
+        """How many there are now."""
+        return self._started
 
     async def ask(self, work: Callable[[], Answer], seconds: float) -> Answer:
         """The answer of `work`, called on one of the threads.
@@ -125,7 +136,14 @@ class Lane:
 
     def _run(self) -> None:
         while True:
-            asked, work = self._queue.get()
+            try:
+                asked, work = self._queue.get(timeout=self._idle_s)
+            except Empty:
+                with self._lock:
+                    if self._busy:  # somebody asked just now, or another thread works
+                        continue
+                    self._started -= 1
+                return
             if asked.set_running_or_notify_cancel():
                 try:
                     asked.set_result(work())

@@ -138,6 +138,17 @@ async def test_who_leaves_makes_a_thread_stuck_until_it_returns(gate: Gate) -> N
     assert (asked.cancelled(), stuck) == (True, 1)
 
 
+async def test_a_thread_without_work_ends_and_another_begins() -> None:
+    """Snapshots come and go; what they started goes with them."""
+    lane = Lane("m", idle_s=AT_ONCE_S)
+    await lane.ask(lambda: "first", SURELY_S)
+    for _ in range(10_000):
+        if not lane.threads:
+            break
+        await asyncio.sleep(0.001)
+    assert (lane.threads, await lane.ask(lambda: "again", SURELY_S)) == (0, "again")
+
+
 def test_a_thread_may_ask_as_well(gate: Gate) -> None:
     """Warming up does; it does not wait for longer either."""
     lane = Lane("m", threads=2)

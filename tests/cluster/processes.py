@@ -17,6 +17,7 @@ from trunkshow.cluster import ClusterStatus
 
 READY_WITHIN_S = 60
 END_WITHIN_S = 20
+BUILT_WITHIN_S = 90
 DEADLINE_MS = 8000
 """Of the router in these tests: what is tested is who answers, not how fast a busy machine does."""
 
@@ -54,9 +55,9 @@ class Process:
         """Send it a signal."""
         os.kill(self._process.pid, number)
 
-    def wait(self) -> int:
+    def wait(self, within_s: float = END_WITHIN_S) -> int:
         """Its exit code, negative for a signal."""
-        return self._process.wait(END_WITHIN_S)
+        return self._process.wait(within_s)
 
     def kill(self) -> None:
         """End it at once, and wait until it has."""

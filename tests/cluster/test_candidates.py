@@ -15,7 +15,7 @@ from pathlib import Path
 import datasets
 import pytest
 from datasets import Built, Shop
-from processes import DEADLINE_MS, READY_WITHIN_S, Process
+from processes import BUILT_WITHIN_S, DEADLINE_MS, READY_WITHIN_S, Process
 
 from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
@@ -118,7 +118,7 @@ def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
         command = ["build", str(built.dataset), "--store", str(store), "--partitions", "4", "--factors", "16"]
         building = Process(command, tmp_path / f"build-{seconds:g}.log")
         try:
-            assert building.wait() == 0
+            assert building.wait(BUILT_WITHIN_S) == 0
         finally:
             building.kill()
         return store / "snapshots" / open_store(store).pointer().current

@@ -92,7 +92,8 @@ def test_every_user_of_a_batch_gets_a_slate_of_the_snapshot(client: Client) -> N
     requests = [SlateRequest(user) for user in EVERYONE]
     answers = dict(client.recommend_batch(requests, deadline_ms=DEADLINE_MS))
     assert sorted(answers) == list(range(400))
-    assert {slate.receipt.rung for slate in answers.values()} == {Rung.SNAPSHOT}
+    poorer = [slate.receipt for slate in answers.values() if slate.receipt.rung != Rung.SNAPSHOT]
+    assert poorer == []
 
 
 def test_slates_are_personal(client: Client) -> None:

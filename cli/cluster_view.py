@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.pictures import RUNG_STYLES, bar, ranges, size
 from cli.render import pairs, table_of
-from trunkshow.cluster import Candidate, ClusterStatus, ShardState, ShardView
+from trunkshow.cluster import Candidate, ClusterStatus, Generation, ShardState, ShardView
 
 STATE_STYLES = {
     ShardState.UNSPECIFIED: "dim",
@@ -49,10 +49,10 @@ def _shards(one: ClusterStatus) -> RenderableType:
         "requests": [f"{shard.requests:,}" for shard in one.shards],
         "p95": [f"{shard.p95_ms:.1f} ms" if shard.p95_ms else "" for shard in one.shards],
         "memory": [size(shard.rss_bytes) if shard.rss_bytes else "" for shard in one.shards],
-        "partitions": [_warm(shard, one.snapshot_version) for shard in one.shards],
-        "loading": [_numbers(generation.loading for generation in shard.generations) for shard in one.shards],
-        "stand-ins": [_numbers(generation.stand_ins for generation in shard.generations) for shard in one.shards],
-        "refused": [_numbers(generation.refused for generation in shard.generations) for shard in one.shards],
+        "partitions": [_numbers(one, shard, lambda generation: generation.warm) for shard in one.shards],
+        "loading": [_numbers(one, shard, lambda generation: generation.loading) for shard in one.shards],
+        "stand-ins": [_numbers(one, shard, lambda generation: generation.stand_ins) for shard in one.shards],
+        "refused": [_numbers(one, shard, lambda generation: generation.refused) for shard in one.shards],
     }
     shown = {name: cells for name, cells in columns_of.items() if any(cells)}
     table = table_of(*shown)
@@ -71,17 +71,19 @@ def _state(shard: ShardView) -> str:
     return f"[{STATE_STYLES.get(shard.state, 'red')}]{shard.state.name if shard.state else 'not heard'}[/]{ejected}"
 
 
-def _warm(shard: ShardView, served: str) -> str:
-    """The warm partitions; a version is named only where it is not the router's."""
-    held = ((generation.snapshot_version, generation.warm) for generation in shard.generations)
-    return "\n".join(
-        f"{len(warm)}: {ranges(warm)}" + ("" if version == served else f" of {escape(version)}")
-        for version, warm in held
-    )
+def _numbers(one: ClusterStatus, shard: ShardView, of: Callable[[Generation], Sequence[int]]) -> str:
+    """Partitions, a line per version; which one is named only where it is not the router's."""
+    held = ((_version_in_words(one, generation.snapshot_version), of(generation)) for generation in shard.generations)
+    return "\n".join(f"{len(numbers)}: {ranges(numbers)}{of_which}" for of_which, numbers in held if numbers)
 
 
-def _numbers(lists: Iterable[Sequence[int]]) -> str:
-    return ranges([number for numbers in lists for number in numbers])
+def _version_in_words(one: ClusterStatus, version: str) -> str:
+    if version == one.snapshot_version:
+        return ""
+    if version == one.previous_version:
+        return " (previous)"
+    is_candidate = one.candidate is not None and version == one.candidate.snapshot_version
+    return " (candidate)" if is_candidate else f" ({escape(version)})"
 
 
 def _router(one: ClusterStatus) -> RenderableType:

@@ -172,8 +172,8 @@ class Topology:
         return len(self._indexes.warm.get(version, ()))
 
     def serves_other_than(self, version: str) -> bool:
-        """Whether reachable shards have partitions of another snapshot warm."""
-        return any(held != version for held in self._indexes.warm)
+        """Whether reachable shards have partitions of other snapshots warm, and not one of this."""
+        return bool(self._indexes.warm) and version not in self._indexes.warm
 
     def _with(self, view: ReplicaView) -> Topology:
         before = self.replicas[view.address]

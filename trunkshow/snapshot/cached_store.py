@@ -5,7 +5,8 @@
 
 Reading falls back to the copies; everything that changes the store needs the store. Copies are copies, never links: a
 file that is truncated in a store that others write to must not take down a process that has it mapped. Versions that
-the pointer does not serve any more are removed, but for those that this process itself asked for.
+the pointer does not serve any more are removed, whoever has them mapped keeps them so; those that this process asked
+for and that were not served before stay.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class CachedStore:
         self._is_reachable(True)
         if known is None or pointer.serial != known.serial:
             self._write(Path("POINTER.json"), lambda target: target.write_text(pointer.to_json(), encoding="utf-8"))
-            self._trim(pointer)
+            self._trim(pointer, known or Pointer())
         self._known = pointer
         return pointer
 
@@ -155,8 +156,14 @@ class CachedStore:
         except OSError as error:  # the store did answer; that it cannot be remembered must not matter now
             log.warning("cache.not_written", cache=str(self.cache), file=str(path), error=error.strerror)
 
-    def _trim(self, pointer: Pointer) -> None:
-        wanted = {version for version, state in pointer.states.items() if state in SERVED} | self._asked_for
+    def _trim(self, pointer: Pointer, before: Pointer) -> None:
+        served = _served(pointer)
+        self._asked_for -= _served(before) - served  # or a process that lives long fills its disk
+        wanted = served | self._asked_for
         for path in (self.cache / "snapshots").glob("*"):
             if path.name not in wanted:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _served(pointer: Pointer) -> set[str]:
+    return {version for version, state in pointer.states.items() if state in SERVED}

@@ -11,8 +11,8 @@ from enum import StrEnum
 
 from trunkshow.snapshot.acceptance import VARIANCE, compare
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
-from trunkshow.snapshot.manifest import SnapshotRefused
-from trunkshow.snapshot.store import PointerMoved, Store
+from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
+from trunkshow.snapshot.store import PointerMoved, Store, StoreError, StoreUnreachable
 
 
 class How(StrEnum):
@@ -65,8 +65,9 @@ def serve(store: Store, version: str, publishing: Publishing, who: Who, base: st
     def change(pointer: Pointer) -> Pointer:
         if base is not None and pointer.current != base:
             raise PointerMoved(f"{store.url} was moved from {base or 'nothing'} to {pointer.current or 'nothing'}")
-        if pointer.current and pointer.current != version:
-            compare(manifest, store.manifest(pointer.current), publishing.variance)
+        parent = _parent(store, pointer.current) if pointer.current != version else None
+        if parent is not None:
+            compare(manifest, parent, publishing.variance)
         return _moved(pointer, version, publishing, who)
 
     return store.move(change)
@@ -84,6 +85,16 @@ def serve_built(store: Store, version: str, publishing: Publishing, who: Who, ba
         way_out = f"{version} is pushed and not served. To serve it: trunkshow promote {version} --store {store.url}"
         loosely = " --variance 10" if isinstance(error, SnapshotRefused) else ""
         raise type(error)(f"{error}; {way_out}{loosely}") from error
+
+
+def _parent(store: Store, current: str) -> Manifest | None:
+    """What it is compared with; None where nothing is served, or that is lost or spoilt: promoting is the way out."""
+    try:
+        return store.manifest(current) if current else None
+    except StoreUnreachable:
+        raise
+    except (StoreError, SnapshotRefused):
+        return None
 
 
 def _moved(pointer: Pointer, version: str, publishing: Publishing, who: Who) -> Pointer:

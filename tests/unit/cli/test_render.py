@@ -10,7 +10,7 @@ from scripted_router import SLATE, STATUS
 from cli import cluster_view, render
 from cli.titles import Titles
 from trunkshow.answers import Carousel, Item, Slate
-from trunkshow.cluster import ClusterStatus
+from trunkshow.cluster import ClusterStatus, Generation
 from trunkshow.receipts import Rung, Stage
 
 
@@ -54,3 +54,16 @@ def test_addresses_of_shards_are_never_cut() -> None:
     shown = printed(*cluster_view.status(replace(status, shards=(status.shards[0], gone))))
     assert f" {gone.address} " in shown
     assert f"{gone.address}: UNAVAILABLE: failed to connect" in shown
+
+
+def test_what_a_shard_holds_is_told_version_by_version() -> None:
+    """The same numbers of two versions are two lines, and the other version is named by what it is."""
+    status = ClusterStatus.from_message(STATUS)
+    held = [Generation(version, (0, 1), (), (), (2,)) for version in (status.snapshot_version, "before")]
+    shard = replace(status.shards[0], generations=tuple(held))
+    one = replace(status, shards=(shard,), previous_version="before", candidate=None)
+    lines = [line.split() for line in printed(*cluster_view.status(one)).splitlines() if "0-1" in line]
+    assert [line[-5:] for line in lines] == [
+        ["MiB", "2:", "0-1", "1:", "2"],
+        ["2:", "0-1", "1:", "2", "(previous)"],
+    ]

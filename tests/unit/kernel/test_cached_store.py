@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Built
+from tiny_snapshots import publish
 
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
@@ -118,6 +119,18 @@ def test_versions_that_are_not_served_any_more_are_removed_from_the_cache(origin
     store = opened(origin, cache)
     store.manifest(resolve(store))
     assert [path.name for path in (cache / "snapshots").iterdir()] == [resolve(store)]
+
+
+def test_a_process_that_lives_long_keeps_copies_of_what_is_served_alone(tmp_path: Path, cache: Path) -> None:
+    """However many versions it has served: the current one, and the one before."""
+    origin = FolderStore(tmp_path / "store")
+    origin.root.mkdir()
+    store = CachedStore(origin, cache)
+    for version in ("a", "b", "c", "d"):
+        publish(origin, version)
+        manifest = store.manifest(store.pointer().current)
+        store.ensure(version, manifest.files)
+    assert sorted(path.name for path in (cache / "snapshots").iterdir()) == ["c", "d"]
 
 
 def test_a_cache_that_cannot_be_written_to_does_not_matter_while_the_store_answers(origin: Path, cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def test_a_version_built_on_what_is_served_no_more_stays_pushed(store: FolderSto
     with pytest.raises(PointerMoved, match=r"from a to b; c is pushed and not served.*trunkshow promote c --store"):
         serve_built(store, "c", NOW, who(), base="a")
     assert dict(store.pointer().states) == {"a": State.PREVIOUS, "b": State.CURRENT, "c": State.PUSHED}
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{}")])
+def test_what_is_served_and_lost_or_spoilt_can_be_replaced(
+    store: FolderStore, damage: Callable[[Path], object]
+) -> None:
+    """There is nothing left to compare with, and promoting another version is the way out."""
+    damage(store.root / "snapshots" / "a" / FILE_NAME)
+    assert serve(store, "b", NOW, who()).current == "b"
 
 
 def test_while_pinned_nothing_is_promoted(store: FolderStore) -> None:

@@ -62,6 +62,14 @@ def test_another_version_is_no_holder_but_is_noticed() -> None:
     assert (topology.holders("v1", 0), topology.serves_other_than("v1")) == ((), True)
 
 
+def test_a_previous_version_beside_this_one_is_no_mismatch() -> None:
+    """A partition that nobody holds is missed because its holders are gone, not because of a snapshot."""
+    generations = tuple(Generation(version, frozenset({0})) for version in ("v0", "v1"))
+    facts = ShardFacts("s", shard_pb2.SHARD_STATE_READY, generations)
+    topology = Topology.of([A, B]).updated(A, facts)
+    assert (topology.holders("v1", 1), topology.serves_other_than("v1")) == ((), False)
+
+
 def test_coverage_counts_partitions_once() -> None:
     """Two replicas of a partition cover it once."""
     topology = Topology.of([A, B]).updated(A, holding(0, 1)).updated(B, holding(1, 2))

@@ -43,22 +43,24 @@ class Plan:
     """What a local cluster is made of.
 
     Attributes:
-        store: folder of the snapshot store.
+        store: folder of the snapshot store, or its s3:// address.
         snapshot: version that is served at the start.
         shards: how many.
         replicas: shards that hold each partition.
         listen: address of the router; port 0 takes a free one.
         logs: folder for the children's logs, this cluster's alone; they go to stderr where None.
         pinned: whether every process stays on that version, instead of following the store's pointer.
+        cache: folder for the processes' copies of snapshots, one folder each; none are kept where None.
     """
 
-    store: Path
+    store: str
     snapshot: str
     shards: int
     replicas: int
     listen: str
     logs: Path | None
     pinned: bool = False
+    cache: Path | None = None
 
 
 def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) -> list[Child]:
@@ -70,7 +72,7 @@ def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) 
         shards: addresses by name.
         members: the file in which every process looks the membership up.
     """
-    common = (*_store(plan), "--members", f"file:{members}")
+    common = (*_store(plan, "router"), "--members", f"file:{members}")
     made = [shard_child(plan, name, address, members) for name, address in shards.items()]
     return [*made, _child(plan, "router", ("router", *common, "--listen", router))]
 
@@ -78,11 +80,13 @@ def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) 
 def shard_child(plan: Plan, name: str, address: str, members: Path) -> Child:
     """The process of one shard."""
     own = ("--name", address, "--listen", address, "--replicas", str(plan.replicas))
-    return _child(plan, name, ("shard", *_store(plan), *own, "--members", f"file:{members}"))
+    return _child(plan, name, ("shard", *_store(plan, name), *own, "--members", f"file:{members}"))
 
 
-def _store(plan: Plan) -> tuple[str, ...]:
-    return ("--store", str(plan.store), *(("--snapshot", plan.snapshot) if plan.pinned else ()))
+def _store(plan: Plan, name: str) -> tuple[str, ...]:
+    pinned = ("--snapshot", plan.snapshot) if plan.pinned else ()
+    cache = ("--cache", str(plan.cache / name)) if plan.cache else ()
+    return ("--store", plan.store, *pinned, *cache)
 
 
 def _child(plan: Plan, name: str, arguments: Sequence[str]) -> Child:

@@ -81,7 +81,7 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
             Shopper("a shopper nobody knows", "nobody-knows-me"),
         )
         logs = fresh_folder(options.work.resolve() / "logs")
-        plan = Plan(store.resolve(), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", logs)
+        plan = Plan(str(store.resolve()), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", logs)
         done = asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
         if not done:
             raise KeyboardInterrupt

@@ -26,8 +26,8 @@ READY = ShardState.READY
 class UpOptions:
     """A local cluster."""
 
-    store: Path
-    """Folder of the snapshot store."""
+    store: str
+    """The snapshot store: a folder, or s3://BUCKET/PREFIX."""
 
     shards: int = 3
     """How many shards, 1 to 64."""
@@ -41,9 +41,12 @@ class UpOptions:
     snapshot: str = ""
     """Snapshot version to stay on; where empty, what the store's pointer names is followed."""
 
+    cache: Path | None = None
+    """Folder for copies of what is served, one for each process, with which a cluster starts without its store."""
+
     logs: Path | None = None
-    """Folder for logs; `logs` in the store where not given. Every cluster makes its own folder there, named after its
-    start, with one file per process; the newest 5 are kept."""
+    """Folder for logs; `logs` in the store where not given, or here for a store that is no folder. Every cluster makes
+    its own folder there, named after its start, with one file per process; the newest 5 are kept."""
 
     verbose: bool = False
     """Show the processes' logs here instead."""
@@ -111,12 +114,22 @@ def make_plan(options: UpOptions) -> Plan:
         raise UsageError(f"--shards {options.shards} is out of range; choose 1 to {SHARDS_MAX}")
     if options.replicas < 1:
         raise UsageError(f"--replicas {options.replicas} is out of range; choose at least 1")
-    store = open_store(options.store)
+    cache = options.cache.resolve() if options.cache else None
+    store = open_store(options.store, cache / "up" if cache else None)
     version = resolve(store, options.snapshot)
     store.manifest(version)
-    logs = None if options.verbose else fresh_folder((options.logs or options.store / "logs").resolve())
-    pinned = bool(options.snapshot)
-    return Plan(options.store.resolve(), version, options.shards, options.replicas, options.listen, logs, pinned)
+    remote = "://" in options.store
+    beside = Path("trunkshow-logs") if remote else Path(options.store) / "logs"
+    return Plan(
+        store=options.store if remote else str(Path(options.store).resolve()),
+        snapshot=version,
+        shards=options.shards,
+        replicas=options.replicas,
+        listen=options.listen,
+        logs=None if options.verbose else fresh_folder((options.logs or beside).resolve()),
+        pinned=bool(options.snapshot),
+        cache=cache,
+    )
 
 
 def say_in_json(event: str, **details: Any) -> None:

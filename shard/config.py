@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,11 @@ class ShardConfig:
 
     previous_mib_max: int = 4096
     """MiB of the previous version's files that stay open, so that rolling back needs no loading; 0 for none."""
+
+    variance: float = math.inf
+    """By how much a version's counts of users, items and events may differ from those of the version before, to be opened
+    here: 0.5 lets them be half, or one and a half times as many. No limit by default, since `trunkshow promote` has one
+    already, and whoever lifts it there would have to lift it here; dimensions and the data set must agree anyway."""
 
     handover_s: float = 60.0
     """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""
@@ -103,6 +109,8 @@ class ShardConfig:
         at_least(0, previous_mib_max=self.previous_mib_max, handover_s=self.handover_s, leave_s=self.leave_s)
         at_least(0.001, status_period_s=self.status_period_s, pointer_period_s=self.pointer_period_s)
         at_least(0.001, members_period_s=self.members_period_s)
+        if not self.variance >= 0:
+            raise ValueError(f"variance: {self.variance}; must be at least 0")
         self.membership()
 
     def membership(self) -> membership.Source:

@@ -12,6 +12,7 @@ What is to be held, and what may be closed, is decided in `shard.holdings`.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Never
@@ -26,6 +27,7 @@ from shard.work import Failures
 from trunkshow.offload import Offload, Stuck
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot import acceptance
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
@@ -62,6 +64,7 @@ class Keeper:
         replicas: shards that should hold a partition.
         limits: how much is kept, and how long.
         warm_requests: replayed per piece.
+        variance: by which a version's counts may differ from its parent's.
         changed: called after every change of what there is to report.
         clock: a port: monotonic seconds.
     """
@@ -75,6 +78,7 @@ class Keeper:
         limits: Limits,
         warm_requests: int,
         changed: Callable[[], None],
+        variance: float = math.inf,
         clock: Clock = monotonic,
     ) -> None:
         self.generations: dict[str, Generation] = {}
@@ -83,6 +87,7 @@ class Keeper:
         self.watchers = 0
         self._store = store
         self._own, self._replicas, self._limits, self._warm_requests = own, replicas, limits, warm_requests
+        self.variance = variance
         self._changed, self._clock = changed, clock
         self._pointer: Pointer | None = None
         self._members: frozenset[str] = frozenset()
@@ -278,7 +283,19 @@ class Keeper:
         """What was asked for; in a thread."""
         if isinstance(key, Piece):
             return self.generations[key.version].open(key, tuple(self.recent)), key
+        self._compare(key)
         return Snapshot.open(self._store, key), key
+
+    def _compare(self, version: str) -> None:
+        """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""
+        parent = self._pointer.parent(version) if self._pointer else ""
+        if not parent or parent == version:
+            return
+        try:
+            before = self._store.manifest(parent)
+        except StoreError:
+            return
+        acceptance.compare(self._store.manifest(version), before, self.variance)
 
     def _fail(self, key: Piece | str, error: Exception) -> None:
         refused = not isinstance(error, (StoreUnreachable, Stuck))

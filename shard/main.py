@@ -46,6 +46,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         replicas=config.replicas,
         limits=Limits(config.previous_mib_max << 20, config.handover_s),
         warm_requests=config.warm_requests,
+        variance=config.variance,
         changed=service.changed,
     )
     service.serve(keeper)

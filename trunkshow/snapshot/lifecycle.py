@@ -140,6 +140,10 @@ class Pointer:
         """The version that is rehearsed or shown to a few; empty where there is none."""
         return self._only(State.REHEARSING) or self._only(State.CANARY)
 
+    def parent(self, version: str) -> str:
+        """The version that another one is compared with: the current one's is the previous, which itself has none."""
+        return {self.current: self.previous, self.previous: ""}.get(version, self.current)
+
     def pushed(self, version: str, who: Who, manifest_sha256: str = "") -> Pointer:
         """A complete snapshot is in the store, with a manifest of this checksum."""
         if not is_name(version):

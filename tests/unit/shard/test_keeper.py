@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -135,6 +137,22 @@ async def test_ready_is_said_as_soon_as_the_current_version_is_whole(stage: Stag
         states.append(stage.state)
     assert states[-2:] == [pb.SHARD_STATE_LOADING, pb.SHARD_STATE_READY]
     assert stage.pointer.previous not in stage.keeper.generations
+
+
+@pytest.mark.parametrize(("variance", "opened"), [(0.5, False), (math.inf, True)])
+async def test_a_version_unlike_the_one_before_is_not_opened_beyond_the_variance(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, variance: float, opened: bool
+) -> None:
+    """Counts are compared with the version before; without a limit they may be anything."""
+    ours, before = stage.pointer.current, stage.pointer.previous
+    parent = stage.store.manifest(before)
+    grown = replace(parent, counts={**parent.counts, "users": 10 * parent.counts["users"]})
+    manifest = stage.store.manifest
+    monkeypatch.setattr(Store, "manifest", lambda _, version: grown if version == before else manifest(version))
+    stage.keeper.variance = variance
+    await stage.settle()
+    assert (ours in stage.keeper.generations) is opened
+    assert before in stage.keeper.generations
 
 
 async def test_a_shard_holds_its_share_and_the_copies_of_its_neighbours_users(stage: Stage) -> None:

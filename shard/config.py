@@ -49,8 +49,8 @@ class ShardConfig:
     """MiB of the previous version's files that stay open, so that rolling back needs no loading; 0 for none."""
 
     variance: float = math.inf
-    """By how much a version's counts of users, items and events may differ from those of the version before, to be opened
-    here: 0.5 lets them be half, or one and a half times as many. No limit by default, since `trunkshow promote` has one
+    """By how much a version's counts of users, items and events may differ from those of the version before, and still
+    be opened: 0.5 lets them be half, or one and a half times as many. No limit by default, since `trunkshow promote` has one
     already, and whoever lifts it there would have to lift it here; dimensions and the data set must agree anyway."""
 
     handover_s: float = 60.0

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_manifests import RENDERED, SERVERS, pods, render
+from test_manifests import RENDERED, pods, render
 
 from builder.dataset import load_dataset
 from cli.main import _parse
+from shard.config import ShardConfig
 
 pytestmark = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here"
@@ -59,14 +60,13 @@ def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:
     assert [source.path for source in load_dataset(file).events] == ["/data/events/*.parquet"]
 
 
-def test_a_shard_has_time_to_hand_over() -> None:
-    """The grace before SIGKILL is longer than the handover, the drain and preStop together."""
-    from shard.config import ShardConfig
-
-    config = ShardConfig(store="s3://trunkshow/snapshots")
-    for one in render("overlays/production"):
-        if one["kind"] in SERVERS:
-            spec = one["spec"]["template"]["spec"]
-            before = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-            handover = config.handover_s if one["kind"] == "StatefulSet" else 0
-            assert spec["terminationGracePeriodSeconds"] > before + handover + config.drain_s
+@pytest.mark.parametrize("folder", RENDERED[1:3])
+def test_a_shard_has_time_to_hand_over(folder: str) -> None:
+    """The grace before SIGKILL is longer than preStop, what handing over may take, and the drain together."""
+    (shard,) = (one for one in render(folder) if one["kind"] == "StatefulSet")
+    spec = shard["spec"]["template"]["spec"]
+    container = spec["containers"][0]
+    (leave,) = (argument.partition("=")[2] for argument in container["args"] if argument.startswith("--leave-s="))
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain_s = ShardConfig(store="s3://trunkshow/snapshots").drain_s
+    assert spec["terminationGracePeriodSeconds"] > before + float(leave) + drain_s

@@ -50,8 +50,8 @@ class ShardConfig:
 
     variance: float = math.inf
     """By how much a version's counts of users, items and events may differ from those of the version before, and still
-    be opened: 0.5 lets them be half, or one and a half times as many. No limit by default, since `trunkshow promote` has one
-    already, and whoever lifts it there would have to lift it here; dimensions and the data set must agree anyway."""
+    be opened: 0.5 lets them be half, or one and a half times as many. No limit by default: `trunkshow promote` has one,
+    and whoever lifts it there would have to lift it here; dimensions and the data set must agree anyway."""
 
     handover_s: float = 60.0
     """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""

@@ -6,6 +6,9 @@ Rules, by which a pointer of the store and the snapshots that are open become wh
    previous one is; where that is not open either, what was served goes on.
 2. What a pointer does not name any more is not served, unless by rule 1.
 3. Where two versions are served, traffic moves from one to the other partition by partition (`router.moving`).
+4. What traffic comes from is the version that served it, also where the pointer has retired that one meanwhile: of two
+   promotions in a row the first may be warm nowhere. Once everything has moved, it is the pointer's previous one again.
+   What is poisoned serves nothing.
 
 Opening and closing, and that nobody's view is closed under them, is `router.keeper`'s business.
 """
@@ -138,6 +141,11 @@ class Views:
         """The snapshot that some partitions are still served from; None once everything has moved."""
         return None if self.moves.complete else self.previous
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether there was traffic to move, and all of it has moved."""
+        return bool(self.moves.before) and self.moves.complete
+
     def __iter__(self) -> Iterator[View]:
         yield self.current
         if self.previous is not None:
@@ -173,12 +181,24 @@ def chosen(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> V
     current = first or second or (was.current if was else None)
     if current is None:
         return None
-    kept = was.previous if was is not None and was.current is current else None
-    previous = second if current is first else kept
+    previous = _previous(pointer, current, opened, was)
     fresh = Views.of(current, previous, _candidate(pointer, opened, was), pointer.serial)
-    if was is not None and was.current is current and was.previous is previous:
+    if was is None or was.current is not current:
+        return fresh
+    if was.previous is previous:
         return fresh.moved_on(was.moves)
-    return fresh
+    return fresh.moved_on(replace(was.moves, before=fresh.moves.before)) if was.has_moved else fresh
+
+
+def _previous(pointer: Pointer, current: View, opened: Mapping[str, View], was: Views | None) -> View | None:
+    """What traffic comes from (rule 4), else what it can return to."""
+    stays = was is not None and was.current is current
+    serving = was and (was.before or (None if stays else was.current))
+    if serving and serving is not current and pointer.states.get(serving.version) is not State.POISONED:
+        return serving
+    if current is opened.get(pointer.current):
+        return opened.get(pointer.previous)
+    return was.previous if was is not None and stays else None
 
 
 def _candidate(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> Candidate | None:

@@ -97,6 +97,40 @@ def test_a_pointer_that_names_nothing_that_is_open_serves_nothing_at_the_start()
     assert chosen(FIRST, {}, None) is None
 
 
+ALL = {"v1": V1, "v2": V2, "v3": V3}
+TWICE = pointer(v1=State.RETIRED, v2=State.PREVIOUS, v3=State.CURRENT)
+
+
+def test_of_two_promotions_in_a_row_traffic_comes_from_what_served_it() -> None:
+    """The first of the two, which may be warm nowhere, is passed over, whichever opens first."""
+    first = chosen(FIRST, ALL, None)
+    second = chosen(SECOND, ALL, first)
+    for views in (chosen(TWICE, ALL, second), chosen(TWICE, ALL, first)):
+        assert views is not None
+        assert (names(views), views.before) == (("v3", "v1"), V1)
+    views = chosen(TWICE, {"v1": V1, "v2": V2}, first)
+    assert views is not None
+    assert (names(views), views.before) == (("v2", "v1"), V1)
+
+
+def test_once_all_of_it_has_moved_the_pointers_previous_version_is_the_previous() -> None:
+    """And what has moved stays moved."""
+    views = chosen(TWICE, ALL, chosen(SECOND, ALL, chosen(FIRST, ALL, None)))
+    assert views is not None
+    half, whole = frozenset({0, 1}), frozenset(range(4))
+    assert names(chosen(TWICE, ALL, views.moved_on(replace(views.moves, moved=half)))) == ("v3", "v1")
+    after = chosen(TWICE, ALL, views.moved_on(replace(views.moves, moved=whole)))
+    assert after is not None
+    assert (names(after), after.before) == (("v3", "v2"), None)
+
+
+def test_what_is_poisoned_serves_nothing_while_the_next_one_warms() -> None:
+    """Rolled back to a version that was retired, from one that everybody had."""
+    was = chosen(FIRST, {"v1": V1}, None)
+    fled = pointer(v1=State.POISONED, v2=State.CURRENT)
+    assert names(chosen(fled, ALL, was)) == ("v2", "")
+
+
 def test_a_move_that_concerns_neither_forgets_no_traffic_that_moved() -> None:
     """A push of another version."""
     was = chosen(SECOND, {"v1": V1, "v2": V2}, None)

@@ -10,8 +10,8 @@ LOOPBACK = "127.0.0.1"
 PORT_MAX = 65535
 
 
-def free_address(host: str = LOOPBACK, port: int = 0) -> str:
-    """An address that can be listened on now; the given port, or for 0 any.
+def free_address(host: str = LOOPBACK, port: int = 0, *, option: str = "--listen") -> str:
+    """An address that can be listened on now; the given port, or for 0 any; chosen by this option.
 
     Raises:
         UsageError: somebody listens there.
@@ -23,7 +23,7 @@ def free_address(host: str = LOOPBACK, port: int = 0) -> str:
             probe.bind((host.strip("[]"), port))
             return f"{host}:{probe.getsockname()[1]}"
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with --listen") from None
+        raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with {option}") from None
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -135,13 +135,15 @@ def _wrong_input() -> tuple[type[Exception], ...]:
     from trunkshow.errors import TrunkshowError
 
     try:
+        from trunkshow.serving.reloaded import FilesUnusable
         from trunkshow.snapshot.lifecycle import LifecycleError
         from trunkshow.snapshot.manifest import SnapshotRefused
         from trunkshow.snapshot.signature import KeyUnusable
         from trunkshow.snapshot.store import StoreError
     except ImportError as error:  # the client's installation has no snapshots
         return UsageError, BuildError, TrunkshowError, type(error)
-    return UsageError, BuildError, TrunkshowError, StoreError, SnapshotRefused, LifecycleError, KeyUnusable
+    of_stores = (StoreError, SnapshotRefused, LifecycleError, KeyUnusable)
+    return UsageError, BuildError, TrunkshowError, *of_stores, FilesUnusable
 
 
 def _refuse(message: str) -> int:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from cli.addresses import free_address, split_address
 from router.config import RouterConfig
 from shard.config import ShardConfig
+from trunkshow.serving.options import ServerOptions, address
 
 Json = Annotated[bool, Parameter(help="Log JSON on a terminal too; elsewhere the logs are JSON anyway.")]
 
@@ -20,7 +21,7 @@ def shard(*, config: Annotated[ShardConfig, Parameter(name="*")], json: Json = F
     """Run one shard: open its share of a snapshot, and answer predictions over it until SIGTERM."""
     from shard.main import run
 
-    _check(config.listen, json=json)
+    _check(config.listen, config.server, json=json)
     run(config)
 
 
@@ -28,13 +29,16 @@ def router(*, config: Annotated[RouterConfig, Parameter(name="*")], json: Json =
     """Run one router: take requests, ask the shards, and answer each within its deadline until SIGTERM."""
     from router.main import run
 
-    _check(config.listen, json=json)
+    _check(config.listen, config.server, json=json)
     run(config)
 
 
-def _check(listen: str, *, json: bool) -> None:
+def _check(listen: str, options: ServerOptions, *, json: bool) -> None:
     # Before the snapshot is opened, which takes its time: an address in use is told at once, and in one line.
     free_address(*split_address(listen))
+    for option, given in (("--metrics-listen", options.metrics_listen), ("--health-listen", options.health_listen)):
+        if given:
+            free_address(*address(option, given), option=option)
     if json:
         sys.stderr = _NoTerminal(os.fdopen(os.dup(2), "wb", buffering=0), write_through=True)
 

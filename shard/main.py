@@ -39,6 +39,7 @@ def run(config: ShardConfig) -> None:
 
 
 async def _serve(config: ShardConfig, store: Store) -> None:
+    guard = config.routers.guard()  # first: it may find that its files are no good
     service = ShardService(config, config.own_name)
     keeper = Keeper(
         store,
@@ -51,9 +52,10 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     )
     service.serve(keeper)
     metrics.reading("shard", lambda: numbers.of(service.status()))
-    running = _running(config, keeper)
+    running: list[asyncio.Task[None]] = []
 
     async def ready() -> None:
+        running.extend(_running(config, keeper))  # not before the door: what cannot listen must not begin to load
         getting_ready = asyncio.ensure_future(keeper.ready())
         # A bug in what keeps the shard must end the process, not leave it waiting.
         await asyncio.wait({getting_ready, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -74,12 +76,12 @@ async def _serve(config: ShardConfig, store: Store) -> None:
             draining=draining,
             handover_s=config.leave_s,
             options=config.server,
-            guard=config.routers.guard(),
+            guard=guard,
         )
     finally:
         for task in running:
             task.cancel()
-        await asyncio.wait(running)
+        await asyncio.gather(*running, return_exceptions=True)
     keeper.close()
 
 

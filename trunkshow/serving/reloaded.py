@@ -27,6 +27,10 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 log = structlog.get_logger()
 
 
+class FilesUnusable(ValueError):
+    """Files that a process was to start with are no good; the message is one line fit for a person."""
+
+
 class Reloaded(Generic[T]):
     """The newest good value of some files. Safe between threads: gRPC asks from its own.
 
@@ -39,7 +43,7 @@ class Reloaded(Generic[T]):
         version: counts the values, from 1.
 
     Raises:
-        ValueError: the files cannot be read, or read refuses them.
+        FilesUnusable: the files cannot be read, or `read` refuses them.
     """
 
     def __init__(self, paths: Sequence[Path], read: Callable[[Sequence[bytes]], T], clock: Clock = monotonic) -> None:
@@ -49,7 +53,12 @@ class Reloaded(Generic[T]):
         self._lock = threading.Lock()
         self._stamp = self._look()
         self._next = clock() + LOOK_EVERY_S
-        self._value = self._made()
+        try:
+            self._value = self._made()
+        except FilesUnusable:
+            raise
+        except ValueError as error:
+            raise FilesUnusable(f"{', '.join(map(str, self._paths))}: {error}") from error
         self.version = 1
 
     def fresh(self) -> T:
@@ -94,7 +103,7 @@ def _contents(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
+        raise FilesUnusable(f"{path} cannot be read: {error.strerror}") from None
     if len(data) > FILE_BYTES_MAX:
-        raise ValueError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
+        raise FilesUnusable(f"{path} is larger than {FILE_BYTES_MAX} bytes")
     return data

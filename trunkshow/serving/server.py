@@ -58,6 +58,7 @@ class Server:
     def __init__(
         self, services: Sequence[Service], options: ServerOptions = ServerOptions(), guard: Guard | None = None
     ) -> None:
+        self._credentials = _credentials(options)  # before gRPC has a server that would have to be stopped
         self.in_flight = InFlight()
         self._options = options
         self._names = [service.name for service in services]
@@ -76,7 +77,6 @@ class Server:
 
         Raises:
             RuntimeError: the address cannot be bound.
-            ValueError: a certificate cannot be used.
         """
         await self.health.set(LIVE, _SERVING)
         await self._report(_NOT_SERVING)
@@ -117,15 +117,19 @@ class Server:
         log.info("server.stopped")
 
     def _bind(self, listen: str) -> int:
-        options = self._options
-        if options.tls_cert is None or options.tls_key is None:
+        if self._credentials is None:
             return self._server.add_insecure_port(listen)
-        credentials = server_credentials(options.tls_cert, options.tls_key, options.tls_client_ca)
-        return self._server.add_secure_port(listen, credentials)
+        return self._server.add_secure_port(listen, self._credentials)
 
     async def _report(self, status: Any) -> None:
         for name in ("", *self._names):
             await self.health.set(name, status)
+
+
+def _credentials(options: ServerOptions) -> grpc.ServerCredentials | None:
+    if options.tls_cert is None or options.tls_key is None:
+        return None
+    return server_credentials(options.tls_cert, options.tls_key, options.tls_client_ca)
 
 
 async def at_once() -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Built
 from scripted_router import ScriptedRouter, scripted_router
 
+from cli.addresses import free_address
 from cli.main import COMMANDS, run
 from trunkshow.errors import InvalidArgument
 
@@ -149,10 +151,28 @@ def test_an_unreachable_router_is_named(capsys: pytest.CaptureFixture[str], monk
     assert target in capsys.readouterr().err
 
 
-def test_an_address_in_use_is_named(router: ScriptedRouter, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--listen", "--metrics-listen", "--health-listen"])
+def test_an_address_in_use_is_named(
+    option: str, router: ScriptedRouter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A shard that cannot listen where it should says so in one line."""
-    assert run(["shard", "--store", str(tmp_path), "--listen", router.target]) == 2
-    assert router.target in capsys.readouterr().err
+    free = [] if option == "--listen" else ["--listen", free_address()]
+    assert run(["shard", "--store", str(tmp_path), *free, option, router.target]) == 2
+    told = capsys.readouterr().err
+    assert router.target in told
+    assert told.endswith(f"choose another with {option}\n")
+
+
+@pytest.mark.parametrize("options", [["--cluster-token", "FILE"], ["--tls-cert", "FILE", "--tls-key", "FILE"]])
+def test_credentials_that_are_no_good_end_a_start_in_one_line(options: list[str], built: Built, tmp_path: Path) -> None:
+    """And with the exit code of wrong input, so that no supervisor tries it again."""
+    (tmp_path / "bad").write_text("not a credential")
+    given = [str(tmp_path / "bad") if option == "FILE" else option for option in options]
+    command = [sys.executable, "-m", "cli.main", "shard", "--store", str(built.store), "--listen", free_address()]
+    done = subprocess.run([*command, *given], capture_output=True, text=True, check=False, cwd=ROOT, timeout=60)
+    (told,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert done.returncode == 2
+    assert told.startswith(f"trunkshow: {tmp_path / 'bad'}")
 
 
 def test_a_refused_request_is_one_line(router: ScriptedRouter, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,8 @@ REASONS: Mapping[Reason, Meaning] = {
     ),
     Reason.CAROUSEL_SHORT: Meaning("A model proposed fewer than half of the items asked for.", "Mend the model."),
     Reason.OVERLOADED: Meaning(
-        "The router was at its limit, and answered from its own lists at once.", "Add routers or shards."
+        "More to do than could be done: the router used its own lists at once, or a shard refused the work.",
+        "Add routers or shards; an attempt that had too much to do was a shard's.",
     ),
     Reason.REDUCED_EFFORT: Meaning(
         "Time was short: the shard looked at fewer candidates.", "Give a longer deadline, or add shards."

@@ -134,14 +134,21 @@ class Keeper:
     async def follow(self, period_s: float) -> Never:
         """Look at the store's pointer again and again, until cancelled."""
         while True:
-            try:
-                self.pointed(await self._pointing.run(self._store.pointer, POINTER_WITHIN_S))
-                self._reachable("")
-            except (StoreError, Stuck, OSError) as error:
-                self._reachable(str(error))
-                if not isinstance(error, (StoreUnreachable, Stuck)):
-                    self._settle_first_try(error)
+            await self.look()
             await asyncio.sleep(period_s)
+
+    async def look(self) -> None:
+        """Look at the store's pointer once."""
+        try:
+            self.pointed(await self._pointing.run(self._store.pointer, POINTER_WITHIN_S))
+        except (StoreError, Stuck, OSError) as error:
+            self._reachable(str(error))
+            if not isinstance(error, (StoreUnreachable, Stuck)):
+                self._settle_first_try(error)
+            return
+        self._reachable("")
+        if not getattr(self._store, "reachable", True):  # its copy here was read instead, which tells the log
+            STORE_ERRORS.inc()
 
     async def run(self) -> Never:
         """Plan at every change and every now and then, give up, and open what is next, until cancelled."""

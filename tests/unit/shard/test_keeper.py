@@ -18,7 +18,9 @@ from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits
 from shard.keeper import Keeper
 from shard.placement import share
+from trunkshow.serving import metrics
 from trunkshow.snapshot import partition
+from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
@@ -317,3 +319,16 @@ async def test_a_leaving_shard_goes_once_the_routers_say_that_others_have_its_sh
     stage.keeper.hear("router", everywhere(stage.pointer.current, stage.now))
     await asyncio.wait_for(leaving, 10)
     assert not early
+
+
+async def test_a_store_that_is_gone_is_counted_although_there_is_a_copy(stage: Stage, tmp_path: Path) -> None:
+    """Serving goes on from the copies; whoever watches the numbers learns of it all the same."""
+    cached = CachedStore(stage.store, tmp_path / "cache")
+    cached.pointer()
+    stage.store.root.rename(tmp_path / "elsewhere")
+    keeper = Keeper(
+        cached, OWN, replicas=1, limits=Limits(0, 60.0), warm_requests=0, changed=lambda: None, clock=lambda: stage.now
+    )
+    before = metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") or 0.0
+    await keeper.look()
+    assert metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") == before + 1

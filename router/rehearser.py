@@ -2,7 +2,7 @@
 
 Shoppers come first: few are replayed at a time, and none while the router is at its limit. Each request is asked of
 both snapshots in a row, every other one of the candidate first, so that neither always finds warm caches. What the
-answers say is `router.rehearsal`'s business; what follows, `router.conductor`'s.
+answers say is `router.measures`' and `router.rehearsal`'s business; what follows, `router.conductor`'s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import structlog
 from router import replay
 from router.course import Course
 from router.keeper import Keeper
-from router.rehearsal import Pair, RehearsalLimits, Verdict, judged, measured
+from router.measures import Pair, measured
+from router.rehearsal import RehearsalLimits, Verdict, judged
 from router.replay import Replay
 from router.sample import Chance, Sample
 from trunkshow.serving.deadline import Clock

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from router import ladder, merge
 from router.fanout import Fanout
-from router.rehearsal import Answer
+from router.measures import Answer
 from router.sample import Chance
 from router.views import View
 from trunkshow import carousels

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.rehearsal import Answer, Measures, Pair, RehearsalLimits, judged, measured, p99
+from router.measures import Answer, Measures, Pair, measured, p99
+from router.rehearsal import RehearsalLimits, judged
 
 LIMITS = RehearsalLimits()
 RANKS = {"top": 1, "third": 3, "seventh": 7, **{f"filler {number}": number for number in range(8, 32)}}

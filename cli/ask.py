@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -21,7 +21,6 @@ Json = Annotated[bool, Parameter(help="Print the answer as JSON.")]
 
 DEFAULT_TARGET = "127.0.0.1:7450"
 CONNECT_WITHIN_S = 2.0
-WorstRung = Literal["", "fresh", "snapshot", "previous", "stand-in", "segment", "popular"]
 
 ITEMS_MAX = 100
 DEADLINE_MS_MAX = 3_600_000
@@ -101,15 +100,25 @@ class RecommendOptions(AskOptions):
     include_seen: bool = False
     """Also items that the user already had, where the data set would hide them."""
 
-    worst_rung: WorstRung = ""
+    worst_rung: str = ""
     """Rather an error than a carousel of a lower rung than this: snapshot, previous, stand-in, segment or popular."""
 
     request_id: str = ""
     """Comes back in the receipt, and stands in the logs; made by the router where empty."""
 
     def lowest(self) -> Rung | None:
-        """The lowest rung that is accepted; None where all are."""
-        return Rung[self.worst_rung.upper().replace("-", "_")] if self.worst_rung else None
+        """The lowest rung that is accepted; None where all are.
+
+        Raises:
+            UsageError: there is no such rung.
+        """
+        if not self.worst_rung:
+            return None
+        named = {rung.name: rung for rung in Rung if rung}
+        rung = named.get(self.worst_rung.upper().replace("-", "_"))
+        if rung is None:
+            raise UsageError(f"--worst-rung {self.worst_rung} is no rung; choose one of {', '.join(named)}")
+        return rung
 
 
 @Parameter(name="*")

@@ -18,8 +18,11 @@ from datasets import Built
 from scripted_router import ScriptedRouter, scripted_router
 
 from cli.addresses import free_address
+from cli.ask import RecommendOptions
 from cli.main import COMMANDS, run
+from cli.output import UsageError
 from trunkshow.errors import InvalidArgument
+from trunkshow.receipts import Rung
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = [name for name, *_ in COMMANDS]
@@ -317,3 +320,15 @@ def lives(pid: int) -> bool:
 
 def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
+
+
+@pytest.mark.parametrize("written", ["STAND_IN", "stand-in"])
+def test_a_rung_is_named_as_receipts_show_it_or_as_flags_are(written: str) -> None:
+    """Whoever copies it from an answer is understood."""
+    assert RecommendOptions(worst_rung=written).lowest() is Rung.STAND_IN
+
+
+def test_a_rung_that_there_is_not_is_told_with_those_that_there_are() -> None:
+    """In one line."""
+    with pytest.raises(UsageError, match="nearest is no rung; choose one of FRESH, SNAPSHOT"):
+        RecommendOptions(worst_rung="nearest").lowest()

@@ -14,10 +14,12 @@ import structlog
 
 from router import ladder, merge
 from trunkshow import carousels
+from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
+from trunkshow.proposals import Asking
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.slate import Asking, CatalogueShelf, Missing, SlateMaker
+from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 

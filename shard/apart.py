@@ -4,7 +4,8 @@ Somebody may close a partition at any time between two steps of the event loop, 
 for, or while a thread goes on working for an answer that nobody waits for any more. So the partitions are lent, to the
 request and to each thread, and closed for good with the last of them.
 
-How threads are limited is left to `shard.isolation`, what becomes of candidates to `trunkshow.slate`.
+How threads are limited is left to `shard.isolation`, what a model is asked to `trunkshow.proposals`, what becomes of
+its candidates to `trunkshow.slate`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 from typing import cast
 
 from shard.isolation import Lane
-from trunkshow.slate import Asking, Missing, Proposals, Proposed, SlateMaker
+from trunkshow.proposals import Asking, Proposals, Proposed
+from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.partition import Partition
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -63,12 +65,12 @@ class Apart:
 
         def propose() -> list[Proposed]:
             with _lent(asking) as own:
-                return self._maker.propose(carousel, own)
+                return self._maker.proposer.propose(carousel, own)
 
         return propose
 
     def _lane(self, carousel: str) -> Lane:
-        source = self._maker.source(carousel)
+        source = self._maker.proposer.source(carousel)
         if source not in self._lanes:
             self._lanes[source] = Lane(source)
         return self._lanes[source]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trunkshow.slate import FULL, Work
+from trunkshow.proposals import FULL, Work
 from trunkshow.v1 import recommendation_pb2 as pb
 
 MARGIN_MS = 1.0

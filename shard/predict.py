@@ -18,12 +18,14 @@ from google.protobuf.message import DecodeError
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
 from trunkshow import carousels
+from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import InvalidArgument, Overloaded, SnapshotMismatch
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query
+from trunkshow.proposals import FULL, Asking, Work
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.slate import FULL, Asking, CatalogueShelf, Missing, SlateMaker, Work
+from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
@@ -130,7 +132,7 @@ class Predictor:
             return self._response(made, missing, effort, began)
         asking = self._asking(request, seat, asked.carousels, WORK[effort])
         rung = asked.rung or pb.RUNG_SNAPSHOT
-        if apart := self._maker.apart(asked.carousels):
+        if apart := self._maker.proposer.apart(asked.carousels):
             made, missing = await self._apart.made(apart, asking, rung, self._model_s(deadline))
             return self._response(made, missing, effort, began)
         made, missing = self._maker.make(asking, rung)
@@ -160,9 +162,9 @@ class Predictor:
             self._replay(user_id, seat, pb.RUNG_STAND_IN)
 
     def _replay(self, user_id: str, seat: Seat, rung: pb.Rung) -> None:
-        wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.isolated))
+        wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.proposer.isolated))
         asking = self._asking(pb.RecommendRequest(user_id=user_id), seat, tuple(dict.fromkeys(wanted)), FULL)
-        apart = self._maker.apart(asking.wanted)
+        apart = self._maker.proposer.apart(asking.wanted)
         _, missing = self._maker.make(asking, rung, self._apart.proposals_blocking(apart, asking, WARM_MODEL_S))
         for lost in missing:
             if lost.reason in UNFIT_TO_WARM and lost.carousel not in apart:

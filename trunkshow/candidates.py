@@ -1,8 +1,9 @@
-"""Whether a model's candidates can be what it says they are: a model is a plug-in, and may propose anything.
+"""What models proposed, as lists: checked, narrowed to what a filter allows, several shelves' merged into one.
 
-Repairing candidates is nobody's business: a model that proposes nonsense costs its carousel a rung, and the receipt
-names it. Checking costs 6 µs for 40 candidates, one pass in C over each list. Our own models are spared: they propose
-from arrays whose checksums were compared, and two carousels of them take 80 µs in all.
+A model is a plug-in, and may propose anything: whether its candidates can be what it says they are, is seen here.
+Repairing them is nobody's business: a model that proposes nonsense costs its carousel a rung, and the receipt names it.
+Checking costs 6 µs for 40 candidates, one pass in C over each list. Our own models are spared: they propose from arrays
+whose checksums were compared, and two carousels of them take 80 µs in all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from operator import index
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trunkshow.models.protocol import Candidates
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -85,6 +87,34 @@ def checked(found: Any, items: int, count: int) -> Candidates:
     except Exception as error:  # whatever it was, it is not what the protocol says
         raise Nonsense(repr(error)) from error
     return Candidates(rows, scores, about, reasons)
+
+
+def kept(found: Candidates, allowed: NDArray[np.bool_]) -> Candidates:
+    """The candidates that are allowed, by their position."""
+    positions = np.flatnonzero(allowed).tolist()
+    return Candidates(
+        [found.rows[position] for position in positions],
+        [found.scores[position] for position in positions],
+        found.about,
+        found.reasons if len(found.reasons) == 1 else [found.reasons[position] for position in positions],
+    )
+
+
+def merge(parts: Sequence[Candidates]) -> Candidates:
+    """Candidates of several shelves as one list, best first; an item that comes twice keeps its best score."""
+    best: dict[int, tuple[float, str]] = {}
+    for part in parts:
+        for position, (row, score) in enumerate(zip(part.rows, part.scores, strict=True)):
+            if row not in best or score > best[row][0]:
+                best[row] = score, part.reasons[0 if len(part.reasons) == 1 else position]
+    ordered = sorted(best.items(), key=lambda entry: (-entry[1][0], entry[0]))
+    reasons = [reason for _, (_, reason) in ordered]
+    return Candidates(
+        [row for row, _ in ordered],
+        [score for _, (score, _) in ordered],
+        next((part.about for part in parts if part.rows), -1),
+        reasons if len(set(reasons)) > 1 else reasons[:1] or [""],
+    )
 
 
 def _whole(rows: Any) -> Sequence[int]:

@@ -11,8 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trunkshow.candidates import merge
+from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.protocol import Arrays, Candidates, Query, Shelf, Training
-from trunkshow.slate import Asking, CatalogueShelf, SlateMaker, merge
+from trunkshow.proposals import Asking
+from trunkshow.slate import SlateMaker
 from trunkshow.v1 import recommendation_pb2 as pb
 
 ITEMS = 60

@@ -3,7 +3,7 @@
 `fit` sees the whole history once and returns arrays; the snapshot keeps them; `open` gets the same arrays, mapped
 into memory, in every process that serves. What depends on a partition (its users, its items' index) a model reads
 from the shelf that it is handed. Filtering, the seen rule and an item's one appearance per slate are not a model's
-business: `trunkshow.slate` does that for all of them.
+business: `trunkshow.proposals` and `trunkshow.slate` do that for all of them.
 
 A model that is not one of ours is asked on a thread of its own, for a limited time (docs/adr/0013-isolated-models.md),
 and what it proposes is checked before it is shown (`trunkshow.candidates`).

@@ -10,13 +10,13 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from trunkshow import models
+from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.item_neighbours import SHRINKAGE, ItemNeighbours
 from trunkshow.models.new_arrivals import NewArrivals
 from trunkshow.models.occasions import Occasions
 from trunkshow.models.popularity import DAY_MS, Popularity, decayed_counts
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Settings, Training
 from trunkshow.models.user_neighbours import UserNeighbours
-from trunkshow.slate import CatalogueShelf
 from trunkshow.snapshot.records import UserRecord
 
 NOWHERE = CatalogueShelf(np.zeros((10, 2), np.float32))

@@ -1,14 +1,14 @@
 """Asking shards: about one partition, several at a time, or a batch; each with a deadline, and what came of it.
 
 Every call carries its own `timeout=`; gRPC's service-config timeouts do not work in Python. Whom to ask is
-`router.selection`'s to say; how replicas of one partition are asked, one after the other or against one another, is
-`router.race`'s; what a failure costs the answer, `router.ladder`'s.
+`router.replicas`' to say; how replicas of one partition are asked, one after the other or against one another, is
+`router.race`'s; how several partitions are, `router.spread`'s; what a failure costs the answer, `router.ladder`'s.
+What is kept here is what all askings have in common, and what came of them: the replicas' health, and the counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from functools import partial
 
@@ -16,14 +16,15 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError
 
-from router import race, selection
+from router import endings
 from router.attempts import Attempt, Gathered, Outcome, reasons_of
 from router.health import LIMITS, Limits, Sign
 from router.hedging import PATIENCE, Kind, Patience, Tokens
 from router.infirmary import Infirmary
 from router.race import WORTH_ASKING_S, Race, Rules, SetTimer, Terms
+from router.replicas import Replicas, spared, unheld
 from router.shard_channel import ShardChannel, ShardChannels
-from router.topology import Topology
+from router.spread import Spread
 from router.watch import Board
 from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
@@ -76,23 +77,16 @@ class Fanout:
         self.cancelled = 0
         self.last_asked_until = 0.0
         self._observe = observe
-        self._shards = shards
-        self._board = board
         self._clock = clock
         tokens = tokens or Tokens()
         self.infirmary = Infirmary(shards, lambda: tokens.any, clock, limits)
+        self._replicas = Replicas(shards, board, self.infirmary)
         self._rules = Rules(patience, tokens, self._ended, clock, set_timer)
-        self._ticks = itertools.count()
         self._throttle = Throttle(clock=clock)
-
-    def load(self, address: str) -> int:
-        """Requests in flight to a shard."""
-        shard = self._shards.get(address)
-        return shard.in_flight if shard is not None else 0
 
     def choose(self, version: str, partition: int) -> str | None:
         """Whom to ask for a partition now; None where nobody holds it."""
-        found = self._replicas(version, partition)
+        found = self._replicas.best(version, partition)
         return found[0].address if found else None
 
     async def ask(
@@ -121,14 +115,15 @@ class Fanout:
                 hedge.
         """
         self._rules.tokens.earn()
-        replicas = self._replicas(version, partition, stand_in=stand_in)
+        replicas = self._replicas.best(version, partition, stand_in=stand_in)
         if not replicas:
-            return Outcome(None, (), unheld(self._board.topology, version))
+            return Outcome(None, (), unheld(self._replicas.topology, version))
         rivals = len(replicas)
         if spent:
-            replicas, rivals = _spared(replicas, spent)
+            slow = {attempt.replica for attempt in spent if attempt.outcome != pb.OUTCOME_ANSWERED}
+            replicas, rivals = spared(replicas, slow)
         kind = Kind.STAND_IN if stand_in else Kind.ONE
-        why = partial(self._why_unheld, version)
+        why = partial(self._replicas.unheld, version)
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
         began = self._clock()
         answer = await running.run()
@@ -161,7 +156,8 @@ class Fanout:
         """
         self._rules.tokens.earn()
         began = self._clock()
-        gathered = await self._spread(version, partitions, request_for, until, request_id, frozenset(), rung)
+        spread = Spread(self._replicas, self._rules, version, request_for, until, request_id, rung)
+        gathered = await spread.ask(partitions)
         self._came_to_an_end(began)
         self._report(gathered.attempts, request_id)
         return gathered
@@ -170,7 +166,7 @@ class Fanout:
         self, version: str, address: str, request: bytes, users: int, until: Deadline, request_id: str
     ) -> AsyncGenerator[shard_pb2.PredictBatchResponse]:
         """One shard's answers to a batch, as they come; they end early where it fails or is late."""
-        shard = self._shards.get(address)
+        shard = self._replicas.line(address)
         began = self._clock()
         left = until.remaining_s(began)
         if shard is None or left < WORTH_ASKING_S:
@@ -181,7 +177,7 @@ class Fanout:
             async for data in call:
                 yield shard_pb2.PredictBatchResponse.FromString(data)
         except (grpc.aio.AioRpcError, DecodeError) as error:
-            outcome, reason, said = race.verdict(error, partial(self._why_unheld, version))
+            outcome, reason, said = endings.of(error, partial(self._replicas.unheld, version))
             shard.last_error = said
             failed = Attempt(address, outcome, reason, said, (self._clock() - began) * 1000)
             sign = Sign.FAILED if outcome == pb.OUTCOME_FAILED else Sign.NONE  # late was the batch, not the shard
@@ -190,56 +186,6 @@ class Fanout:
         finally:
             call.cancel()
             shard.in_flight -= users
-
-    def _replicas(self, version: str, partition: int, *, stand_in: bool = False) -> list[ShardChannel]:
-        """Whom to ask for a partition, best first."""
-        found = selection.preferred(
-            self._board.topology,
-            version,
-            partition,
-            self.load,
-            next(self._ticks),
-            last=self.infirmary.last(),
-            stand_in=stand_in,
-        )
-        return [shard for address in found if (shard := self._shards.get(address)) is not None]
-
-    async def _spread(
-        self,
-        version: str,
-        partitions: Sequence[int],
-        request_for: Callable[[Sequence[int]], bytes],
-        until: Deadline,
-        request_id: str,
-        tried: frozenset[str],
-        rung: pb.Rung,
-    ) -> Gathered:
-        topology, last = self._board.topology, self.infirmary.last()
-        by_address, homeless = selection.grouped(
-            topology, version, partitions, self.load, next(self._ticks), tried, last
-        )
-        why = partial(self._why_unheld, version)
-
-        async def group(address: str, numbers: Sequence[int]) -> Gathered:
-            candidates = (address, *selection.holding_all(topology, version, numbers, {address, *tried, *last}))
-            replicas = [shard for one in candidates if (shard := self._shards.get(one)) is not None]
-            if not replicas:
-                return Gathered(reasons=(pb.REASON_NO_REPLICA,))
-            terms = Terms(request_for(numbers), until, request_id, rung, Kind.SEVERAL, why)
-            running = Race(replicas, terms, self._rules)
-            answer = await running.run()
-            if answer is not None:
-                return Gathered((answer,), len(numbers), running.attempts)
-            failed = Gathered(attempts=running.attempts, reasons=reasons_of(running.attempts))
-            if pb.REASON_SHARD_LATE in failed.reasons:
-                return failed
-            again = await self._spread(version, numbers, request_for, until, request_id, tried.union(candidates), rung)
-            missed = again.answered < len(numbers)
-            return Gathered.sum((failed if missed else Gathered(attempts=failed.attempts), again))
-
-        parts = await asyncio.gather(*(group(*entry) for entry in by_address.items()))
-        nobody = unheld(topology, version) if homeless and not tried else ()
-        return Gathered.sum((*parts, Gathered(reasons=nobody)))
 
     def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt, sign: Sign) -> None:
         """Keep what an attempt tells of its replica."""
@@ -258,9 +204,6 @@ class Fanout:
         self.last_asked_until = now
         self._observe((now - began) * 1000)
 
-    def _why_unheld(self, version: str) -> pb.Reason:
-        return unheld(self._board.topology, version)[-1]
-
     def _report(self, attempts: Sequence[Attempt], request_id: str) -> None:
         failed = [attempt for attempt in attempts if attempt.failed]
         if failed and (held_back := self._throttle.admit()) is not None:
@@ -269,17 +212,3 @@ class Fanout:
                 for one in failed
             ]
             log.warning("shard.failed", request_id=request_id, attempts=told, like_these=held_back)
-
-
-def unheld(topology: Topology, version: str) -> tuple[pb.Reason, ...]:
-    """Why nobody holds a partition of a snapshot."""
-    if topology.serves_other_than(version):
-        return (pb.REASON_NO_REPLICA, pb.REASON_SNAPSHOT_MISMATCH)
-    return (pb.REASON_NO_REPLICA,)
-
-
-def _spared(replicas: list[ShardChannel], spent: Collection[Attempt]) -> tuple[list[ShardChannel], int]:
-    """The replicas with those last that were a disappointment already, and how many come before these."""
-    slow = {attempt.replica for attempt in spent if attempt.outcome != pb.OUTCOME_ANSWERED}
-    fresh = [shard for shard in replicas if shard.address not in slow]
-    return fresh + [shard for shard in replicas if shard.address in slow], len(fresh)

@@ -10,7 +10,8 @@ Rules:
 5. Who let the time run out has used it up: after that nobody is asked, and nobody with less than a millisecond left.
 
 Every step is taken synchronously, when a call has ended or a timer has run; the coroutine waits and does nothing else.
-On the common path, one answer in time, that costs a future and a timer that is cancelled.
+On the common path, one answer in time, that costs a future and a timer that is cancelled. What an error means, for the
+answer and for the replica, is `router.endings`'s to say.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from router import endings
 from router.attempts import Attempt
 from router.health import Sign
 from router.hedging import Kind, Patience, Tokens
@@ -207,7 +209,7 @@ class Race:
         try:
             answer = shard_pb2.PredictResponse.FromString(await flight.call)
         except (grpc.aio.AioRpcError, DecodeError) as error:
-            self._ended(flight, *verdict(error, self._terms.why_unheld))
+            self._ended(flight, *endings.of(error, self._terms.why_unheld))
             return None
         except asyncio.CancelledError:
             task = asyncio.current_task()
@@ -233,19 +235,8 @@ class Race:
         flight.attempt = Attempt(flight.shard.address, outcome, reason, error, ms, self._terms.rung, flight.hedge)
         if outcome == pb.OUTCOME_LATE:
             self._late = True
-        self._rules.ended(flight.shard, self._terms.kind, flight.attempt, self._sign(flight, outcome, ms))
-
-    def _sign(self, flight: _Flight, outcome: pb.Outcome, ms: float) -> Sign:
-        """What an end says of the replica."""
-        if outcome == pb.OUTCOME_ANSWERED:
-            return Sign.GOOD
-        if outcome == pb.OUTCOME_FAILED:
-            return Sign.FAILED
-        if ms < flight.patience_ms:  # it had too little time to be blamed
-            return Sign.NONE
-        if outcome == pb.OUTCOME_LATE:
-            return Sign.FAILED
-        return Sign.OUTRUN if outcome == pb.OUTCOME_CANCELLED and self._won else Sign.NONE
+        sign = endings.sign(outcome, patient=ms >= flight.patience_ms, outrun=self._won)
+        self._rules.ended(flight.shard, self._terms.kind, flight.attempt, sign)
 
     def _call_off(self) -> None:
         """Whatever is still on its way is not needed any more."""
@@ -256,20 +247,3 @@ class Race:
                 self._ended(flight, pb.OUTCOME_CANCELLED)
                 if flight.call is not None:
                     flight.call.cancel()
-
-
-def verdict(
-    error: grpc.aio.AioRpcError | DecodeError, why_unheld: Callable[[], pb.Reason]
-) -> tuple[pb.Outcome, pb.Reason, str]:
-    """What an error of a shard is called, what it means for the answer, and what was said."""
-    if isinstance(error, DecodeError):
-        return pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "its answer cannot be read"
-    code = error.code()
-    said = f"{code.name}: {error.details()}"
-    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-        return pb.OUTCOME_LATE, pb.REASON_SHARD_LATE, said
-    if code == grpc.StatusCode.FAILED_PRECONDITION:
-        return pb.OUTCOME_NOT_HELD, why_unheld(), said
-    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return pb.OUTCOME_OVERLOADED, pb.REASON_OVERLOADED, said
-    return pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, said

@@ -18,9 +18,10 @@ import small_snapshot
 
 from router.attempts import Attempt, Gathered, Outcome
 from router.counters import Counters
-from router.fanout import Fanout, unheld
+from router.fanout import Fanout
 from router.receipt import Asking
 from router.recommend import Recommender
+from router.replicas import unheld
 from router.topology import Generation, ShardFacts, Topology
 from router.views import View, Views
 from router.watch import Board

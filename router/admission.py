@@ -9,6 +9,7 @@ Nobody waits at this door.
 
 from __future__ import annotations
 
+from router import route
 from router.counters import Counters
 from router.fanout import Fanout
 from router.limiter import Limiter
@@ -85,7 +86,7 @@ class Admission:
         def make(anybodys: pb.RecommendRequest) -> bytes:
             return self._recommender.at_once(anybodys, asking, views, reasons)
 
-        return self._resident.slate(request, asking, views.current, reasons, make)
+        return self._resident.slate(request, asking, route.unasked(request, views)[0], reasons, make)
 
     def _learn(self, began: float, asking: Asking) -> None:
         """What the router took after its shards' answers, where it asked any.

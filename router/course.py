@@ -13,7 +13,7 @@ from typing import Any
 
 from router import canary
 from router.canary import CanaryLimits
-from router.moving import Moves
+from router.moving import Moves, spoilt
 from router.topology import Topology
 from router.views import Candidate, Views
 from trunkshow.snapshot.lifecycle import CANDIDATE, LifecycleError, Pointer, State, Who
@@ -82,7 +82,8 @@ class Course:
         self.phase = candidate.phase
         self.share = candidate.share
         self.since = now
-        self.moves = Moves(self.version, current, candidate.view.partitions)
+        # Nobody is served from it yet: what is warm counts as soon as it is.
+        self.moves = Moves(self.version, current, candidate.view.partitions, whole=True)
         self.canary = canary.Trial(limits)
         self.compared = 0
         self.intent: Intent | None = None
@@ -113,7 +114,7 @@ class Course:
     def cold(self, topology: Topology, elapsed_s: float, within_s: float) -> Intent | None:
         """What follows from not being warm; None while it can be waited for."""
         self.said = f"{self.moves.count} of {self.moves.partitions} partitions are warm on enough shards"
-        lost = refused_everywhere(topology, self.version)
+        lost = spoilt(topology, self.version)
         if lost:
             named = ", ".join(map(str, lost[:NAMED_MAX]))
             return Intent(Outcome.FAILED, f"shards refused {len(lost)} of its partitions ({named}); their logs say why")
@@ -145,16 +146,6 @@ class Course:
 def kind_of(phase: State) -> str:
     """What the log calls a phase."""
     return "canary" if phase is State.CANARY else "rehearsal"
-
-
-def refused_everywhere(topology: Topology, version: str) -> list[int]:
-    """Partitions of a snapshot that some shard refused, and that nobody holds or is loading."""
-    of_version = [
-        generation for view in topology.replicas.values() for generation in view.held if generation.version == version
-    ]
-    refused = {number for generation in of_version for number in generation.refused}
-    hoped = {number for generation in of_version for number in generation.warm | generation.loading}
-    return sorted(refused - hoped)
 
 
 def moved(pointer: Pointer, *, version: str, phase: State, intent: Intent, who: Who) -> Pointer:

@@ -1,6 +1,6 @@
 """When a partition's traffic moves to a new snapshot: a value over what the topology says, and the time.
 
-    waiting → moved    enough replicas have it warm, or one has had it for `patience_s`
+    waiting → moved    the snapshot is whole, and enough replicas have it warm, or one has had it for `patience_s`
     moved   → moved    for as long as this snapshot is the current one, whatever becomes of its replicas
 
 Rules:
@@ -11,6 +11,11 @@ Rules:
 3. Where there is no snapshot before, there is nothing to wait on: everything has moved.
 4. A partition that has moved stays moved. When its replicas die, its users are served by the ladder, and do not
    commute between two snapshots.
+5. A snapshot is whole once each of its partitions was seen warm somewhere: one of whose files is spoilt is not served
+   from the others. A partition that nobody has refused holds the others up no longer than `patience_s` after the first
+   was warm; one that was refused, and is warm nowhere, does so for good (`router.recall` has it taken back).
+6. Where for `patience_s` no shard has anything of the snapshot before, while some have the new one's, everything has
+   moved: there is nothing to wait with.
 
 What an unmoved partition's users get is `router.route`'s to say.
 """
@@ -47,6 +52,9 @@ class Moves:
         partitions: of the snapshot.
         moved: those whose users are served from it.
         warm_since: when a partition that has not moved was first warm somewhere, in seconds of the monotonic clock.
+        whole: every partition of it was warm somewhere, or has been waited for.
+        begun: when the first partition was warm somewhere; None before.
+        lost: since when nobody has anything of the snapshot before; None where somebody has.
     """
 
     version: str
@@ -54,6 +62,9 @@ class Moves:
     partitions: int = 0
     moved: frozenset[int] = frozenset()
     warm_since: Mapping[int, float] = field(default_factory=dict)
+    whole: bool = False
+    begun: float | None = None
+    lost: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -73,20 +84,55 @@ class Moves:
         """After a look at the topology; the same value where nothing has changed."""
         if self.complete:
             return self
+        moves = self._looked(topology, patience, now)
+        if moves.lost is not None and now - moves.lost >= patience.patience_s:
+            return replace(moves, moved=frozenset(range(self.partitions)), warm_since={})
+        return moves._moved_on(topology, patience, now) if moves.whole else moves
+
+    def _looked(self, topology: Topology, patience: Patience, now: float) -> Moves:
+        """With what is warm now, and since when; nothing has moved by that."""
+        warm = [number for number in range(self.partitions) if topology.holders(self.version, number)]
+        waits = [
+            number for number in warm if number not in self.moved and staying_holders(topology, self.version, number)
+        ]
+        begun = self.begun if self.begun is not None or not warm else now
+        gone = bool(warm) and not topology.covered(self.before)
+        seen = replace(
+            self,
+            warm_since={number: self.warm_since.get(number, now) for number in waits},
+            whole=self.whole or self._is_whole(topology, len(warm), begun, patience, now),
+            begun=begun,
+            lost=(now if self.lost is None else self.lost) if gone else None,
+        )
+        return self if seen == self else seen
+
+    def _is_whole(self, topology: Topology, warm: int, begun: float | None, patience: Patience, now: float) -> bool:
+        if warm == self.partitions:
+            return True
+        waited = begun is not None and now - begun >= patience.patience_s
+        return waited and not spoilt(topology, self.version)
+
+    def _moved_on(self, topology: Topology, patience: Patience, now: float) -> Moves:
         enough = wanted(topology, self.before, patience.replicas)
-        moved, warm_since = set(self.moved), dict[int, float]()
-        for number in range(self.partitions):
-            if number in self.moved:
-                continue
-            warm = staying_holders(topology, self.version, number)
-            if warm:
-                warm_since[number] = self.warm_since.get(number, now)
-            if warm >= enough or (warm and now - warm_since[number] >= patience.patience_s):
-                moved.add(number)
-                warm_since.pop(number, None)
-        if len(moved) == len(self.moved) and warm_since == self.warm_since:
+        due = {
+            number
+            for number, since in self.warm_since.items()
+            if now - since >= patience.patience_s or staying_holders(topology, self.version, number) >= enough
+        }
+        if not due:
             return self
-        return replace(self, moved=frozenset(moved), warm_since=warm_since)
+        waiting = {number: since for number, since in self.warm_since.items() if number not in due}
+        return replace(self, moved=self.moved | due, warm_since=waiting)
+
+
+def spoilt(topology: Topology, version: str) -> list[int]:
+    """Partitions of a snapshot that some shard refused, and that nobody holds or is loading."""
+    of_version = [
+        generation for view in topology.replicas.values() for generation in view.held if generation.version == version
+    ]
+    refused = {number for generation in of_version for number in generation.refused}
+    hoped = {number for generation in of_version for number in generation.warm | generation.loading}
+    return sorted(refused - hoped)
 
 
 def wanted(topology: Topology, before: str, replicas: int) -> int:

@@ -141,10 +141,10 @@ class Recommender:
         Raises:
             PartialAborted: as above.
         """
-        home = views.current.find(request.user_id)
-        wanted = views.current.wanted(request, impersonal=home is None)
-        need = views.current.resident.need(request, home.segment if home is not None else -1)
-        return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, views.current, need, asking)
+        view, home = route.unasked(request, views)
+        wanted = view.wanted(request, impersonal=home is None)
+        need = view.resident.need(request, home.segment if home is not None else -1)
+        return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, view, need, asking)
 
     async def _descended(self, plan: Plan, asking: Asking, so_far: Descent) -> Descent | bytes:
         """The places below the first one, as long as there is something to ask for, and time."""
@@ -188,7 +188,7 @@ class Recommender:
     def _until(self, plan: Plan, place: Place, shards_by: Deadline, now: float) -> Deadline:
         """How long a place is waited for."""
         stand_ins = self._board.topology.stand_ins(place.view.version, place.home.partition)
-        lower = not place.stand_in and (plan.views.previous is not None or stand_ins)
+        lower = not place.stand_in and (plan.views.earlier or stand_ins)
         return descent.share_of(shards_by, now) if lower else shards_by
 
     def _taken(

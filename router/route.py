@@ -4,18 +4,19 @@ Rules:
 
 1. A user to whom a candidate is shown is looked for there first, where somebody holds that partition of it.
 2. Then in the current snapshot, and in the previous one, which counts as the rung PREVIOUS.
-3. While a partition has not moved to the current snapshot, it is the other way round, and both count as SNAPSHOT: no
-   user has been promised the new one yet.
+3. While a partition has not moved to the current snapshot, the one that served until now comes first, and both count
+   as SNAPSHOT: no user has been promised the new one yet.
 4. Then among the compact copies of the user, of the current snapshot before the previous one.
 5. Who is not in the current snapshot is a stranger there, also where the previous one knew them: they may have asked
-   to be forgotten. Only while traffic moves is the previous one asked for them, as it was a moment ago.
+   to be forgotten. Only while traffic moves is the previous one asked for them, as it was a moment ago. And who is
+   only in the current one is a stranger until some of the traffic has moved: it may yet turn out to be spoilt.
 6. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
    first place, whatever nobody holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from router.topology import Topology
@@ -63,7 +64,8 @@ def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Pla
     unmoved = _in(before, user, request)
     if unmoved is not None:
         return unmoved
-    return None if home is None else Place(views.current, home, pb.RUNG_SNAPSHOT)
+    strange = home is None or (views.everybodys is before and before.admits(request))
+    return None if home is None or strange else Place(views.current, home, pb.RUNG_SNAPSHOT)
 
 
 def below(begun: Place, request: pb.RecommendRequest, views: Views, topology: Topology) -> Iterator[Place]:
@@ -72,19 +74,32 @@ def below(begun: Place, request: pb.RecommendRequest, views: Views, topology: To
     current = _in(views.current, user, request)
     if current is not None and begun.view is not views.current and current.held(topology):
         yield current
-    previous = None if current is None and views.before is None else _in(views.previous, user, request)
-    if previous is not None and begun.view is not views.previous and previous.held(topology):
-        yield previous._replace(rung=pb.RUNG_PREVIOUS)
-    for place in (current, previous):
-        stand_in = place and place._replace(rung=pb.RUNG_STAND_IN)
+    known = current is not None or views.before is not None
+    earlier = [place for view in views.earlier if known and (place := _in(view, user, request)) is not None]
+    for place in earlier:
+        if begun.view is not place.view and place.held(topology):
+            yield place._replace(rung=pb.RUNG_PREVIOUS)
+    for copied in (current, *earlier):
+        stand_in = copied and copied._replace(rung=pb.RUNG_STAND_IN)
         if stand_in is not None and stand_in.held(topology):
             yield stand_in
 
 
-def for_strangers(views: Views, probed: Iterable[int]) -> View:
-    """The snapshot that somebody is folded in to whose nearest partitions are these, of the current one."""
+def for_strangers(request: pb.RecommendRequest, views: Views, probed: Sequence[int]) -> View:
+    """The snapshot that somebody is folded in to whose nearest partitions are these, of the current one.
+
+    Where there are none, it is the one whose shared lists are shown.
+    """
     before = views.before
-    return views.current if before is None or all(map(views.moves.has, probed)) else before
+    if before is None or not before.admits(request):
+        return views.current
+    return views.current if views.everybodys is not before and all(map(views.moves.has, probed)) else before
+
+
+def unasked(request: pb.RecommendRequest, views: Views) -> tuple[View, Home | None]:
+    """The snapshot whose shared lists somebody gets with nobody asked, and their home in it."""
+    view = for_strangers(request, views, ())
+    return view, view.find(request.user_id)
 
 
 def _in(view: View | None, user: str, request: pb.RecommendRequest) -> Place | None:

@@ -77,7 +77,7 @@ class Strangers:
         """
         in_time = asking.shards_by.remaining_ms(self._clock()) > 0
         near = self._near(views.current, request, in_time=in_time)
-        view = route.for_strangers(views, near.partitions)
+        view = route.for_strangers(request, views, near.partitions)
         if view is not near.view:
             near = self._near(view, request, in_time=in_time)
         reasons = [pb.REASON_USER_UNKNOWN, *view.resident.context_reasons(request)]
@@ -95,19 +95,17 @@ class Strangers:
     async def _folded_in(
         self, near: Near, request: pb.RecommendRequest, asking: Asking, views: Views, so_far: Descent
     ) -> Descent:
-        previous = views.previous
-        first = asking if previous is None else asking._replace(shards_by=share_of(asking.shards_by, self._clock()))
+        earlier = [view for view in views.earlier if view is not near.view and view.admits(request)]
+        first = asking._replace(shards_by=share_of(asking.shards_by, self._clock())) if views.earlier else asking
         so_far = await self._step(near, pb.RUNG_SNAPSHOT, request, first, so_far)
-        if not (so_far.to_ask and previous is not None and previous is not near.view and previous.admits(request)):
+        if not so_far.to_ask or ladder.floor_of(request) < pb.RUNG_PREVIOUS:
             return so_far
-        if ladder.floor_of(request) < pb.RUNG_PREVIOUS:
-            return so_far
-        in_time = asking.shards_by.remaining_ms(self._clock()) > 0
-        there = self._near(previous, request, in_time=in_time)
-        holders = {one for n in there.partitions for one in self._board.topology.holders(previous.version, n)}
-        if not holders or not so_far.worth_asking(holders):
-            return so_far
-        return await self._step(there, pb.RUNG_PREVIOUS, request, asking, so_far)
+        for view in earlier:
+            there = self._near(view, request, in_time=asking.shards_by.remaining_ms(self._clock()) > 0)
+            holders = {one for n in there.partitions for one in self._board.topology.holders(view.version, n)}
+            if holders and so_far.worth_asking(holders):
+                return await self._step(there, pb.RUNG_PREVIOUS, request, asking, so_far)
+        return so_far
 
     def _near(self, view: View, request: pb.RecommendRequest, *, in_time: bool) -> Near:
         context = view.resident.rows(request.context_item_ids)

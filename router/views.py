@@ -4,11 +4,12 @@ Rules, by which a pointer of the store and the snapshots that are open become wh
 
 1. The pointer's current version is served. Until it is open here, or where it was refused here, the pointer's
    previous one is; where that is not open either, what was served goes on.
-2. What a pointer does not name any more is not served, unless by rule 1.
-3. Where two versions are served, traffic moves from one to the other partition by partition (`router.moving`).
-4. What traffic comes from is the version that served it, also where the pointer has retired that one meanwhile: of two
-   promotions in a row the first may be warm nowhere. Once everything has moved, it is the pointer's previous one again.
-   What is poisoned serves nothing.
+2. Traffic moves to it partition by partition (`router.moving`), from what really served until now: where the swap
+   before has not come to its end, from where that one came from, and not from the version in between, which nobody may
+   have warm. However many promotions follow one another, what is being served stays until what replaces it can serve.
+3. What is poisoned or refused is never served; where what served until now is, the pointer's previous one is instead.
+   Where what served until now is the current one, as after a rollback, nothing is to be moved.
+4. What a pointer does not name any more is not served, unless by rule 1 or 2.
 
 Opening and closing, and that nobody's view is closed under them, is `router.keeper`'s business.
 """
@@ -31,6 +32,8 @@ from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.lifecycle import Pointer, State
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
+
+NEVER_SERVED = frozenset({State.REFUSED, State.POISONED})
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +119,11 @@ class Views:
 
     Attributes:
         current: the newest snapshot that everybody gets.
-        previous: the one before; None where there is none.
+        previous: the one before, as the pointer has it; None where there is none.
         candidate: None where there is none, or it is not open here.
-        moves: how far traffic has moved from the previous to the current one.
+        moves: how far traffic has moved to the current one.
         serial: of the pointer that this follows.
+        served: what it moves from; None where there is nothing.
     """
 
     current: View
@@ -127,29 +131,35 @@ class Views:
     candidate: Candidate | None = None
     moves: Moves = field(default_factory=lambda: Moves(""))
     serial: int = 0
+    served: View | None = None
 
     @classmethod
-    def of(
-        cls, current: View, previous: View | None = None, candidate: Candidate | None = None, serial: int = 0
-    ) -> Views:
-        """These, with nothing moved yet."""
+    def of(cls, current: View, previous: View | None = None, candidate: Candidate | None = None) -> Views:
+        """These, with nothing moved yet from the previous to the current one."""
         before = previous.version if previous else ""
-        return cls(current, previous, candidate, Moves(current.version, before, current.partitions), serial)
+        moves = Moves(current.version, before, current.partitions)
+        return cls(current, previous, candidate, moves, served=previous)
 
     @property
     def before(self) -> View | None:
         """The snapshot that some partitions are still served from; None once everything has moved."""
-        return None if self.moves.complete else self.previous
+        return None if self.moves.complete else self.served
 
     @property
-    def has_moved(self) -> bool:
-        """Whether there was traffic to move, and all of it has moved."""
-        return bool(self.moves.before) and self.moves.complete
+    def earlier(self) -> tuple[View, ...]:
+        """The snapshots below the current one, best first."""
+        found = (self.previous, self.before)
+        return tuple(dict.fromkeys(view for view in found if view is not None))
+
+    @property
+    def everybodys(self) -> View:
+        """The snapshot whose shared lists are shown: the one before, until something of the current one is served."""
+        before = self.before
+        return self.current if before is None or self.moves.moved else before
 
     def __iter__(self) -> Iterator[View]:
         yield self.current
-        if self.previous is not None:
-            yield self.previous
+        yield from self.earlier
         if self.candidate is not None:
             yield self.candidate.view
 
@@ -181,24 +191,30 @@ def chosen(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> V
     current = first or second or (was.current if was else None)
     if current is None:
         return None
-    previous = _previous(pointer, current, opened, was)
-    fresh = Views.of(current, previous, _candidate(pointer, opened, was), pointer.serial)
-    if was is None or was.current is not current:
-        return fresh
-    if was.previous is previous:
-        return fresh.moved_on(was.moves)
-    return fresh.moved_on(replace(was.moves, before=fresh.moves.before)) if was.has_moved else fresh
+    kept = was.previous if was is not None and was.current is current else None
+    previous = second if current is first else kept
+    served = _served(pointer, was, current, previous)
+    if was is not None and was.current is current and (was.moves.complete or was.served is served):
+        moves = was.moves if was.moves.before or served is None else _begun(current, served)
+    else:
+        moves = _begun(current, served)
+    return Views(current, previous or served, _candidate(pointer, opened, was), moves, pointer.serial, served)
 
 
-def _previous(pointer: Pointer, current: View, opened: Mapping[str, View], was: Views | None) -> View | None:
-    """What traffic comes from (rule 4), else what it can return to."""
-    stays = was is not None and was.current is current
-    serving = was and (was.before or (None if stays else was.current))
-    if serving and serving is not current and pointer.states.get(serving.version) is not State.POISONED:
-        return serving
-    if current is opened.get(pointer.current):
-        return opened.get(pointer.previous)
-    return was.previous if was is not None and stays else None
+def _begun(current: View, served: View | None) -> Moves:
+    return Moves(current.version, served.version if served is not None else "", current.partitions)
+
+
+def _served(pointer: Pointer, was: Views | None, current: View, previous: View | None) -> View | None:
+    """What traffic moves from to the current version (rules 2 and 3)."""
+    if was is None or (was.current is current and not was.moves.before):
+        return previous
+    if was.current is current:
+        return was.before
+    served = was.before or was.current
+    if pointer.states.get(served.version) in NEVER_SERVED:
+        served = previous or current
+    return None if served is current else served
 
 
 def _candidate(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> Candidate | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from router.keeper import Keeper
 from router.views import Candidate, View, Views, chosen, versions_of
 from trunkshow.snapshot.lifecycle import Pointer, State, Who
@@ -107,7 +110,7 @@ def test_of_two_promotions_in_a_row_traffic_comes_from_what_served_it() -> None:
     second = chosen(SECOND, ALL, first)
     for views in (chosen(TWICE, ALL, second), chosen(TWICE, ALL, first)):
         assert views is not None
-        assert (names(views), views.before) == (("v3", "v1"), V1)
+        assert (names(views), views.before) == (("v3", "v2"), V1)
     views = chosen(TWICE, {"v1": V1, "v2": V2}, first)
     assert views is not None
     assert (names(views), views.before) == (("v2", "v1"), V1)
@@ -118,7 +121,9 @@ def test_once_all_of_it_has_moved_the_pointers_previous_version_is_the_previous(
     views = chosen(TWICE, ALL, chosen(SECOND, ALL, chosen(FIRST, ALL, None)))
     assert views is not None
     half, whole = frozenset({0, 1}), frozenset(range(4))
-    assert names(chosen(TWICE, ALL, views.moved_on(replace(views.moves, moved=half)))) == ("v3", "v1")
+    before = chosen(TWICE, ALL, views.moved_on(replace(views.moves, moved=half)))
+    assert before is not None
+    assert (before.before, before.moves.moved) == (V1, half)
     after = chosen(TWICE, ALL, views.moved_on(replace(views.moves, moved=whole)))
     assert after is not None
     assert (names(after), after.before) == (("v3", "v2"), None)
@@ -139,6 +144,93 @@ def test_a_move_that_concerns_neither_forgets_no_traffic_that_moved() -> None:
     after = chosen(SECOND.pushed("v3", WHO), {"v1": V1, "v2": V2}, moved)
     assert after is not None
     assert after.moves.moved == {0}
+
+
+def promoted(*versions: str) -> Pointer:
+    """A store in which these were promoted one after the other."""
+    made = Pointer()
+    for version in versions:
+        made = made.pushed(version, WHO).promoted(version, WHO)
+    return made
+
+
+def complete(views: Views | None) -> Views:
+    """Once everything has moved."""
+    assert views is not None
+    return views.moved_on(replace(views.moves, moved=frozenset(range(4))))
+
+
+def test_what_is_served_stays_when_a_promotion_overtakes_another() -> None:
+    """Nobody may have the version in between warm; the first one everybody has."""
+    was = chosen(promoted("v1", "v2"), ALL, chosen(promoted("v1"), ALL, None))
+    views = chosen(promoted("v1", "v2", "v3"), ALL, was)
+    assert names(views) == ("v3", "v2")
+    assert views is not None
+    assert views.before is V1
+    assert (views.moves.version, views.moves.before) == ("v3", "v1")
+    assert set(views) == {V1, V2, V3}
+    assert chosen(promoted("v1", "v2", "v3"), ALL, views) == replace(views, moves=views.moves)
+    assert set(complete(views)) == {V2, V3}
+
+
+def test_what_is_served_stays_where_the_version_in_between_was_never_open_here() -> None:
+    """The router was slower than both promotions."""
+    was = chosen(promoted("v1"), ALL, None)
+    late = chosen(promoted("v1", "v2", "v3"), {"v1": V1}, was)
+    assert names(late) == ("v1", "")
+    views = chosen(promoted("v1", "v2", "v3"), {"v1": V1, "v3": V3}, late)
+    assert views is not None
+    assert (views.current, views.before) == (V3, V1)
+
+
+def test_rolled_back_to_one_that_was_never_whole_what_is_served_stays() -> None:
+    """The version in between is current now; the first one is what everybody has."""
+    first = chosen(promoted("v1"), ALL, None)
+    overtaken = chosen(promoted("v1", "v2", "v3"), ALL, chosen(promoted("v1", "v2"), ALL, first))
+    views = chosen(promoted("v1", "v2", "v3").rolled_back(WHO), ALL, overtaken)
+    assert views is not None
+    assert (views.current, views.before, set(views)) == (V2, V1, {V1, V2})
+
+
+def test_a_poisoned_version_is_not_what_traffic_moves_from() -> None:
+    """Even though it is what everybody was served from."""
+    was = complete(chosen(promoted("v1", "v2"), ALL, chosen(promoted("v1"), ALL, None)))
+    back = promoted("v1", "v2").rolled_back(WHO).pushed("v3", WHO).promoted("v3", WHO)
+    views = chosen(back, ALL, was)
+    assert views is not None
+    assert (views.current, views.before) == (V3, V1)
+
+
+steps = st.lists(st.sampled_from(["promote", "complete", "some", "look"]), max_size=20)
+
+
+@given(course=steps)
+def test_whatever_is_promoted_the_last_version_that_was_whole_is_served(course: list[str]) -> None:
+    """And at most the current one, the one before and it are open for that."""
+    store, opened = promoted("w0"), {"w0": view("w0")}
+    views, whole = chosen(store, opened, None), "w0"
+    for number, step in enumerate(course, 1):
+        if step == "promote":
+            version = f"w{number}"
+            store, opened = store.pushed(version, WHO).promoted(version, WHO), {**opened, version: view(version)}
+        views = chosen(store, opened, views)
+        assert views is not None
+        if step == "complete":
+            views, whole = complete(views), store.current
+        if step == "some" and not views.moves.complete:
+            views = views.moved_on(replace(views.moves, moved=frozenset({1})))
+        assert views.current.version == store.current
+        assert (views.before or views.current).version == whole
+        opened = {one: opened[one] for one in {*versions_of(store), *(each.version for each in views)}}
+        assert len(opened) <= 3
+
+
+def test_until_some_traffic_has_moved_everybodys_lists_are_of_what_was_served() -> None:
+    """A version that may yet turn out to be spoilt shows nothing."""
+    views = chosen(promoted("v1", "v2"), ALL, chosen(promoted("v1"), ALL, None))
+    assert views is not None
+    assert views.everybodys is V1
+    assert views.moved_on(replace(views.moves, moved=frozenset({2}))).everybodys is V2
 
 
 def test_a_canary_is_shown_to_its_share_of_the_users_always_the_same() -> None:

@@ -2,33 +2,30 @@
 
 It waits for nothing but plugged-in models, which are asked on threads of their own (`shard.isolation`). While it does,
 and as long as such a thread works, what it reads from is kept open: whoever holds a partition may close it at any time.
-How much work a prediction gets is `shard.effort`'s to say.
+How much work a prediction gets is `shard.effort`'s to say; who asks, and where it is looked, `shard.seats`'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
-import numpy as np
 import structlog
-from google.protobuf.message import DecodeError
 
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
+from shard.seats import Seat, Seats, parse
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
-from trunkshow.errors import InvalidArgument, Overloaded, SnapshotMismatch
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query
-from trunkshow.proposals import FULL, Asking, Work
+from trunkshow.errors import Overloaded
+from trunkshow.models.protocol import NO_FLOATS
+from trunkshow.proposals import FULL
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.records import UserRecord
 from trunkshow.snapshot.stand_ins import StandIns
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -39,7 +36,6 @@ Response = shard_pb2.PredictResponse
 
 STAND_IN_PARTITIONS = 4
 """Partitions, of those warm here, that a stand-in's slate is made from (docs/adr/0012-stand-ins.md)."""
-
 
 MODEL_SHARE = 0.8
 """Of the time left, for plugged-in models."""
@@ -55,24 +51,6 @@ UNFIT_TO_WARM = frozenset({pb.REASON_MODEL_FAILED, pb.REASON_MODEL_NONSENSE})
 MODEL_FAILURES = metrics.counter(
     "trunkshow_model_failures_total", "Carousels that a model could not make, by reason.", ("model", "reason")
 )
-
-
-class Seat(NamedTuple):
-    """Where a request is seated.
-
-    Attributes:
-        user: who asks, as a partition or a stand-in knows them; None for anybody else.
-        vector: (factors,) float32 of somebody whom the router folded in; empty for a user.
-        shelves: of the partitions to look in, nearest first.
-    """
-
-    user: UserRecord | None
-    vector: Floats
-    shelves: Sequence[Partition | CatalogueShelf]
-
-
-NOWHERE = Seat(None, NO_FLOATS, ())
-"""Of somebody who is not known here."""
 
 
 class Predictor:
@@ -97,16 +75,13 @@ class Predictor:
         clock: Clock = monotonic,
     ) -> None:
         self._snapshot = snapshot
-        self._catalogue = snapshot.catalogue
         self._maker = SlateMaker(snapshot)
-        self._warm = warm
-        self._stand_ins = stand_ins
+        self._seats = Seats(snapshot, warm, stand_ins)
         self._clock = clock
         self._costs = Costs()
         self._apart = Apart(self._maker)
         self.refused_work = 0
         self._throttle = Throttle()  # a model that fails may fail every request
-        self._vector_bytes = 4 * snapshot.ials.factors
 
     async def predict(self, asked: shard_pb2.PredictRequest, deadline: Deadline | None = None) -> Response:
         """The slate, serialised, and the carousels that could not be made.
@@ -121,16 +96,16 @@ class Predictor:
             Overloaded: the time left is too short for any slate.
         """
         began = self._clock()
-        self._refuse_what_is_not_here(asked)
+        self._seats.refuse_what_is_not_here(asked)
         looked_in = STAND_IN_PARTITIONS if asked.rung == pb.RUNG_STAND_IN else len(asked.partitions)
         effort = self._effort(began, looked_in, deadline)
         request = parse(asked.request)
-        seat = self._seat(asked, request, partitions_of(effort, looked_in))
+        seat = self._seats.seat(asked, request, partitions_of(effort, looked_in))
         if not seat.shelves:
             made: list[pb.Carousel] = []
             missing = [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in asked.carousels]
             return self._response(made, missing, effort, began)
-        asking = self._asking(request, seat, asked.carousels, WORK[effort])
+        asking = self._seats.asking(request, seat, asked.carousels, WORK[effort])
         rung = asked.rung or pb.RUNG_SNAPSHOT
         if apart := self._maker.proposer.apart(asked.carousels):
             made, missing = await self._apart.made(apart, asking, rung, self._model_s(deadline))
@@ -163,7 +138,7 @@ class Predictor:
 
     def _replay(self, user_id: str, seat: Seat, rung: pb.Rung) -> None:
         wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.proposer.isolated))
-        asking = self._asking(pb.RecommendRequest(user_id=user_id), seat, tuple(dict.fromkeys(wanted)), FULL)
+        asking = self._seats.asking(pb.RecommendRequest(user_id=user_id), seat, tuple(dict.fromkeys(wanted)), FULL)
         apart = self._maker.proposer.apart(asking.wanted)
         _, missing = self._maker.make(asking, rung, self._apart.proposals_blocking(apart, asking, WARM_MODEL_S))
         for lost in missing:
@@ -215,83 +190,3 @@ class Predictor:
                 self._throttle.log(
                     log.error, "model.failed", carousel=lost.carousel, model=lost.model, why=why, exc_info=lost.error
                 )
-
-    def _refuse_what_is_not_here(self, asked: shard_pb2.PredictRequest) -> None:
-        if asked.snapshot_version != self._snapshot.version:
-            message = f"this shard serves {self._snapshot.version}, not {asked.snapshot_version}"
-            raise SnapshotMismatch(message)
-        if not asked.partitions:
-            raise InvalidArgument("partitions: none; name at least one", field="partitions")
-        if asked.vector and len(asked.vector) != self._vector_bytes:
-            message = f"vector: {len(asked.vector)} bytes; this snapshot's have {self._vector_bytes}"
-            raise InvalidArgument(message, field="vector")
-
-    def _seat(self, asked: shard_pb2.PredictRequest, request: pb.RecommendRequest, partitions: int) -> Seat:
-        """Who asks, as far as this shard knows them, and the partitions to look in; none for somebody unknown."""
-        if asked.rung == pb.RUNG_STAND_IN:
-            return self._stand_in_seat(asked.partitions[0], request.user_id, partitions)
-        try:
-            shelves = [self._warm[number] for number in asked.partitions][:partitions]
-        except KeyError as error:
-            raise SnapshotMismatch(f"partition {error} is not warm here") from None
-        if asked.vector:
-            return Seat(None, np.frombuffer(asked.vector, np.float32), shelves)
-        user = shelves[0].user(request.user_id)
-        return NOWHERE if user is None else Seat(user, NO_FLOATS, shelves)
-
-    def _stand_in_seat(self, home: int, user_id: str, partitions: int) -> Seat:
-        """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""
-        if home not in self._stand_ins:
-            raise SnapshotMismatch(f"no stand-ins of partition {home} here")
-        user = self._stand_ins[home].user(user_id)
-        if user is None:
-            return NOWHERE
-        codebook, warm = self._snapshot.codebook, self._warm
-        nearest = [warm[number] for number in codebook.probe(user.vector, self._snapshot.partitions) if number in warm]
-        if not nearest:
-            raise SnapshotMismatch("no partition is warm here, so that nothing can stand in")
-        return Seat(user, NO_FLOATS, nearest[:partitions])
-
-    def _asking(self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], work: Work) -> Asking:
-        query = self._query(request, seat)
-        taken = {row for item in request.exclude_item_ids if (row := self._catalogue.row(item)) is not None}
-        taken.update(query.context)
-        if not (self._snapshot.repeat or request.include_seen):
-            taken.update(query.history.tolist())
-        count = request.items_per_carousel or carousels.ITEMS_DEFAULT
-        return Asking(wanted, query, seat.shelves, count, taken, work)
-
-    def _query(self, request: pb.RecommendRequest, seat: Seat) -> Query:
-        user = seat.user
-        context = [row for item in request.context_item_ids if (row := self._catalogue.row(item)) is not None]
-        filters = request.filters if request.HasField("filters") else None
-        chosen = self._catalogue.filter(filters)
-        if user is None:
-            taste, history, weights, segment = seat.vector, NO_ROWS, NO_FLOATS, -1
-        else:
-            taste, history, weights, segment = user.vector, user.items, user.weights, user.segment
-            if context:
-                taste = self._snapshot.ials.with_context(history, weights, np.array(context, np.int32))
-        return Query(
-            vector=taste,
-            history=history,
-            weights=weights,
-            context=context,
-            segment=segment,
-            categories=chosen.categories,
-            filtered=filters is not None and bool(filters.categories or filters.attributes),
-            mask=chosen.mask,
-        )
-
-
-def parse(request: bytes) -> pb.RecommendRequest:
-    """The wrapped request.
-
-    Raises:
-        InvalidArgument: malformed bytes.
-    """
-    try:
-        return pb.RecommendRequest.FromString(request)
-    except DecodeError as error:
-        message = "request: the bytes are no RecommendRequest"
-        raise InvalidArgument(message, field="request", reason="MALFORMED_REQUEST") from error

@@ -5,23 +5,20 @@
     strangers, and users whose home nobody holds ───────────────────────┘
 
 Chunks wait in line per shard, so that single requests get in between; answers wait for the caller in a bounded
-queue. What becomes of one user is left to `router.recommend`.
-
-Should every shard fail, everybody must still get a resident slate in time. So whoever is asked is asked until
-`deadline - what a resident slate takes * users that have no answer yet`: the fewer are left, the longer the last ones
-are waited for. Once there is no time for asking, nobody is asked any more, and what a resident slate then takes, all
-told, is measured for the next batch.
+queue. Who is asked together is left to `router.chunks`; until when, to `router.batch_time`; what becomes of one user,
+to `router.recommend`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import NamedTuple
 
 from router.attempts import Attempt
+from router.batch_time import RESIDENT_MS_AT_FIRST, BatchTime
+from router.chunks import Chunk, Member, divided
 from router.fanout import Fanout
 from router.receipt import Asking, Reach, aborted, batch_answer
 from router.recommend import Plan, Recommender
@@ -30,15 +27,6 @@ from trunkshow.errors import PartialAborted
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
-
-RESIDENT_MS_AT_FIRST = 1.0
-"""Kept for a user's resident slate until it was measured; half of the deadline where all users' come to more."""
-
-RESIDENT_SAFETY = 1.5
-"""Times what was measured."""
-
-WORTH_ASKING_MS = 20
-"""With less time left, a busy shard is not asked: it would work for nobody."""
 
 SINGLES_IN_FLIGHT = 4
 """Of all batches together, users who are asked for alone."""
@@ -54,28 +42,6 @@ READY_ANSWERS_MAX = 64
 
 PLANNED_AT_ONCE = 50
 """Users planned before other requests get a turn: about a millisecond."""
-
-
-class Member(NamedTuple):
-    """A request of the batch.
-
-    Attributes:
-        position: in the batch.
-        data: serialised.
-        request: parsed.
-    """
-
-    position: int
-    data: bytes
-    request: pb.RecommendRequest
-
-
-class Chunk(NamedTuple):
-    """Known users whose homes, in one snapshot, one shard holds."""
-
-    address: str
-    version: str
-    members: list[tuple[Member, Plan]]
 
 
 class Batcher:
@@ -143,28 +109,6 @@ class Batcher:
         finally:
             working.cancel()
 
-    def chunks(self, planned: Iterable[tuple[Member, Plan]]) -> tuple[list[Chunk], list[Member]]:
-        """Users by the shard that is asked for them, and those whose home nobody holds."""
-        chosen: dict[tuple[str, int], str | None] = {}
-        by_line: dict[tuple[str, str], list[tuple[Member, Plan]]] = {}
-        homeless = []
-        for member, plan in planned:
-            version, home = plan.place.view.version, plan.place.home.partition
-            if (version, home) not in chosen:
-                chosen[version, home] = self.fanout.choose(version, home)
-            address = chosen[version, home]
-            if address is None:
-                homeless.append(member)
-            else:
-                by_line.setdefault((address, version), []).append((member, plan))
-        size = self.chunk_users
-        chunks = [
-            Chunk(address, version, members[at : at + size])
-            for (address, version), members in by_line.items()
-            for at in range(0, len(members), size)
-        ]
-        return chunks, homeless
-
 
 class _Run:
     """One batch on its way.
@@ -174,14 +118,10 @@ class _Run:
     """
 
     def __init__(self, batcher: Batcher, asking: Asking, users: int, views: Views) -> None:
-        self._views = views
         self.ready: asyncio.Queue[bytes | Exception] = asyncio.Queue(READY_ANSWERS_MAX)
         self._batcher = batcher
-        self._asking = asking
-        self._unanswered = users
-        # Fixed here: halving what is left at every step would leave nothing for the last step.
-        self._resident_ms = min(batcher.resident_ms, asking.shards_by.remaining_ms(batcher.clock()) / 2 / users)
-        self._resident_since: tuple[float, int] | None = None
+        self._views = views
+        self._time = BatchTime(asking, users, batcher.resident_ms, batcher.clock)
         self._singles: deque[Member] = deque()
 
     async def work(self, requests: Sequence[pb.RecommendRequest]) -> None:
@@ -194,17 +134,10 @@ class _Run:
                         group.create_task(self._empty(queue))
                 for _ in range(min(SINGLES_IN_FLIGHT, len(self._singles))):
                     group.create_task(self._empty_singles())
-            self._learn()
+            # The next batch knows better what a resident slate takes.
+            self._batcher.resident_ms = self._time.measured_ms() or self._batcher.resident_ms
         except* Exception as failed:
             await self.ready.put(failed)
-
-    def _learn(self) -> None:
-        """Tell the next batch what a resident slate took in this one, where that was long enough to be measured."""
-        if self._resident_since is None:
-            return
-        since, users = self._resident_since
-        if users >= PLANNED_AT_ONCE:
-            self._batcher.resident_ms = RESIDENT_SAFETY * (self._batcher.clock() - since) * 1000 / users
 
     async def _planned(self, requests: Sequence[pb.RecommendRequest]) -> dict[str, deque[Chunk]]:
         """Chunks by shard; everybody else is queued as a single."""
@@ -218,11 +151,8 @@ class _Run:
                 planned.append((member, plan))
             if index % PLANNED_AT_ONCE == PLANNED_AT_ONCE - 1:
                 await asyncio.sleep(0)
-        chunks, homeless = self._batcher.chunks(planned)
+        by_address, homeless = divided(planned, self._batcher.fanout.choose, self._batcher.chunk_users)
         self._singles.extend(homeless)
-        by_address: dict[str, deque[Chunk]] = {}
-        for chunk in chunks:
-            by_address.setdefault(chunk.address, deque()).append(chunk)
         return by_address
 
     async def _empty(self, queue: deque[Chunk]) -> None:
@@ -236,7 +166,7 @@ class _Run:
         left = dict(enumerate(chunk.members))
         request = shard_pb2.PredictBatchRequest(requests=[plan.predict for _, plan in chunk.members])
         began = self._batcher.clock()
-        asking = self._asking_now()
+        asking = self._time.now()
         answers = self._batcher.fanout.ask_batch(
             chunk.version, chunk.address, request.SerializeToString(), len(left), asking.shards_by, asking.request_id
         )
@@ -248,15 +178,15 @@ class _Run:
                 shard_ms = (self._batcher.clock() - began) * 1000
                 attempt = Attempt(chunk.address, pb.OUTCOME_ANSWERED, ms=shard_ms)
                 reach = Reach.of(plan.place.rung, 1, (attempt,), shard_ms, asking.shards_by.remaining_ms(began))
-                slate = self._batcher.recommender.answered(plan, self._asking_now(), answer.response, (), reach)
+                slate = self._batcher.recommender.answered(plan, self._time.now(), answer.response, (), reach)
                 await self._give(member, slate)
         self._singles.extend(member for member, _ in left.values())
 
     async def _empty_singles(self) -> None:
         batcher = self._batcher
         while self._singles:
-            asking = self._asking_now()
-            if self._resident_ms and not batcher.has_room:  # without it there is no time left to give way
+            asking = self._time.now()
+            if not self._time.is_up and not batcher.has_room:  # without it there is no time left to give way
                 await asyncio.sleep(GIVE_WAY_S)
                 continue
             member = self._singles.popleft()
@@ -268,18 +198,9 @@ class _Run:
         try:
             made = await slate
         except PartialAborted:  # this member's choice; the others' slates come
-            made = aborted(self._asking, self._batcher.clock())
-        self._unanswered -= 1
+            made = aborted(self._time.asking, self._batcher.clock())
+        self._time.answered()
         await self.ready.put(batch_answer(member.position, made))
-
-    def _asking_now(self) -> Asking:
-        """The call, with the time that shards have as of now."""
-        until = self._asking.shards_by.shortened(self._resident_ms * self._unanswered)
-        asking = self._asking._replace(shards_by=until)
-        if until.remaining_ms(self._batcher.clock()) < WORTH_ASKING_MS:
-            self._asking, self._resident_ms = asking, 0.0  # for good
-            self._resident_since = self._resident_since or (self._batcher.clock(), self._unanswered)
-        return asking
 
 
 def _failed(response: shard_pb2.PredictResponse) -> bool:

@@ -313,8 +313,9 @@ class Keeper:
         else:
             STORE_ERRORS.inc()
         if str(error) not in known:  # a full disk fails every partition, and is told once
-            named = {"snapshot": key} if isinstance(key, str) else key._asdict() | {"kind": key.kind.name}
-            event = "snapshot" if isinstance(key, str) else "partition"
+            event, named = "snapshot", dict[str, object](snapshot=key)
+            if isinstance(key, Piece):
+                event, named = "partition", {"snapshot": key.version, "kind": key.kind.name, "number": key.number}
             log.error(f"{event}.{'refused' if refused else 'not_given'}", **named, error=str(error))
         if refused and isinstance(key, str) and self._pointer and not self._pointer.previous:
             self._settle_first_try(error)

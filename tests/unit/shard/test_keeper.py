@@ -260,6 +260,7 @@ async def test_a_store_that_fails_is_told_once_and_tried_again(stage: Stage, fau
             stage.now += 1000
             await stage.settle()
     told = [line["event"] for line in logs if line["log_level"] == "error"]
+    assert {line["snapshot"] for line in logs if line["event"] == event} == {stage.pointer.current}
     during = stage.warm()[stage.pointer.current]
     Store.fault = None
     stage.now += 1000

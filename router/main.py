@@ -10,9 +10,10 @@ from typing import TypeVar, cast
 
 import structlog
 
+from router.assembly import opened
 from router.config import RouterConfig
 from router.pointing import proved
-from router.service import Router, opened
+from router.service import Router
 from router.views import View, Views, chosen, versions_of
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.cached_store import CachedStore

@@ -2,7 +2,8 @@
 
 What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
 follows the store's pointer, `router.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see requests
-or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
+or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does. What the
+settings mean for each of these is said in `router.assembly`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Never
 
-from router import limiter, numbers, reserve, validate
+from router import assembly, numbers, validate
 from router.access import ShardLines
 from router.admission import Admission
 from router.batch import Batcher
@@ -24,21 +25,16 @@ from router.counters import Counters
 from router.fanout import Fanout
 from router.following import Following
 from router.keeper import Keeper
-from router.limiter import Limiter
-from router.moving import Patience
 from router.observing import Observer
 from router.pointing import Pointing
 from router.receipt import Asking
 from router.recommend import Recommender
-from router.rehearser import Rehearser
-from router.replay import Replay
-from router.reserve import Reserve
 from router.sample import Sample
 from router.shard_channel import ShardChannel, ShardChannels
 from router.similar import Similar
 from router.status import Status
 from router.topology import Topology
-from router.views import View, Views
+from router.views import Views
 from router.watch import Board, follow
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
@@ -46,8 +42,7 @@ from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
-from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import Store, who
+from trunkshow.snapshot.store import Store
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
@@ -84,14 +79,16 @@ class Router:
         self.counters = Counters()
         self.samplers: list[Sampler] = []
         self._config = config
-        self._patience = Patience(config.move_replicas, config.move_patience_s)
+        self._patience = assembly.patience_of(config)
         self._clock = clock
         self._channels = ShardChannels((), partial(ShardChannel, lines=ShardLines(config.to_shards)))
-        self.limiter = Limiter(_bounds_of_limit(config))
-        self._reserve = Reserve(_bounds_of_reserve(config))
+        self.limiter = assembly.limiter_of(config)
+        self._reserve = assembly.reserve_of(config)
         self.fanout = Fanout(self._channels, self.board, observe=self.limiter.observe, clock=clock)
         self._following = Following(self.board, self._channels, self._follow, clock=clock)
-        self._pointing = self._made_pointing(store) if store is not None else None
+        self._pointing = (
+            assembly.pointing_of(config, store, self.keeper, self.advance, clock) if store is not None else None
+        )
         self._recommender = Recommender(
             self.fanout,
             self.board,
@@ -210,65 +207,20 @@ class Router:
             self.advance()
             self._following.tend()
 
-    def _made_pointing(self, store: Store) -> Pointing:
-        return Pointing(
-            lambda: (store.pointer(), getattr(store, "reachable", True)),
-            partial(opened, store),
-            self.keeper,
-            every_s=self._config.pointer_period_s,
-            settled=self.advance,
-            clock=self._clock,
-        )
-
     def _made_conductor(self, store: Store, pointing: Pointing) -> Conductor:
-        config, sample = self._config, Sample(random.random)
-        rehearser = Rehearser(
-            self.keeper,
-            Replay(self.fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=self._clock),
+        sample = Sample(random.random)
+        conductor = assembly.conductor_of(
+            self._config,
+            store,
+            pointing,
             sample,
-            config.rehearsal,
+            keeper=self.keeper,
+            board=self.board,
+            fanout=self.fanout,
             busy=lambda: self.limiter.busy,
-            chance=random.random,
-            clock=self._clock,
-        )
-        conductor = Conductor(
-            self.keeper,
-            self.board,
-            rehearser,
-            store.move,
-            partial(who, by=f"router {config.listen}"),
-            named=lambda: pointing.candidate,
-            refused=lambda: pointing.refused,
-            warm_s=config.rehearsal.rehearsal_warm_s,
-            canary=config.canary,
-            patience=self._patience,
             clock=self._clock,
         )
         self.samplers.append(sample.offer)
         self.counters.listeners.append(conductor.served)
         self._status.candidate = conductor.candidate
         return conductor
-
-
-def _bounds_of_limit(config: RouterConfig) -> limiter.Bounds:
-    return limiter.Bounds(
-        goal_ms=config.answer_goal * config.deadline_ms,
-        floor=config.concurrency_floor,
-        start=config.concurrency_start,
-        ceiling=config.concurrency_max,
-    )
-
-
-def _bounds_of_reserve(config: RouterConfig) -> reserve.Bounds:
-    ms = config.reserve_ms
-    return reserve.Bounds(ms, min(ms, config.reserve_floor_ms), max(ms, config.reserve_ceiling_ms))
-
-
-def opened(store: Store, version: str) -> View:
-    """A version of a store as a view. Blocking: it reads every shared file.
-
-    Raises:
-        StoreError: there is no such snapshot.
-        SnapshotRefused: it fails a check.
-    """
-    return View.of(Snapshot.open(store, version))

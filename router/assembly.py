@@ -1,0 +1,123 @@
+"""A router's parts, each made from the configuration: which setting becomes what of which part.
+
+Nothing is started here. Which parts there are, and what they have to do with one another, is `router.service`'s to say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+from router import limiter, reserve
+from router.conductor import Conductor
+from router.config import RouterConfig
+from router.fanout import Fanout
+from router.keeper import Keeper
+from router.limiter import Limiter
+from router.moving import Patience
+from router.pointing import Pointing
+from router.rehearser import Rehearser
+from router.replay import Replay
+from router.reserve import Reserve
+from router.sample import Sample
+from router.views import View
+from router.watch import Board
+from trunkshow.serving.deadline import Clock
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import Store, who
+
+
+def limiter_of(config: RouterConfig) -> Limiter:
+    """Of slates that are made with shards at a time."""
+    bounds = limiter.Bounds(
+        goal_ms=config.answer_goal * config.deadline_ms,
+        floor=config.concurrency_floor,
+        start=config.concurrency_start,
+        ceiling=config.concurrency_max,
+    )
+    return Limiter(bounds)
+
+
+def reserve_of(config: RouterConfig) -> Reserve:
+    """Of the time that is kept for the ladder; the bounds give way to where it starts."""
+    ms = config.reserve_ms
+    return Reserve(reserve.Bounds(ms, min(ms, config.reserve_floor_ms), max(ms, config.reserve_ceiling_ms)))
+
+
+def patience_of(config: RouterConfig) -> Patience:
+    """When a partition is warm on enough shards."""
+    return Patience(config.move_replicas, config.move_patience_s)
+
+
+def pointing_of(
+    config: RouterConfig, store: Store, keeper: Keeper, settled: Callable[[], None], clock: Clock
+) -> Pointing:
+    """Who follows a store's pointer.
+
+    Args:
+        config: of the process.
+        store: whose pointer it is.
+        keeper: who is given what the pointer names.
+        settled: called when that was done.
+        clock: monotonic.
+    """
+    return Pointing(
+        lambda: (store.pointer(), getattr(store, "reachable", True)),
+        partial(opened, store),
+        keeper,
+        every_s=config.pointer_period_s,
+        settled=settled,
+        clock=clock,
+    )
+
+
+def conductor_of(
+    config: RouterConfig,
+    store: Store,
+    pointing: Pointing,
+    sample: Sample,
+    *,
+    keeper: Keeper,
+    board: Board,
+    fanout: Fanout,
+    busy: Callable[[], bool],
+    clock: Clock,
+) -> Conductor:
+    """Who tries candidates.
+
+    Args:
+        config: of the process.
+        store: whose pointer a verdict moves.
+        pointing: who follows it.
+        sample: of recent requests.
+        keeper: of the views that are served.
+        board: with the newest topology.
+        fanout: to the shards.
+        busy: whether the router is at its limit.
+        clock: monotonic.
+    """
+    replay = Replay(fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=clock)
+    return Conductor(
+        keeper,
+        board,
+        Rehearser(keeper, replay, sample, config.rehearsal, busy=busy, chance=random.random, clock=clock),
+        store.move,
+        partial(who, by=f"router {config.listen}"),
+        named=lambda: pointing.candidate,
+        refused=lambda: pointing.refused,
+        warm_s=config.rehearsal.rehearsal_warm_s,
+        canary=config.canary,
+        patience=patience_of(config),
+        clock=clock,
+    )
+
+
+def opened(store: Store, version: str) -> View:
+    """A version of a store as a view. Blocking: it reads every shared file.
+
+    Raises:
+        StoreError: there is no such snapshot.
+        SnapshotRefused: it fails a check.
+    """
+    return View.of(Snapshot.open(store, version))

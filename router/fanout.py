@@ -21,10 +21,11 @@ from router.attempts import Attempt, Gathered, Outcome, reasons_of
 from router.health import LIMITS, Limits, Sign
 from router.hedging import PATIENCE, Kind, Patience, Tokens
 from router.infirmary import Infirmary
-from router.race import WORTH_ASKING_S, Race, Rules, SetTimer, Terms
+from router.race import WORTH_ASKING_S, Race
 from router.replicas import Replicas, spared, unheld
 from router.shard_channel import ShardChannel, ShardChannels
 from router.spread import Spread
+from router.terms import Rules, SetTimer, Terms
 from router.watch import Board
 from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.serving.deadline import Clock, Deadline, monotonic

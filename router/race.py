@@ -17,8 +17,7 @@ answer and for the replica, is `router.endings`'s to say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
 
 import grpc
 import grpc.aio
@@ -26,11 +25,9 @@ from google.protobuf.message import DecodeError
 
 from router import endings
 from router.attempts import Attempt
-from router.health import Sign
-from router.hedging import Kind, Patience, Tokens
 from router.shard_channel import ShardChannel
+from router.terms import Rules, Terms, Timer
 from trunkshow.serving.call import REQUEST_ID_KEY
-from trunkshow.serving.deadline import Clock, Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -38,56 +35,6 @@ WORTH_ASKING_S = 0.001
 """With less time left, no shard is asked: no answer could be back in time."""
 
 NO_TIME = "no time left to ask"
-
-
-class Timer(Protocol):
-    """What a timer is, once it was set."""
-
-    def cancel(self) -> None:
-        """Let it pass without a word."""
-        ...
-
-
-SetTimer = Callable[[float, Callable[[], None]], Timer]
-"""A port: seconds, and what is to be called after them."""
-
-
-class Terms(NamedTuple):
-    """What all askings of a race have in common.
-
-    Attributes:
-        request: a serialised PredictRequest.
-        until: when an answer must be there.
-        request_id: for the shards' logs.
-        rung: that the asking stands for.
-        kind: whose times it is compared with.
-        why_unheld: the reason where a shard says that it does not hold what it was asked for.
-    """
-
-    request: bytes
-    until: Deadline
-    request_id: str
-    rung: pb.Rung
-    kind: Kind
-    why_unheld: Callable[[], pb.Reason]
-
-
-class Rules(NamedTuple):
-    """What all races of a router have in common.
-
-    Attributes:
-        patience: before a rival is asked.
-        tokens: that rivals cost.
-        ended: told of every attempt that has ended, with the shard that it was made of and what it says of that shard.
-        clock: monotonic.
-        set_timer: on the same clock.
-    """
-
-    patience: Patience
-    tokens: Tokens
-    ended: Callable[[ShardChannel, Kind, Attempt, Sign], None]
-    clock: Clock
-    set_timer: SetTimer
 
 
 class _Flight:

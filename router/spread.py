@@ -16,8 +16,9 @@ from typing import NamedTuple
 from router import selection
 from router.attempts import Gathered, reasons_of
 from router.hedging import Kind
-from router.race import Race, Rules, Terms
+from router.race import Race
 from router.replicas import Replicas, unheld
+from router.terms import Rules, Terms
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

@@ -17,8 +17,9 @@ from scripted import Call, Clock, Replica, settled
 
 from router.attempts import reasons_of
 from router.hedging import Kind, Patience, Tokens
-from router.race import Race, Rules, Terms
+from router.race import Race
 from router.shard_channel import ShardChannel
+from router.terms import Rules, Terms
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

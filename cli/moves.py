@@ -17,8 +17,9 @@ from cli import output
 from cli.output import UsageError
 from trunkshow.snapshot import transfer
 from trunkshow.snapshot.acceptance import VARIANCE
-from trunkshow.snapshot.lifecycle import CANDIDATE, Pointer, State, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.promotion import How, Publishing, serve
+from trunkshow.snapshot.states import CANDIDATE, State
 from trunkshow.snapshot.store import Store, StoreError, open_store, who
 
 POLL_S = 0.25

@@ -18,8 +18,9 @@ from cli import output
 from cli.moves import Url, as_json
 from cli.pictures import size
 from trunkshow.snapshot import collection, signature
-from trunkshow.snapshot.lifecycle import Move, Pointer, State
+from trunkshow.snapshot.lifecycle import Move, Pointer
 from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, StoreError, open_store, who
 
 STYLES = {

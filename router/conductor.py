@@ -40,7 +40,8 @@ from router.watch import Board
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, State, Who
+from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 

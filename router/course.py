@@ -16,7 +16,8 @@ from router.canary import CanaryLimits
 from router.moving import Moves, spoilt
 from router.topology import Topology
 from router.views import Candidate, Views
-from trunkshow.snapshot.lifecycle import CANDIDATE, LifecycleError, Pointer, State, Who
+from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
+from trunkshow.snapshot.states import CANDIDATE, State
 
 NAMED_MAX = 5
 """Partitions that a message names."""

@@ -29,8 +29,9 @@ from trunkshow import carousels
 from trunkshow.errors import InvalidArgument
 from trunkshow.models.protocol import Floats
 from trunkshow.snapshot.directory import Home
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 
 NEVER_SERVED = frozenset({State.REFUSED, State.POISONED})

@@ -31,8 +31,9 @@ from typing import NamedTuple
 from shard import placement
 from shard.heard import Word
 from trunkshow.snapshot import partition
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import Manifest
+from trunkshow.snapshot.states import State
 
 LINGER_S = 2.0
 """A router that looks at the pointer a little later still asks for what is no longer served."""

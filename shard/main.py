@@ -16,7 +16,8 @@ from shard.keeper import Keeper
 from shard.service import ShardService
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store
 
 SWITCH_S = 0.001

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from cli.chaos import versions
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
 
 

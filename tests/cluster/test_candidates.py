@@ -21,7 +21,8 @@ from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
 from cli.cluster import until_ready
 from trunkshow.client import AsyncClient, Reason, Rung, Slate
-from trunkshow.snapshot.lifecycle import Move, Pointer, State
+from trunkshow.snapshot.lifecycle import Move, Pointer
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
 
 DECIDED_WITHIN_S = 45

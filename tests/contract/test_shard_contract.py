@@ -24,8 +24,9 @@ from shard.service import ShardService
 from trunkshow.errors import TrunkshowError, from_rpc_error
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 

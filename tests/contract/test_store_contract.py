@@ -13,8 +13,9 @@ import pytest
 import tiny_snapshots
 from tiny_snapshots import publish, push
 
-from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, State
+from trunkshow.snapshot.lifecycle import LifecycleError, Pointer
 from trunkshow.snapshot.manifest import FILE_NAME, File, SnapshotRefused
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, StoreError, open_store, resolve, who
 
 NAMES = count()

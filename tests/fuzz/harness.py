@@ -21,14 +21,17 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
 with atheris.instrument_imports(include=["trunkshow.snapshot"]):
     import tiny_snapshots
 
+    from trunkshow.snapshot import pointer_json
     from trunkshow.snapshot.acceptance import accept
-    from trunkshow.snapshot.lifecycle import Pointer, PointerUnreadable, State
+    from trunkshow.snapshot.lifecycle import Pointer
     from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
+    from trunkshow.snapshot.pointer_json import PointerUnreadable
+    from trunkshow.snapshot.states import State
 
 VERSION = "v1"
 FILES = {path: File(len(content), "0" * 64) for path, content in tiny_snapshots.FILES.items()}
 MANIFEST = replace(tiny_snapshots.PLAIN, version=VERSION, files=FILES).to_json()
-POINTER = Pointer(3, {"v1": State.PREVIOUS, "v2": State.CURRENT, "v3": State.PUSHED}).to_json()
+POINTER = pointer_json.dumps(Pointer(3, {"v1": State.PREVIOUS, "v2": State.CURRENT, "v3": State.PUSHED}))
 
 
 def spoilt(whole: str, data: bytes) -> bytes:
@@ -82,10 +85,10 @@ def manifest(data: bytes) -> None:
 def pointer(data: bytes) -> None:
     """Bytes are a pointer, or are refused; a pointer survives the journey."""
     try:
-        read = Pointer.from_json(spoilt(POINTER, data))
+        read = pointer_json.loads(spoilt(POINTER, data))
     except PointerUnreadable:
         return
-    assert Pointer.from_json(read.to_json()) == read
+    assert pointer_json.loads(pointer_json.dumps(read)) == read
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {"manifest": manifest, "pointer": pointer}

@@ -23,9 +23,9 @@ from builder.dataset import load_dataset
 from builder.errors import BuildError
 from builder.events import read_events
 from trunkshow.membership import MembersUnknown, parse_lines
-from trunkshow.snapshot import records
-from trunkshow.snapshot.lifecycle import Pointer, PointerUnreadable
+from trunkshow.snapshot import pointer_json, records
 from trunkshow.snapshot.manifest import FILE_NAME, Manifest, SnapshotRefused
+from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import StoreError, open_store
 
@@ -91,14 +91,14 @@ def test_any_json_is_a_manifest_or_none(raw: dict[str, object]) -> None:
 
 def test_any_pointer_is_read_or_refused(built: Built) -> None:
     """And one that is read is written and read again as it is."""
-    text = open_store(built.store).pointer().to_json().encode()
+    text = pointer_json.dumps(open_store(built.store).pointer()).encode()
 
     @FUZZED
     @given(near(text))
     def read(data: bytes) -> None:
         def again() -> None:
-            pointer = Pointer.from_json(data)
-            assert Pointer.from_json(pointer.to_json()) == pointer
+            pointer = pointer_json.loads(data)
+            assert pointer_json.loads(pointer_json.dumps(pointer)) == pointer
 
         reads_or_refuses(again, PointerUnreadable)
 

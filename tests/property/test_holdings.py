@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
 from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits, Peers, Piece, Scene, Sizes, handed_over, planned, wanted_of
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.states import State
 
 PARTITIONS = 16
 SIZES = Sizes((100,) * PARTITIONS, dict.fromkeys(range(PARTITIONS), 7))

@@ -19,11 +19,13 @@ from pathlib import Path
 
 import structlog
 
-from trunkshow.snapshot import local_files
+from trunkshow.snapshot import local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
-from trunkshow.snapshot.lifecycle import SERVED, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
+from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
+from trunkshow.snapshot.states import SERVED
 from trunkshow.snapshot.store import Store, StoreError
 
 log = structlog.get_logger()
@@ -68,7 +70,9 @@ class CachedStore:
             return known
         self._is_reachable(True)
         if known is None or pointer.serial != known.serial:
-            self._write(Path("POINTER.json"), lambda target: target.write_text(pointer.to_json(), encoding="utf-8"))
+            self._write(
+                Path("POINTER.json"), lambda target: target.write_text(pointer_json.dumps(pointer), encoding="utf-8")
+            )
             self._trim(pointer, known or Pointer())
         self._known = pointer
         return pointer
@@ -127,7 +131,7 @@ class CachedStore:
 
     def _last_seen(self) -> Pointer | None:
         try:
-            return Pointer.from_json((self.cache / "POINTER.json").read_bytes())
+            return pointer_json.loads((self.cache / "POINTER.json").read_bytes())
         except (OSError, PointerUnreadable):
             return None
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trunkshow.snapshot.lifecycle import Pointer, State, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store
 
 KEEP = 2

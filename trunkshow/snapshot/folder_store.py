@@ -25,10 +25,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trunkshow.snapshot import pointer_json
 from trunkshow.snapshot.acceptance import accept
-from trunkshow.snapshot.lifecycle import REMOVABLE, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused, verify
+from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
+from trunkshow.snapshot.states import REMOVABLE
 from trunkshow.snapshot.store import StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
@@ -56,7 +59,7 @@ class FolderStore:
         """What is served; an empty pointer where nothing was pushed yet."""
         with self._reading():
             try:
-                return Pointer.from_json((self.root / POINTER).read_bytes())
+                return pointer_json.loads((self.root / POINTER).read_bytes())
             except PointerUnreadable as error:
                 raise StoreError(f"{self.root}: {error}") from error
             except FileNotFoundError:
@@ -165,7 +168,7 @@ class FolderStore:
 
     def _write(self, pointer: Pointer) -> None:
         fresh = self.root / f"{POINTER}.new"
-        fresh.write_text(pointer.to_json(), encoding="utf-8")
+        fresh.write_text(pointer_json.dumps(pointer), encoding="utf-8")
         _sync(fresh)
         fresh.replace(self.root / POINTER)
         _sync(self.root)

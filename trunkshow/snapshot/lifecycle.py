@@ -1,11 +1,6 @@
-"""The life of a version, from the builder's disk to the bin: one state machine over one value, the pointer.
+"""The moves of the pointer, and the rules that they keep: which version is served, and what becomes of the others.
 
-                 ┌────────────── refused ◄──────────┐
-    building → pushed → rehearsing → canary → current → previous → retired → (collected)
-                 │           └────────┬────────▲  │
-                 └────────────────────┴────────┘  └─ rolled back → poisoned
-
-Rules:
+A version's steps, and which may follow which, are `trunkshow.snapshot.states`'. Of all versions together:
 
 1. At most one version is current, one previous, and one a candidate (rehearsing or canary).
 2. Promoting makes the current version the previous one, and the previous one retired.
@@ -15,64 +10,26 @@ Rules:
 5. There is a candidate only beside a current version, which it is compared with; the first version is promoted.
 6. Every move has a line in the history; the newest `HISTORY_MAX` are kept here.
 
-A pointer is a value; every move returns a new one with the next serial. How it is stored, and that two movers cannot
-both win, is `trunkshow.snapshot.store`'s business.
+A pointer is a value; every move returns a new one with the next serial. How it is written is
+`trunkshow.snapshot.pointer_json`'s business; where it lies, and that two movers cannot both win, `store`'s.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-SCHEMA = 1
+from trunkshow.snapshot.states import NEXT, SERVED, State
+
 HISTORY_MAX = 500
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
 class LifecycleError(Exception):
     """A move that the rules forbid; the message is one line that says what to do."""
-
-
-class PointerUnreadable(Exception):
-    """The bytes are no pointer that this release reads; the message says why, in one line."""
-
-
-class State(StrEnum):
-    """A step in a version's life. One that is building has no state yet: nobody but its builder knows of it."""
-
-    PUSHED = "pushed"
-    REHEARSING = "rehearsing"
-    CANARY = "canary"
-    CURRENT = "current"
-    PREVIOUS = "previous"
-    RETIRED = "retired"
-    REFUSED = "refused"
-    POISONED = "poisoned"
-
-
-CANDIDATE = frozenset({State.REHEARSING, State.CANARY})
-SERVED = frozenset({State.CURRENT, State.PREVIOUS, *CANDIDATE})
-"""States of versions that shards hold."""
-
-REMOVABLE = frozenset({None, State.REFUSED, State.POISONED})
-"""States of versions whose files may be removed; None is that of one that the pointer does not know, or no more."""
-
-NEXT: Mapping[State, frozenset[State]] = {
-    State.PUSHED: frozenset({State.REHEARSING, State.CANARY, State.CURRENT, State.REFUSED}),
-    State.REHEARSING: frozenset({State.CANARY, State.CURRENT, State.REFUSED, State.PUSHED}),
-    State.CANARY: frozenset({State.CURRENT, State.REFUSED, State.PUSHED}),
-    State.CURRENT: frozenset({State.PREVIOUS, State.POISONED}),
-    State.PREVIOUS: frozenset({State.CURRENT, State.RETIRED}),
-    State.RETIRED: frozenset({State.CURRENT}),
-    State.REFUSED: frozenset(),
-    State.POISONED: frozenset(),
-}
-"""The whole machine. A candidate goes back to pushed where it is withdrawn."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +115,7 @@ class Pointer:
         self._check_may_change(version)
         self._check_comparable(version)
         _check_share(canary_share)
-        withdrawn = self._withdrawn()
-        moved = self._moved({**withdrawn, version: State.REHEARSING}, "rehearsing", version, who)
+        moved = self._moved({**self._withdrawn(), version: State.REHEARSING}, "rehearsing", version, who)
         return replace(moved, canary_share=canary_share)
 
     def canaried(self, version: str, canary_share: float, who: Who) -> Pointer:
@@ -169,8 +125,7 @@ class Pointer:
         _check_share(canary_share)
         if not canary_share:
             raise LifecycleError("a canary needs a share of the users above 0")
-        withdrawn = {one: state for one, state in self._withdrawn().items() if one != version}
-        moved = self._moved({**withdrawn, version: State.CANARY}, "canary", version, who)
+        moved = self._moved({**self._withdrawn(), version: State.CANARY}, "canary", version, who)
         return replace(moved, canary_share=canary_share)
 
     def promoted(self, version: str, who: Who) -> Pointer:
@@ -180,8 +135,7 @@ class Pointer:
         self._check_may_change(version)
         if self.states[version] in {State.PREVIOUS, State.RETIRED}:
             raise LifecycleError(f"{version} was served before; to return to it, roll back")
-        withdrawn = {one: state for one, state in self._withdrawn().items() if one != version}
-        return self._moved({**withdrawn, **self._made_way(), version: State.CURRENT}, "promoted", version, who)
+        return self._moved({**self._withdrawn(), **self._made_way(), version: State.CURRENT}, "promoted", version, who)
 
     def refused(self, version: str, who: Who) -> Pointer:
         """A candidate failed; it is never served again."""
@@ -239,53 +193,6 @@ class Pointer:
             states=MappingProxyType({one: state for one, state in self.states.items() if one not in forgotten}),
             manifests=MappingProxyType({one: sha256 for one, sha256 in self.manifests.items() if one != version}),
         )
-
-    def to_json(self, mark: str = "") -> str:
-        """The pointer as text; a mark makes this very document known from another of the same content."""
-        body = {
-            **({"mark": mark} if mark else {}),
-            "schema": SCHEMA,
-            "serial": self.serial,
-            "current": self.current,  # for people, and for scripts; it is read from `states`
-            "states": dict(self.states),
-            "pinned": self.pinned,
-            "canary_share": self.canary_share,
-            "manifests": dict(self.manifests),
-            "history": [asdict(move) for move in self.history],
-        }
-        return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Pointer:
-        """The pointer in `text`.
-
-        Raises:
-            PointerUnreadable: it is none, or of a schema that this release does not read.
-        """
-        try:
-            raw = json.loads(text)
-            schema = raw["schema"]
-            if schema != SCHEMA:
-                raise PointerUnreadable(f"the pointer has schema {schema}; this release reads schema {SCHEMA}")
-            pointer = cls(
-                int(raw["serial"]),
-                MappingProxyType({str(version): State(state) for version, state in raw["states"].items()}),
-                bool(raw["pinned"]),
-                float(raw["canary_share"]),
-                tuple(Move(**{key: str(value) for key, value in move.items()}) for move in raw["history"]),
-                MappingProxyType({str(version): str(sha256) for version, sha256 in raw["manifests"].items()}),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise PointerUnreadable(f"the pointer cannot be read: {error!r:.200}") from error
-        for only in ({State.CURRENT}, {State.PREVIOUS}, CANDIDATE):
-            if sum(1 for one in pointer.states.values() if one in only) > 1:
-                raise PointerUnreadable(f"the pointer names more than one {' or '.join(sorted(only))} version")
-        strange = [version for version in pointer.states if not is_name(version)]
-        if strange:
-            raise PointerUnreadable(f"the pointer names {strange[0][:100]!r}, which is no name of a version")
-        if pointer.serial < 0 or not 0 <= pointer.canary_share <= 1:
-            raise PointerUnreadable("the pointer's serial or canary_share is out of range")
-        return pointer
 
     def _only(self, wanted: State) -> str:
         return next((version for version, state in self.states.items() if state is wanted), "")

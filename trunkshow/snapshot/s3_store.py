@@ -26,12 +26,14 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 from obstore.store import S3Store as Bucket
 
-from trunkshow.snapshot import local_files
+from trunkshow.snapshot import local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
-from trunkshow.snapshot.lifecycle import REMOVABLE, Pointer, PointerUnreadable, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
 from trunkshow.snapshot.object_store_errors import told
+from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
+from trunkshow.snapshot.states import REMOVABLE
 from trunkshow.snapshot.store import StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
@@ -174,7 +176,7 @@ class S3Store:
         try:
             with told(self.url):
                 data, tag = self._read(POINTER, POINTER_BYTES_MAX)
-            return Pointer.from_json(data), tag
+            return pointer_json.loads(data), tag
         except FileNotFoundError:
             return Pointer(), ""
         except PointerUnreadable as error:
@@ -182,7 +184,7 @@ class S3Store:
 
     def _put(self, pointer: Pointer, tag: str) -> bool:
         """Write the pointer on condition; whether it was written."""
-        data = pointer.to_json(mark=secrets.token_hex(8)).encode()
+        data = pointer_json.dumps(pointer, mark=secrets.token_hex(8)).encode()
         try:
             with told(self.url):
                 obstore.put(self._once, POINTER, data, mode={"e_tag": tag} if tag else "create", use_multipart=False)

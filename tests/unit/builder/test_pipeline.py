@@ -20,8 +20,8 @@ from builder.pipeline import BuildSettings, PartitionsOutOfRange, build
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Training
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import State
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import PointerMoved, open_store
 
 SMALL = BuildSettings(partitions=3, factors=8)

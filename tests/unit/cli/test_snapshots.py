@@ -14,7 +14,7 @@ from cli.main import run
 from cli.moves import share, until_decided
 from cli.output import UsageError
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import State
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import StoreError, who
 
 

@@ -13,7 +13,8 @@ from tiny_snapshots import publish, push, write
 
 from trunkshow.snapshot.collection import ORPHAN_S, Removal, collect, plan
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, State, Who
+from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import StoreError, who
 
 WHO = Who("2026-01-01T00:00:00+00:00")

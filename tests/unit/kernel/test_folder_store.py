@@ -11,8 +11,9 @@ import pytest
 from tiny_snapshots import publish, push, write
 
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import LifecycleError, State
+from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import StoreError, StoreUnreachable, who
 
 

@@ -12,9 +12,10 @@ from tiny_snapshots import publish, push
 
 from trunkshow.snapshot import signature, transfer
 from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import LifecycleError, State
+from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
 from trunkshow.snapshot.promotion import How, Publishing, serve, serve_built
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import PointerMoved, StoreError, open_store, who
 
 NOW, REHEARSE, PUSH = (Publishing(how) for how in How)

@@ -11,7 +11,8 @@ from rehearsal_stage import CANDIDATE, CURRENT, Stage, holding, someone
 
 from router.course import Intent, Outcome, Overtaken, moved
 from trunkshow.errors import TrunkshowError
-from trunkshow.snapshot.lifecycle import LifecycleError, State
+from trunkshow.snapshot.lifecycle import LifecycleError
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 

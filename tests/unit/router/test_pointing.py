@@ -17,9 +17,10 @@ from router.keeper import Keeper
 from router.pointing import Pointing
 from router.resident import Resident
 from router.views import View, Views
-from trunkshow.snapshot.lifecycle import Pointer, State
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import StoreUnreachable
 
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from router.keeper import Keeper
 from router.views import Candidate, View, Views, chosen, versions_of
-from trunkshow.snapshot.lifecycle import Pointer, State, Who
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 
 WHO = Who("2026-01-01T00:00:00Z")
 

@@ -3,9 +3,9 @@
     s3://BUCKET/PREFIX/POINTER.json             moved by conditional put: If-Match, or If-None-Match for the first
     s3://BUCKET/PREFIX/snapshots/VERSION/...    the manifest last
 
-Region, credentials and endpoint come from the usual AWS_* environment (AWS_ENDPOINT_URL for a server of one's own). The
-client retries what may be asked twice. The put of the pointer may not, for the one that failed could have been made: it
-carries a mark of its own instead, and is looked for. How a bucket answers is `object_store_errors`' business.
+What may be asked twice is retried. The put of the pointer may not be, for the one that failed could have been made: it
+carries a mark of its own instead, and is looked for. How patiently a bucket is asked, and where, is
+`object_store_clients`' business; what its errors mean, `object_store_errors`'.
 """
 
 from __future__ import annotations
@@ -17,19 +17,17 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
-from obstore.store import S3Store as Bucket
 
 from trunkshow.snapshot import local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
+from trunkshow.snapshot.object_store_clients import open_clients
 from trunkshow.snapshot.object_store_errors import told
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
@@ -42,15 +40,6 @@ MANIFEST_BYTES_MAX = 256 * 2**20
 MOVES_MAX = 50
 """Tries of one move; each one that is lost is somebody else's that was won."""
 
-CONNECT_S_MAX = 2.0
-SILENCE_S_MAX = 10.0
-"""Seconds without a byte, after which a transfer counts as stuck."""
-
-ANSWER_S_MAX = 5.0
-"""Seconds for a small answer: the pointer, a manifest, a list."""
-
-RETRIES_MAX = 2
-TRANSFER_S_MAX = 900.0
 TRANSFERS = 8
 """Files sent or fetched at a time."""
 
@@ -72,13 +61,10 @@ class S3Store:
         if parts.scheme != "s3" or not parts.netloc or parts.query or parts.fragment:
             raise StoreError(f"{url} names no store; write s3://BUCKET/PREFIX")
         self.url = url.rstrip("/")
-        self._prefix = parts.path.strip("/")
         self._key = key
         self._local = local or _cache_folder(self.url)
         try:
-            self._small = _bucket(parts.netloc, self._prefix, RETRIES_MAX, timedelta(seconds=ANSWER_S_MAX))
-            self._once = _bucket(parts.netloc, self._prefix, 0, timedelta(seconds=ANSWER_S_MAX))
-            self._large = _bucket(parts.netloc, self._prefix, RETRIES_MAX, timedelta(seconds=TRANSFER_S_MAX))
+            self._clients = open_clients(parts.netloc, parts.path.strip("/"))
         except Exception as error:
             raise StoreError(f"{url} cannot be used: {error}") from error
 
@@ -122,7 +108,7 @@ class S3Store:
         """Download one file of a version."""
         try:
             with told(self.url), target.open("wb") as opened:
-                for chunk in obstore.get(self._large, _key(version, path)).stream(2**20):
+                for chunk in obstore.get(self._clients.large, _key(version, path)).stream(2**20):
                     opened.write(chunk)
         except FileNotFoundError:
             raise SnapshotRefused(f"{path} of {version} is not there") from None
@@ -147,7 +133,7 @@ class S3Store:
         names = [path.relative_to(built).as_posix() for path in sorted(built.rglob("*")) if path.is_file()]
         with told(self.url), ThreadPoolExecutor(TRANSFERS) as pool:
             others = [name for name in names if name != FILE_NAME]
-            list(pool.map(lambda name: obstore.put(self._large, _key(version, name), built / name), others))
+            list(pool.map(lambda name: obstore.put(self._clients.large, _key(version, name), built / name), others))
         self._seal(version, sealed)
         return self.move(lambda pointer: pointer.pushed(version, who, checksum))
 
@@ -157,15 +143,15 @@ class S3Store:
         if state not in REMOVABLE:
             raise StoreError(f"{version} is {state} in {self.url}; its files stay")
         with told(self.url):
-            obstore.delete(self._small, [_key(version, FILE_NAME)])
-            for batch in obstore.list(self._small, f"snapshots/{version}", chunk_size=500):
-                obstore.delete(self._small, [found["path"] for found in batch])
+            obstore.delete(self._clients.small, [_key(version, FILE_NAME)])
+            for batch in obstore.list(self._clients.small, f"snapshots/{version}", chunk_size=500):
+                obstore.delete(self._clients.small, [found["path"] for found in batch])
 
     def traces(self) -> dict[str, float]:
         """When the newest file of every version was written, whole or not, in seconds since the epoch."""
         newest: dict[str, float] = {}
         with told(self.url):
-            for batch in obstore.list(self._small, "snapshots", chunk_size=500):
+            for batch in obstore.list(self._clients.small, "snapshots", chunk_size=500):
                 for found in batch:
                     version = found["path"].split("/")[1]
                     newest[version] = max(newest.get(version, 0.0), found["last_modified"].timestamp())
@@ -187,7 +173,9 @@ class S3Store:
         data = pointer_json.dumps(pointer, mark=secrets.token_hex(8)).encode()
         try:
             with told(self.url):
-                obstore.put(self._once, POINTER, data, mode={"e_tag": tag} if tag else "create", use_multipart=False)
+                obstore.put(
+                    self._clients.once, POINTER, data, mode={"e_tag": tag} if tag else "create", use_multipart=False
+                )
         except (AlreadyExistsError, PreconditionError):
             return False
         except StoreUnreachable as error:
@@ -208,7 +196,7 @@ class S3Store:
         raise StoreUnreachable(f"{error}; others moved the pointer since, so see its history for this move") from error
 
     def _read(self, path: str, bytes_max: int) -> tuple[bytes, str]:
-        answer = obstore.get(self._small, path)
+        answer = obstore.get(self._clients.small, path)
         if answer.meta["size"] > bytes_max:
             raise StoreError(f"{self.url}: {path} has {answer.meta['size']} bytes, more than {bytes_max}")
         return bytes(answer.bytes()), answer.meta["e_tag"] or ""
@@ -217,7 +205,7 @@ class S3Store:
         """Write the manifest; one that is there already must be the same: a push that died may be made again."""
         try:
             with told(self.url):
-                obstore.put(self._small, _key(version, FILE_NAME), sealed, mode="create", use_multipart=False)
+                obstore.put(self._clients.small, _key(version, FILE_NAME), sealed, mode="create", use_multipart=False)
         except (AlreadyExistsError, PreconditionError):
             with told(self.url):
                 found = self._read(_key(version, FILE_NAME), MANIFEST_BYTES_MAX)[0]
@@ -235,13 +223,13 @@ class S3Store:
 
     def _folders(self) -> list[str]:
         with told(self.url):
-            found = obstore.list_with_delimiter(self._small, "snapshots")
+            found = obstore.list_with_delimiter(self._clients.small, "snapshots")
         return [prefix.split("/")[1] for prefix in found["common_prefixes"]]
 
     def _has(self, path: str) -> bool:
         try:
             with told(self.url):
-                obstore.head(self._small, path)
+                obstore.head(self._clients.small, path)
         except FileNotFoundError:
             return False
         return True
@@ -249,36 +237,6 @@ class S3Store:
 
 def _key(version: str, path: str) -> str:
     return f"snapshots/{version}/{path}"
-
-
-def _bucket(name: str, prefix: str, retries: int, timeout: timedelta) -> Bucket:
-    return Bucket(
-        name,
-        prefix=prefix or None,
-        client_options={
-            "allow_http": _may_be_plain(),
-            "connect_timeout": timedelta(seconds=CONNECT_S_MAX),
-            "read_timeout": timedelta(seconds=min(SILENCE_S_MAX, timeout.total_seconds())),
-            "timeout": timeout,
-        },
-        retry_config={
-            "max_retries": retries,
-            "retry_timeout": timedelta(seconds=2 * SILENCE_S_MAX),
-            "backoff": {"init_backoff": timedelta(milliseconds=50), "max_backoff": timedelta(seconds=1), "base": 2},
-        },
-    )
-
-
-def _may_be_plain() -> bool:
-    """Whether the endpoint may be asked without TLS: one on this machine, or where the environment says so."""
-    if os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes"}:
-        return True
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _cache_folder(url: str) -> Path:

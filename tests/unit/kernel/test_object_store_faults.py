@@ -10,7 +10,7 @@ import object_stores
 import pytest
 from scripted_bucket import ScriptedBucket, scripted_bucket
 
-from trunkshow.snapshot import s3_store
+from trunkshow.snapshot import object_store_clients, s3_store
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.s3_store import S3Store
 from trunkshow.snapshot.store import StoreError, StoreUnreachable, open_store, who
@@ -21,7 +21,7 @@ POINTER = f"/{object_stores.BUCKET}/of/POINTER.json"
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedBucket]:
     """A bucket that does as told; answers are waited for a tenth of a second."""
-    monkeypatch.setattr(s3_store, "ANSWER_S_MAX", 0.1)
+    monkeypatch.setattr(object_store_clients, "ANSWER_S_MAX", 0.1)
     with scripted_bucket() as (bucket, endpoint):
         object_stores.point_at(endpoint, monkeypatch, tmp_path / "cache")
         yield bucket
@@ -49,7 +49,7 @@ def test_a_store_that_does_not_answer_is_unreachable_in_bounded_time(
         store.pointer()
     assert time.monotonic() - began < 5
     assert "\n" not in str(told.value)
-    assert bucket.requests <= 1 + s3_store.RETRIES_MAX
+    assert bucket.requests <= 1 + object_store_clients.RETRIES_MAX
 
 
 def test_a_store_that_is_not_there_at_all_is_unreachable(

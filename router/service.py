@@ -27,6 +27,7 @@ from router.following import Following
 from router.keeper import Keeper
 from router.observing import Observer
 from router.pointing import Pointing
+from router.recall import Recall
 from router.receipt import Asking
 from router.recommend import Recommender
 from router.sample import Sample
@@ -42,7 +43,7 @@ from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
-from trunkshow.snapshot.store import Store
+from trunkshow.snapshot.store import Store, who
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
@@ -111,6 +112,8 @@ class Router:
             self.keeper, self.store_reachable, self.fanout, self.limiter, self.board, self._channels, self.counters
         )
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
+        mover = partial(who, by=f"router {config.listen}")
+        self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
         self._tasks: list[asyncio.Future[Never]] = []
 
     def services(self) -> list[Service]:
@@ -145,6 +148,8 @@ class Router:
             running.append(self._pointing.follow())
         if self._conductor is not None:
             running.append(self._conductor.run())
+        if self._recall is not None:
+            running.append(self._recall.run())
         self._tasks = [asyncio.ensure_future(one) for one in running]
 
     async def close(self) -> None:

@@ -116,6 +116,7 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
                 refused=sorted(one.refused),
                 stand_ins=sorted(one.stand_ins),
                 surplus=sorted(one.surplus),
+                why_refused=one.why_refused,
             )
             for one in facts.generations
         ],

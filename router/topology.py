@@ -36,6 +36,7 @@ class Generation:
         refused: partitions that failed their checks.
         stand_ins: homes of whose users it has a compact copy open.
         surplus: of the warm ones, those that it would give up.
+        why_refused: what was wrong with the first of the refused ones.
     """
 
     version: str
@@ -44,6 +45,7 @@ class Generation:
     refused: frozenset[int] = frozenset()
     stand_ins: frozenset[int] = frozenset()
     surplus: frozenset[int] = frozenset()
+    why_refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,6 +157,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
                 frozenset(one.refused),
                 frozenset(one.stand_ins),
                 frozenset(one.surplus),
+                one.why_refused,
             )
             for one in status.generations
         ),

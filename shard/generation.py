@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from shard.holdings import Kind, Piece, Sizes
 from shard.predict import Predictor
@@ -27,6 +28,11 @@ from trunkshow.v1 import recommendation_pb2 as rpb
 from trunkshow.v1 import shard_pb2 as pb
 
 Opened = Partition | StandIns
+
+NOTHING_REFUSED: Mapping[Piece, str] = MappingProxyType({})
+
+WHY_MAX = 300
+"""Characters of a reason that is reported."""
 
 YIELD_S = 0.001
 """Between two requests of a warm-up, so that those of shoppers get in between."""
@@ -117,16 +123,21 @@ class Generation:
         self.uses.close(held.pop(piece.number).close)
 
     def status(
-        self, loading: Iterable[Piece] = (), refused: Iterable[Piece] = (), surplus: Collection[Piece] = ()
+        self,
+        loading: Iterable[Piece] = (),
+        refused: Mapping[Piece, str] = NOTHING_REFUSED,
+        surplus: Collection[Piece] = (),
     ) -> pb.GenerationStatus:
         """What `Watch` reports; pieces of other versions are left out."""
         version = self.snapshot.version
+        bad = _homes(version, refused)
         return pb.GenerationStatus(
             snapshot_version=version,
             warm=sorted(self.warm),
             stand_ins=sorted(self.stand_ins),
             loading=_homes(version, loading),
-            refused=_homes(version, refused),
+            refused=bad,
+            why_refused=refused[Piece(version, Kind.HOME, bad[0])][:WHY_MAX] if bad else "",
             surplus=_homes(version, surplus),
         )
 

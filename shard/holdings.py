@@ -16,7 +16,9 @@ so as well; all must agree, and there must be one.
 4. A partition of a served version that others should hold now: as many others have it as should, or after
    `handover_s` at least one has. The last copy that is known stays, whatever the time.
 5. A version that made way, and what of the previous one is beyond the limit: every partition of the current version is
-   on as many shards as should have it, or after `handover_s` on one at least. What was serving goes on serving.
+   on as many shards as should have it, or after `handover_s` on one at least. What was serving goes on serving, and no
+   want of room ends that; but of the versions that the pointer does not name any more at most `MADE_WAY_MAX` are kept:
+   first those of which this shard has its whole share, since users may be served from them, and of these the newest.
 6. A version that must not be served (refused, poisoned, withdrawn): after `LINGER_S`.
 7. Stand-ins: by rule 5, and where others should hold them now after `handover_s` in any case.
 """
@@ -40,6 +42,9 @@ LINGER_S = 2.0
 
 SETTLE_S = 1.5
 """From reporting something to a word that knows of it: a router's period, and the way there and back."""
+
+MADE_WAY_MAX = 3
+"""Versions that a shard keeps beside those that the pointer names, while promotions come faster than they get warm."""
 
 STAND_INS_FILE = "standins.lmdb"
 
@@ -183,7 +188,12 @@ def planned(scene: Scene, before: Mapping[Piece, float]) -> Plan:
     """
     wanted = wanted_of(scene)
     surplus = {piece: before.get(piece, scene.now) for piece in sorted(set(scene.open) - set(wanted))}
-    close = tuple(piece for piece, since in surplus.items() if _may_close(piece, since, scene))
+    crowd = _one_too_many(scene)
+    close = tuple(
+        piece
+        for piece, since in surplus.items()
+        if _may_close(piece, since, scene) or (piece.version in crowd and scene.now - since >= LINGER_S)
+    )
     return Plan(wanted, surplus, close)
 
 
@@ -223,6 +233,21 @@ def _share(version: str, sizes: Sizes | None, peers: Peers) -> list[Piece]:
     homes = [Piece(version, Kind.HOME, number) for number in range(len(sizes.homes)) if peers.holds(number)]
     stand_ins = [Piece(version, Kind.STAND_IN, number) for number in sorted(sizes.stand_ins) if peers.stands_in(number)]
     return homes + stand_ins
+
+
+def _one_too_many(scene: Scene) -> frozenset[str]:
+    """The versions that made way and are beyond the limit (rule 5)."""
+    pointer, held = scene.pointer, set(scene.open)
+    named = {pointer.current, pointer.candidate, pointer.previous}
+    surplus = {piece.version for piece in held} - named
+    newest_first = [one for one in reversed(list(pointer.states)) if one in surplus]
+
+    def is_whole(version: str) -> bool:
+        share = _share(version, scene.sizes.get(version), scene.peers)
+        return bool(share) and held.issuperset(piece for piece in share if piece.kind is Kind.HOME)
+
+    worth = sorted(newest_first, key=lambda version: not is_whole(version))
+    return frozenset(worth[MADE_WAY_MAX:])
 
 
 def _may_close(piece: Piece, since: float, scene: Scene) -> bool:

@@ -220,8 +220,8 @@ class Keeper:
 
     def status(self) -> list[pb.GenerationStatus]:
         """What is held, of every version."""
-        refused = {key for key in self._failures.refused() if isinstance(key, Piece)}
-        loading = set(self._plan.wanted) - set(self._open()) - refused
+        refused = {key: self._failures.of[key].why for key in self._failures.refused() if isinstance(key, Piece)}
+        loading = set(self._plan.wanted) - set(self._open()) - set(refused)
         return [one.status(loading, refused, self._plan.surplus) for one in self.generations.values()]
 
     # --- how ---------------------------------------------------------------------------------------------------

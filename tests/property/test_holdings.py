@@ -10,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
-from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits, Peers, Piece, Scene, Sizes, handed_over, planned, wanted_of
+from shard.holdings import (
+    LINGER_S,
+    MADE_WAY_MAX,
+    SETTLE_S,
+    Kind,
+    Limits,
+    Peers,
+    Piece,
+    Scene,
+    Sizes,
+    handed_over,
+    planned,
+    wanted_of,
+)
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 
@@ -176,6 +189,34 @@ def test_a_version_that_made_way_is_closed_once_the_current_one_is_everywhere() 
     pointer = Pointer(9, {"v3": State.CURRENT, "v2": State.PREVIOUS, "v1": State.RETIRED})
     word = Word(at=100.0, others={("v3", number): 2 for number in range(PARTITIONS)})
     assert closed(surplus_scene(word=word, pointer=pointer, sizes={"v1": SIZES, "v3": SIZES}), 90.0) == PARTITIONS
+
+
+@given(promotions=st.integers(2, 9), now=st.floats(100, 1e6))
+def test_however_many_promotions_overtake_one_another_the_whole_version_stays(promotions: int, now: float) -> None:
+    """Those in between have one partition each, and are kept only as far as there is room for them."""
+    versions = [f"v{number}" for number in range(promotions + 1)]
+    states = dict.fromkeys(versions[:-2], State.RETIRED)
+    pointer = Pointer(9, {**states, versions[-2]: State.PREVIOUS, versions[-1]: State.CURRENT})
+    whole = [Piece("v0", Kind.HOME, number) for number in range(PARTITIONS)]
+    parts = [Piece(version, Kind.HOME, 0) for version in versions[1:-1]]
+    told = scene(
+        "a", {"a"}, pointer, now=now, open=[*whole, *parts], words=(Word(now),), sizes=dict.fromkeys(versions, SIZES)
+    )
+    left = set(told.open) - set(planned(told, dict.fromkeys(told.open, 0.0)).close)
+    assert set(whole) <= left
+    retired = sorted({piece.version for piece in left} & set(states))
+    kept = min(len(states), MADE_WAY_MAX)
+    assert retired == sorted(["v0", *versions[1:-2][len(states) - kept :]])
+
+
+def test_of_whole_versions_that_made_way_the_newest_are_kept() -> None:
+    """Beyond the limit the oldest goes, even though the current one is nowhere."""
+    versions = [f"v{number}" for number in range(MADE_WAY_MAX + 2)]
+    pointer = Pointer(9, {**dict.fromkeys(versions[:-1], State.RETIRED), versions[-1]: State.CURRENT})
+    held = [Piece(version, Kind.HOME, number) for version in versions[:-1] for number in range(PARTITIONS)]
+    told = scene("a", {"a"}, pointer, now=100.0, open=held, words=(), sizes=dict.fromkeys(versions, SIZES))
+    assert {piece.version for piece in planned(told, dict.fromkeys(held, 0.0)).close} == {"v0"}
+    assert not planned(told, dict.fromkeys(held, 100.0 - LINGER_S / 2)).close
 
 
 # --- leaving ---

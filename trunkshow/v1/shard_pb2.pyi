@@ -98,20 +98,22 @@ class ShardStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
-    __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus")
+    __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused")
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     WARM_FIELD_NUMBER: _ClassVar[int]
     LOADING_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     STAND_INS_FIELD_NUMBER: _ClassVar[int]
     SURPLUS_FIELD_NUMBER: _ClassVar[int]
+    WHY_REFUSED_FIELD_NUMBER: _ClassVar[int]
     snapshot_version: str
     warm: _containers.RepeatedScalarFieldContainer[int]
     loading: _containers.RepeatedScalarFieldContainer[int]
     refused: _containers.RepeatedScalarFieldContainer[int]
     stand_ins: _containers.RepeatedScalarFieldContainer[int]
     surplus: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ..., stand_ins: _Optional[_Iterable[int]] = ..., surplus: _Optional[_Iterable[int]] = ...) -> None: ...
+    why_refused: str
+    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ..., stand_ins: _Optional[_Iterable[int]] = ..., surplus: _Optional[_Iterable[int]] = ..., why_refused: _Optional[str] = ...) -> None: ...
 
 class ObserveRequest(_message.Message):
     __slots__ = ("held", "leaving")

@@ -197,13 +197,16 @@ async def test_a_spoilt_partition_costs_itself_alone_and_is_tried_again(stage: S
     good = spoilt.read_bytes()
     spoilt.write_bytes(b"")
     await stage.settle()
-    refused = [list(one.refused) for one in stage.keeper.status() if one.snapshot_version == version]
+    said = next(one for one in stage.keeper.status() if one.snapshot_version == version)
+    assert "items.npy" in said.why_refused
+    refused = [list(said.refused)]
     before = (stage.warm()[version], refused, stage.state)
     spoilt.write_bytes(good)
     stage.now += 1000
     await stage.settle()
     assert before == ([0, 2, 3], [[1]], pb.SHARD_STATE_DEGRADED)
     assert (stage.warm()[version], stage.state) == (EVERYTHING, pb.SHARD_STATE_READY)
+    assert not any(one.why_refused for one in stage.keeper.status())
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped"])

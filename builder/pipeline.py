@@ -1,36 +1,31 @@
-"""A build from end to end: read, split, evaluate, fit, partition, write, publish. Each step is another module's."""
+"""A build from end to end: read, split, evaluate, fit, partition, write, publish. Each step is another module's.
+
+The snapshot itself, from fitting to sealing, is `builder.making`'s.
+"""
 
 from __future__ import annotations
 
 import resource
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from builder import evaluate, partition, write
+from builder import evaluate, partition
 from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError
 from builder.events import Events, read_events
-from builder.plan import Plan, make_plan
-from builder.tables import ItemTable, UserTable, read_items, read_users
-from builder.training import Numbered, number
-from trunkshow import models
+from builder.making import Sources, make_snapshot
+from builder.stages import Progress, Stages
+from builder.tables import UserTable, read_items, read_users
+from builder.training import number
 from trunkshow.models.ials import ImplicitALS
-from trunkshow.models.protocol import Arrays, Settings
+from trunkshow.models.protocol import Settings
 from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.manifest import FILE_NAME, SCHEMA, Manifest
+from trunkshow.snapshot.manifest import FILE_NAME, Manifest
 from trunkshow.snapshot.promotion import Publishing, serve_built
 from trunkshow.snapshot.signature import SIGNATURE_NAME, sign
 from trunkshow.snapshot.store import open_store, who
-
-Progress = Callable[[str, int, int], None]
-"""Told (stage or what within it, done, of how many)."""
 
 
 class PartitionsOutOfRange(BuildError):
@@ -97,22 +92,6 @@ class BuildReport:
         }
 
 
-@dataclass
-class _Stages:
-    """Times the stages, and says which one runs."""
-
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.progress(name, 0, 1)
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(time.perf_counter() - began, 3)
-        self.progress(name, 1, 1)
-
-
 def build(
     dataset_path: Path,
     store: str | Path,
@@ -136,7 +115,7 @@ def build(
         KeyUnusable: it cannot be signed; nothing was pushed.
     """
     settings = settings or BuildSettings()
-    stages = _Stages(progress)
+    stages = Stages(progress)
     dataset = load_dataset(dataset_path)
     if settings.sign_key:
         sign(settings.sign_key, b"")  # a key that cannot be used should not cost a training either
@@ -158,7 +137,8 @@ def build(
             metrics = evaluate_models(dataset, events, users, chosen, progress)
         snapshot = folder / "snapshot"
         snapshot.mkdir()
-        manifest = _make(snapshot, dataset, events, items, users, chosen, settings, metrics, stages)
+        sources = Sources(dataset, events, items, users)
+        manifest = make_snapshot(snapshot, sources, chosen, settings.partitions, metrics, stages)
         if settings.sign_key:
             signature = sign(settings.sign_key, (snapshot / FILE_NAME).read_bytes())
             (snapshot / SIGNATURE_NAME).write_bytes(signature)
@@ -195,93 +175,3 @@ def evaluate_models(
         "users": len(test.users),
         "cut": datetime.fromtimestamp(cut / 1000, UTC).isoformat(),
     }
-
-
-def _make(
-    folder: Path,
-    dataset: Dataset,
-    events: Events,
-    items: ItemTable | None,
-    users: UserTable | None,
-    chosen: Settings,
-    settings: BuildSettings,
-    metrics: dict[str, Any],
-    stages: _Stages,
-) -> Manifest:
-    """Fit on everything and write the snapshot."""
-    with stages.stage("fit"):
-        numbered = number(dataset, events, items, users, chosen, progress=stages.progress)
-        fitted: dict[str, Arrays] = {}
-        for done, (name, model) in enumerate(models.installed().items()):
-            stages.progress(f"fit {name}", done, len(models.installed()))
-            fitted[name] = model.fit(numbered.training)
-        ials = ImplicitALS.open(fitted[ImplicitALS.name])
-        user_vectors = ials.user_vectors(numbered.training.matrix)
-    with stages.stage("partition"):
-        plan = make_plan(
-            numbered.training,
-            user_vectors,
-            ials.vectors,
-            partitions=settings.partitions,
-            seed=settings.seed,
-            repeat=dataset.serving.repeat,
-        )
-    with stages.stage("write"):
-        write.write_shared(folder, numbered, fitted, plan.placement)
-        index = _write_partitions(folder, numbered, plan, user_vectors, ials, stages.progress)
-        draft = Manifest(
-            schema=SCHEMA,
-            version="",
-            created_at="",
-            dataset=dataset.name,
-            data_until=datetime.fromtimestamp(numbered.training.now / 1000, UTC).isoformat(),
-            parameters={
-                **asdict(chosen),
-                "partitions": len(plan.lists),
-                "taste_hash": plan.placement.codebook.kind,
-                "repeat": dataset.serving.repeat,
-                "interactions": dict(dataset.interactions),
-            },
-            counts=_counts(events, numbered, plan),
-            segments=numbered.training.segment_names,
-            models={name: model.carousel for name, model in models.installed().items()},
-            metrics=metrics,
-            partitioning=plan.measures,
-            index=index,
-            files={},
-        )
-        return write.seal(folder, draft)
-
-
-def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:
-    sizes = np.bincount(plan.placement.homes, minlength=len(plan.lists))
-    return {
-        "events": len(events),
-        "users": len(numbered.user_ids),
-        "items": len(numbered.columns.ids),
-        "partitions": len(plan.lists),
-        "users_per_partition": sizes.tolist(),
-        "items_per_partition": [len(rows) for rows in plan.lists],
-    }
-
-
-def _write_partitions(
-    folder: Path, numbered: Numbered, plan: Plan, user_vectors: Any, ials: ImplicitALS, progress: Progress
-) -> dict[str, Any]:
-    """Write the partitions; where a quantised index loses too much, write them again with an exact one."""
-    recall, kinds = 0.0, ""
-    for exact in (False, True):
-        kinds = write.write_partitions(
-            folder,
-            numbered,
-            plan.placement,
-            user_vectors,
-            ials.vectors,
-            plan.lists,
-            exact=exact,
-            progress=lambda done, of: progress("write partitions", done, of),
-        )
-        recall = write.index_recall(folder, plan.held_out, plan.placement, user_vectors, ials.vectors, plan.hidden)
-        if recall >= write.INDEX_RECALL_MIN:
-            break
-    return {"kind": kinds, "recall@20": recall}

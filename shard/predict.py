@@ -56,9 +56,6 @@ MODEL_FAILURES = metrics.counter(
 class Predictor:
     """Answers predictions over one snapshot.
 
-    Attributes:
-        refused_work: predictions that were turned away because their time could not be kept.
-
     Args:
         snapshot: opened.
         warm: its partitions that may be asked, by number; the caller adds to it as they come up.
@@ -80,7 +77,6 @@ class Predictor:
         self._clock = clock
         self._costs = Costs()
         self._apart = Apart(self._maker)
-        self.refused_work = 0
         self._throttle = Throttle()  # a model that fails may fail every request
 
     async def predict(self, asked: shard_pb2.PredictRequest, deadline: Deadline | None = None) -> Response:
@@ -159,7 +155,6 @@ class Predictor:
         remaining = deadline.remaining_ms(now)
         effort = self._costs.choose(remaining, partitions)
         if effort == pb.EFFORT_UNSPECIFIED:
-            self.refused_work += 1
             message = f"{remaining:.1f} ms are left; that is too short for any slate"
             raise Overloaded(message, reason="TIME_TOO_SHORT")
         return effort

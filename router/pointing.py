@@ -17,12 +17,14 @@ import asyncio
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Never
 
 import structlog
 
 from router.keeper import Keeper
 from router.views import View, chosen, versions_of
+from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -159,7 +161,7 @@ class Pointing:
     async def _bring(self, version: str) -> None:
         """Open one version, and serve it if it is still named."""
         try:
-            view = await self._bringing.run(lambda: proved(self._open(version)), OPEN_WITHIN_S)
+            view = await self._bringing.run(partial(self._opened, version), OPEN_WITHIN_S)
         except SnapshotRefused as error:
             self.refused[version] = str(error)
             REFUSED.inc()
@@ -176,6 +178,11 @@ class Pointing:
         finally:
             self._opening.pop(version, None)
         self._settle()
+
+    def _opened(self, version: str) -> View:
+        """In a thread, out of the way of requests."""
+        with pacing.paced():
+            return proved(self._open(version))
 
     def _settle(self) -> None:
         """Serve what the pointer names, as far as it is open."""

@@ -13,13 +13,13 @@ What is to be held is decided in `shard.holdings`.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from shard.holdings import Kind, Piece, Sizes
 from shard.predict import Predictor
 from shard.uses import Uses
+from trunkshow import pacing
 from trunkshow.errors import TrunkshowError
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -33,9 +33,6 @@ NOTHING_REFUSED: Mapping[Piece, str] = MappingProxyType({})
 
 WHY_MAX = 300
 """Characters of a reason that is reported."""
-
-YIELD_S = 0.001
-"""Between two requests of a warm-up, so that those of shoppers get in between."""
 
 
 class Generation:
@@ -107,7 +104,7 @@ class Generation:
                 await aside.predict(again)
             except TrunkshowError:  # what the catalogue of then understood, this one may not
                 continue
-            time.sleep(YIELD_S)  # noqa: ASYNC251 - a loop of its own, in a thread of its own
+            pacing.rest()  # this loop is its thread's own: nobody else waits on it
 
     def adopt(self, piece: Piece, opened: Opened) -> None:
         """From now on the piece is asked."""

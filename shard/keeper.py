@@ -24,6 +24,7 @@ from shard.generation import Generation, Opened
 from shard.heard import Heard, Word
 from shard.holdings import Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.work import Failures
+from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -287,11 +288,12 @@ class Keeper:
         self._say()
 
     def _opened(self, key: Piece | str) -> Brought:
-        """What was asked for; in a thread."""
-        if isinstance(key, Piece):
-            return self.generations[key.version].open(key, tuple(self.recent)), key
-        self._compare(key)
-        return Snapshot.open(self._store, key), key
+        """What was asked for; in a thread, out of the way of requests."""
+        with pacing.paced():
+            if isinstance(key, Piece):
+                return self.generations[key.version].open(key, tuple(self.recent)), key
+            self._compare(key)
+            return Snapshot.open(self._store, key), key
 
     def _compare(self, version: str) -> None:
         """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""

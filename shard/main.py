@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,9 +19,6 @@ from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store
 
-SWITCH_S = 0.001
-"""The thread that opens partitions gives the interpreter back to the event loop after so long, instead of 5 ms."""
-
 log = structlog.get_logger()
 
 
@@ -34,7 +30,6 @@ def run(config: ShardConfig) -> None:
         SnapshotRefused: the snapshot's shared files fail a check, and there is none before it.
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="shard", shard=config.own_name)
-    sys.setswitchinterval(SWITCH_S)
     store = open_store(config.store, config.cache, config.verify_key)
     server.run(_serve(config, store))
 

@@ -15,7 +15,7 @@ import structlog
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
 from shard.seats import Seat, Seats, parse
-from trunkshow import carousels
+from trunkshow import carousels, pacing
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import Overloaded
 from trunkshow.models.protocol import NO_FLOATS
@@ -119,6 +119,7 @@ class Predictor:
         """
         for user_id in opened.sample_users(requests):
             self._replay(user_id, Seat(opened.user(user_id), NO_FLOATS, [opened]), pb.RUNG_SNAPSHOT)
+            pacing.rest()
 
     def warm_up_stand_ins(self, opened: StandIns, requests: int) -> None:
         """Answer for users whom the copies stand for, so that their pages are in memory and their records can be read.
@@ -131,6 +132,7 @@ class Predictor:
         for user_id in opened.sample_users(requests):
             seat = Seat(opened.user(user_id), NO_FLOATS, [CatalogueShelf(self._snapshot.ials.vectors)])
             self._replay(user_id, seat, pb.RUNG_STAND_IN)
+            pacing.rest()
 
     def _replay(self, user_id: str, seat: Seat, rung: pb.Rung) -> None:
         wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.proposer.isolated))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from cyclopts import Parameter
 
 from cli import output
@@ -101,7 +102,7 @@ def chaos(*, options: ChaosOptions) -> None:
                 result = await run(plan, say)
                 done.append(lambda: _tell(options, result))
 
-        if not asyncio.run(interruptible(work_through)):
+        if not uvloop.run(interruptible(work_through)):
             raise KeyboardInterrupt
         if not done[0]():
             output.remark(f"[red]promises were not kept[/]; the logs are in {work}")

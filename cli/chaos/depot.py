@@ -1,20 +1,26 @@
 """The store of a ground: versions are made, pushed, promoted and taken back, and what is to be served now is known.
 
-Everything that touches files runs off the event loop: the links to the shards are carried on it.
+Everything that touches files runs off the event loop, on which the links to the shards are carried. What takes long is
+done by a process of its own that gives way to all others, since builders do not work on the machines that serve.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from cli.chaos import versions
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
+
+BUILDERS_NICE = 19
 
 
 class Depot:
@@ -45,6 +51,7 @@ class Depot:
         self._prepared = work / "prepared"
         self._source = source
         self._made = 0
+        self._builder = ProcessPoolExecutor(1, get_context("spawn"), os.nice, (BUILDERS_NICE,))
 
     @property
     def store(self) -> Store:
@@ -53,6 +60,7 @@ class Depot:
 
     def fill(self) -> None:
         """Copy what the source serves."""
+        self._builder.submit(os.getpid).result()  # started before anything is measured
         self.base = versions.copy_store(self._source, self.url)
         versions.remember(self.folder(self.base), self.base, self.oracle)
         self.expect(self.base)
@@ -70,16 +78,16 @@ class Depot:
         self._made += 1
         version = f"{self.base}.{self._made:04d}"
         folder = self._prepared / version
-        await asyncio.to_thread(versions.restocked, self._oracle_of_base(), folder, version, self._made)
-        await asyncio.to_thread(versions.remember, folder, version, self.oracle)
+        await self._aside(partial(versions.restocked, self._oracle_of_base(), folder, version, self._made))
+        await self._aside(partial(versions.remember, folder, version, self.oracle))
         if change is not None:
-            await asyncio.to_thread(change, folder)
+            await self._aside(partial(change, folder))
         return folder
 
     async def push(self, change: Callable[[Path], object] | None = None) -> str:
         """Make a version and push it; its name."""
         folder = await self.prepare(change)
-        await asyncio.to_thread(versions.push, self.store, folder, folder.name)
+        await self._aside(partial(versions.push, self.store, folder, folder.name))
         return folder.name
 
     async def promote(self, version: str, *, expected: bool = True) -> None:
@@ -107,6 +115,13 @@ class Depot:
             return pointer.rolled_back(who("chaos"), expected)
 
         await asyncio.to_thread(self.store.move, change)
+
+    def close(self) -> None:
+        """Nothing more is made."""
+        self._builder.shutdown(cancel_futures=True)
+
+    async def _aside(self, work: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._builder, work)
 
     def _collect(self, keep: int) -> None:
         for version in self.store.pointer().collectable(keep):

@@ -140,6 +140,7 @@ class Ground:
         await asyncio.gather(*map(self.stop_doing, tuple(self._doing)))
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
         await asyncio.gather(*(link.close() for link in self.links.values()))
+        await asyncio.to_thread(self.depot.close)
 
     def keep_doing(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside everything else, until it is done, or stopped by its name."""

@@ -20,6 +20,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from trunkshow import carousels
 from trunkshow.snapshot import arrays, kv, partition, records
@@ -43,10 +44,8 @@ class Facts:
         manifest = Manifest.from_json((folder / FILE_NAME).read_text(encoding="utf-8"))
         columns = arrays.load(folder / "catalogue")
         names = json.loads((folder / "catalogue" / "names.json").read_text(encoding="utf-8"))
-        ids = arrays.Strings(columns["id_offsets"], columns["id_text"])
         self.version = manifest.version
-        self.ids = [ids[row] for row in range(len(ids))]
-        self.rows = {item: row for row, item in enumerate(self.ids)}
+        self.ids, self.rows = _ids(folder, manifest.files["catalogue/id_text.npy"].sha256)
         self.available: list[bool] = columns["available"].tolist()
         self.categories: list[int] = columns["category"].tolist()
         self.category_names: list[str] = names["categories"]
@@ -97,6 +96,24 @@ class Facts:
         if number not in self._partitions:
             self._partitions[number] = kv.Reader(self._folder / partition.name(number) / "users.lmdb")
         return self._partitions[number]
+
+
+class _Ids(NamedTuple):
+    ids: list[str]
+    rows: dict[str, int]
+
+
+_ids_by_checksum: dict[str, _Ids] = {}
+
+
+def _ids(folder: Path, sha256: str) -> _Ids:
+    """A catalogue's ids; versions with the same file share them, so that a new one does not hold up who asks."""
+    if sha256 not in _ids_by_checksum:
+        columns = arrays.load(folder / "catalogue")
+        strings = arrays.Strings(columns["id_offsets"], columns["id_text"])
+        ids = [strings[row] for row in range(len(strings))]
+        _ids_by_checksum[sha256] = _Ids(ids, {item: row for row, item in enumerate(ids)})
+    return _ids_by_checksum[sha256]
 
 
 class Oracle:

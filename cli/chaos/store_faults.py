@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from cli.chaos import versions
 from cli.chaos.faults import Promise
@@ -87,7 +88,9 @@ class BadPush:
 
     async def inject(self, ground: Ground) -> None:
         """Push and promote it."""
-        version = await ground.depot.push(lambda folder: versions.spoil(folder, self.kind, *self.where))
+        version = await ground.depot.push(
+            partial(versions.spoil, kind=self.kind, which=self.where[0], where=self.where[1])
+        )
         ground.depot.spoilt.add(version)
         await ground.depot.promote(version, expected=False)
         if self.kind == versions.GONE:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -42,8 +43,13 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 log = structlog.get_logger()
 
 
+SWITCH_S = 0.0005
+"""A thread that opens a snapshot gives the interpreter back to the event loop after so long, instead of 5 ms."""
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a process's main coroutine on uvloop until it returns."""
+    sys.setswitchinterval(SWITCH_S)
     uvloop.run(main)
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from trunkshow import pacing
 from trunkshow.snapshot import pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
@@ -114,7 +115,9 @@ class FolderStore:
                 raise SnapshotRefused(f"{path} of {version} cannot be read: {error.strerror}") from error
             raise StoreUnreachable(f"there is no folder {self.root} any more") from error
         with source, target.open("wb") as copy:
-            shutil.copyfileobj(source, copy, COPY_BYTES)
+            while block := source.read(COPY_BYTES):
+                copy.write(block)
+                pacing.rest()
 
     @contextmanager
     def building(self) -> Iterator[Path]:

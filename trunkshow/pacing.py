@@ -1,0 +1,111 @@
+"""Work in the background that keeps out of the way of requests: it computes for a share of the time, and rests.
+
+Opening a snapshot hashes files, maps them and answers warm-up requests, on a thread beside the event loop. Left alone
+it takes a whole processor for as long as that lasts, and the interpreter from the requests; in every process of a
+machine at the same moment, since all of them follow one pointer. A lower priority for the thread is no remedy: it would
+hold the interpreter's lock while it waits for a processor. So the work itself stops every few milliseconds:
+
+    rest = computed × (1 / share − 1)    where the rest of the process was busy meanwhile
+    rest = 0                             where it was idle: a shard that starts opens as fast as it can
+
+Whether the rest of the process was busy is read off its processor time. What is paced calls `rest` wherever it can
+stop, at least every few milliseconds, and knows nothing more; outside `paced` that does nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+SHARE = 0.2
+"""Of a processor, that background work takes while the process is busy."""
+
+BUSY_SHARE = 0.03
+"""Of a processor: with less, the process does nothing but look around."""
+
+WINDOW_S = 0.05
+"""Over which the rest of the process is looked at."""
+
+REST_S_MAX = 1.0
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """A port: where time comes from, and how it is spent; each in seconds.
+
+    Attributes:
+        wall: monotonic.
+        thread: processor time of the calling thread.
+        process: processor time of all threads.
+        sleep: wait.
+    """
+
+    wall: Callable[[], float] = time.monotonic
+    thread: Callable[[], float] = time.thread_time
+    process: Callable[[], float] = time.process_time
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Pace:
+    """Of one thread's work; to be made in that thread.
+
+    Args:
+        share: of a processor.
+        clocks: a port.
+    """
+
+    def __init__(self, share: float = SHARE, clocks: Clocks = Clocks()) -> None:
+        self._share = share
+        self._clocks = clocks
+        self._busy = True  # until a window has shown otherwise
+        self._computed_at = clocks.thread()
+        self._open_window()
+
+    def rest(self) -> None:
+        """Rest for what was computed since the last rest."""
+        computed = self._clocks.thread() - self._computed_at
+        if self._clocks.wall() - self._window.wall >= WINDOW_S:
+            self._busy = self._others_share() > BUSY_SHARE
+            self._open_window()
+        if self._busy:
+            self._clocks.sleep(min(computed * (1 / self._share - 1), REST_S_MAX))
+        self._computed_at = self._clocks.thread()
+
+    def _open_window(self) -> None:
+        self._window = _Reading(self._clocks.wall(), self._clocks.thread(), self._clocks.process())
+
+    def _others_share(self) -> float:
+        """Of a processor, that the other threads took in the window."""
+        wall = self._clocks.wall() - self._window.wall
+        own = self._clocks.thread() - self._window.thread
+        return (self._clocks.process() - self._window.process - own) / wall
+
+
+class _Reading(NamedTuple):
+    wall: float
+    thread: float
+    process: float
+
+
+_here = threading.local()
+
+
+@contextmanager
+def paced(share: float = SHARE) -> Iterator[None]:
+    """Pace what this thread does in the context."""
+    _here.pace = Pace(share)
+    try:
+        yield
+    finally:
+        _here.pace = None
+
+
+def rest() -> None:
+    """A place where work may stop for a moment: it does where its thread is paced."""
+    pace: Pace | None = getattr(_here, "pace", None)
+    if pace is not None:
+        pace.rest()

@@ -23,7 +23,7 @@ from shard import holdings
 from shard.generation import Generation, Opened
 from shard.heard import Heard, Word
 from shard.holdings import Limits, Peers, Piece, Plan, Scene, Sizes
-from shard.work import Failures
+from shard.work import Failures, is_refusal
 from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
 from trunkshow.serving import metrics
@@ -307,7 +307,7 @@ class Keeper:
         acceptance.compare(self._store.manifest(version), before, self.variance)
 
     def _fail(self, key: Piece | str, error: Exception) -> None:
-        refused = not isinstance(error, (StoreUnreachable, Stuck))
+        refused = is_refusal(error)
         known = {failure.why for failure in self._failures.of.values()}
         self._failures = self._failures.failed(key, str(error), self._clock(), refused=refused)
         if refused:
@@ -319,7 +319,8 @@ class Keeper:
             if isinstance(key, Piece):
                 event, named = "partition", {"snapshot": key.version, "kind": key.kind.name, "number": key.number}
             log.error(f"{event}.{'refused' if refused else 'not_given'}", **named, error=str(error))
-        if refused and isinstance(key, str) and self._pointer and not self._pointer.previous:
+        lasting = not isinstance(error, (StoreUnreachable, Stuck))  # a start with a full disk ends, and says so
+        if lasting and isinstance(key, str) and self._pointer and not self._pointer.previous:
             self._settle_first_try(error)
         self._say()
 

@@ -1,8 +1,11 @@
 """What a shard opens next, and when it tries again what it could not open: a value over failures and the time.
 
     wanted → tried    it is the first in order that is not open and has no failure, or one that has had its rest
-    tried  → failed   it is refused, or the store does not give it; rested before the next try:
-                      min(first × 2^failures, longest)
+    tried  → failed   it is refused, or not given; rested before the next try: min(first × 2^failures, longest)
+
+It is refused where what was read fails a check, or is not there, or a model would not answer from it. It is not given
+where the store, or this machine's disk or memory, fails: then nothing is known of it, and routers, who take a version
+back that shards refuse, must not hear that it was refused.
 
 A failure is forgotten with success, and once the thing is not wanted any more.
 """
@@ -14,7 +17,18 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
+from trunkshow.offload import Stuck
+from trunkshow.snapshot.manifest import ABSENT
+from trunkshow.snapshot.store import NoSuchSnapshot, StoreError
+
 K = TypeVar("K", bound=Hashable)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether a try that ended so says something of what was tried, and not of the store or of this machine."""
+    if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+        return error.errno in ABSENT
+    return isinstance(error, NoSuchSnapshot) or not isinstance(error, (StoreError, Stuck, TimeoutError, MemoryError))
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Failure:
 
     Attributes:
         why: in one line.
-        refused: a check failed; else the store did not give it.
+        refused: see `is_refusal`; else it was not given.
         times: in a row.
         again_at: in seconds of the monotonic clock.
     """

@@ -26,7 +26,7 @@ from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefus
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import SERVED
-from trunkshow.snapshot.store import Store, StoreError
+from trunkshow.snapshot.store import DiskFailed, Store, StoreError
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class CachedStore:
         try:
             local_files.ensure(folder, files, lambda path, target: self.store.fetch(version, path, target))
         except OSError as error:
-            raise StoreError(f"the cache {self.cache} cannot be written to: {error.strerror or error}") from error
+            raise DiskFailed(f"the cache {self.cache} does not take copies: {error.strerror or error}") from error
         return folder
 
     def fetch(self, version: str, path: str, target: Path) -> None:

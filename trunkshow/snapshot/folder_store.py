@@ -29,11 +29,11 @@ from trunkshow import pacing
 from trunkshow.snapshot import pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
-from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused, verify
+from trunkshow.snapshot.manifest import ABSENT, FILE_NAME, File, Manifest, SnapshotRefused, verify
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import REMOVABLE
-from trunkshow.snapshot.store import StoreError, StoreUnreachable
+from trunkshow.snapshot.store import NoSuchSnapshot, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
 COPY_BYTES = 2**20
@@ -84,7 +84,7 @@ class FolderStore:
                 data = (self.folder(version) / FILE_NAME).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 known = ", ".join(self.versions()) or "none"
-                raise StoreError(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
+                raise NoSuchSnapshot(f"{self.root} has no snapshot {version!r}; it has: {known}") from None
             signature = _read_if_there(self.folder(version) / SIGNATURE_NAME)
         return accept(data, version, self.pointer().manifests.get(version, ""), self.key, signature)
 
@@ -99,7 +99,8 @@ class FolderStore:
     def ensure(self, version: str, files: Mapping[str, File]) -> Path:
         """The version's folder, once these files in it were checked; they are used where they lie."""
         try:
-            verify(self.folder(version), files)
+            with self._reading():
+                verify(self.folder(version), files)
         except SnapshotRefused as error:
             if self.root.is_dir():
                 raise
@@ -112,7 +113,8 @@ class FolderStore:
             source = (self.folder(version) / path).open("rb")
         except OSError as error:
             if self.root.is_dir():
-                raise SnapshotRefused(f"{path} of {version} cannot be read: {error.strerror}") from error
+                outcome = SnapshotRefused if error.errno in ABSENT else StoreUnreachable
+                raise outcome(f"{path} of {version} cannot be read: {error.strerror}") from error
             raise StoreUnreachable(f"there is no folder {self.root} any more") from error
         with source, target.open("wb") as copy:
             while block := source.read(COPY_BYTES):

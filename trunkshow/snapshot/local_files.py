@@ -27,6 +27,7 @@ def ensure(folder: Path, files: Mapping[str, File], fetch: Fetch) -> None:
 
     Raises:
         SnapshotRefused: what was fetched is not what the manifest says.
+        OSError: the folder does not take it, or not give it back: a full disk, or a failing one.
     """
     for path, expected in files.items():
         if not _is_there(folder, path, expected):
@@ -49,7 +50,7 @@ def _is_there(folder: Path, path: str, expected: File) -> bool:
         return False
     try:
         verify(folder, {path: expected})
-    except SnapshotRefused:
+    except (SnapshotRefused, OSError):  # a disk that cannot give it back may take another one
         return False
     return True
 

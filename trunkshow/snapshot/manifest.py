@@ -7,6 +7,7 @@ of the manifest.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -21,6 +22,10 @@ FILE_NAME = "manifest.json"
 
 BLOCK_BYTES = 2**18
 """Hashed without a rest: well below a millisecond."""
+
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""By these a file system says that there is no such file. By any other it says something of itself: it is full, it
+fails, too much is open; about the file nothing is known by it, so nothing is refused."""
 
 
 class SnapshotRefused(Exception):
@@ -141,6 +146,7 @@ def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:
 
     Raises:
         SnapshotRefused: the first file that is missing, of another size, or of other content.
+        OSError: it cannot be read, for no fault of its own.
     """
     for path, expected in files.items():
         name = called or path
@@ -150,6 +156,8 @@ def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:
                 raise SnapshotRefused(f"{name} has {size} bytes; the manifest says {expected.bytes}")
             found = describe(folder / path)
         except OSError as error:
+            if error.errno not in ABSENT:
+                raise
             raise SnapshotRefused(f"{name} cannot be read: {error.strerror}") from error
         if found.sha256 != expected.sha256:
             raise SnapshotRefused(f"{name} does not have the checksum that the manifest says")

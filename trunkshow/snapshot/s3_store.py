@@ -32,7 +32,7 @@ from trunkshow.snapshot.object_store_errors import told
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import REMOVABLE
-from trunkshow.snapshot.store import StoreError, StoreUnreachable
+from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
 POINTER_BYTES_MAX = 16 * 2**20
@@ -88,7 +88,7 @@ class S3Store:
                 data = self._read(_key(version, FILE_NAME), MANIFEST_BYTES_MAX)[0]
         except FileNotFoundError:
             known = ", ".join(self.versions()) or "none"
-            raise StoreError(f"{self.url} has no snapshot {version!r}; it has: {known}") from None
+            raise NoSuchSnapshot(f"{self.url} has no snapshot {version!r}; it has: {known}") from None
         return accept(data, version, self.pointer().manifests.get(version, ""), self._key, self._signature(version))
 
     def versions(self) -> list[str]:
@@ -101,7 +101,7 @@ class S3Store:
         try:
             local_files.ensure(folder, files, lambda path, target: self.fetch(version, path, target))
         except OSError as error:
-            raise StoreError(f"{self._local} cannot be written to: {error.strerror or error}") from error
+            raise DiskFailed(f"{self._local} does not take copies: {error.strerror or error}") from error
         return folder
 
     def fetch(self, version: str, path: str, target: Path) -> None:

@@ -30,6 +30,14 @@ class StoreUnreachable(StoreError):
     """The store does not answer, or not in time; it may do so later."""
 
 
+class NoSuchSnapshot(StoreError):
+    """The store answers that it has no version of that name."""
+
+
+class DiskFailed(StoreError):
+    """This machine's disk does not take or give the copies: it is full, or fails. It says nothing of the snapshot."""
+
+
 class PointerMoved(StoreError):
     """Somebody else promoted a version meanwhile; what was to be promoted is pushed, and not served."""
 
@@ -65,7 +73,7 @@ class Store(Protocol):
         """A version's manifest.
 
         Raises:
-            StoreError: no such version.
+            NoSuchSnapshot: no such version.
             SnapshotRefused: it cannot be read, or is another than the one that was pushed.
         """
         ...
@@ -83,6 +91,7 @@ class Store(Protocol):
 
         Raises:
             SnapshotRefused: a file is missing, or is not what the manifest says.
+            DiskFailed: copies are kept, and this machine's disk does not take or give them.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 from datasets import Built
 from tiny_snapshots import publish
 
+from trunkshow.snapshot import manifest, partition
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import StoreError, StoreUnreachable, resolve, who
+from trunkshow.snapshot.store import DiskFailed, StoreError, StoreUnreachable, resolve, who
 
 
 @pytest.fixture
@@ -64,6 +67,45 @@ def test_a_file_that_was_never_asked_for_is_missed(origin: Path, cache: Path) ->
     with pytest.raises(StoreError):
         snapshot.open_partition(0)
     snapshot.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_takes_no_copies_is_no_refusal(
+    origin: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Nothing is known of the snapshot by it; with room again it opens."""
+    store = opened(origin, cache)
+    snapshot = Snapshot.open(store)
+
+    def fails(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as full:
+        full.setattr(FolderStore, "fetch", fails)
+        with pytest.raises(DiskFailed, match="does not take copies"):
+            snapshot.open_partition(0)
+    snapshot.open_partition(0).close()
+    snapshot.close()
+
+
+def test_a_copy_that_the_disk_cannot_give_back_is_fetched_again(
+    origin: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector under a copy is no bad snapshot."""
+    snapshot = Snapshot.open(opened(origin, cache))
+    snapshot.open_partition(0).close()
+    bad = cache / "snapshots" / snapshot.version / partition.name(0) / "items.npy"
+    inode, read = bad.stat().st_ino, manifest.describe
+
+    def describe(path: Path) -> manifest.File:
+        if path.stat().st_ino == inode:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(path)
+
+    monkeypatch.setattr(manifest, "describe", describe)
+    snapshot.open_partition(0).close()
+    snapshot.close()
+    assert bad.stat().st_ino != inode
 
 
 def test_a_store_that_comes_back_is_followed_again(origin: Path, cache: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
 from tiny_snapshots import publish, push, write
 
+from trunkshow.snapshot import manifest
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
@@ -109,6 +112,24 @@ def test_a_manifest_that_is_not_the_one_that_was_pushed_is_refused(store: Folder
     manifest.write_bytes(manifest.read_bytes().replace(b"events", b"evenus"))
     with pytest.raises(SnapshotRefused, match="checksum that the pointer says"):
         store.manifest("a")
+
+
+def test_a_store_that_cannot_read_a_file_does_not_refuse_it(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk fails, which is no check that a snapshot failed; whoever asked tries again."""
+    push(store, "a")
+    path = next(one for one in store.manifest("a").files)
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(manifest, "describe", fails)
+    with pytest.raises(StoreUnreachable, match="cannot be read"):
+        store.ensure("a", store.manifest("a").files)
+    monkeypatch.setattr(Path, "open", fails)
+    with pytest.raises(StoreUnreachable, match="cannot be read"):
+        store.fetch("a", path, store.root / "copy")
 
 
 def test_the_pointer_is_readable_json(store: FolderStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import shutil
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
-from trunkshow.snapshot.store import StoreError, StoreUnreachable
+from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
 
 OWN = "own:1"
@@ -251,11 +252,20 @@ async def test_a_rollback_needs_no_loading_and_the_poisoned_version_goes(stage: 
     ("fault", "event"),
     [
         (StoreUnreachable("no answer"), "partition.not_given"),
-        (StoreError("the cache cannot be written to: No space left on device"), "partition.refused"),
+        (StoreError("403 AccessDenied"), "partition.not_given"),
+        (DiskFailed("the cache does not take copies: No space left on device"), "partition.not_given"),
+        (OSError(errno.EIO, "Input/output error"), "partition.not_given"),
+        (OSError(errno.EMFILE, "Too many open files"), "partition.not_given"),
+        (MemoryError(), "partition.not_given"),
+        (NoSuchSnapshot("the store has no such snapshot"), "partition.refused"),
+        (SnapshotRefused("items.npy does not have the checksum"), "partition.refused"),
+        (FileNotFoundError(errno.ENOENT, "items.npy"), "partition.refused"),
+        (RuntimeError("a model raised"), "partition.refused"),
     ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-async def test_a_store_that_fails_is_told_once_and_tried_again(stage: Stage, fault: StoreError, event: str) -> None:
-    """What is warm is served meanwhile; a full disk is a refusal, silence is not."""
+async def test_what_fails_is_told_once_and_tried_again(stage: Stage, fault: Exception, event: str) -> None:
+    """What is warm is served meanwhile. What a store or this machine cannot do is no fault of the snapshot's."""
     await stage.settle(members=(OWN, NEIGHBOUR))
     Store.fault = fault
     with capture_logs() as logs:
@@ -265,10 +275,12 @@ async def test_a_store_that_fails_is_told_once_and_tried_again(stage: Stage, fau
     told = [line["event"] for line in logs if line["log_level"] == "error"]
     assert {line["snapshot"] for line in logs if line["event"] == event} == {stage.pointer.current}
     during = stage.warm()[stage.pointer.current]
+    refused = any(one.refused for one in stage.keeper.status())
     Store.fault = None
     stage.now += 1000
     await stage.settle()
     assert told == [event]
+    assert refused is (event == "partition.refused")
     assert (during, stage.warm()[stage.pointer.current]) == ([0, 2], EVERYTHING)
 
 

@@ -15,6 +15,8 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Never
 
 import structlog
@@ -35,6 +37,7 @@ from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
 
 POINTER_WITHIN_S = 5.0
+FORGET_WITHIN_S = 30.0
 OPEN_WITHIN_S = 600.0
 """What takes longer is left to itself: its thread cannot be killed."""
 
@@ -102,6 +105,8 @@ class Keeper:
         self._leaving_since: float | None = None
         self._unreachable = ""
         self._pointing: Offload[Pointer] = Offload("pointer")
+        self._closed: deque[str] = deque()
+        self._forgetting: Offload[None] = Offload("forgetting")
         self._opening: Offload[Brought] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -250,6 +255,7 @@ class Keeper:
             if not self.generations[version].pieces and version != self._busy_with:
                 log.info("snapshot.closed", snapshot=version)
                 self.generations.pop(version).close()
+                self._closed.append(version)
 
     async def bring_next(self) -> None:
         """Open the next version or piece; one at a time, so that shoppers' requests get in between."""
@@ -257,6 +263,7 @@ class Keeper:
             return
         if not self._pointer.current:
             self._settle_first_try(StoreError(f"{self._store.url} serves no snapshot; promote one"))
+        await self._forget_closed()
         missing: list[Piece | str] = []
         for version in self._versions():
             if version not in self.generations:
@@ -267,6 +274,14 @@ class Keeper:
         if key is not None:
             await self._bring(key)
             self.poke()
+
+    async def _forget_closed(self) -> None:
+        """Let go of the files of what was closed; between two openings, since it may be opened again."""
+        while self._closed:
+            version = self._closed.popleft()
+            if version not in self.generations:
+                with suppress(Stuck):
+                    await self._forgetting.run(partial(self._store.forget, version), FORGET_WITHIN_S)
 
     async def _bring(self, key: Piece | str) -> None:
         self._busy_with = key.version if isinstance(key, Piece) else key

@@ -70,6 +70,29 @@ def test_files_come_as_they_were_pushed(store: Store) -> None:
     assert {path: (folder / path).read_bytes() for path in tiny_snapshots.FILES} == tiny_snapshots.FILES
 
 
+def test_what_was_forgotten_is_there_again_when_asked_for(store: Store) -> None:
+    """And what was open is open still; to forget what was never asked for is nothing."""
+    manifest = push(store, "a")
+    store.forget("a")
+    path = min(tiny_snapshots.FILES)
+    with (store.ensure("a", manifest.files) / path).open("rb") as opened:
+        store.forget("a")
+        assert opened.read() == tiny_snapshots.FILES[path]
+    folder = store.ensure("a", manifest.files)
+    assert {path: (folder / path).read_bytes() for path in tiny_snapshots.FILES} == tiny_snapshots.FILES
+
+
+def test_files_fetched_from_a_bucket_go_when_they_are_forgotten(
+    moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of that version alone: or a process that lives long fills its disk."""
+    object_stores.point_at(moto, monkeypatch, tmp_path / "cache")
+    store = open_store(f"s3://{object_stores.BUCKET}/of/test-{next(NAMES)}")
+    gone, kept = (store.ensure(version, push(store, version).files) for version in ("a", "b"))
+    store.forget("a")
+    assert (gone.exists(), sorted(gone.parent.iterdir())) == (False, [kept])
+
+
 def test_promoting_serves_it(store: Store) -> None:
     """And the one before stays at hand."""
     pointer = publish(store, "a", "b")

@@ -109,6 +109,9 @@ class CachedStore:
             raise DiskFailed(f"the cache {self.cache} does not take copies: {error.strerror or error}") from error
         return folder
 
+    def forget(self, version: str) -> None:
+        """Nothing: copies follow the pointer, as the store may be gone when a version is named again."""
+
     def fetch(self, version: str, path: str, target: Path) -> None:
         """The store's business alone."""
         self.store.fetch(version, path, target)

@@ -107,6 +107,9 @@ class FolderStore:
             raise StoreUnreachable(f"there is no folder {self.root} any more") from error
         return self.folder(version)
 
+    def forget(self, version: str) -> None:
+        """Nothing: files are used where they lie."""
+
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Copy one file of a version."""
         try:

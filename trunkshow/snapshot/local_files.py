@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from trunkshow.snapshot.manifest import File, SnapshotRefused, verify
@@ -43,6 +45,14 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a version's folder at once, as others see it; what cannot be removed stays."""
+    gone = _beside(folder)
+    with suppress(OSError):
+        folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _is_there(folder: Path, path: str, expected: File) -> bool:

@@ -104,6 +104,10 @@ class S3Store:
             raise DiskFailed(f"{self._local} does not take copies: {error.strerror or error}") from error
         return folder
 
+    def forget(self, version: str) -> None:
+        """Remove what was fetched of a version. Processes that share the folder have open what they serve."""
+        local_files.remove(self._local / version)
+
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Download one file of a version."""
         try:

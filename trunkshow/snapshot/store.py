@@ -95,6 +95,13 @@ class Store(Protocol):
         """
         ...
 
+    def forget(self, version: str) -> None:
+        """This process serves a version no more: local copies that only it needed may go; what is open stays open.
+
+        It may be asked for again, and is fetched again then. Nothing is raised where a copy cannot be removed.
+        """
+        ...
+
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Write one file of a version to `target`, unchecked; for who keeps copies.
 

@@ -237,6 +237,19 @@ async def test_a_swap_keeps_what_was_serving_until_the_new_version_is_everywhere
     assert second not in stage.keeper.generations
 
 
+async def test_what_is_closed_for_good_is_forgotten_by_the_store(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its copies go; those of what may be rolled back to do not."""
+    forgotten: list[str] = []
+    monkeypatch.setattr(Store, "forget", lambda _, version: forgotten.append(version))
+    await stage.settle()
+    before = list(forgotten)
+    stage.keeper.pointed(stage.pointer.rolled_back(WHO))
+    stage.keeper.tend()
+    stage.now += LINGER_S
+    await stage.settle(stage.pointer.rolled_back(WHO))
+    assert (before, forgotten) == ([], [stage.pointer.current])
+
+
 async def test_a_rollback_needs_no_loading_and_the_poisoned_version_goes(stage: Stage) -> None:
     """Ready at once: the previous version was open all along."""
     await stage.settle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from cli.logs import fresh_folder
 from cli.output import UsageError
 from cli.scaling import SHARDS_MAX, Ledger
 from trunkshow.cluster import ClusterStatus, ShardState
+from trunkshow.serving.options import is_loopback
 from trunkshow.snapshot.store import open_store, resolve
 
 READY = ShardState.READY
@@ -36,7 +38,7 @@ class UpOptions:
     """How many shards hold each partition."""
 
     listen: str = "127.0.0.1:7450"
-    """Address of the router, HOST:PORT; port 0 takes a free one. Shards take free ports of 127.0.0.1."""
+    """Address of the router on this machine, HOST:PORT; port 0 takes a free one. Shards take free ports."""
 
     snapshot: str = ""
     """Snapshot version to stay on; where empty, what the store's pointer names is followed."""
@@ -107,13 +109,19 @@ def make_plan(options: UpOptions) -> Plan:
     """What to start, checked, and its folder for logs, made.
 
     Raises:
-        UsageError: a number out of range, or a folder that cannot be written to.
+        UsageError: a number out of range, an address beyond this machine, or a folder that cannot be written to.
         StoreError: no such snapshot.
     """
     if not 1 <= options.shards <= SHARDS_MAX:
         raise UsageError(f"--shards {options.shards} is out of range; choose 1 to {SHARDS_MAX}")
     if options.replicas < 1:
         raise UsageError(f"--replicas {options.replicas} is out of range; choose at least 1")
+    # The router would refuse as well, once its shards had started. An operator's own word to it goes before ours.
+    if not is_loopback(options.listen) and not os.environ.get("TRUNKSHOW_ROUTER_INSECURE"):
+        raise UsageError(
+            f"--listen {options.listen} is not this machine alone, and a local cluster has neither TLS nor callers' "
+            "credentials; start `trunkshow shard` and `trunkshow router` with them (docs/security.md)"
+        )
     cache = options.cache.resolve() if options.cache else None
     store = open_store(options.store, cache / "up" if cache else None)
     version = resolve(store, options.snapshot)

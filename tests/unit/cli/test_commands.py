@@ -314,6 +314,18 @@ def test_up_gives_up_where_a_partition_is_refused(
     assert str(store / "logs") in said
 
 
+@pytest.mark.parametrize("listen", ["0.0.0.0:7450", "[::]:7450", "192.0.2.1:0"])
+def test_up_listens_on_this_machine_alone_and_says_so_before_it_starts_anything(
+    built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], listen: str
+) -> None:
+    """Not even a folder for logs is made."""
+    logs = tmp_path / "logs"
+    assert run(["up", "--store", str(built.store), "--listen", listen, "--logs", str(logs), "--json"]) == 2
+    said = capsys.readouterr()
+    assert (said.out, logs.exists()) == ("", False)
+    assert f"--listen {listen} is not this machine alone" in said.err
+
+
 def lives(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 

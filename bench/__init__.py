@@ -8,3 +8,7 @@
 Machines differ and share their cores, so a claim here is a ratio of two things measured in one run, in turns, and
 the median over the turns. Nothing here is imported by the product.
 """
+
+import os
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # before gRPC is imported: it tells every connection that ended

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # before gRPC is imported: it tells every connection that ended
 
 import datasets
 import pytest

@@ -1,6 +1,6 @@
 """What is right: the rules that every answer must keep, whatever has gone wrong, checked against the snapshot's files.
 
-1. An item exists in the catalogue of the snapshot that the receipt names.
+1. An item exists in the catalogue of the snapshot that the receipt names, whichever rung its carousel is of.
 2. It is allowed by the request's filters; where there are none it is available. Popular lists, new arrivals and
    occasions never show what is not.
 3. It is none of those that the request excludes, and none of those that it has in hand.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -142,7 +142,7 @@ class Oracle:
             return [f"the receipt names the snapshot {answer.receipt.snapshot_version!r}, which never was"]
         found = [*_slate(facts, request, answer.carousels), *_receipt(answer.carousels, answer.receipt)]
         for carousel in answer.carousels:
-            found.extend(_carousel(self._facts_of(carousel, facts), request, carousel))
+            found.extend(_carousel(facts, request, carousel))
         return found
 
     def wrong_similar(self, request: pb.SimilarItemsRequest, answer: pb.SimilarItemsResponse) -> list[str]:
@@ -157,12 +157,6 @@ class Oracle:
             include_seen=True,
         )
         return list(_carousel(facts, wanted, answer.carousel))
-
-    def _facts_of(self, carousel: pb.Carousel, named: Facts) -> Callable[[str], Facts | None] | Facts:
-        """Where a carousel's items must exist: in the version named, or for a PREVIOUS one in any that was served."""
-        if carousel.rung != pb.RUNG_PREVIOUS:
-            return named
-        return lambda item: next((one for one in self._facts.values() if item in one.rows), None)
 
 
 def _slate(facts: Facts, request: pb.RecommendRequest, slate: Sequence[pb.Carousel]) -> Iterator[str]:
@@ -204,9 +198,7 @@ def _receipt(slate: Sequence[pb.Carousel], receipt: pb.Receipt) -> Iterator[str]
         yield f"it took {receipt.elapsed_ms} ms"
 
 
-def _carousel(
-    facts: Facts | Callable[[str], Facts | None], request: pb.RecommendRequest, carousel: pb.Carousel
-) -> Iterator[str]:
+def _carousel(facts: Facts, request: pb.RecommendRequest, carousel: pb.Carousel) -> Iterator[str]:
     """Rules 1 to 5, for one carousel."""
     if not carousel.items and carousel.id != carousels.SIMILAR_ITEMS:
         yield f"the carousel {carousel.id} is empty"
@@ -215,18 +207,17 @@ def _carousel(
     kept_out = {*request.exclude_item_ids, *request.context_item_ids}
     knows_history = carousel.rung in PERSONAL_RUNGS and not request.include_seen
     for item in carousel.items:
-        of = facts if isinstance(facts, Facts) else facts(item.item_id)
-        if of is None or item.item_id not in of.rows:
+        if item.item_id not in facts.rows:
             yield f"{carousel.id}: the item {item.item_id!r} does not exist"
             continue
-        row = of.rows[item.item_id]
+        row = facts.rows[item.item_id]
         if item.item_id in kept_out:
             yield f"{carousel.id}: {item.item_id} was excluded, or is in hand"
-        if not of.allows(row, request.filters):
+        if not facts.allows(row, request.filters):
             yield f"{carousel.id}: {item.item_id} is not allowed by the filters"
-        elif carousel.id.startswith(NEVER_UNAVAILABLE) and not of.available[row]:
+        elif carousel.id.startswith(NEVER_UNAVAILABLE) and not facts.available[row]:
             yield f"{carousel.id}: {item.item_id} is not available"
-        if knows_history and not of.repeat and row in of.seen(request.user_id):
+        if knows_history and not facts.repeat and row in facts.seen(request.user_id):
             yield f"{carousel.id}: the user already had {item.item_id}"
         if not math.isfinite(item.score):
             yield f"{carousel.id}: {item.item_id} has the score {item.score}"

@@ -123,6 +123,24 @@ def test_a_restocked_copy_is_a_version_of_its_own(built: Built, facts: Facts, tm
     assert Facts(source).available == facts.available
 
 
+@pytest.mark.parametrize("rung", [pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN])
+def test_a_carousel_is_held_against_the_version_that_the_receipt_names(
+    built: Built, facts: Facts, tmp_path: Path, rung: pb.Rung
+) -> None:
+    """Whichever rung it is of, and although it was right in another version that was served."""
+    source = built.store / "snapshots" / facts.version
+    versions.remember(source, facts.version, tmp_path)
+    versions.restocked(source, tmp_path / "later", "later", seed=1)
+    oracle = Oracle(tmp_path)
+    later = oracle.of("later")
+    assert later is not None
+    sold_out = next(item for row, item in enumerate(facts.ids) if later.available[row] and not facts.available[row])
+    answer = right(facts)
+    answer.carousels[1].CopyFrom(pb.Carousel(id="people-like-you", rung=rung, items=[pb.Item(item_id=sold_out)]))
+    request = pb.RecommendRequest(user_id=USER, include_seen=True)
+    assert f"people-like-you: {sold_out} is not allowed by the filters" in oracle.wrong(request, answer)
+
+
 def test_visitors_come_again_from_their_seed(facts: Facts) -> None:
     """The same calls in the same order; other ones from another seed."""
 

@@ -8,13 +8,15 @@ Rules, on top of those of `router.ladder`:
 2. An item that is shown already is excluded from what is asked next, and dropped where it comes all the same.
 3. Why a carousel is missing is what was said first, at the best place.
 4. Whoever was late for this request is not waited for again in it.
+5. An answer is of one snapshot, which its receipt names: that of the best place that made anything. What comes from
+   another one is shown only as far as that one has it, and allows it.
 
 A descent is a value; an answer makes a new one. Nothing here waits or asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -95,6 +97,11 @@ class Descent:
         return frozenset(item.item_id for carousel in self.made for item in carousel.items)
 
     @property
+    def version(self) -> str:
+        """Of the snapshot that the answer is of (rule 5); empty where nobody made anything."""
+        return self.origins[self.made[0].id] if self.made else ""
+
+    @property
     def receipts(self) -> list[pb.Receipt]:
         """Of all shards."""
         return [receipt for heard in self.heard for receipt in heard.receipts]
@@ -131,6 +138,12 @@ class Descent:
             reach=self.reach.plus(heard.reach),
             heard=(*self.heard, heard),
         )
+
+    def of_one_snapshot(self, narrowed: Callable[[pb.Carousel], pb.Carousel]) -> Descent:
+        """With the carousels of other snapshots narrowed to this one's (rule 5); those that keep nothing are gone."""
+        version = self.version
+        kept = [one if self.origins[one.id] == version else narrowed(one) for one in self.made]
+        return replace(self, made=tuple(one for one in kept if one.items))
 
 
 def heard_of_home(

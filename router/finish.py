@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from router import ladder, receipt
 from router.counters import Answered, Counters
@@ -37,19 +38,20 @@ class Finish:
         Args:
             so_far: what shards made.
             request: asked.
-            view: that what they left open is made from.
+            view: that the answer is of (`router.descent`, rule 5); what shards left open is made from it.
             need: the request, in rows of that view.
             asking: who asks.
 
         Raises:
             PartialAborted: the request would rather have this than a slate of so low a rung.
         """
+        so_far = so_far.of_one_snapshot(partial(view.resident.narrowed, need=need))
         slate, more = view.resident.complete(so_far.wanted, so_far.made, so_far.missing, need)
-        version = (so_far.origins.get(slate[0].id) if slate else None) or view.version
         now = self._clock()
         if so_far.heard and self._counters.listeners:
             meant, ms = so_far.heard[0].version, (now - asking.arrived) * 1000
-            self._tell(meant, version, ladder.rung_of(slate), so_far, so_far.reach, ms)
+            made = (so_far.origins.get(slate[0].id) if slate else None) or view.version
+            self._tell(meant, made, ladder.rung_of(slate), so_far, so_far.reach, ms)
         self._check_floor(slate, request)
         self._counters.served(slate)
         reasons = [*so_far.reasons, *more]
@@ -60,7 +62,7 @@ class Finish:
             so_far.reach,
             slate,
             reasons,
-            version=version,
+            version=view.version,
             of_shards=so_far.receipts,
             failures=so_far.failures,
             now=now,

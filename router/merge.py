@@ -85,13 +85,18 @@ def unshown(slate: Slate, shown: set[str]) -> list[pb.Carousel]:
     for carousel in slate:
         fresh = [item for item in carousel.items if item.item_id not in shown]
         shown.update(item.item_id for item in fresh)
-        if len(fresh) < len(carousel.items):
-            kept = pb.Carousel(id=carousel.id, title=carousel.title, source=carousel.source, rung=carousel.rung)
-            kept.items.extend(fresh)
-            carousel = kept
         if fresh:
-            made.append(carousel)
+            made.append(of_items(carousel, fresh))
     return made
+
+
+def of_items(carousel: pb.Carousel, items: Sequence[pb.Item]) -> pb.Carousel:
+    """The carousel with only these of its items; itself where that is all of them."""
+    if len(items) == len(carousel.items):
+        return carousel
+    kept = pb.Carousel(id=carousel.id, title=carousel.title, source=carousel.source, rung=carousel.rung)
+    kept.items.extend(items)
+    return kept
 
 
 def _slot_size(slot: str) -> int:

@@ -76,6 +76,11 @@ class Moves:
         return not self.before or partition in self.moved
 
     @property
+    def may_serve(self) -> bool:
+        """Whether the new snapshot may stand in where the one before fails: it is whole, or nothing else is left."""
+        return self.whole or self.complete or self.lost is not None
+
+    @property
     def count(self) -> int:
         """How many partitions have moved."""
         return self.partitions if not self.before else len(self.moved)

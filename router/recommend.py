@@ -130,8 +130,9 @@ class Recommender:
         taken = await self._descended(plan, asking, taken)
         if isinstance(taken, bytes):
             return taken
-        need = plan.place.view.resident.need(plan.request, plan.place.home.segment)
-        return self._finish.slate(taken, plan.request, plan.place.view, need, asking)
+        view = plan.views.at(taken.version) or plan.place.view
+        home = view.find(plan.request.user_id) or plan.place.home
+        return self._finish.slate(taken, plan.request, view, view.resident.need(plan.request, home.segment), asking)
 
     def at_once(
         self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: Sequence[pb.Reason]

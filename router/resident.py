@@ -127,6 +127,14 @@ class Resident:
             slate = self._replaced(wanted[0], need) or self._whatever_is_left(wanted[0], need)
         return Completed(slate, reasons)
 
+    def narrowed(self, carousel: pb.Carousel, need: Need) -> pb.Carousel:
+        """Another snapshot's carousel without the items that this catalogue does not have, or may not show."""
+        known = self.rows([item.item_id for item in carousel.items])
+        allowed = set(self._allowed(np.array(known, np.int32), need, carousel.id).tolist())
+        return merge.of_items(
+            carousel, [item for item in carousel.items if self._catalogue.row(item.item_id) in allowed]
+        )
+
     def similar(self, row: int, count: int, filters: pb.Filters | None) -> pb.Carousel:
         """The items nearest to one, nearest first; without items where it has no neighbour that may be shown."""
         chosen = self._catalogue.filter(filters)
@@ -155,13 +163,18 @@ class Resident:
 
     def _whatever_is_left(self, slot: str, need: Need) -> list[pb.Carousel]:
         """Anything that may be shown: popular lists end somewhere, and filters may allow only what nobody bought."""
-        rows = np.arange(len(self._catalogue), dtype=np.int32)
-        for mask in (self._catalogue.filter().mask, need.query.mask):  # a list of the shop's has what is available
-            rows = rows if mask is None else rows[mask(rows)]
+        rows = self._allowed(np.arange(len(self._catalogue), dtype=np.int32), need, carousels.POPULAR)
         spare = rows[: need.count + len(need.taken)].tolist()
         found = Candidates(spare, [0.0] * len(spare), reasons=("From our catalogue",))
         shown = self._maker.show(slot, self._popularity, found, need.count, pb.RUNG_POPULAR, need.taken)
         return [shown] if shown is not None else []
+
+    def _allowed(self, rows: Rows, need: Need, carousel: str) -> Rows:
+        """Those of the rows that may stand in a carousel; what is in a list of the shop's is always available."""
+        available = self._catalogue.filter().mask if ladder.of_the_shop(carousel) else None
+        for mask in (available, need.query.mask):
+            rows = rows if mask is None else rows[mask(rows)]
+        return rows
 
     def _offered(self, need: Need) -> frozenset[pb.Rung]:
         """The resident rungs that this user has. Categories have lists of their own, which know no segments."""

@@ -5,7 +5,8 @@ Rules:
 1. A user to whom a candidate is shown is looked for there first, where somebody holds that partition of it.
 2. Then in the current snapshot, and in the previous one, which counts as the rung PREVIOUS.
 3. While a partition has not moved to the current snapshot, the one that served until now comes first, and both count
-   as SNAPSHOT: no user has been promised the new one yet.
+   as SNAPSHOT: no user has been promised the new one yet. Before the current one is whole (`router.moving`) it takes
+   nobody's place, nor do the copies of its users: a part of it that nobody has looked at may be spoilt.
 4. Then among the compact copies of the user, of the current snapshot before the previous one.
 5. Who is not in the current snapshot is a stranger there, also where the previous one knew them: they may have asked
    to be forgotten. Only while traffic moves is the previous one asked for them, as it was a moment ago. And who is
@@ -72,14 +73,15 @@ def below(begun: Place, request: pb.RecommendRequest, views: Views, topology: To
     """The places after the first one, best first; found one at a time, since hardly any request needs them."""
     user = request.user_id
     current = _in(views.current, user, request)
-    if current is not None and begun.view is not views.current and current.held(topology):
-        yield current
+    trusted = current if views.moves.may_serve else None
+    if trusted is not None and begun.view is not views.current and trusted.held(topology):
+        yield trusted
     known = current is not None or views.before is not None
     earlier = [place for view in views.earlier if known and (place := _in(view, user, request)) is not None]
     for place in earlier:
         if begun.view is not place.view and place.held(topology):
             yield place._replace(rung=pb.RUNG_PREVIOUS)
-    for copied in (current, *earlier):
+    for copied in (trusted, *earlier):
         stand_in = copied and copied._replace(rung=pb.RUNG_STAND_IN)
         if stand_in is not None and stand_in.held(topology):
             yield stand_in

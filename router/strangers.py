@@ -89,7 +89,9 @@ class Strangers:
         so_far = Descent(wanted, reasons=tuple(reasons), reach=before)
         if known:
             so_far = await self._folded_in(near, request, asking, views, so_far)
-        need = view.resident.need(request, segment=-1, vector=near.vector)
+        view = views.at(so_far.version) or view
+        vector = near.vector if view is near.view else view.resident.taste(view.resident.rows(request.context_item_ids))
+        need = view.resident.need(request, segment=-1, vector=vector)
         return self._finish.slate(so_far, request, view, need, asking)
 
     async def _folded_in(

@@ -148,8 +148,12 @@ class Views:
 
     @property
     def earlier(self) -> tuple[View, ...]:
-        """The snapshots below the current one, best first."""
-        found = (self.previous, self.before)
+        """The snapshots below the current one, best first.
+
+        What really served until now stands before the pointer's previous one, which may have been overtaken before
+        anybody had it warm.
+        """
+        found = (self.before, self.previous)
         return tuple(dict.fromkeys(view for view in found if view is not None))
 
     @property
@@ -163,6 +167,10 @@ class Views:
         yield from self.earlier
         if self.candidate is not None:
             yield self.candidate.view
+
+    def at(self, version: str) -> View | None:
+        """The view of a version, where it is served."""
+        return next((view for view in self if view.version == version), None)
 
     def canary_of(self, user_id: str) -> View | None:
         """The candidate, for a user to whom it is shown."""

@@ -11,7 +11,19 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "router"))
 
-from ladder_world import BUDGET_MS, FATES, HOME, OF_MODEL, OLD_STAND_IN, PREVIOUS, RUNG, STAND_IN, Place, World
+from ladder_world import (
+    BUDGET_MS,
+    FATES,
+    HOME,
+    OF_MODEL,
+    OLD_STAND_IN,
+    PREVIOUS,
+    RUNG,
+    SOLD_OUT,
+    STAND_IN,
+    Place,
+    World,
+)
 
 from router.descent import STEP_SHARE
 from router.recommend import WORTH_A_STEP_MS
@@ -22,8 +34,8 @@ ORDER = {True: (HOME, PREVIOUS, STAND_IN, OLD_STAND_IN), False: (PREVIOUS, HOME,
 NOT_MADE = frozenset({"nobody", "fails", "is late", "garbles", "says nothing", "forgot the user"})
 
 
-def expected(fates: Mapping[Place, str], *, moved: bool) -> list[tuple[pb.Rung, str]]:
-    """Rung and version of for-you and popular, by the rules as a person would apply them."""
+def expected(fates: Mapping[Place, str], *, moved: bool) -> tuple[list[pb.Rung], str]:
+    """The rungs of for-you and popular, and the version of the answer, by the rules as a person would apply them."""
     found: dict[str, tuple[pb.Rung, str]] = {}
     left_ms, empty = float(BUDGET_MS), False
     places = [place for place in ORDER[moved] if fates[place] != "nobody" or place == ORDER[moved][0]]
@@ -44,10 +56,10 @@ def expected(fates: Mapping[Place, str], *, moved: bool) -> list[tuple[pb.Rung, 
                 empty = True
             elif fate not in OF_MODEL and not empty:
                 found.setdefault("for-you", (rung, place[0]))
-    own = ORDER[moved][0][0]
-    for_you = found.get("for-you", (pb.RUNG_SEGMENT, own))
-    popular = found.get("popular", (pb.RUNG_POPULAR if "for-you" not in found else pb.RUNG_SEGMENT, own))
-    return [for_you, popular]
+    best = next((version for _, version in found.values()), ORDER[moved][0][0])
+    for_you, _ = found.get("for-you", (pb.RUNG_SEGMENT, best))
+    popular, _ = found.get("popular", (pb.RUNG_POPULAR if "for-you" not in found else pb.RUNG_SEGMENT, best))
+    return [for_you, popular], best
 
 
 @settings(max_examples=400, deadline=None)
@@ -66,9 +78,9 @@ def test_a_known_user_gets_the_best_slate_that_is_left(fates: dict[Place, str], 
     assert receipt.elapsed_ms <= BUDGET_MS + 0.001
     assert receipt.rung == slate.carousels[0].rung
     if not forgotten_at_home:
-        best = expected(fates, moved=moved)
-        assert [carousel.rung for carousel in slate.carousels] == [rung for rung, _ in best]
-        assert receipt.snapshot_version == best[0][1]
+        rungs, version = expected(fates, moved=moved)
+        assert [carousel.rung for carousel in slate.carousels] == rungs
+        assert receipt.snapshot_version == version
     told_of(world, slate)
 
 
@@ -87,6 +99,21 @@ def told_of(world: World, slate: pb.RecommendResponse) -> None:
     if any(carousel.rung != pb.RUNG_SNAPSHOT for carousel in slate.carousels):
         assert receipt.reasons
     assert receipt.partitions_answered <= receipt.partitions_asked
+
+
+@settings(max_examples=300, deadline=None)
+@given(fates=WORLDS, moved=st.booleans(), whole=st.booleans(), stranger=st.booleans())
+def test_every_item_is_available_in_the_one_snapshot_that_the_receipt_names(
+    fates: dict[Place, str], moved: bool, whole: bool, stranger: bool
+) -> None:
+    """Where others are sold out in the new snapshot than in the old one; nothing comes from it until it is whole."""
+    world = World(fates, moved=moved, whole=whole or moved, restocked=True)
+    slate = world.slate(**({"user_id": "stranger", "context_item_ids": ["i38"]} if stranger else {}))
+    rows = {int(item.item_id.removeprefix("i")) for carousel in slate.carousels for item in carousel.items}
+    assert rows
+    assert rows.isdisjoint(SOLD_OUT[slate.receipt.snapshot_version])
+    if not (whole or moved):
+        assert {version for (version, _), _ in world.shards.asked} <= {"v1"}
 
 
 @settings(max_examples=150, deadline=None)

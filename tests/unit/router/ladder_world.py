@@ -59,6 +59,9 @@ WANTED = ("for-you", "popular")
 SHIFT = {HOME: 0, PREVIOUS: 3, STAND_IN: 4, OLD_STAND_IN: 6}
 """Of the items that a place shows."""
 
+SOLD_OUT: Mapping[str, Sequence[int]] = {"v2": range(3, 40, 5), "v1": range(1, 40, 5)}
+"""Items that are not available, by version, where the two are told to differ in that."""
+
 BUDGET_MS = 185
 
 
@@ -75,8 +78,11 @@ class Now:
 class Shards:
     """As much of `Fanout` as a recommender uses."""
 
-    def __init__(self, fates: Mapping[Place, str], board: Board, now: Now) -> None:
+    def __init__(
+        self, fates: Mapping[Place, str], board: Board, now: Now, sold_out: Mapping[str, Sequence[int]]
+    ) -> None:
         self.fates = fates
+        self._sold_out = sold_out
         self.asked: list[tuple[Place, shard_pb2.PredictRequest]] = []
         self._board = board
         self._now = now
@@ -112,7 +118,8 @@ class Shards:
         if fate == "fails":
             failed = Attempt(found[0], pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "failed", ms, rung)
             return Outcome(None, (failed,), (pb.REASON_SHARD_FAILED,))
-        return Outcome(_answer(fate, predict), (Attempt(found[0], pb.OUTCOME_ANSWERED, ms=ms, rung=rung),))
+        sold_out = self._sold_out.get(version, ())
+        return Outcome(_answer(fate, predict, sold_out), (Attempt(found[0], pb.OUTCOME_ANSWERED, ms=ms, rung=rung),))
 
     async def ask_many(
         self,
@@ -132,7 +139,7 @@ class Shards:
         return Gathered(answers, len(partitions) if answers else 0, one.attempts, one.reasons)
 
 
-def _answer(fate: str, predict: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+def _answer(fate: str, predict: shard_pb2.PredictRequest, sold_out: Sequence[int]) -> shard_pb2.PredictResponse:
     if fate == "garbles":  # one that says that it is whole is passed on unread
         lost = shard_pb2.Missing(carousel="for-you", reason=pb.REASON_MODEL_FAILED)
         return shard_pb2.PredictResponse(slate=b"\xff\xff", missing=[lost])
@@ -153,7 +160,9 @@ def _answer(fate: str, predict: shard_pb2.PredictRequest) -> shard_pb2.PredictRe
                 source="fake",
                 rung=predict.rung,
                 items=[
-                    pb.Item(item_id=f"i{shift + 5 * WANTED.index(one) + place}", score=9 - place) for place in range(5)
+                    pb.Item(item_id=f"i{row}", score=9 - place)
+                    for place, row in enumerate(range(shift + 5 * WANTED.index(one), shift + 5 * WANTED.index(one) + 5))
+                    if row not in sold_out
                 ],
             )
             for one in made
@@ -169,14 +178,14 @@ def _answer(fate: str, predict: shard_pb2.PredictRequest) -> shard_pb2.PredictRe
 
 
 @cache
-def views() -> tuple[View, View]:
-    """v2 and v1, open until the process ends."""
+def views(*, restocked: bool = False) -> tuple[View, View]:
+    """v2 and v1, open until the process ends; of the same items, or with others sold out in each."""
     folder = Path(tempfile.mkdtemp(prefix="ladder-"))
-    return _view(folder / "2", "v2"), _view(folder / "1", "v1")
+    return _view(folder / "2", "v2", restocked=restocked), _view(folder / "1", "v1", restocked=restocked)
 
 
-def _view(folder: Path, version: str) -> View:
-    made = small_snapshot.make(folder)
+def _view(folder: Path, version: str, *, restocked: bool) -> View:
+    made = small_snapshot.make(folder, SOLD_OUT[version]) if restocked else small_snapshot.make(folder)
     made.version = version
     return View.of(cast("Snapshot", made))
 
@@ -187,20 +196,31 @@ class World:
     Args:
         fates: by place; a place that is not named is held by nobody.
         moved: whether all traffic has moved to v2.
+        whole: whether every partition of v2 was warm somewhere.
         previous: whether v1 is open in the router.
+        restocked: whether other items are sold out in v2 than in v1 (`SOLD_OUT`).
     """
 
-    def __init__(self, fates: Mapping[Place, str], *, moved: bool = True, previous: bool = True) -> None:
+    def __init__(
+        self,
+        fates: Mapping[Place, str],
+        *,
+        moved: bool = True,
+        whole: bool = True,
+        previous: bool = True,
+        restocked: bool = False,
+    ) -> None:
         self.now = Now()
         self.counters = Counters()
         self.fates = {place: fates.get(place, "nobody") for place in PLACES}
         self.board = Board(_topology(self.fates))
-        self.shards = Shards(self.fates, self.board, self.now)
-        current, before = views()
+        self.shards = Shards(self.fates, self.board, self.now, SOLD_OUT if restocked else {})
+        current, before = views(restocked=restocked)
         self.views = Views.of(current, before if previous else None)
-        if moved:
-            everything = frozenset(range(current.partitions))
-            self.views = self.views.moved_on(replace(self.views.moves, moved=everything))
+        everything = frozenset(range(current.partitions))
+        self.views = self.views.moved_on(
+            replace(self.views.moves, whole=whole, moved=everything if moved else frozenset())
+        )
         self.recommender = Recommender(cast("Fanout", self.shards), self.board, self.counters, probes=1, clock=self.now)
 
     def slate(self, **fields: object) -> pb.RecommendResponse:

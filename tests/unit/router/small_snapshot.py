@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,8 +81,8 @@ class SmallSnapshot:
         return model
 
 
-def make(folder: Path) -> SmallSnapshot:
-    """Write its files, and open it."""
+def make(folder: Path, sold_out: Sequence[int] = (ITEMS - 1,)) -> SmallSnapshot:
+    """Write its files, and open it; these items are not available in it."""
     rows = np.arange(ITEMS)
     catalogue.write(
         folder / "catalogue",
@@ -92,7 +93,7 @@ def make(folder: Path) -> SmallSnapshot:
             category_names=("shoes", "hats"),
             attributes={"colour": (rows % 3).astype(np.int32)},
             attribute_values={"colour": ("red", "green", "blue")},
-            available=rows != ITEMS - 1,
+            available=~np.isin(rows, sold_out),
             created=np.zeros(ITEMS, np.int64),
         ),
     )

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from ladder_world import BUDGET_MS, HOME, OF_MODEL, OLD_STAND_IN, PREVIOUS, STAND_IN, Place, World
+from ladder_world import (
+    BUDGET_MS,
+    FATES,
+    HOME,
+    OF_MODEL,
+    OLD_STAND_IN,
+    PREVIOUS,
+    SOLD_OUT,
+    STAND_IN,
+    Place,
+    World,
+)
 
+from router.moving import Patience
 from trunkshow.errors import PartialAborted
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -109,6 +121,12 @@ def test_the_receipt_tells_the_whole_way_down() -> None:
     assert (receipt.snapshot_version, receipt.effort, receipt.budget_ms) == ("v2", pb.EFFORT_FULL, 200)
 
 
+def test_the_best_place_that_made_anything_is_the_snapshot_that_the_receipt_names() -> None:
+    """Whichever carousel it made: what comes from further down has to fit."""
+    slate = World({**WELL, HOME: "raises"}).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([P, S], "v2")
+
+
 def test_the_version_in_the_receipt_is_the_one_that_the_slate_is_from() -> None:
     """Also where it was passed on unread."""
     assert World({**WELL, HOME: "fails"}).slate().receipt.snapshot_version == "v1"
@@ -129,6 +147,22 @@ def test_before_it_has_moved_the_new_snapshot_stands_in_for_the_old() -> None:
     assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v2")
 
 
+@pytest.mark.parametrize("fate", FATES)
+def test_nothing_is_asked_of_a_new_snapshot_before_it_is_whole(fate: str) -> None:
+    """What nobody has looked at yet may be spoilt: neither its partitions nor its users' copies stand in."""
+    world = World({**WELL, PREVIOUS: fate, OLD_STAND_IN: fate}, moved=False, whole=False)
+    slate = world.slate()
+    assert {version for (version, _), _ in world.shards.asked} <= {"v1"}
+    assert slate.receipt.snapshot_version == "v1"
+
+
+def test_a_new_snapshot_stands_in_where_nobody_has_anything_of_the_one_before() -> None:
+    """As after a restart of everything: there is nothing else to serve."""
+    world = World({HOME: "answers"}, moved=False, whole=False)
+    world.views = world.views.moved_on(world.views.moves.advanced(world.board.topology, Patience(), world.now()))
+    assert rungs(world.slate()) == [S, S]
+
+
 def test_a_filter_that_the_snapshot_before_does_not_know_is_asked_of_the_new_one() -> None:
     """A request is valid by the current snapshot."""
     world = World(WELL, moved=False)
@@ -142,6 +176,49 @@ def test_a_filter_that_the_snapshot_before_does_not_know_is_asked_of_the_new_one
     finally:
         object.__setattr__(known, "known", world.views.current.known)
     assert slate.receipt.snapshot_version == "v2"
+
+
+# --- an answer is of one snapshot ---
+
+
+def shown(slate: pb.RecommendResponse) -> list[int]:
+    """Rows of all items."""
+    return [int(item.item_id.removeprefix("i")) for carousel in slate.carousels for item in carousel.items]
+
+
+@pytest.mark.parametrize("user", [{}, {"user_id": "stranger", "context_item_ids": ["i38"]}], ids=["known", "stranger"])
+@pytest.mark.parametrize("moved", [True, False], ids=["moved", "moving"])
+@pytest.mark.parametrize("previous", FATES)
+@pytest.mark.parametrize("home", FATES)
+def test_every_item_is_available_in_the_snapshot_that_the_receipt_names(
+    home: str, previous: str, moved: bool, user: dict[str, object]
+) -> None:
+    """Whichever snapshots the carousels were made from: each place shows what is available in its own."""
+    slate = World({**WELL, HOME: home, PREVIOUS: previous}, moved=moved, restocked=True).slate(**user)
+    assert shown(slate)
+    assert not set(shown(slate)) & set(SOLD_OUT[slate.receipt.snapshot_version])
+
+
+def test_what_stands_in_for_a_carousel_while_traffic_moves_is_narrowed_to_what_the_rest_is_from() -> None:
+    """v1 makes popular and not for-you, v2 for-you: 1 and 6 are sold out in v1, 3 in v2."""
+    slate = World({**WELL, PREVIOUS: "is short"}, moved=False, restocked=True).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v1")
+    assert [item.item_id for item in slate.carousels[0].items] == ["i0", "i2", "i4"]
+
+
+def test_what_the_previous_snapshot_stands_in_with_is_narrowed_to_the_current_one() -> None:
+    """v2 makes popular and not for-you, v1 for-you, of which popular shows 5 and 7, and 3 is sold out in v2."""
+    slate = World({**WELL, HOME: "raises"}, restocked=True).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([P, S], "v2")
+    assert [item.item_id for item in slate.carousels[0].items] == ["i4"]
+
+
+def test_a_carousel_of_which_nothing_is_left_steps_down_to_the_routers_own() -> None:
+    """It is not empty, and not left out."""
+    world = World({**WELL, HOME: "raises"}, restocked=True)
+    slate = world.slate(filters=pb.Filters(categories=["hats"]))
+    assert rungs(slate) == [T, S]
+    assert all(row % 2 for row in shown(slate)[:3])
 
 
 # --- strangers ---

@@ -117,6 +117,13 @@ def test_of_two_promotions_in_a_row_traffic_comes_from_what_served_it() -> None:
     assert (names(views), views.before) == (("v2", "v1"), V1)
 
 
+def test_what_really_served_stands_above_a_version_that_was_overtaken() -> None:
+    """Whom the newest one fails gets the snapshot of a moment ago, and not one that nobody may have warm."""
+    views = chosen(TWICE, ALL, chosen(SECOND, ALL, chosen(FIRST, ALL, None)))
+    assert views is not None
+    assert views.earlier == (V1, V2)
+
+
 def test_once_all_of_it_has_moved_the_pointers_previous_version_is_the_previous() -> None:
     """And what has moved stays moved."""
     views = chosen(TWICE, ALL, chosen(SECOND, ALL, chosen(FIRST, ALL, None)))

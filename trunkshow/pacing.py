@@ -5,11 +5,13 @@ it takes a whole processor for as long as that lasts, and the interpreter from t
 machine at the same moment, since all of them follow one pointer. A lower priority for the thread is no remedy: it would
 hold the interpreter's lock while it waits for a processor. So the work itself stops every few milliseconds:
 
-    rest = computed × (1 / share − 1)    where the rest of the process was busy meanwhile
-    rest = 0                             where it was idle: a shard that starts opens as fast as it can
+    rest = took × (1 / share − 1)    where the rest of the process was busy meanwhile
+    rest = 0                         where it was idle: a shard that starts opens as fast as it can
 
-Whether the rest of the process was busy is read off its processor time. What is paced calls `rest` wherever it can
-stop, at least every few milliseconds, and knows nothing more; outside `paced` that does nothing.
+What counts is the time that the work took, and not the processor time in it: where processors are scarce it takes
+longer, and so rests longer. Whether the rest of the process was busy is read off its processor time. What is paced
+calls `rest` wherever it can stop, at least every few milliseconds, and knows nothing more; outside `paced` that does
+nothing.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-SHARE = 0.2
-"""Of a processor, that background work takes while the process is busy."""
+SHARE = 0.1
+"""Of the time, in which background work computes or waits for a processor while the process is busy."""
 
 BUSY_SHARE = 0.03
 """Of a processor: with less, the process does nothing but look around."""
@@ -54,7 +56,7 @@ class Pace:
     """Of one thread's work; to be made in that thread.
 
     Args:
-        share: of a processor.
+        share: of the time.
         clocks: a port.
     """
 
@@ -62,18 +64,18 @@ class Pace:
         self._share = share
         self._clocks = clocks
         self._busy = True  # until a window has shown otherwise
-        self._computed_at = clocks.thread()
+        self._rested_at = clocks.wall()
         self._open_window()
 
     def rest(self) -> None:
-        """Rest for what was computed since the last rest."""
-        computed = self._clocks.thread() - self._computed_at
+        """Rest for the work since the last rest."""
+        took = self._clocks.wall() - self._rested_at
         if self._clocks.wall() - self._window.wall >= WINDOW_S:
             self._busy = self._others_share() > BUSY_SHARE
             self._open_window()
         if self._busy:
-            self._clocks.sleep(min(computed * (1 / self._share - 1), REST_S_MAX))
-        self._computed_at = self._clocks.thread()
+            self._clocks.sleep(min(took * (1 / self._share - 1), REST_S_MAX))
+        self._rested_at = self._clocks.wall()
 
     def _open_window(self) -> None:
         self._window = _Reading(self._clocks.wall(), self._clocks.thread(), self._clocks.process())

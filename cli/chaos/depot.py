@@ -16,11 +16,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from cli.chaos import versions
+from cli.chaos.processes import give_way
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
-
-BUILDERS_NICE = 19
 
 
 class Depot:
@@ -51,7 +50,7 @@ class Depot:
         self._prepared = work / "prepared"
         self._source = source
         self._made = 0
-        self._builder = ProcessPoolExecutor(1, get_context("spawn"), os.nice, (BUILDERS_NICE,))
+        self._builder = ProcessPoolExecutor(1, get_context("spawn"), give_way)
 
     @property
     def store(self) -> Store:

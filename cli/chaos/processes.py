@@ -17,6 +17,7 @@ import cli
 from cli import tether
 
 GRACE_S = 8.0
+NICE = 19
 ROOT = str(Path(cli.__file__).resolve().parent.parent)
 """Where this code is; children run the same."""
 
@@ -42,6 +43,15 @@ async def spawn(
             limit=limit,
             start_new_session=True,
         )
+
+
+def give_way() -> None:
+    """Let every other process of this machine go first, from now on."""
+    os.nice(NICE)
+    with suppress(OSError):
+        os.setsid()  # who leads a session already has one of its own
+    with suppress(OSError):  # where Linux groups sessions, a process's own niceness counts in its group alone: sched(7)
+        Path("/proc/self/autogroup").write_text(f"{NICE}\n")
 
 
 class Body:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from cli.chaos.depot import BUILDERS_NICE
+from cli.chaos.processes import give_way
 from cli.chaos.versions import push
 from trunkshow.snapshot.store import open_store, who
 
 
 def main() -> None:
     """Push the folder's snapshot into the store, and promote it."""
-    os.nice(BUILDERS_NICE)
+    give_way()
     url, folder = sys.argv[1], Path(sys.argv[2])
     store = open_store(url)
     version = folder.name

@@ -21,13 +21,13 @@ from cli.chaos.faults import (
     Stuttering,
     Weathered,
 )
+from cli.chaos.flood import Flooded
 from cli.chaos.ground import Terrain
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
 from cli.chaos.store_faults import (
     BadPush,
     ClockStepped,
     DiskFull,
-    Flooded,
     RolledBack,
     StoreGone,
     Swapped,

@@ -86,6 +86,7 @@ class Ground:
         clock: of those processes whose clock can be stepped.
         traffic: the drivers; set by who starts them.
         sustained: requests a second that the cluster was measured to sustain; set likewise.
+        notes: what faults measured, in words; whoever judges one takes them.
     """
 
     def __init__(self, terrain: Terrain) -> None:
@@ -99,6 +100,7 @@ class Ground:
         self.clock = Clock(terrain.work / "clock")
         self.traffic = Traffic()
         self.sustained = 0.0
+        self.notes: list[str] = []
         self._doing: dict[str, asyncio.Task[None]] = {}
 
     @property

@@ -170,7 +170,9 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
         injected, healed, ended, ground.depot.moved_at, ground.depot.expected, frozenset(ground.depot.spoilt)
     )
     series = ground.traffic.series
-    return judge(fault.name, repr(fault), fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
+    particulars = "; ".join((repr(fault), *ground.notes))
+    ground.notes.clear()
+    return judge(fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
 
 
 async def _made_whole(ground: Ground, say: Say) -> bool:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from cli.chaos import versions
@@ -22,12 +22,6 @@ from cli.chaos.processes import spawn
 from cli.output import UsageError
 
 WHOLE = Promise(whole=True)
-
-DRIVERS = 2
-"""That make a flood; one alone could not."""
-
-CHECKED = 0.05
-"""Share of a flood's answers that are checked, so that the flood is not held up by its own care."""
 
 
 @dataclass(frozen=True)
@@ -205,21 +199,3 @@ class ClockStepped:
     async def heal(self, ground: Ground) -> None:
         """Jump back."""
         ground.clock.step(0)
-
-
-@dataclass(frozen=True)
-class Flooded:
-    """Many times as much is asked as the cluster sustains."""
-
-    name: str
-    times: float
-    promise: Promise = field(default=Promise(healthy=False))
-
-    async def inject(self, ground: Ground) -> None:
-        """Begin."""
-        orders = replace(ground.traffic.orders[0], rate=self.times * ground.sustained / DRIVERS, check=CHECKED)
-        await ground.traffic.start([replace(orders, seed=orders.seed + 1 + n) for n in range(DRIVERS)], ground.logs)
-
-    async def heal(self, ground: Ground) -> None:
-        """End."""
-        await ground.traffic.stop(DRIVERS)

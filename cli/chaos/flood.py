@@ -1,0 +1,92 @@
+"""Overload: many times as much is asked as the cluster can do.
+
+Where everything shares a few processors, drivers and routers among them, a flood finds out how fast a driver is. So the
+shards get a small quota of a processor while it lasts, as a pod has one: they run for a moment and stand still for a
+longer one, again and again. What is scarce is then behind the routers, whose business it is to take every call. What
+the cluster does under the quota is measured first, by callers who ask again as soon as they were answered; that times
+`times` is offered. Good answers, of SNAPSHOT and in time, must not become fewer by much.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+
+from cli.chaos.faults import Promise
+from cli.chaos.ground import Ground
+from cli.chaos.tally import SLICE_S
+from cli.output import UsageError
+
+DRIVERS = 2
+"""That make a flood; one alone could not."""
+
+CHECKED = 0.05
+"""Share of a flood's answers that are checked, so that the flood is not held up by its own care."""
+
+CALLERS = 16
+SETTLE_S = 2.0
+MEASURE_S = 3.0
+
+
+@dataclass(frozen=True)
+class Flooded:
+    """Many times as much is asked as the cluster can do while its shards have a quota.
+
+    Attributes:
+        times: of what the cluster can do.
+        moving_s: that a shard runs, and
+        still_s: stands still after it, in turns.
+        good_share: of the good answers a second, that are left in the flood.
+    """
+
+    name: str
+    times: float
+    moving_s: float = 0.010
+    still_s: float = 0.040
+    good_share: float = 0.8
+    promise: Promise = field(default=Promise(healthy=False))
+
+    async def inject(self, ground: Ground) -> None:
+        """Measure under the quota, begin, and measure again.
+
+        Raises:
+            UsageError: too few good answers were left.
+        """
+        ground.keep_doing(self.name, self._hold_back(ground))
+        orders = replace(ground.traffic.orders[0], check=CHECKED)
+        await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
+        peak = await _good_a_second(ground)
+        await ground.traffic.stop(1)
+        more = max(self.times * peak - orders.rate, 1.0) / DRIVERS
+        flood = [replace(orders, rate=more, seed=orders.seed + 2 + number) for number in range(DRIVERS)]
+        await ground.traffic.start(flood, ground.logs)
+        good = await _good_a_second(ground)
+        ground.notes.append(f"{peak:.0f} good answers a second at the peak, {good:.0f} at {self.times:g} times that")
+        if good < self.good_share * peak:
+            raise UsageError(f"of {peak:.0f} good answers a second {good:.0f} were left")
+
+    async def heal(self, ground: Ground) -> None:
+        """End."""
+        await ground.traffic.stop(DRIVERS)
+        await ground.stop_doing(self.name)
+        for shard in ground.terrain.shard_names:
+            ground.bodies[shard].thaw()
+
+    async def _hold_back(self, ground: Ground) -> None:
+        shards = [ground.bodies[name] for name in ground.terrain.shard_names]
+        while True:
+            for shard in shards:
+                shard.freeze()
+            await asyncio.sleep(self.still_s)
+            for shard in shards:
+                shard.thaw()
+            await asyncio.sleep(self.moving_s)
+
+
+async def _good_a_second(ground: Ground) -> float:
+    """After a while: answers of SNAPSHOT that came in time, each second."""
+    await asyncio.sleep(SETTLE_S + MEASURE_S)
+    until = time.monotonic() - 2 * SLICE_S
+    measured = ground.traffic.series.between(until - MEASURE_S, until)
+    return max(0.0, (measured.rungs["SNAPSHOT"] - measured.late) / MEASURE_S)

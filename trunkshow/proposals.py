@@ -17,10 +17,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple, cast
 
-import numpy as np
-
 from trunkshow import carousels, models
-from trunkshow.candidates import Short, Unasked, checked, kept, merge
+from trunkshow.candidates import Short, Unasked, checked, finite, kept, merge
 from trunkshow.models.protocol import Candidates, Family, Model, Query, Shelf
 from trunkshow.snapshot.reader import Snapshot
 
@@ -157,12 +155,11 @@ class Proposer:
             parts, short, proposed = [], False, 0
             for shelf in shelves:
                 found = model.recommend(query, shelf, ask)
-                if not ours:
-                    found = checked(found, self._items, ask)
+                found = finite(found) if ours else checked(found, self._items, ask)
                 proposed += len(found.rows)
                 more = len(found.rows) >= ask
                 if query.mask is not None and found.rows:
-                    found = kept(found, query.mask(np.asarray(found.rows, np.int32)))
+                    found = kept(found, query.mask)
                 short = short or (more and len(found.rows) - len(taken.intersection(found.rows)) < needed)
                 parts.append(found)
             if not short or ask >= CANDIDATES_MAX or not work.again:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from trunkshow import carousels
-from trunkshow.candidates import Unasked, Unfit
+from trunkshow.candidates import Nonsense, Unasked, Unfit
 from trunkshow.models.protocol import Candidates, Model
 from trunkshow.proposals import NO_PROPOSALS, Asking, Proposals, Proposed, Proposer
 from trunkshow.snapshot.reader import Snapshot
@@ -71,7 +71,11 @@ class SlateMaker:
     def show(
         self, carousel: str, model: Model, found: Candidates, count: int, rung: pb.Rung, taken: set[int]
     ) -> pb.Carousel | None:
-        """A carousel of the first `count` candidates that are not taken; None where there is none."""
+        """A carousel of the first `count` candidates that are not taken; None where there is none.
+
+        Raises:
+            Nonsense: one of them is no item of the catalogue.
+        """
         topic = carousel.removeprefix(carousels.OCCASION_PREFIX)
         about = self._catalogue.title(found.about) if found.about >= 0 else ""
         same_reason = len(found.reasons) == 1
@@ -79,14 +83,17 @@ class SlateMaker:
         title = model.title.replace("{item}", about).replace("{topic}", topic)
         shown = pb.Carousel(id=carousel, title=title, source=model.name, rung=rung)
         add, item_id = shown.items.add, self._catalogue.id  # added in place: a list of items would be copied
-        for position, (row, score) in enumerate(zip(found.rows, found.scores, strict=True)):
-            if row in taken:
-                continue
-            taken.add(row)
-            add(item_id=item_id(row), score=score, reason=shared if same_reason else found.reasons[position])
-            count -= 1
-            if not count:
-                break
+        try:
+            for position, (row, score) in enumerate(zip(found.rows, found.scores, strict=True)):
+                if row in taken:
+                    continue
+                add(item_id=item_id(row), score=score, reason=shared if same_reason else found.reasons[position])
+                taken.add(row)
+                count -= 1
+                if not count:
+                    break
+        except IndexError as error:
+            raise Nonsense(f"item {row}; the catalogue has {len(self._catalogue)}") from error
         return shown if shown.items else None
 
     def _lost(self, carousel: str, error: Exception) -> Missing:

@@ -58,6 +58,8 @@ class Strings:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> str:
+        if row < 0:  # counted from the end it would be another string, or none
+            raise IndexError(row)
         return str(self._text[self._offsets[row] : self._offsets[row + 1]], "utf-8")
 
     @staticmethod

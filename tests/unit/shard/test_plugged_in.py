@@ -198,6 +198,29 @@ def test_nonsense_is_told_from_a_bug(answer: Answering, kind: type[Plugged], pro
     )
 
 
+@pytest.mark.parametrize(
+    "proposed",
+    [
+        Candidates(range(1, 9), [float("nan"), *[1.0] * 7]),
+        Candidates(range(1, 9), [float("inf"), *[1.0] * 7]),
+        Candidates([-2, *range(1, 8)], [1.0] * 8),
+        Candidates([*range(1, 8), 10**6], [1.0] * 8),
+    ],
+    ids=["a score that is no number", "an infinite score", "a negative row", "an item that does not exist"],
+)
+def test_what_a_bad_build_makes_of_our_own_models_is_nonsense_as_well(
+    answer: Answering, snapshot: Snapshot, proposed: Any
+) -> None:
+    """Their arrays have the right checksums, and hold what they were given."""
+    popular = next(copy.copy(model) for model in snapshot.models.values() if model.carousel == "popular")
+    popular.recommend = lambda query, shelf, count: proposed  # type: ignore[method-assign]
+    answered = answer(popular, wanted=("for-you", "popular"))
+    assert (list(shown(answered)), lost(answered)) == (
+        ["for-you"],
+        [("popular", popular.name, pb.REASON_MODEL_NONSENSE)],
+    )
+
+
 def test_arrays_will_do_for_lists(answer: Answering) -> None:
     """It is what models compute with."""
     slate = shown(answer(Plugged(lambda query, shelf, count: Candidates(np.arange(count), np.ones(count, np.float32)))))

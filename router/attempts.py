@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from router import ladder
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -91,10 +90,15 @@ class Gathered:
             tuple(answer for part in listed for answer in part.answers),
             sum(part.answered for part in listed),
             tuple(attempt for part in listed for attempt in part.attempts),
-            tuple(ladder.once(reason for part in listed for reason in part.reasons)),
+            tuple(once(reason for part in listed for reason in part.reasons)),
         )
 
 
 def reasons_of(attempts: Iterable[Attempt]) -> tuple[pb.Reason, ...]:
     """Why attempts that failed did, each reason once, in the order in which they arose."""
-    return tuple(ladder.once(attempt.reason for attempt in attempts if attempt.failed))
+    return tuple(once(attempt.reason for attempt in attempts if attempt.failed))
+
+
+def once(reasons: Iterable[pb.Reason]) -> list[pb.Reason]:
+    """Each reason once, in the order in which it arose."""
+    return list(dict.fromkeys(reasons))

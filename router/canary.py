@@ -1,6 +1,4 @@
-"""Whether a canary does harm: who gets it, and a test that may be looked at after every answer.
-
-Who: a hash of version and user id, the same in every router and for as long as the canary lasts, another for the next.
+"""Whether a canary does harm: a test that may be looked at after every answer.
 
 What is counted, of users to whom something personal can be shown, in the canary's answers and in all others' (the
 control) side by side:
@@ -19,7 +17,6 @@ Answers of one user are alike, and are counted as if they were not; with few use
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from enum import Enum
@@ -29,9 +26,6 @@ from cyclopts import Parameter
 
 from router.evidence import LATER_STARTS, P95, SLOW_SHARE, Count, Stream
 from trunkshow.serving.limits import at_least
-
-SHARE_MAX = 0.95
-"""A canary that everybody got could be compared with nobody."""
 
 
 @Parameter(name="*")
@@ -75,24 +69,6 @@ class CanaryLimits:
         for name in ("canary_alpha", "canary_errors_harm", "canary_rungs_harm", "canary_slow_harm"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)}; must be above 0 and below 1")
-
-
-class Group:
-    """The users to whom a canary is shown.
-
-    Args:
-        version: of the canary.
-        share: of all users, 0 to 1; more than `SHARE_MAX` counts as that.
-    """
-
-    def __init__(self, version: str, share: float) -> None:
-        self._hash = hashlib.blake2b(version.encode() + b"\0", digest_size=8)
-        self._below = int(min(share, SHARE_MAX) * 2**64)
-
-    def __contains__(self, user_id: str) -> bool:
-        hashed = self._hash.copy()
-        hashed.update(user_id.encode())
-        return int.from_bytes(hashed.digest(), "little") < self._below
 
 
 class Served(NamedTuple):

@@ -23,7 +23,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Never
@@ -34,6 +34,7 @@ from router.canary import CanaryLimits, Decision, Served
 from router.counters import Answered
 from router.course import Course, Intent, Outcome, moved, refused_candidate
 from router.keeper import Keeper
+from router.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
 from router.moving import Patience
 from router.rehearser import Rehearser
 from router.watch import Board
@@ -44,11 +45,6 @@ from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
-
-LOOK_EVERY_S = 0.25
-MOVE_WITHIN_S = 30.0
-RETRY_S = 2.0
-"""Between two attempts to tell a verdict to a store that does not answer."""
 
 TRIALS = metrics.counter(
     "trunkshow_candidates_total", "Candidates that this router judged, by phase and verdict.", ("phase", "verdict")
@@ -91,7 +87,7 @@ class Conductor:
         canary: CanaryLimits,
         patience: Patience,
         clock: Clock = monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._keeper = keeper
         self._board = board
@@ -113,12 +109,7 @@ class Conductor:
 
     async def run(self) -> Never:
         """Try every candidate that comes, until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # rule 3
-                log.error("conductor.failed", exc_info=error)
-            await self._sleep(LOOK_EVERY_S)
+        await rounds(self.look, self._sleep, failed="conductor.failed")
 
     async def look(self) -> None:
         """Do what is to be done now; a whole rehearsal, where one is due."""

@@ -9,8 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from router.access import HOW_TO, Callers, ToShards
+from router.access import HOW_TO, Callers
 from router.canary import CanaryLimits
+from router.lines import ToShards
 from router.rehearsal import RehearsalLimits
 from trunkshow.membership import source
 from trunkshow.serving.limits import at_least

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from router import ladder, merge
+from router.attempts import once
 from router.receipt import NOWHERE, Reach
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -134,7 +135,7 @@ class Descent:
             missing=missing,
             empty=self.empty | empty,
             origins={**self.origins, **{carousel.id: heard.version for carousel in fresh}},
-            reasons=tuple(ladder.once((*self.reasons, *told))),
+            reasons=tuple(once((*self.reasons, *told))),
             reach=self.reach.plus(heard.reach),
             heard=(*self.heard, heard),
         )

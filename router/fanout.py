@@ -19,8 +19,9 @@ from google.protobuf.message import DecodeError
 from router import endings
 from router.attempts import Attempt, Gathered, Outcome, reasons_of
 from router.health import LIMITS, Limits, Sign
-from router.hedging import PATIENCE, Kind, Patience, Tokens
+from router.hedging import PATIENCE, Patience, Tokens
 from router.infirmary import Infirmary
+from router.latencies import Kind
 from router.race import WORTH_ASKING_S, Race
 from router.replicas import Replicas, spared, unheld
 from router.shard_channel import ShardChannel, ShardChannels

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from router import ladder, receipt
+from router.attempts import once
 from router.counters import Answered, Counters
 from router.descent import Descent
 from router.receipt import Asking, Reach
@@ -89,7 +90,7 @@ class Finish:
             asking: who asks.
         """
         self._counters.passed_on(len(so_far.wanted) - len(answer.missing), place.rung)
-        reasons = ladder.once((*so_far.reasons, *(one.reason for one in answer.missing)))
+        reasons = once((*so_far.reasons, *(one.reason for one in answer.missing)))
         whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
         if self._counters.listeners:
             self._tell(meant.version, place.view.version, place.rung, so_far, whole, (now - asking.arrived) * 1000)

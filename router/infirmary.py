@@ -9,7 +9,7 @@ import structlog
 from router import health
 from router.attempts import Attempt
 from router.health import HEALTHY, LIMITS, Health, Limits, Sign, State
-from router.hedging import Kind
+from router.latencies import Kind
 from router.shard_channel import ShardChannel, ShardChannels
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb

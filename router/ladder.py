@@ -19,7 +19,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from trunkshow import carousels
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -73,11 +73,6 @@ def floor_of(request: pb.RecommendRequest) -> pb.Rung:
     if request.partial != pb.PARTIAL_ABORT:
         return pb.RUNG_POPULAR
     return request.worst_rung or pb.RUNG_SNAPSHOT
-
-
-def once(reasons: Iterable[pb.Reason]) -> list[pb.Reason]:
-    """Each reason once, in the order in which it arose."""
-    return list(dict.fromkeys(reasons))
 
 
 def rung_of(made: Sequence[pb.Carousel]) -> pb.Rung:

@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Never
@@ -26,6 +26,7 @@ import structlog
 
 from router.course import NAMED_MAX, Overtaken
 from router.keeper import Keeper
+from router.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
 from router.moving import spoilt
 from router.topology import Topology
 from router.views import Views
@@ -35,10 +36,6 @@ from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
-
-LOOK_EVERY_S = 0.25
-MOVE_WITHIN_S = 30.0
-RETRY_S = 2.0
 
 PATIENCE_S = 1.0
 """Longer than a shard takes to say that it is loading what another one has just refused."""
@@ -126,7 +123,7 @@ class Recall:
         who: Callable[[str], Who],
         *,
         clock: Clock = monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._keeper = keeper
         self._board = board
@@ -141,12 +138,7 @@ class Recall:
 
     async def run(self) -> Never:
         """Watch the current version until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Exception as error:  # rule 5
-                log.error("recall.failed", exc_info=error)
-            await self._sleep(LOOK_EVERY_S)
+        await rounds(self.look, self._sleep, failed="recall.failed")
 
     async def look(self) -> None:
         """Do what is to be done now."""

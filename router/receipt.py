@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from router import ladder
-from router.attempts import Attempt
+from router.attempts import Attempt, once
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -108,7 +108,7 @@ def whole(
     return pb.Receipt(
         request_id=asking.request_id,
         rung=ladder.rung_of(made),
-        reasons=ladder.once([*(reason for receipt in of_shards for reason in receipt.reasons), *reasons]),
+        reasons=once([*(reason for receipt in of_shards for reason in receipt.reasons), *reasons]),
         snapshot_version=version,
         partitions_asked=reach.asked,
         partitions_answered=reach.answered,

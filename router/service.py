@@ -16,7 +16,6 @@ from functools import partial
 from typing import Never
 
 from router import assembly, numbers, validate
-from router.access import ShardLines
 from router.admission import Admission
 from router.batch import Batcher
 from router.conductor import Conductor
@@ -25,6 +24,7 @@ from router.counters import Counters
 from router.fanout import Fanout
 from router.following import Following
 from router.keeper import Keeper
+from router.lines import ShardLines
 from router.observing import Observer
 from router.pointing import Pointing
 from router.recall import Recall

@@ -11,8 +11,8 @@ from typing import Any
 
 import grpc.aio
 
-from router.access import PLAIN, ShardLines
-from router.hedging import Kind, Latencies
+from router.latencies import Kind, Latencies
+from router.lines import PLAIN, ShardLines
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 
 _SERVICE = "/trunkshow.v1.ShardService/"

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from router import selection
 from router.attempts import Gathered, reasons_of
-from router.hedging import Kind
+from router.latencies import Kind
 from router.race import Race
 from router.replicas import Replicas, unheld
 from router.terms import Rules, Terms

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from router.counters import Counters
 from router.fanout import Fanout
-from router.hedging import Kind
 from router.keeper import Keeper
+from router.latencies import Kind
 from router.limiter import Limiter
 from router.shard_channel import ShardChannels
 from router.topology import ReplicaView, ShardFacts

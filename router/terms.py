@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 from router.attempts import Attempt
 from router.health import Sign
-from router.hedging import Kind, Patience, Tokens
+from router.hedging import Patience, Tokens
+from router.latencies import Kind
 from router.shard_channel import ShardChannel
 from trunkshow.serving.deadline import Clock, Deadline
 from trunkshow.v1 import recommendation_pb2 as pb

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from router import validate
-from router.canary import Group
+from router.canary_group import Group
 from router.moving import Moves
 from router.resident import Resident
 from router.validate import Known

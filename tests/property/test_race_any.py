@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "router"))
 from scripted import Call, Clock, Replica, settled
 
 from router.attempts import reasons_of
-from router.hedging import Kind, Patience, Tokens
+from router.hedging import Patience, Tokens
+from router.latencies import Kind
 from router.race import Race
 from router.shard_channel import ShardChannel
 from router.terms import Rules, Terms

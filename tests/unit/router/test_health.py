@@ -11,8 +11,8 @@ from scripted import Clock, Replica
 from router import health
 from router.attempts import Attempt
 from router.health import HEALTHY, Health, Limits, Sign, State
-from router.hedging import Kind
 from router.infirmary import Infirmary
+from router.latencies import Kind
 from router.shard_channel import ShardChannel, ShardChannels
 from trunkshow.v1 import recommendation_pb2 as pb
 

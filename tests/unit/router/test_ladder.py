@@ -58,12 +58,6 @@ def test_anything_else_that_is_missing_is_replaced(carousel: str, reason: pb.Rea
     assert not ladder.left_out(carousel, reason)
 
 
-def test_each_reason_stands_once_in_order() -> None:
-    """A receipt is read by people."""
-    late, failed = pb.REASON_SHARD_LATE, pb.REASON_SHARD_FAILED
-    assert ladder.once([late, failed, late]) == [late, failed]
-
-
 def test_the_receipts_rung_is_the_first_carousels() -> None:
     """The top of the page says how good the page is."""
     made = [pb.Carousel(rung=pb.RUNG_SEGMENT), pb.Carousel(rung=pb.RUNG_SNAPSHOT)]

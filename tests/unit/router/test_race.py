@@ -11,7 +11,8 @@ from scripted import ANSWER, Clock, Replica, settled
 
 from router.attempts import Attempt
 from router.health import Sign
-from router.hedging import Kind, Patience, Tokens
+from router.hedging import Patience, Tokens
+from router.latencies import Kind
 from router.race import Race
 from router.shard_channel import ShardChannel
 from router.terms import Rules, Terms

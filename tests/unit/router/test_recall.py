@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rehearsal_stage import Clock, MemoryStore, someone
 
 from router.keeper import Keeper
-from router.recall import PATIENCE_S, RETRY_S, Recall, held_against, taken_back
+from router.looking import RETRY_S
+from router.recall import PATIENCE_S, Recall, held_against, taken_back
 from router.topology import Generation, ShardFacts, Topology
 from router.views import View, Views, chosen, versions_of
 from router.watch import Board

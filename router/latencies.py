@@ -1,0 +1,57 @@
+"""How long a replica lately took to answer, by kind of asking: its p95 and its median."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+
+RECENT_ANSWERS_MAX = 256
+"""Answers of one replica and kind that its p95 is taken over."""
+
+RECENT_ANSWERS_MIN = 20
+"""Below them there is no p95 to speak of."""
+
+_RENEWED_EVERY = 16
+"""Answers between two looks at the window: sorting it for every answer would cost more than it tells."""
+
+_QUANTILE = 0.95
+
+
+class Kind(Enum):
+    """Askings whose times can be compared."""
+
+    ONE = auto()
+    """A user's home."""
+    SEVERAL = auto()
+    """Several partitions for a user who is folded in."""
+    STAND_IN = auto()
+    """The compact copy of a user, and the partitions near it."""
+
+
+class Latencies:
+    """A replica's recent answers of one kind.
+
+    Attributes:
+        p95_ms: of the window, renewed every 16 answers; 0 while there are fewer than 20.
+        median_ms: the same of the median.
+        answers: seen, the ones that left the window included.
+        renewed: the figures are as of the latest answer.
+    """
+
+    def __init__(self) -> None:
+        self.p95_ms = 0.0
+        self.median_ms = 0.0
+        self.answers = 0
+        self.renewed = False
+        self._window: deque[float] = deque(maxlen=RECENT_ANSWERS_MAX)
+
+    def add(self, ms: float) -> None:
+        """One answer took so long."""
+        self._window.append(ms)
+        self.answers += 1
+        answers = self.answers
+        self.renewed = answers == RECENT_ANSWERS_MIN or (answers > RECENT_ANSWERS_MIN and answers % _RENEWED_EVERY == 0)
+        if self.renewed:
+            ordered = sorted(self._window)
+            self.p95_ms = ordered[int(_QUANTILE * (len(ordered) - 1))]
+            self.median_ms = ordered[len(ordered) // 2]

@@ -9,20 +9,20 @@ import random
 from collections.abc import Callable
 from functools import partial
 
-from router import limiter, reserve
-from router.conductor import Conductor
+from router.admission import limiter, reserve
+from router.admission.limiter import Limiter
+from router.admission.reserve import Reserve
+from router.asking.fanout import Fanout
+from router.cluster.watch import Board
 from router.config import RouterConfig
-from router.fanout import Fanout
-from router.keeper import Keeper
-from router.limiter import Limiter
-from router.moving import Patience
-from router.pointing import Pointing
-from router.rehearser import Rehearser
-from router.replay import Replay
-from router.reserve import Reserve
-from router.sample import Sample
-from router.views import View
-from router.watch import Board
+from router.served.keeper import Keeper
+from router.served.moving import Patience
+from router.served.pointing import Pointing
+from router.served.views import View
+from router.trials.conductor import Conductor
+from router.trials.rehearser import Rehearser
+from router.trials.replay import Replay
+from router.trials.sample import Sample
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, who

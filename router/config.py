@@ -10,9 +10,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from router.access import HOW_TO, Callers
-from router.canary import CanaryLimits
-from router.lines import ToShards
-from router.rehearsal import RehearsalLimits
+from router.cluster.lines import ToShards
+from router.trials.canary import CanaryLimits
+from router.trials.rehearsal import RehearsalLimits
 from trunkshow.membership import source
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions

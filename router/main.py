@@ -12,9 +12,9 @@ import structlog
 
 from router.assembly import opened
 from router.config import RouterConfig
-from router.pointing import proved
+from router.served.pointing import proved
+from router.served.views import View, Views, chosen, versions_of
 from router.service import Router
-from router.views import View, Views, chosen, versions_of
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.lifecycle import Pointer

@@ -1,9 +1,9 @@
 """The router's services, put together: from bytes to a valid request with a deadline, and on to who answers it.
 
 What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
-follows the store's pointer, `router.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see requests
-or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does. What the
-settings mean for each of these is said in `router.assembly`.
+follows the store's pointer, `router.served.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see
+requests or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
+What the settings mean for each of these is said in `router.assembly`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from contextlib import aclosing
 from functools import partial
 from typing import Never
 
-from router import assembly, numbers, validate
-from router.admission import Admission
-from router.batch import Batcher
-from router.conductor import Conductor
+from router import assembly, numbers
+from router.admission.door import Admission
+from router.answering.batch import Batcher
+from router.answering.counters import Counters
+from router.answering.recommend import Recommender
+from router.answering.similar import Similar
+from router.asking.fanout import Fanout
+from router.cluster.following import Following
+from router.cluster.lines import ShardLines
+from router.cluster.observing import Observer
+from router.cluster.shard_channel import ShardChannel, ShardChannels
+from router.cluster.topology import Topology
+from router.cluster.watch import Board, follow
 from router.config import RouterConfig
-from router.counters import Counters
-from router.fanout import Fanout
-from router.following import Following
-from router.keeper import Keeper
-from router.lines import ShardLines
-from router.observing import Observer
-from router.pointing import Pointing
-from router.recall import Recall
-from router.receipt import Asking
-from router.recommend import Recommender
-from router.sample import Sample
-from router.shard_channel import ShardChannel, ShardChannels
-from router.similar import Similar
+from router.served.keeper import Keeper
+from router.served.pointing import Pointing
+from router.served.views import Views
+from router.slates import validate
+from router.slates.receipt import Asking
 from router.status import Status
-from router.topology import Topology
-from router.views import Views
-from router.watch import Board, follow
+from router.trials.conductor import Conductor
+from router.trials.recall import Recall
+from router.trials.sample import Sample
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
 from trunkshow.serving.auth import Role

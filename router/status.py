@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from router.counters import Counters
-from router.fanout import Fanout
-from router.keeper import Keeper
-from router.latencies import Kind
-from router.limiter import Limiter
-from router.shard_channel import ShardChannels
-from router.topology import ReplicaView, ShardFacts
-from router.views import Candidate
-from router.watch import Board
+from router.admission.limiter import Limiter
+from router.answering.counters import Counters
+from router.asking.fanout import Fanout
+from router.cluster.latencies import Kind
+from router.cluster.shard_channel import ShardChannels
+from router.cluster.topology import ReplicaView, ShardFacts
+from router.cluster.watch import Board
+from router.served.keeper import Keeper
+from router.served.views import Candidate
 from trunkshow.serving.call import CallView
 from trunkshow.v1 import cluster_pb2, shard_pb2
 

@@ -25,8 +25,8 @@ from ladder_world import (
     World,
 )
 
-from router.descent import STEP_SHARE
-from router.recommend import WORTH_A_STEP_MS
+from router.answering.recommend import WORTH_A_STEP_MS
+from router.slates.descent import STEP_SHARE
 from trunkshow.v1 import recommendation_pb2 as pb
 
 WORLDS = st.fixed_dictionaries({place: st.sampled_from(FATES) for place in RUNG})

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.canary import CanaryLimits, Served, Trial
-from router.evidence import Count, Stream, block_log_evidence
+from router.trials.canary import CanaryLimits, Served, Trial
+from router.trials.evidence import Count, Stream, block_log_evidence
 
 SHARES = st.floats(0.001, 0.999)
 ANSWERS = st.integers(1, 12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.merge import merged
+from router.slates.merge import merged
 from trunkshow.v1 import recommendation_pb2 as pb
 
 IDS = ("for-you", "popular", "occasion:wedding", "occasion:work")

@@ -13,7 +13,7 @@ from datasets import Built
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from router.resident import Resident
+from router.slates.resident import Resident
 from shard.predict import Predictor
 from trunkshow.models.protocol import Arrays, Candidates, Query, Shelf, Training
 from trunkshow.snapshot.reader import Snapshot

@@ -15,12 +15,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "router"))
 
 from scripted import Call, Clock, Replica, settled
 
-from router.attempts import reasons_of
-from router.hedging import Patience, Tokens
-from router.latencies import Kind
-from router.race import Race
-from router.shard_channel import ShardChannel
-from router.terms import Rules, Terms
+from router.asking.attempts import reasons_of
+from router.asking.hedging import Patience, Tokens
+from router.asking.race import Race
+from router.asking.terms import Rules, Terms
+from router.cluster.latencies import Kind
+from router.cluster.shard_channel import ShardChannel
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

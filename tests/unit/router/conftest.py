@@ -16,8 +16,8 @@ import small_snapshot
 from fake_shard import FakeShard
 
 from router.config import RouterConfig
+from router.served.views import View, Views
 from router.service import Router
-from router.views import View, Views
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import cluster_pb2

@@ -16,15 +16,15 @@ from typing import cast
 
 import small_snapshot
 
-from router.attempts import Attempt, Gathered, Outcome
-from router.counters import Counters
-from router.fanout import Fanout
-from router.receipt import Asking
-from router.recommend import Recommender
-from router.replicas import unheld
-from router.topology import Generation, ShardFacts, Topology
-from router.views import View, Views
-from router.watch import Board
+from router.answering.counters import Counters
+from router.answering.recommend import Recommender
+from router.asking.attempts import Attempt, Gathered, Outcome
+from router.asking.fanout import Fanout
+from router.asking.replicas import unheld
+from router.cluster.topology import Generation, ShardFacts, Topology
+from router.cluster.watch import Board
+from router.served.views import View, Views
+from router.slates.receipt import Asking
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb

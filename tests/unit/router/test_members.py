@@ -12,8 +12,8 @@ from conftest import Caller
 from fake_shard import FakeShard, everything
 
 from router.config import RouterConfig
+from router.served.views import View, Views
 from router.service import Router
-from router.views import View, Views
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb

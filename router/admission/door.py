@@ -1,0 +1,101 @@
+"""The door for single slates: who is worked for with shards, and who gets a resident slate at once.
+
+    shed      the router works on as many slates as its limit allows (`router.admission.limiter`)
+    in haste  the caller's deadline has all but passed: no shard could answer in it
+    admitted  everybody else; what the router takes for it after the shards is learned (`router.admission.reserve`)
+
+Nobody waits at this door.
+"""
+
+from __future__ import annotations
+
+from router.admission.limiter import Limiter
+from router.admission.reserve import Reserve
+from router.admission.shed import ResidentSlates
+from router.answering.counters import Counters
+from router.answering.recommend import Recommender
+from router.asking.fanout import Fanout
+from router.served import route
+from router.served.views import Views
+from router.slates.receipt import Asking
+from trunkshow.serving.deadline import Clock
+from trunkshow.v1 import recommendation_pb2 as pb
+
+WORTH_ADMITTING_MS = 3.0
+"""With less time for shards, nobody is asked."""
+
+SHED = (pb.REASON_OVERLOADED,)
+IN_HASTE = (pb.REASON_SHARD_LATE,)
+
+
+class Admission:
+    """Admits single slates.
+
+    Args:
+        recommender: makes them.
+        fanout: that it asks shards with.
+        limiter: of how many at a time.
+        reserve: that is learned.
+        counters: told of every slate.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        fanout: Fanout,
+        limiter: Limiter,
+        reserve: Reserve,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self._recommender = recommender
+        self._fanout = fanout
+        self._limiter = limiter
+        self._reserve = reserve
+        self._resident = ResidentSlates(counters, clock)
+        self._clock = clock
+
+    async def slate(self, data: bytes, request: pb.RecommendRequest, asking: Asking, views: Views) -> bytes:
+        """A serialised RecommendResponse for a valid request.
+
+        Args:
+            data: the request as it arrived.
+            request: the same, parsed.
+            asking: who asks, and until when shards may be waited for.
+            views: leased by the caller.
+
+        Raises:
+            PartialAborted: the request would rather have this than the slate that could be had.
+        """
+        began = self._clock()
+        if asking.shards_by.remaining_ms(began) < WORTH_ADMITTING_MS:
+            return self._at_once(request, asking, views, IN_HASTE)
+        if not self._limiter.admit():
+            return self._at_once(request, asking, views, SHED)
+        try:
+            slate = await self._recommender.slate(data, request, asking, views)
+            self._learn(began, asking)
+            return slate
+        finally:
+            self._limiter.leave()
+
+    def _at_once(
+        self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: tuple[pb.Reason, ...]
+    ) -> bytes:
+        def make(anybodys: pb.RecommendRequest) -> bytes:
+            return self._recommender.at_once(anybodys, asking, views, reasons)
+
+        return self._resident.slate(request, asking, route.unasked(request, views)[0], reasons, make)
+
+    def _learn(self, began: float, asking: Asking) -> None:
+        """What the router took after its shards' answers, where it asked any.
+
+        Nothing else ran since the last asking of this request returned, so that the fanout's last one is this one's.
+        """
+        answered = self._fanout.last_asked_until
+        if answered < began:
+            return
+        late = answered >= asking.shards_by.at
+        now = self._clock()
+        self._reserve.learn((now - min(answered, asking.shards_by.at)) * 1000, late=late)

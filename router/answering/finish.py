@@ -1,0 +1,110 @@
+"""The end of every slate: gaps filled from the router's own lists, or a shard's passed on; the receipt, the count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from router.answering.counters import Answered, Counters
+from router.asking.attempts import once
+from router.served.route import Place
+from router.served.views import View
+from router.slates import ladder, receipt
+from router.slates.descent import Descent
+from router.slates.receipt import Asking, Reach
+from router.slates.resident import Need
+from trunkshow.errors import PartialAborted
+from trunkshow.serving.deadline import Clock
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+
+class Finish:
+    """Finishes slates.
+
+    Args:
+        counters: told of every slate.
+        store_reachable: whether the snapshot store answers.
+        clock: monotonic.
+    """
+
+    def __init__(self, counters: Counters, store_reachable: Callable[[], bool], clock: Clock) -> None:
+        self._counters = counters
+        self._store_reachable = store_reachable
+        self._clock = clock
+
+    def slate(self, so_far: Descent, request: pb.RecommendRequest, view: View, need: Need, asking: Asking) -> bytes:
+        """A serialised RecommendResponse.
+
+        Args:
+            so_far: what shards made.
+            request: asked.
+            view: that the answer is of (`router.descent`, rule 5); what shards left open is made from it.
+            need: the request, in rows of that view.
+            asking: who asks.
+
+        Raises:
+            PartialAborted: the request would rather have this than a slate of so low a rung.
+        """
+        so_far = so_far.of_one_snapshot(partial(view.resident.narrowed, need=need))
+        slate, more = view.resident.complete(so_far.wanted, so_far.made, so_far.missing, need)
+        now = self._clock()
+        if so_far.heard and self._counters.listeners:
+            meant, ms = so_far.heard[0].version, (now - asking.arrived) * 1000
+            made = (so_far.origins.get(slate[0].id) if slate else None) or view.version
+            self._tell(meant, made, ladder.rung_of(slate), so_far, so_far.reach, ms)
+        self._check_floor(slate, request)
+        self._counters.served(slate)
+        reasons = [*so_far.reasons, *more]
+        if len(so_far.made) < len(slate) and not self._store_reachable():
+            reasons.append(pb.REASON_STORE_UNREACHABLE)
+        said = receipt.whole(
+            asking,
+            so_far.reach,
+            slate,
+            reasons,
+            version=view.version,
+            of_shards=so_far.receipts,
+            failures=so_far.failures,
+            now=now,
+        )
+        return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
+
+    def passed_on(
+        self,
+        so_far: Descent,
+        meant: View,
+        place: Place,
+        answer: shard_pb2.PredictResponse,
+        reach: Reach,
+        asking: Asking,
+    ) -> bytes:
+        """A shard's slate as it came, with the router's part of the receipt behind it.
+
+        Args:
+            so_far: what came of the places asked before.
+            meant: the view that was asked first.
+            place: that answered.
+            answer: with nothing missing that is to be replaced.
+            reach: of this place.
+            asking: who asks.
+        """
+        self._counters.passed_on(len(so_far.wanted) - len(answer.missing), place.rung)
+        reasons = once((*so_far.reasons, *(one.reason for one in answer.missing)))
+        whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
+        if self._counters.listeners:
+            self._tell(meant.version, place.view.version, place.rung, so_far, whole, (now - asking.arrived) * 1000)
+        return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
+
+    def _tell(self, meant: str, made: str, rung: pb.Rung, so_far: Descent, reach: Reach, ms: float) -> None:
+        failed = bool(so_far.failures) or any(one.failed for one in reach.attempts)
+        self._counters.tell(Answered(meant, made, rung, failed, ms))
+
+    def _check_floor(self, slate: list[pb.Carousel], request: pb.RecommendRequest) -> None:
+        floor = ladder.floor_of(request)
+        low = next((carousel for carousel in slate if carousel.rung > floor), None)
+        if low is not None:
+            self._counters.abort()
+            names = pb.Rung.Name(low.rung), pb.Rung.Name(floor)
+            message = f"{low.id} could be had of {names[0]} only, which is below {names[1]}"
+            raise PartialAborted(message, field="worst_rung")

@@ -1,0 +1,214 @@
+"""Follows the store's pointer: reads it a few times a second, opens what it names, and serves it.
+
+A version's way into this router; each step is one log event:
+
+    named → opening    away from the event loop, in a thread that nothing waits for
+    opening → open     its shared files passed every check, and it made a slate: it is served (`views.chosen`)
+    opening → refused  a check failed: it is never tried again by this process, and what was serving goes on
+    opening → named    the store failed; it is tried again, after a delay that doubles
+
+Whatever the store does (it hangs, it fails, it names a version that is not there), requests notice nothing. The
+pointer is read in a thread of its own: one that hangs leaves `store_reachable` false, and nothing else behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Never
+
+import structlog
+
+from router.served.keeper import Keeper
+from router.served.views import View, chosen, versions_of
+from trunkshow import pacing
+from trunkshow.offload import Offload
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.v1 import recommendation_pb2 as pb
+
+RETRY_FIRST_S, RETRY_LONGEST_S = 0.5, 30.0
+OPENING_MAX = 4
+"""Snapshots that are opened at a time; a store that hangs holds no more threads than these."""
+
+READ_WITHIN_S = 5.0
+OPEN_WITHIN_S = 600.0
+"""Long enough for a catalogue to come over a slow line; a store that hangs has this version tried again after it."""
+
+REFUSED = metrics.counter("trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router.")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Retry:
+    """When a version that the store failed to give is tried again.
+
+    Attributes:
+        at: seconds on the monotonic clock.
+        failures: so far.
+    """
+
+    at: float
+    failures: int
+
+    @classmethod
+    def after(cls, failures: int, now: float) -> Retry:
+        """The retry after so many failures, at least one."""
+        return cls(now + min(RETRY_LONGEST_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16)), failures)
+
+
+class Pointing:
+    """Keeps what is served in step with the store's pointer.
+
+    Args:
+        read: the pointer, and whether it came from the store itself rather than from a copy on this disk. May hang.
+        opening: verifies and opens a version. May hang.
+        keeper: serves what was opened.
+        every_s: between two looks at the pointer.
+        settled: called whenever something else is served.
+        silence_s: without a look that succeeded, the store counts as unreachable.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], tuple[Pointer, bool]],
+        opening: Callable[[str], View],
+        keeper: Keeper,
+        *,
+        every_s: float,
+        settled: Callable[[], None] = lambda: None,
+        silence_s: float = 2.0,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._read = read
+        self._open = opening
+        self._keeper = keeper
+        self._every_s = every_s
+        self._settled = settled
+        self._silence_s = silence_s
+        self._clock = clock
+        self._reached_at = clock()
+        self._reachable = True
+        self._pointer: Pointer | None = None
+        self._reading = Offload[tuple[Pointer, bool]]("pointer")
+        self._bringing = Offload[View]("snapshot", stuck_max=OPENING_MAX, late=keeper.arrived)
+        self._opening: dict[str, asyncio.Task[None]] = {}
+        self._retries: dict[str, Retry] = {}
+        self.refused: dict[str, str] = {}
+
+    @property
+    def store_reachable(self) -> bool:
+        """Whether the store answered when it was last asked, and lately."""
+        return self._reachable and self._clock() - self._reached_at < self._silence_s
+
+    @property
+    def candidate(self) -> str:
+        """The version that the pointer has tried, open here or not; empty where there is none."""
+        return self._pointer.candidate if self._pointer is not None else ""
+
+    async def follow(self) -> Never:
+        """Follow the pointer until cancelled."""
+        while True:
+            try:
+                pointer, reachable = await self._reading.run(self._read, READ_WITHIN_S)
+            except Exception as error:  # whatever a store raises, this goes on
+                self.unreachable(str(error))
+            else:
+                self.heard(pointer, reachable=reachable)
+            await asyncio.sleep(self._every_s)
+
+    def heard(self, pointer: Pointer, *, reachable: bool = True) -> None:
+        """The pointer was read."""
+        if reachable:
+            self._reached_at = self._clock()
+            if not self._reachable:
+                log.info("store.reachable")
+        elif self._reachable:
+            log.warning("store.unreachable", error="its copy on this disk was read instead")
+        self._reachable = reachable
+        if self._pointer is None or pointer.serial >= self._pointer.serial:
+            self._pointer = pointer
+        self._open_named()
+        self._settle()
+
+    def unreachable(self, error: str) -> None:
+        """The pointer could not be read."""
+        if self._reachable:
+            log.warning("store.unreachable", error=error)
+        self._reachable = False
+
+    async def close(self) -> None:
+        """Open nothing more."""
+        for task in self._opening.values():
+            task.cancel()
+
+    def _open_named(self) -> None:
+        assert self._pointer is not None
+        for version in versions_of(self._pointer):
+            if version in self._keeper.opened or version in self._opening or version in self.refused:
+                continue
+            retry = self._retries.get(version)
+            if len(self._opening) < OPENING_MAX and (retry is None or retry.at <= self._clock()):
+                self._opening[version] = asyncio.ensure_future(self._bring(version))
+
+    async def _bring(self, version: str) -> None:
+        """Open one version, and serve it if it is still named."""
+        try:
+            view = await self._bringing.run(partial(self._opened, version), OPEN_WITHIN_S)
+        except SnapshotRefused as error:
+            self.refused[version] = str(error)
+            REFUSED.inc()
+            log.error("snapshot.refused", snapshot=version, error=str(error))
+        except Exception as error:  # the store's failures, the disk's, and what nobody thought of
+            failures = self._retries[version].failures + 1 if version in self._retries else 1
+            self._retries[version] = Retry.after(failures, self._clock())
+            if failures == 1:
+                log.warning("snapshot.not_opened", snapshot=version, error=str(error) or repr(error))
+        else:
+            self._retries.pop(version, None)
+            log.info("snapshot.opened", snapshot=version, items=len(view.snapshot.catalogue))
+            self._keeper.arrived(view)
+        finally:
+            self._opening.pop(version, None)
+        self._settle()
+
+    def _opened(self, version: str) -> View:
+        """In a thread, out of the way of requests."""
+        with pacing.paced():
+            return proved(self._open(version))
+
+    def _settle(self) -> None:
+        """Serve what the pointer names, as far as it is open."""
+        assert self._pointer is not None
+        was = self._keeper.now
+        views = chosen(self._pointer, self._keeper.opened, was) or was
+        self._keeper.adopt(views, versions_of(self._pointer))
+        self._settled()
+        if views.current is not was.current:
+            previous = views.previous.version if views.previous else ""
+            log.info("snapshot.current", snapshot=views.current.version, previous=previous, serial=views.serial)
+            gc.freeze()  # a snapshot's objects live long; the collector need not walk them while requests wait
+
+
+def proved(view: View) -> View:
+    """A view that has shown that it can make the last rung, which also brings its pages into memory.
+
+    Raises:
+        SnapshotRefused: it cannot.
+    """
+    request = pb.RecommendRequest(user_id="-")
+    try:
+        view.find("-")
+        need = view.resident.need(request, segment=-1)
+        view.resident.complete(view.wanted(request, impersonal=True), (), {}, need)
+    except Exception as error:
+        view.snapshot.close()
+        raise SnapshotRefused(f"snapshot {view.version} opens, but makes no slate: {error!r}") from error
+    return view

@@ -1,0 +1,237 @@
+"""The snapshots that a router serves, as one value: the current one, the one before, and the one that is tried.
+
+Rules, by which a pointer of the store and the snapshots that are open become what is served (`chosen`):
+
+1. The pointer's current version is served. Until it is open here, or where it was refused here, the pointer's
+   previous one is; where that is not open either, what was served goes on.
+2. Traffic moves to it partition by partition (`router.served.moving`), from what really served until now: where the
+   swap before has not come to its end, from where that one came from, and not from the version in between, which nobody
+   may have warm. However many promotions follow one another, what is being served stays until what replaces it can
+   serve.
+3. What is poisoned or refused is never served; where what served until now is, the pointer's previous one is instead.
+   Where what served until now is the current one, as after a rollback, nothing is to be moved.
+4. What a pointer does not name any more is not served, unless by rule 1 or 2.
+
+Opening and closing, and that nobody's view is closed under them, is `router.served.keeper`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from router.served.canary_group import Group
+from router.served.moving import Moves
+from router.slates import validate
+from router.slates.resident import Resident
+from router.slates.validate import Known
+from trunkshow import carousels
+from trunkshow.errors import InvalidArgument
+from trunkshow.models.protocol import Floats
+from trunkshow.snapshot.directory import Home
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
+from trunkshow.v1 import recommendation_pb2 as pb
+
+NEVER_SERVED = frozenset({State.REFUSED, State.POISONED})
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One snapshot, with what a router makes of it.
+
+    Attributes:
+        snapshot: open.
+        resident: makes carousels from its shared files.
+        known: what a request can name.
+    """
+
+    snapshot: Snapshot
+    resident: Resident
+    known: Known
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> View:
+        """A snapshot as a view; it is closed with it."""
+        known = Known(snapshot.carousels, snapshot.catalogue.attribute_names)
+        return cls(snapshot, Resident(snapshot), known)
+
+    @property
+    def version(self) -> str:
+        """Of the snapshot."""
+        return self.snapshot.version
+
+    @property
+    def partitions(self) -> int:
+        """How many it has."""
+        return self.snapshot.partitions
+
+    def find(self, user_id: str) -> Home | None:
+        """Where a user lives; None for one that this snapshot has not seen."""
+        return self.snapshot.directory.find(user_id)
+
+    def nearest(self, vector: Floats, count: int) -> Sequence[int]:
+        """The partitions nearest to a taste, nearest first."""
+        return self.snapshot.codebook.probe(vector, min(count, self.partitions))
+
+    def wanted(self, request: pb.RecommendRequest, *, impersonal: bool) -> tuple[str, ...]:
+        """The carousels of a slate, in order."""
+        return carousels.resolve(
+            request.carousels, request.surface, impersonal=impersonal, has_occasions=self.snapshot.has_occasions
+        )
+
+    def admits(self, request: pb.RecommendRequest) -> bool:
+        """Whether a request that another snapshot admitted can be asked of this one."""
+        try:
+            validate.check(request, self.known)
+        except InvalidArgument:
+            return False
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A snapshot on its way to become the current one, as the store's pointer has it.
+
+    Attributes:
+        view: of it.
+        phase: rehearsing or canary.
+        share: of the users to whom a canary is shown.
+    """
+
+    view: View
+    phase: State
+    share: float
+
+    @cached_property
+    def group(self) -> Group:
+        """The users to whom it is shown, while it is a canary."""
+        return Group(self.view.version, self.share)
+
+    def is_shown_to(self, user_id: str) -> bool:
+        """Whether a user gets it first."""
+        return self.phase is State.CANARY and user_id in self.group
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is served as of now.
+
+    Attributes:
+        current: the newest snapshot that everybody gets.
+        previous: the one before, as the pointer has it; None where there is none.
+        candidate: None where there is none, or it is not open here.
+        moves: how far traffic has moved to the current one.
+        serial: of the pointer that this follows.
+        served: what it moves from; None where there is nothing.
+    """
+
+    current: View
+    previous: View | None = None
+    candidate: Candidate | None = None
+    moves: Moves = field(default_factory=lambda: Moves(""))
+    serial: int = 0
+    served: View | None = None
+
+    @classmethod
+    def of(cls, current: View, previous: View | None = None, candidate: Candidate | None = None) -> Views:
+        """These, with nothing moved yet from the previous to the current one."""
+        before = previous.version if previous else ""
+        moves = Moves(current.version, before, current.partitions)
+        return cls(current, previous, candidate, moves, served=previous)
+
+    @property
+    def before(self) -> View | None:
+        """The snapshot that some partitions are still served from; None once everything has moved."""
+        return None if self.moves.complete else self.served
+
+    @property
+    def earlier(self) -> tuple[View, ...]:
+        """The snapshots below the current one, best first.
+
+        What really served until now stands before the pointer's previous one, which may have been overtaken before
+        anybody had it warm.
+        """
+        found = (self.before, self.previous)
+        return tuple(dict.fromkeys(view for view in found if view is not None))
+
+    @property
+    def everybodys(self) -> View:
+        """The snapshot whose shared lists are shown: the one before, until something of the current one is served."""
+        before = self.before
+        return self.current if before is None or self.moves.moved else before
+
+    def __iter__(self) -> Iterator[View]:
+        yield self.current
+        yield from self.earlier
+        if self.candidate is not None:
+            yield self.candidate.view
+
+    def at(self, version: str) -> View | None:
+        """The view of a version, where it is served."""
+        return next((view for view in self if view.version == version), None)
+
+    def canary_of(self, user_id: str) -> View | None:
+        """The candidate, for a user to whom it is shown."""
+        candidate = self.candidate
+        return candidate.view if candidate is not None and candidate.is_shown_to(user_id) else None
+
+    def moved_on(self, moves: Moves) -> Views:
+        """With more of the traffic moved."""
+        return self if moves is self.moves else replace(self, moves=moves)
+
+
+def versions_of(pointer: Pointer) -> tuple[str, ...]:
+    """The versions that a router opens for a pointer, the most urgent first."""
+    named = (pointer.current, pointer.previous, pointer.candidate)
+    return tuple(dict.fromkeys(version for version in named if version))
+
+
+def chosen(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> Views | None:
+    """What is served, by the rules above; None where nothing can be.
+
+    Args:
+        pointer: as it was last read.
+        opened: views by version.
+        was: served until now.
+    """
+    first, second = opened.get(pointer.current), opened.get(pointer.previous)
+    current = first or second or (was.current if was else None)
+    if current is None:
+        return None
+    kept = was.previous if was is not None and was.current is current else None
+    previous = second if current is first else kept
+    served = _served(pointer, was, current, previous)
+    if was is not None and was.current is current and (was.moves.complete or was.served is served):
+        moves = was.moves if was.moves.before or served is None else _begun(current, served)
+    else:
+        moves = _begun(current, served)
+    return Views(current, previous or served, _candidate(pointer, opened, was), moves, pointer.serial, served)
+
+
+def _begun(current: View, served: View | None) -> Moves:
+    return Moves(current.version, served.version if served is not None else "", current.partitions)
+
+
+def _served(pointer: Pointer, was: Views | None, current: View, previous: View | None) -> View | None:
+    """What traffic moves from to the current version (rules 2 and 3)."""
+    if was is None or (was.current is current and not was.moves.before):
+        return previous
+    if was.current is current:
+        return was.before
+    served = was.before or was.current
+    if pointer.states.get(served.version) in NEVER_SERVED:
+        served = previous or current
+    return None if served is current else served
+
+
+def _candidate(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> Candidate | None:
+    view = opened.get(pointer.candidate)
+    if view is None:
+        return None
+    before = was.candidate if was is not None else None
+    phase, share = pointer.states[pointer.candidate], pointer.canary_share
+    same = before is not None and (before.view, before.phase, before.share) == (view, phase, share)
+    return before if same else Candidate(view, phase, share)

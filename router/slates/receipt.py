@@ -1,0 +1,159 @@
+"""What an answer says of itself: receipts, made once per answer, and messages put together from serialised parts.
+
+Protobuf's own rule makes the pass-through possible: serialised messages laid end to end parse as one, in which the
+later scalar wins and lists go on (protobuf.dev, "Encoding: last one wins"). So the router's part of the receipt is
+appended to a shard's slate that nobody has decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from router.asking.attempts import Attempt, once
+from router.slates import ladder
+from trunkshow.serving.deadline import Deadline
+from trunkshow.v1 import recommendation_pb2 as pb
+
+_INDEX_TAG = b"\x08"  # field 1, varint
+_RESPONSE_TAG = b"\x12"  # field 2, length-delimited
+
+_STAGES = {pb.RUNG_PREVIOUS: "previous", pb.RUNG_STAND_IN: "stand-in"}
+"""Names of the steps down; the first one is called `shard`."""
+
+
+class Asking(NamedTuple):
+    """What a slate's making needs to know of the call.
+
+    Attributes:
+        request_id: goes into the receipt and the logs.
+        arrived: seconds on the monotonic clock.
+        shards_by: until when shards may be waited for; what is left after that is for the ladder.
+        budget_ms: that the call was given on its arrival.
+    """
+
+    request_id: str
+    arrived: float
+    shards_by: Deadline
+    budget_ms: float = 0.0
+
+
+class Reach(NamedTuple):
+    """How far the asking got.
+
+    Attributes:
+        asked: partitions.
+        answered: of these.
+        attempts: all askings of shards, in the order in which they began.
+        stages: the time that each step of it took, and was given.
+    """
+
+    asked: int = 0
+    answered: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    stages: tuple[pb.Stage, ...] = ()
+
+    @classmethod
+    def of(cls, rung: pb.Rung, asked: int, attempts: tuple[Attempt, ...], ms: float, budget_ms: float) -> Reach:
+        """One step, of which nothing is known but that shards were asked; where none was, it took no time."""
+        stage = pb.Stage(name=_STAGES.get(rung, "shard"), ms=ms, budget_ms=budget_ms)
+        return cls(asked, 0, attempts, (stage,) if attempts else ())
+
+    def plus(self, later: Reach) -> Reach:
+        """Both, one after the other."""
+        return Reach(
+            self.asked + later.asked,
+            self.answered + later.answered,
+            self.attempts + later.attempts,
+            self.stages + later.stages,
+        )
+
+
+NOWHERE = Reach()
+"""Nobody was asked."""
+
+
+def routers_part(
+    asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], failures: Sequence[pb.ModelFailure], now: float
+) -> bytes:
+    """The router's part of a receipt, as a serialised RecommendResponse of nothing else."""
+    receipt = pb.Receipt(
+        request_id=asking.request_id,
+        reasons=reasons,
+        partitions_asked=reach.asked,
+        partitions_answered=reach.answered,
+        elapsed_ms=(now - asking.arrived) * 1000,
+        stages=reach.stages,
+        attempts=told(reach.attempts),
+        budget_ms=asking.budget_ms,
+        hedged=_hedged(reach),
+        model_failures=failures,
+    )
+    return pb.RecommendResponse(receipt=receipt).SerializeToString()
+
+
+def whole(
+    asking: Asking,
+    reach: Reach,
+    made: Sequence[pb.Carousel],
+    reasons: Sequence[pb.Reason],
+    *,
+    version: str,
+    of_shards: Sequence[pb.Receipt],
+    failures: Sequence[pb.ModelFailure] = (),
+    now: float,
+) -> pb.Receipt:
+    """A receipt for carousels that the router put together, with what the shards' own ones said."""
+    of_models = [*(failure for receipt in of_shards for failure in receipt.model_failures), *failures]
+    return pb.Receipt(
+        request_id=asking.request_id,
+        rung=ladder.rung_of(made),
+        reasons=once([*(reason for receipt in of_shards for reason in receipt.reasons), *reasons]),
+        snapshot_version=version,
+        partitions_asked=reach.asked,
+        partitions_answered=reach.answered,
+        elapsed_ms=(now - asking.arrived) * 1000,
+        effort=max((receipt.effort for receipt in of_shards), default=pb.EFFORT_UNSPECIFIED),
+        model_failures={failure.SerializeToString(): failure for failure in of_models}.values(),
+        stages=[*(stage for receipt in of_shards for stage in receipt.stages), *reach.stages],
+        attempts=told(reach.attempts),
+        budget_ms=asking.budget_ms,
+        hedged=_hedged(reach),
+    )
+
+
+def told(attempts: Sequence[Attempt]) -> list[pb.Attempt]:
+    """Attempts as a receipt has them."""
+    return [
+        pb.Attempt(replica=one.replica, outcome=one.outcome, ms=one.ms, rung=one.rung, hedge=one.hedge)
+        for one in attempts
+    ]
+
+
+def aborted(asking: Asking, now: float) -> bytes:
+    """A serialised RecommendResponse without a slate: what one of a batch gets who would rather have an error."""
+    receipt = pb.Receipt(
+        request_id=asking.request_id,
+        reasons=[pb.REASON_PARTIAL_ABORTED],
+        elapsed_ms=(now - asking.arrived) * 1000,
+        budget_ms=asking.budget_ms,
+    )
+    return pb.RecommendResponse(receipt=receipt).SerializeToString()
+
+
+def batch_answer(index: int, slate: bytes) -> bytes:
+    """A serialised RecommendBatchResponse around a serialised RecommendResponse."""
+    return b"".join((_INDEX_TAG, _varint(index), _RESPONSE_TAG, _varint(len(slate)), slate))
+
+
+def _hedged(reach: Reach) -> bool:
+    return any(attempt.hedge for attempt in reach.attempts)
+
+
+def _varint(number: int) -> bytes:
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)

@@ -1,0 +1,132 @@
+"""The door for single slates: beyond the limit, or with no time left, a page comes at once and says why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import pytest
+from conftest import Caller, Start
+from fake_shard import FakeShard, everything
+
+from router.admission import shed
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+FULL = {"concurrency_floor": 1, "concurrency_start": 1, "concurrency_max": 1}
+
+
+@asynccontextmanager
+async def full(start: Start) -> AsyncIterator[tuple[Caller, FakeShard]]:
+    """A router that may make one slate at a time, and is making one."""
+    answering = asyncio.Event()
+
+    async def waiting(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        await answering.wait()
+        return await everything()(request)
+
+    shard = FakeShard(waiting)
+    caller = await start(shard, **FULL)
+    first = asyncio.ensure_future(caller.recommend("u1"))
+    async with asyncio.timeout(5):
+        while not shard.asked:
+            await caller.status()
+    yield caller, shard
+    answering.set()
+    assert (await first).receipt.rung == pb.RUNG_SNAPSHOT
+
+
+def shown(slate: pb.RecommendResponse) -> list[str]:
+    """What the first carousel shows."""
+    return [item.item_id for item in slate.carousels[0].items]
+
+
+async def test_beyond_the_limit_a_resident_slate_comes_at_once(start: Start) -> None:
+    """No shard is asked, and the receipt says why; the second one is the first one's bytes, but for the receipt."""
+    async with full(start) as (caller, shard):
+        slates = [await caller.recommend("u0", f"r{number}", carousels=["for-you"]) for number in range(2)]
+        assert len(shard.asked) == 1
+    assert [list(one.receipt.reasons) for one in slates] == [[pb.REASON_OVERLOADED]] * 2
+    assert [one.receipt.request_id for one in slates] == ["r0", "r1"]
+    assert [one.receipt.rung for one in slates] == [pb.RUNG_SEGMENT] * 2
+    assert list(slates[0].carousels) == list(slates[1].carousels)
+    assert all(one.receipt.budget_ms for one in slates)
+
+
+async def test_each_segment_has_its_own(start: Start) -> None:
+    """And so do strangers, and each length of a page."""
+    async with full(start) as (caller, _):
+        asked = {"u0": 3, "u6": 3, "stranger": 2}
+        got = {
+            user: await caller.recommend(user, carousels=["for-you"], items_per_carousel=n) for user, n in asked.items()
+        }
+    assert {user: shown(slate) for user, slate in got.items()} == {
+        "u0": ["i20", "i21", "i22"],
+        "u6": ["i0", "i1", "i2"],
+        "stranger": ["i0", "i1"],
+    }
+
+
+async def test_what_must_not_be_shown_is_not(start: Start) -> None:
+    """Overload is no excuse: exclusions, items in hand and filters hold, whoever asked for the page before."""
+    async with full(start) as (caller, _):
+        plain = await caller.recommend("u6", carousels=["for-you"], items_per_carousel=3)
+        excluding = await caller.recommend("u6", carousels=["for-you"], items_per_carousel=3, exclude_item_ids=["i1"])
+        in_hand = await caller.recommend("u6", carousels=["for-you"], items_per_carousel=3, context_item_ids=["i0"])
+        hats = pb.Filters(categories=["hats"])
+        filtered = await caller.recommend("u6", carousels=["for-you"], items_per_carousel=3, filters=hats)
+    assert [shown(one) for one in (plain, excluding, in_hand, filtered)] == [
+        ["i0", "i1", "i2"],
+        ["i0", "i2", "i3"],
+        ["i1", "i2", "i3"],
+        ["i1", "i3", "i5"],
+    ]
+
+
+async def test_who_would_rather_have_an_error_gets_one(start: Start) -> None:
+    """At once, too."""
+    async with full(start) as (caller, _):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await caller.recommend("u0", partial=pb.PARTIAL_ABORT)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_an_invalid_request_is_refused_all_the_same(start: Start) -> None:
+    """Overload is no excuse for a caller's mistake."""
+    async with full(start) as (caller, _):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await caller.recommend("u0", carousels=["hats"])
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_everything_is_counted(start: Start) -> None:
+    """Shed answers are answers, of their rung."""
+    async with full(start) as (caller, _):
+        for _ in range(3):
+            await caller.recommend("u0", carousels=["for-you"])
+        status = await caller.status()
+    assert (status.requests, status.shed, status.in_flight, status.concurrency_limit) == (3, 3, 1, 1)
+    assert [(one.rung, one.carousels) for one in status.rungs] == [(pb.RUNG_SEGMENT, 3)]
+
+
+async def test_a_caller_without_time_gets_a_page_at_once(start: Start) -> None:
+    """No shard is asked that could not answer in time."""
+    shard = FakeShard(everything())
+    caller = await start(shard, deadline_ms=4, reserve_ms=3, reserve_floor_ms=3)
+    got = await caller.recommend("u0", carousels=["for-you"])
+    assert (list(got.receipt.reasons), got.receipt.rung, shard.asked) == (
+        [pb.REASON_SHARD_LATE],
+        pb.RUNG_SEGMENT,
+        [],
+    )
+
+
+async def test_slates_that_are_kept_are_bounded(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest goes; nobody notices."""
+    monkeypatch.setattr(shed, "ENTRIES_MAX", 2)
+    async with full(start) as (caller, _):
+        got = [await caller.recommend("u0", carousels=["for-you"], items_per_carousel=n) for n in (1, 2, 3, 1, 2, 3)]
+    assert [len(shown(one)) for one in got] == [1, 2, 3, 1, 2, 3]

@@ -1,0 +1,217 @@
+"""The store's pointer is followed whatever the store does, and requests notice nothing of that."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+import small_snapshot
+from structlog.testing import capture_logs
+
+from router.served.keeper import Keeper
+from router.served.pointing import Pointing
+from router.served.views import View, Views
+from router.slates.resident import Resident
+from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
+from trunkshow.snapshot.store import StoreUnreachable
+
+
+class Shop:
+    """A store from memory: what its pointer says, and what becomes of opening a version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pointer = Pointer(1, {"v1": State.CURRENT})
+        self.wrong: dict[str, Exception] = {}
+        self.opened: list[str] = []
+        self.down: Exception | None = None
+        self.hanging = threading.Event()
+        self.hanging.set()
+
+    def read(self) -> tuple[Pointer, bool]:
+        """The pointer."""
+        self.hanging.wait()
+        if self.down is not None:
+            raise self.down
+        return self.pointer, True
+
+    def open(self, version: str) -> View:
+        """A version."""
+        self.opened.append(version)
+        if version in self.wrong:
+            raise self.wrong[version]
+        made = small_snapshot.make(self.folder / f"{version}-{len(self.opened)}")
+        made.version = version
+        return View.of(cast("Snapshot", made))
+
+    def promote(self, version: str) -> None:
+        """Move the pointer."""
+        states = {self.pointer.current: State.PREVIOUS, version: State.CURRENT}
+        self.pointer = Pointer(self.pointer.serial + 1, states)
+
+
+class Clock:
+    """Driven by the test."""
+
+    def __init__(self) -> None:
+        self.s = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A store whose v1 is current."""
+    return Shop(tmp_path)
+
+
+def following(shop: Shop, clock: Clock) -> tuple[Keeper, Pointing]:
+    """A router that serves v1."""
+    keeper = Keeper(Views.of(shop.open("v1")))
+    return keeper, Pointing(shop.read, shop.open, keeper, every_s=0.01, clock=clock)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Bounded: what is waited for is done by threads."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110  # a thread sets no event of ours
+            await asyncio.sleep(0.002)
+
+
+async def heard(pointing: Pointing, shop: Shop) -> None:
+    """The pointer is read, and what that begins is brought to its end."""
+    pointing.heard(shop.pointer)
+    await until(lambda: not pointing._opening)
+
+
+async def test_a_version_that_is_promoted_is_served(shop: Shop) -> None:
+    """With the one before it."""
+    keeper, pointing = following(shop, Clock())
+    shop.promote("v2")
+    await heard(pointing, shop)
+    assert keeper.now.current.version == "v2"
+    assert keeper.now.previous is not None
+    assert keeper.now.previous.version == "v1"
+
+
+async def test_a_version_that_fails_a_check_is_refused_once_and_what_was_serving_goes_on(shop: Shop) -> None:
+    """One log event, however often the pointer is read."""
+    keeper, pointing = following(shop, Clock())
+    shop.wrong["v2"] = SnapshotRefused("a bit is wrong")
+    shop.promote("v2")
+    with capture_logs() as logs:
+        for _ in range(5):
+            await heard(pointing, shop)
+    assert keeper.now.current.version == "v1"
+    assert [entry["event"] for entry in logs] == ["snapshot.refused"]
+    assert shop.opened.count("v2") == 1
+
+
+async def test_a_version_that_opens_and_makes_no_slate_is_refused_too(shop: Shop) -> None:
+    """The last rung is tried before anybody needs it."""
+    keeper, pointing = following(shop, Clock())
+    whole = shop.open
+
+    def broken(version: str) -> View:
+        return replace(whole(version), resident=cast("Resident", None))
+
+    pointing._open = broken
+    shop.promote("v2")
+    await heard(pointing, shop)
+    assert (keeper.now.current.version, list(pointing.refused)) == ("v1", ["v2"])
+
+
+async def test_a_version_that_the_store_fails_to_give_is_tried_again_later(shop: Shop) -> None:
+    """Not at every look."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    shop.wrong["v2"] = StoreUnreachable("not now")
+    shop.promote("v2")
+    for _ in range(3):
+        await heard(pointing, shop)
+    tries = shop.opened.count("v2")
+    del shop.wrong["v2"]
+    clock.s += 0.6
+    await heard(pointing, shop)
+    assert (tries, keeper.now.current.version) == (1, "v2")
+
+
+async def test_a_rollback_needs_nothing_opened(shop: Shop) -> None:
+    """It is served with the very look that finds it."""
+    keeper, pointing = following(shop, Clock())
+    shop.promote("v2")
+    await heard(pointing, shop)
+    before = list(shop.opened)
+    shop.pointer = Pointer(3, {"v1": State.CURRENT, "v2": State.POISONED})
+    pointing.heard(shop.pointer)
+    assert (keeper.now.current.version, shop.opened, "v2" in keeper.opened) == ("v1", before, False)
+
+
+async def test_a_pointer_that_goes_back_in_time_is_not_followed(shop: Shop) -> None:
+    """A store restored from a backup, or a stale replica of one."""
+    keeper, pointing = following(shop, Clock())
+    stale = shop.pointer
+    shop.promote("v2")
+    await heard(pointing, shop)
+    pointing.heard(stale)
+    assert keeper.now.current.version == "v2"
+
+
+async def running(pointing: Pointing, meanwhile: Callable[[], Awaitable[None]]) -> None:
+    """Follow while something happens."""
+    task = asyncio.ensure_future(pointing.follow())
+    try:
+        await meanwhile()
+    finally:
+        task.cancel()
+        await pointing.close()
+
+
+async def test_a_store_that_fails_is_unreachable_until_it_answers(shop: Shop) -> None:
+    """Told once each."""
+    _, pointing = following(shop, Clock())
+
+    async def meanwhile() -> None:
+        shop.down = StoreUnreachable("500")
+        await until(lambda: not pointing.store_reachable)
+        shop.down = None
+        await until(lambda: pointing.store_reachable)
+
+    with capture_logs() as logs:
+        await running(pointing, meanwhile)
+    assert [entry["event"] for entry in logs] == ["store.unreachable", "store.reachable"]
+
+
+async def test_a_store_that_hangs_is_unreachable_and_hinders_nobody(shop: Shop) -> None:
+    """The thread waits; the event loop does not."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    shop.hanging.clear()
+
+    async def meanwhile() -> None:
+        await asyncio.sleep(0)
+        clock.s += 3
+        assert not pointing.store_reachable
+        with keeper.lease() as views:
+            assert views.current.version == "v1"
+        shop.hanging.set()
+
+    await running(pointing, meanwhile)
+
+
+async def test_a_pointer_to_a_version_that_is_not_there_changes_nothing(shop: Shop) -> None:
+    """However wrong it is."""
+    keeper, pointing = following(shop, Clock())
+    shop.wrong["v9"] = KeyError("v9")
+    shop.promote("v9")
+    await heard(pointing, shop)
+    assert keeper.now.current.version == "v1"

@@ -39,7 +39,7 @@ class Finish:
         Args:
             so_far: what shards made.
             request: asked.
-            view: that the answer is of (`router.descent`, rule 5); what shards left open is made from it.
+            view: that the answer is of (`router.slates.descent`, rule 5); what shards left open is made from it.
             need: the request, in rows of that view.
             asking: who asks.
 

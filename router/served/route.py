@@ -4,9 +4,9 @@ Rules:
 
 1. A user to whom a candidate is shown is looked for there first, where somebody holds that partition of it.
 2. Then in the current snapshot, and in the previous one, which counts as the rung PREVIOUS.
-3. While a partition has not moved to the current snapshot, the one that served until now comes first, and both count
-   as SNAPSHOT: no user has been promised the new one yet. Before the current one is whole (`router.moving`) it takes
-   nobody's place, nor do the copies of its users: a part of it that nobody has looked at may be spoilt.
+3. While a partition has not moved to the current snapshot, the one that served until now comes first, and both count as
+   SNAPSHOT: no user has been promised the new one yet. Before the current one is whole (`router.served.moving`) it
+   takes nobody's place, nor do the copies of its users: a part of it that nobody has looked at may be spoilt.
 4. Then among the compact copies of the user, of the current snapshot before the previous one.
 5. Who is not in the current snapshot is a stranger there, also where the previous one knew them: they may have asked
    to be forgotten. Only while traffic moves is the previous one asked for them, as it was a moment ago. And who is

@@ -16,7 +16,7 @@ from ladder_world import (
     World,
 )
 
-from router.moving import Patience
+from router.served.moving import Patience
 from trunkshow.errors import PartialAborted
 from trunkshow.v1 import recommendation_pb2 as pb
 

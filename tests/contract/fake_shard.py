@@ -125,7 +125,10 @@ class FakeShard:
 
     async def _answer(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
         self.asked.append(request)
-        held = {one.snapshot_version: set(one.warm) for one in self.status.generations}
+        standing_in = request.rung == pb.RUNG_STAND_IN
+        held = {
+            one.snapshot_version: set(one.stand_ins if standing_in else one.warm) for one in self.status.generations
+        }
         if not set(request.partitions) <= held.get(request.snapshot_version, set()):
             raise SnapshotMismatch(f"{request.snapshot_version} {request.partitions}: not warm here")
         if not request.partitions:
@@ -158,10 +161,14 @@ class FakeShard:
 
 
 def status(
-    version: str, warm: Iterable[int], state: shard_pb2.ShardState = shard_pb2.SHARD_STATE_READY
+    version: str,
+    warm: Iterable[int],
+    state: shard_pb2.ShardState = shard_pb2.SHARD_STATE_READY,
+    *,
+    stand_ins: Iterable[int] = (),
 ) -> shard_pb2.ShardStatus:
-    """What a shard with these partitions says of itself."""
-    generation = shard_pb2.GenerationStatus(snapshot_version=version, warm=sorted(warm))
+    """What a shard with these partitions, and compact copies of these ones' users, says of itself."""
+    generation = shard_pb2.GenerationStatus(snapshot_version=version, warm=sorted(warm), stand_ins=sorted(stand_ins))
     return shard_pb2.ShardStatus(name="fake", state=state, generations=[generation], requests=7, rss_bytes=11)
 
 
@@ -181,6 +188,7 @@ def answer(
         rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
         snapshot_version=version,
         stages=[pb.Stage(name="predict", ms=1.0)],
+        effort=pb.EFFORT_FULL,
     )
     return shard_pb2.PredictResponse(
         slate=pb.RecommendResponse(carousels=made, receipt=receipt).SerializeToString(),

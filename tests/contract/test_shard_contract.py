@@ -1,185 +1,19 @@
-"""What every shard does, the fake one of the router tests and the real one: the comments of shard.proto, as claims."""
+"""What every shard does, the fake one of the router tests and the real one: the comments of shard.proto, as claims.
+
+What it does where it cannot do all that it is asked, `test_shard_short_contract` has.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import datasets
 import grpc
-import grpc.aio
 import pytest
-from fake_shard import FakeShard, knowing, status
+from subjects import BATCH_MAX, ELSEWHERE, HELD, NEXT, WANTED, Starting, Subject, refusal
 
-from shard.config import ShardConfig
-from shard.generation import Generation
-from shard.holdings import Limits
-from shard.keeper import Keeper
-from shard.placement import share
-from shard.service import ShardService
-from trunkshow.errors import TrunkshowError, from_rpc_error
-from trunkshow.serving.server import Server
-from trunkshow.snapshot.folder_store import FolderStore
-from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
-
-HELD, NEXT, ELSEWHERE = (0, 1), 2, 3
-"""Partitions that a shard under test holds warm, loads next, and never holds."""
-
-OWN = "shard-under-test"
-OTHER = next(
-    name for name in map("another-{}".format, range(1000)) if share(OWN, (OWN, name), ELSEWHERE + 1, 1) == (*HELD, NEXT)
-)
-"""A member beside which the shard under test holds just these."""
-
-USERS = tuple(datasets.user_id(number) for number in range(400))
-WANTED = ("popular", "for-you")
-BATCH_MAX = 64
-HOURS_S = 36_000.0
-"""A period in which no test ends: what is reported is reported for another reason."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A shard under test, as a router sees it, and the two things that can happen to it.
-
-    Attributes:
-        version: of the snapshot that it serves.
-        user: who lives in the first partition that it holds.
-        vector: of the length that its model has.
-        channel: to it.
-        load_next: brings the partition NEXT up.
-        drain: what SIGTERM does.
-    """
-
-    version: str
-    user: str
-    vector: bytes
-    channel: grpc.aio.Channel
-    load_next: Callable[[], Awaitable[object]]
-    drain: Callable[[], None]
-
-    def asking(self, user: str = "", **changed: Any) -> shard_pb2.PredictRequest:
-        """A prediction to ask for: the user's, from the partition where they live."""
-        wrapped = pb.RecommendRequest(user_id=user or self.user).SerializeToString()
-        usual = {"request": wrapped, "snapshot_version": self.version, "partitions": HELD[:1], "carousels": WANTED}
-        return shard_pb2.PredictRequest(**usual | changed)
-
-    async def predict(self, asked: shard_pb2.PredictRequest | bytes) -> shard_pb2.PredictResponse:
-        """Predict."""
-        data = asked if isinstance(asked, bytes) else asked.SerializeToString()
-        call = self.channel.unary_unary("/trunkshow.v1.ShardService/Predict")
-        return shard_pb2.PredictResponse.FromString(await call(data, timeout=10))
-
-    async def slate(self, asked: shard_pb2.PredictRequest) -> pb.RecommendResponse:
-        """The slate of a prediction."""
-        return pb.RecommendResponse.FromString((await self.predict(asked)).slate)
-
-    async def batch(self, asked: list[shard_pb2.PredictRequest] | bytes) -> list[shard_pb2.PredictBatchResponse]:
-        """PredictBatch, to its end."""
-        data = asked if isinstance(asked, bytes) else shard_pb2.PredictBatchRequest(requests=asked).SerializeToString()
-        call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
-        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(data, timeout=10)]
-
-    async def observe(self, seen: shard_pb2.ObserveRequest | bytes) -> shard_pb2.ObserveResponse:
-        """Observe."""
-        data = seen if isinstance(seen, bytes) else seen.SerializeToString()
-        call = self.channel.unary_unary("/trunkshow.v1.ShardService/Observe")
-        return shard_pb2.ObserveResponse.FromString(await call(data, timeout=10))
-
-    async def watch(self) -> AsyncIterator[shard_pb2.ShardStatus]:
-        """Watch; the test reads as much as it wants."""
-        call = self.channel.unary_stream("/trunkshow.v1.ShardService/Watch")
-        async for data in call(b"", timeout=10):
-            yield shard_pb2.WatchResponse.FromString(data).status
-
-
-Starting = Callable[[float], Any]
-
-
-@asynccontextmanager
-async def fake(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
-    """The fake, scripted to answer as a shard that is well."""
-    del snapshot
-    shard = FakeShard(knowing(USERS), warm=HELD, status_period_s=period_s)
-
-    async def load_next() -> None:
-        shard.report(status("v1", (*HELD, NEXT)))
-
-    async with grpc.aio.insecure_channel(await shard.start()) as channel:
-        yield Subject(
-            version="v1",
-            user=USERS[0],
-            vector=b"\0" * 16,
-            channel=channel,
-            load_next=load_next,
-            drain=shard.drain,
-        )
-    await shard.stop()
-
-
-@asynccontextmanager
-async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
-    """The real one, over the built snapshot."""
-    service = ShardService(ShardConfig(store="", status_period_s=period_s), OWN)
-    keeper = Keeper(
-        FolderStore(Path("never read")),
-        OWN,
-        replicas=1,
-        limits=Limits(0, 60.0),
-        warm_requests=1,
-        changed=service.changed,
-    )
-    service.serve(keeper)
-    # Opened here and not by the keeper: the snapshot is every test's, and LMDB opens a file once per process.
-    generation = keeper.generations[snapshot.version] = Generation(snapshot, 1)
-    keeper.joined((OWN, OTHER))
-    keeper.pointed(Pointer(1, {snapshot.version: State.CURRENT}))
-    keeper.tend()
-    for _ in HELD:
-        await keeper.bring_next()
-    server = Server([service.service()])
-    port = await server.start("127.0.0.1:0")
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Subject(
-            version=snapshot.version,
-            user=generation.warm[HELD[0]].sample_users(1)[0],
-            vector=b"\0" * 4 * snapshot.ials.factors,
-            channel=channel,
-            load_next=keeper.bring_next,
-            drain=service.drain,
-        )
-    await server.stop(0)
-    for piece in generation.pieces:
-        generation.drop(piece)
-
-
-@pytest.fixture(params=[fake, real])
-def start(request: pytest.FixtureRequest, snapshot: Snapshot) -> Starting:
-    """Starts a shard that gives a sign of life so often, in seconds."""
-    return lambda period_s: request.param(snapshot, period_s)
-
-
-@pytest.fixture
-async def shard(start: Starting) -> AsyncIterator[Subject]:
-    """A shard that answers."""
-    async with start(HOURS_S) as subject:
-        yield subject
-
-
-async def refusal(call: Awaitable[object]) -> TrunkshowError:
-    """What a call is refused with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return from_rpc_error(caught.value)
-
 
 # --- Predict ---
 

@@ -39,6 +39,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CANARY: _ClassVar[Reason]
     REASON_STORE_UNREACHABLE: _ClassVar[Reason]
     REASON_PARTIAL_ABORTED: _ClassVar[Reason]
+    REASON_NOT_AS_FRESH: _ClassVar[Reason]
 
 class Partial(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -89,6 +90,7 @@ REASON_REDUCED_EFFORT: Reason
 REASON_CANARY: Reason
 REASON_STORE_UNREACHABLE: Reason
 REASON_PARTIAL_ABORTED: Reason
+REASON_NOT_AS_FRESH: Reason
 PARTIAL_UNSPECIFIED: Partial
 PARTIAL_ALLOW: Partial
 PARTIAL_ABORT: Partial
@@ -105,7 +107,7 @@ OUTCOME_NOT_HELD: Outcome
 OUTCOME_OVERLOADED: Outcome
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "surface", "context_item_ids", "carousels", "items_per_carousel", "exclude_item_ids", "filters", "include_seen", "partial", "worst_rung")
+    __slots__ = ("user_id", "surface", "context_item_ids", "carousels", "items_per_carousel", "exclude_item_ids", "filters", "include_seen", "partial", "worst_rung", "at_least_as_fresh")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     SURFACE_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +118,7 @@ class RecommendRequest(_message.Message):
     INCLUDE_SEEN_FIELD_NUMBER: _ClassVar[int]
     PARTIAL_FIELD_NUMBER: _ClassVar[int]
     WORST_RUNG_FIELD_NUMBER: _ClassVar[int]
+    AT_LEAST_AS_FRESH_FIELD_NUMBER: _ClassVar[int]
     user_id: str
     surface: str
     context_item_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -126,7 +129,8 @@ class RecommendRequest(_message.Message):
     include_seen: bool
     partial: Partial
     worst_rung: Rung
-    def __init__(self, user_id: _Optional[str] = ..., surface: _Optional[str] = ..., context_item_ids: _Optional[_Iterable[str]] = ..., carousels: _Optional[_Iterable[str]] = ..., items_per_carousel: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., include_seen: _Optional[bool] = ..., partial: _Optional[_Union[Partial, str]] = ..., worst_rung: _Optional[_Union[Rung, str]] = ...) -> None: ...
+    at_least_as_fresh: str
+    def __init__(self, user_id: _Optional[str] = ..., surface: _Optional[str] = ..., context_item_ids: _Optional[_Iterable[str]] = ..., carousels: _Optional[_Iterable[str]] = ..., items_per_carousel: _Optional[int] = ..., exclude_item_ids: _Optional[_Iterable[str]] = ..., filters: _Optional[_Union[Filters, _Mapping]] = ..., include_seen: _Optional[bool] = ..., partial: _Optional[_Union[Partial, str]] = ..., worst_rung: _Optional[_Union[Rung, str]] = ..., at_least_as_fresh: _Optional[str] = ...) -> None: ...
 
 class Filters(_message.Message):
     __slots__ = ("categories", "attributes", "include_unavailable")
@@ -179,7 +183,7 @@ class Item(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages", "effort", "attempts", "budget_ms", "hedged", "model_failures")
+    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages", "effort", "attempts", "budget_ms", "hedged", "model_failures", "watermark", "events_folded")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RUNG_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -193,6 +197,8 @@ class Receipt(_message.Message):
     BUDGET_MS_FIELD_NUMBER: _ClassVar[int]
     HEDGED_FIELD_NUMBER: _ClassVar[int]
     MODEL_FAILURES_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FOLDED_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rung: Rung
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -206,7 +212,9 @@ class Receipt(_message.Message):
     budget_ms: float
     hedged: bool
     model_failures: _containers.RepeatedCompositeFieldContainer[ModelFailure]
-    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., effort: _Optional[_Union[Effort, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., budget_ms: _Optional[float] = ..., hedged: _Optional[bool] = ..., model_failures: _Optional[_Iterable[_Union[ModelFailure, _Mapping]]] = ...) -> None: ...
+    watermark: str
+    events_folded: int
+    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., effort: _Optional[_Union[Effort, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., budget_ms: _Optional[float] = ..., hedged: _Optional[bool] = ..., model_failures: _Optional[_Iterable[_Union[ModelFailure, _Mapping]]] = ..., watermark: _Optional[str] = ..., events_folded: _Optional[int] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("name", "ms", "budget_ms")

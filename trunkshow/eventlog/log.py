@@ -1,0 +1,88 @@
+"""The port to an event log. Adapters: `nats_log` (NATS JetStream) and `kafka_log`; one contract suite tests both.
+
+A log is durable, append-only, and kept for a while. A record (`log_pb2.Record`) carries the events of one call.
+What an adapter promises:
+
+1. `append` returns once the records are durable, and raises where that is not known; it never says so falsely. What it
+   raised for may be in the log all the same: records come at least once, and events are told apart by their ids.
+2. All events of a user are in one lane, and a reader gets a lane's records in the order in which they were appended.
+3. A reader outlives the log's absence: it waits, and goes on where it was. What was removed before it was read is
+   skipped, and the reader is told (`Read.lost`).
+4. Nothing is unbounded: in flight, in memory, in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple, Protocol
+
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.v1 import events_pb2, log_pb2
+
+
+class LogUnavailable(Exception):
+    """The log did not say that it has the records: it cannot be reached, or did not answer in time. Send them again."""
+
+
+class LogFull(LogUnavailable):
+    """The log has no room, or more is in flight than may be; wait before sending again."""
+
+
+class Read(NamedTuple):
+    """A record as it was read.
+
+    Attributes:
+        record: events of one call.
+        watermark: of the reader, this record included.
+        lost: records of its lane before this one that had been removed unread.
+    """
+
+    record: log_pb2.Record
+    watermark: Watermark
+    lost: int = 0
+
+
+class EventLog(Protocol):
+    """An event log.
+
+    Attributes:
+        url: of it, without credentials.
+    """
+
+    url: str
+
+    async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
+        """Write events, each valid and with its timestamp; the watermark that covers them.
+
+        Raises:
+            LogUnavailable: it is not known whether they are in the log.
+            LogFull: there is no room for them.
+        """
+        ...
+
+    async def end(self, within_s: float) -> Watermark:
+        """The watermark of everything that is in the log.
+
+        Raises:
+            LogUnavailable: it cannot be told.
+        """
+        ...
+
+    def follow(self, after: Watermark | None) -> AsyncIterator[Read]:
+        """Everything after a watermark (None: from the first record that is left), and what comes, without end.
+
+        A watermark of another log counts as None: a log that began anew is read anew.
+        """
+        ...
+
+    def read(self, after: Watermark | None, until: Watermark) -> AsyncIterator[Read]:
+        """Everything after one watermark and up to another, which the log must have reached.
+
+        Raises:
+            LogUnavailable: the log is gone for longer than is waited.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...

@@ -1,0 +1,78 @@
+"""A real NATS server with JetStream in a process of its own, on a free port; ended here, by its own process id."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from cli import nats
+from cli.addresses import free_address
+
+END_WITHIN_S = 20
+
+
+class NatsServer:
+    """A server whose port and folder outlive its process, so that it can be killed and come back.
+
+    Attributes:
+        address: HOST:PORT.
+        url: of the log on it, as `open_log` takes it.
+        folder: with its files, and its output in `server.log`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.address = free_address()
+        self.url = nats.url(self.address)
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return once it is up."""
+        command = nats.child(self.folder, self.address, None, sync="2m").command
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        # On a thread of its own: where this is called from, a loop may run already.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, asyncio.wait_for(nats.until_up(self.address), nats.UP_WITHIN_S)).result()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone; nothing where it does not run."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait(END_WITHIN_S)
+        self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: it takes connections, and says nothing more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[NatsServer]:
+    """A server that is up, and gone afterwards, whatever happened to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    server = NatsServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkshow import pacing
+from trunkshow.eventlog.watermark import Watermark
 
 SCHEMA = 1
 FILE_NAME = "manifest.json"
@@ -63,6 +64,8 @@ class Manifest:
         partitioning: the measures of the taste hash.
         index: kind of the item index, and its recall against exact search.
         files: path within the snapshot → size and checksum.
+        log_watermark: of the event log, up to which the events were read that it was built from; empty where they are
+            not from a log. Snapshots from before there was one have none.
     """
 
     schema: int
@@ -78,10 +81,14 @@ class Manifest:
     partitioning: Mapping[str, Any]
     index: Mapping[str, Any]
     files: Mapping[str, File]
+    log_watermark: str = ""
 
     def to_json(self) -> str:
         """The manifest as text, keys sorted, so that equal manifests are equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        said = asdict(self)
+        if not self.log_watermark:  # releases that do not know it read the manifest as well
+            del said["log_watermark"]
+        return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -105,6 +112,8 @@ class Manifest:
         for name, kind in _TYPES.items():
             if not isinstance(getattr(manifest, name), kind):
                 raise SnapshotRefused(f"the manifest's {name} is not a {kind.__name__}")
+        if manifest.log_watermark:
+            _refuse_no_watermark(manifest.log_watermark)
         return manifest
 
     def under(self, *folders: str) -> dict[str, File]:
@@ -114,9 +123,16 @@ class Manifest:
 
 
 _TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("version", "created_at", "dataset", "data_until"), str),
+    **dict.fromkeys(("version", "created_at", "dataset", "data_until", "log_watermark"), str),
     **dict.fromkeys(("parameters", "counts", "models", "metrics", "partitioning", "index"), dict),
 }
+
+
+def _refuse_no_watermark(text: str) -> None:
+    try:
+        Watermark.parse(text)
+    except ValueError as error:
+        raise SnapshotRefused(f"the manifest's log_watermark is none: {text[:200]!r}") from error
 
 
 def _file(path: str, raw: Mapping[str, Any]) -> File:

@@ -54,6 +54,20 @@ def test_a_manifest_comes_back_as_it_was() -> None:
     assert Manifest.from_json(PLAIN.to_json()) == PLAIN
 
 
+def test_a_manifest_says_up_to_where_the_log_was_read() -> None:
+    """Where it was; one without, as all were once, is written without, so that older releases read it."""
+    marked = replace(PLAIN, log_watermark="log/0:17")
+    assert Manifest.from_json(marked.to_json()) == marked
+    assert "log_watermark" not in PLAIN.to_json()
+
+
+@pytest.mark.parametrize("text", ["17", "log", "log/0:1;", 17])
+def test_a_watermark_that_is_none_is_refused(text: object) -> None:
+    """Nobody could tell which events are new."""
+    with pytest.raises(SnapshotRefused, match="log_watermark"):
+        Manifest.from_json(having("log_watermark", text))
+
+
 def test_equal_manifests_are_equal_bytes() -> None:
     """The order in which a dict was filled does not show."""
     turned = replace(PLAIN, parameters=dict(reversed(PLAIN.parameters.items())))

@@ -1,0 +1,109 @@
+"""A user's record and their online events as one record: history, weights and vector, as a rebuild would make them.
+
+The vector is always solved anew from the whole history, with the item factors as they are, by the equations that
+training solves (`trunkshow.models.fold_in`): so nothing drifts, however many events come one by one. An event with an
+item that the catalogue does not know is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shard.online.state import Event, Events
+from trunkshow.models.fold_in import NormalEquations
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Rows
+from trunkshow.online.positions import Since
+from trunkshow.online.weights import HAD, Weights
+from trunkshow.snapshot.records import UserRecord
+from trunkshow.v1 import events_pb2 as pb
+
+NOBODY = UserRecord(-1, NO_FLOATS, NO_ROWS, NO_FLOATS, np.empty(0, np.uint32))
+"""What a snapshot knows of somebody whom it does not know."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What folding in takes of a snapshot.
+
+    Attributes:
+        row_of: an item's row by its id; None for one that is not in the catalogue.
+        equations: that its vectors solve.
+        weights: of interaction types.
+        since: up to where it has seen the log.
+    """
+
+    row_of: Callable[[str], int | None]
+    equations: NormalEquations
+    weights: Weights
+    since: Since
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A user with their online events.
+
+    Attributes:
+        record: as if the snapshot had been built with the events.
+        had: (n,) item rows that the user had: the snapshot's history, and what was ordered or rented since.
+        hidden: (m,) item rows that the user does not want to see.
+        events: how many were folded in.
+    """
+
+    record: UserRecord
+    had: Rows
+    hidden: Rows
+    events: int
+
+
+def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
+    """A user's record with what is new of their events; None where nothing is.
+
+    Args:
+        record: `NOBODY` for somebody whom the snapshot does not know. Its arrays are not kept.
+        events: of the user.
+        terms: of the snapshot that the record is of.
+    """
+    new = _new(events, terms)
+    if not new:
+        return None
+    weighed = [(row, event) for row, event in new if terms.weights[event.interaction]]
+    items, weights, times = _merged(record, weighed, terms.weights)
+    solved = bool(weighed) or not len(record.vector)
+    vector = terms.equations.solve(items, weights) if solved else record.vector.copy()
+    return Folded(
+        UserRecord(record.segment, vector, items, weights, times),
+        np.append(record.items, _rows(row for row, event in new if event.interaction in HAD)),
+        _rows(row for row, event in new if event.interaction == pb.INTERACTION_HIDE),
+        len(new),
+    )
+
+
+def _new(events: Events, terms: Terms) -> list[tuple[int, Event]]:
+    """The events that the snapshot has not seen, with items that it knows, and these items' rows."""
+    chosen = (event for event in events if event.interaction in terms.weights)
+    found = ((terms.row_of(event.item), event) for event in chosen if terms.since.is_new(event.at, event.time_ms))
+    return [(row, event) for row, event in found if row is not None]
+
+
+def _merged(
+    record: UserRecord, weighed: Sequence[tuple[int, Event]], weights: Weights
+) -> tuple[Rows, NDArray[np.float32], NDArray[np.uint32]]:
+    """A history with events: newest first, each item once, at its last time, with its summed weight."""
+    rows = np.concatenate([record.items, _rows(row for row, _ in weighed)])
+    worth = np.concatenate([record.weights, [weights[event.interaction] for _, event in weighed]])
+    seconds = np.concatenate([record.times, [event.time_ms // 1000 for _, event in weighed]])
+    items, where = np.unique(rows, return_inverse=True)
+    last = np.zeros(len(items))
+    np.maximum.at(last, where, seconds)
+    order = np.lexsort((items, -last))
+    summed = np.bincount(where, worth, minlength=len(items))
+    times = last[order].clip(0, 2**32 - 1).astype(np.uint32)
+    return items[order].astype(np.int32), summed[order].astype(np.float32), times
+
+
+def _rows(rows: Iterable[int]) -> Rows:
+    return np.fromiter(rows, np.int32)

@@ -1,0 +1,82 @@
+"""Where an event stands in the log, and whether a snapshot was built with it. Values; who reads the log is elsewhere.
+
+A snapshot has seen the log up to its manifest's `log_watermark`; what stands behind that is new to it. One without a
+watermark is taken to have seen everything up to its last event's time. A log that began anew has nothing that a
+watermark of another log has seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import NamedTuple
+
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.snapshot.manifest import Manifest
+
+OVERLAP_RECORDS = 1000
+"""Records of each lane before a snapshot's watermark that are read again: what was sent twice is then known by its id,
+although the first of the two is in the snapshot."""
+
+
+class Position(NamedTuple):
+    """Where a record stands.
+
+    Attributes:
+        log: its name.
+        lane: of it.
+        count: records of the lane up to this one, it included.
+    """
+
+    log: str
+    lane: int
+    count: int
+
+
+def position_of(before: Watermark | None, now: Watermark) -> Position:
+    """Where the record stands by which a reader's watermark went from one to the next.
+
+    Raises:
+        ValueError: the watermark did not move.
+    """
+    known = before.counts if before is not None and before.log == now.log else {}
+    moved = [lane for lane, count in now.counts.items() if count > known.get(lane, 0)]
+    if not moved:
+        raise ValueError(f"no record between {before} and {now}")
+    return Position(now.log, moved[-1], now.counts[moved[-1]])
+
+
+@dataclass(frozen=True)
+class Since:
+    """Up to where a snapshot has seen the log.
+
+    Attributes:
+        watermark: None where the snapshot does not say.
+        data_until_ms: time of its last event, milliseconds since the epoch.
+    """
+
+    watermark: Watermark | None
+    data_until_ms: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Since:
+        """As the manifest says."""
+        until = datetime.fromisoformat(manifest.data_until)
+        aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
+        watermark = Watermark.parse(manifest.log_watermark) if manifest.log_watermark else None
+        return cls(watermark, round(aware.timestamp() * 1000))
+
+    def is_new(self, at: Position, time_ms: int) -> bool:
+        """Whether the snapshot was built without an event that stands there and happened then."""
+        if self.watermark is None:
+            return time_ms > self.data_until_ms
+        return at.log != self.watermark.log or at.count > self.watermark.counts.get(at.lane, 0)
+
+    @property
+    def start(self) -> Watermark | None:
+        """After which the log is to be read; None for its beginning."""
+        if self.watermark is None:
+            return None
+        counts = {lane: max(count - OVERLAP_RECORDS, 0) for lane, count in self.watermark.counts.items()}
+        return Watermark(self.watermark.log, MappingProxyType(counts))

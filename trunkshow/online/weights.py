@@ -1,0 +1,46 @@
+"""What an event counts when it is folded in: the weights that the snapshot's model was trained with.
+
+An interaction type that the data set names (`[interactions]`, in lower case) has the weight that it has there. Any
+other has a share of the largest weight there. What was merely shown, or looked for, says nothing of taste and is not
+folded in, whatever the data set says; nor has hiding an item a weight of its own, since that is about this item alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from trunkshow.v1 import events_pb2 as pb
+
+Weights = Mapping[int, float]
+"""By interaction type; what is missing has none."""
+
+SHARES: Weights = MappingProxyType(
+    {
+        pb.INTERACTION_VIEW: 0.2,
+        pb.INTERACTION_CLICK: 0.3,
+        pb.INTERACTION_CART: 0.6,
+        pb.INTERACTION_ORDER: 1.0,
+        pb.INTERACTION_RENTAL: 1.0,
+        pb.INTERACTION_RETURN: -1.0,
+        pb.INTERACTION_LIKE: 0.8,
+        pb.INTERACTION_HIDE: 0.0,
+    }
+)
+"""Of the largest weight of the data set, for interaction types that it does not name. No others are folded in."""
+
+HAD = frozenset({pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL})
+"""By these somebody has an item, so that it need not be shown again."""
+
+
+def weights_of(parameters: Mapping[str, Any]) -> Weights:
+    """The weights for a snapshot, from its manifest's parameters."""
+    named = {str(name).lower(): float(weight) for name, weight in parameters.get("interactions", {}).items()}
+    largest = max(named.values(), default=1.0)
+    unit = largest if largest > 0 else 1.0
+    return MappingProxyType({kind: named.get(_name(kind), share * unit) for kind, share in SHARES.items()})
+
+
+def _name(kind: int) -> str:
+    return pb.Interaction.Name(pb.Interaction.ValueType(kind)).removeprefix("INTERACTION_").lower()

@@ -90,7 +90,7 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
     for one in happened:
         kept = applied(kept, one)
     folded = fold(record, kept, TERMS)
-    new = [one for one in happened if one.at.count > SEEN and int(one.item[1:]) < ITEMS]
+    new = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
     assert (folded.events if folded else 0) == len(new)
     if folded is None:
         return
@@ -108,7 +108,7 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
 @given(records(), events)
 def test_what_was_had_and_what_is_hidden(record: UserRecord, happened: list[Event]) -> None:
     """Orders and rentals add to what the user had, hides to what they do not want to see."""
-    new = [one for one in happened if one.at.count > SEEN and int(one.item[1:]) < ITEMS]
+    new = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
     folded = fold(record, tuple(happened), TERMS)
     had = {int(one.item[1:]) for one in new if one.interaction in (pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL)}
     hidden = {int(one.item[1:]) for one in new if one.interaction == pb.INTERACTION_HIDE}

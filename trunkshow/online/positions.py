@@ -26,12 +26,12 @@ class Position(NamedTuple):
     Attributes:
         log: its name.
         lane: of it.
-        count: records of the lane up to this one, it included.
+        number: of the record in it, from 1.
     """
 
     log: str
     lane: int
-    count: int
+    number: int
 
 
 def position_of(before: Watermark | None, now: Watermark) -> Position:
@@ -71,7 +71,7 @@ class Since:
         """Whether the snapshot was built without an event that stands there and happened then."""
         if self.watermark is None:
             return time_ms > self.data_until_ms
-        return at.log != self.watermark.log or at.count > self.watermark.counts.get(at.lane, 0)
+        return at.log != self.watermark.log or at.number > self.watermark.counts.get(at.lane, 0)
 
     @property
     def start(self) -> Watermark | None:

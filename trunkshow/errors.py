@@ -13,6 +13,11 @@ import grpc
 DOMAIN = "trunkshow.v1"
 REASON_KEY = "trunkshow-reason"
 FIELD_KEY = "trunkshow-field"
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
+"""gRPC's own: when a client asks again by itself, in milliseconds; it does not where that is negative."""
+
+NOT_AGAIN = -1
+"""As a time to ask again: the same call would end alike."""
 
 
 class TrunkshowError(Exception):
@@ -22,16 +27,19 @@ class TrunkshowError(Exception):
         message: one line for a person, naming what to do.
         field: the request's field at fault, as written in the contract; empty where none is.
         reason: a stable name for machines; the class's own where not given.
+        retry_after_ms: when to ask again; `NOT_AGAIN` for never, None where nothing is known.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.INTERNAL
     default_reason: ClassVar[str] = "INTERNAL"
+    default_retry_after_ms: ClassVar[int | None] = None
 
-    def __init__(self, message: str, *, field: str = "", reason: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", reason: str = "", retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.reason = reason or self.default_reason
+        self.retry_after_ms = self.default_retry_after_ms if retry_after_ms is None else retry_after_ms
 
 
 class InvalidArgument(TrunkshowError):
@@ -73,6 +81,8 @@ class PartialAborted(Unavailable):
     """The caller would rather have no answer than one from a lower rung, and there was no better one."""
 
     default_reason = "PARTIAL_ABORTED"
+    # A caller who asked for an error instead of a poor answer is not helped by gRPC asking again.
+    default_retry_after_ms = NOT_AGAIN
 
 
 class Overloaded(TrunkshowError):
@@ -118,4 +128,11 @@ def from_rpc_error(error: grpc.RpcError | grpc.aio.AioRpcError) -> TrunkshowErro
     reason = metadata.get(REASON_KEY, "") or code.name
     aborted = reason == PartialAborted.default_reason
     kind = PartialAborted if aborted else _BY_CODE.get(code, TrunkshowError)
-    return kind(details, field=metadata.get(FIELD_KEY, ""), reason=reason)
+    return kind(
+        details, field=metadata.get(FIELD_KEY, ""), reason=reason, retry_after_ms=_whole(metadata.get(PUSHBACK_KEY, ""))
+    )
+
+
+def _whole(text: str) -> int | None:
+    """A whole number as it came over the wire."""
+    return int(text) if text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() else None

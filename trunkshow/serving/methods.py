@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Never
 
@@ -18,6 +19,7 @@ import structlog
 
 from trunkshow.errors import TrunkshowError
 from trunkshow.serving import statuses
+from trunkshow.serving.arriving import arriving
 from trunkshow.serving.auth import Guard, Role
 from trunkshow.serving.call import Call, CallView, Context
 from trunkshow.serving.deadline import monotonic
@@ -31,6 +33,7 @@ OK, CANCELLED = "OK", "CANCELLED"
 
 Unary = Callable[[bytes, CallView], Awaitable[bytes]]
 Stream = Callable[[bytes, CallView], AsyncIterator[bytes]]
+Upload = Callable[[AsyncIterator[bytes], CallView], Awaitable[bytes]]
 
 log = structlog.get_logger()
 
@@ -43,6 +46,8 @@ class Service:
         name: its full name, such as trunkshow.v1.ShardService.
         unary: one request, one response, by method name.
         stream: one request, many responses.
+        upload: many requests, one response; each is read when the handler asks for it, so that one that takes its time
+            holds its caller back. A drain ends them with UNAVAILABLE: only their callers know how long they are.
         endless: of the streams, those that last until the caller leaves; a drain does not wait for them.
         request_bytes_max: larger requests are refused.
         role: that a caller must have, where the server has a guard.
@@ -52,6 +57,7 @@ class Service:
     name: str
     unary: Mapping[str, Unary] = field(default_factory=dict)
     stream: Mapping[str, Stream] = field(default_factory=dict)
+    upload: Mapping[str, Upload] = field(default_factory=dict)
     endless: frozenset[str] = frozenset()
     request_bytes_max: int = REQUEST_BYTES_MAX
     role: Role = Role.OPERATE
@@ -64,11 +70,13 @@ class InFlight:
     Attributes:
         count: but for endless streams.
         over: set when endless streams must end.
+        leaving: set when nothing more is read of uploads.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.over = asyncio.Event()
+        self.leaving = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -99,6 +107,8 @@ def generic_handler(service: Service, in_flight: InFlight, guard: Guard | None =
         bounded = _until(stream, in_flight.over) if endless else _counted(stream, in_flight)
         wrapped = _stream(bounded, _gate(service, name, guard), endless=endless)
         handlers[name] = grpc.unary_stream_rpc_method_handler(wrapped)
+    for name, upload in service.upload.items():
+        handlers[name] = grpc.stream_unary_rpc_method_handler(_upload(upload, _gate(service, name, guard), in_flight))
     return grpc.method_handlers_generic_handler(service.name, handlers)
 
 
@@ -120,8 +130,16 @@ class _Gate:
 
     def check(self, request: bytes, call: Call) -> None:
         """Return where the call may go on."""
+        self.check_caller(call)
+        self.check_size(request)
+
+    def check_caller(self, call: Call) -> None:
+        """Return where this caller may call."""
         if self.admit is not None:
             self.admit(call, self.role)
+
+    def check_size(self, request: bytes) -> None:
+        """Return where the request is not too large."""
         if len(request) > self.limit:
             raise statuses.too_large(len(request), self.limit)
 
@@ -133,15 +151,34 @@ def _gate(service: Service, name: str, guard: Guard | None) -> _Gate:
 
 
 def _unary(handler: Unary, gate: _Gate, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
+    async def answer(request: bytes, call: Call) -> bytes:
+        gate.check(request, call)
+        return await handler(request, call)
+
+    return _answered(answer, gate, in_flight)
+
+
+def _upload(handler: Upload, gate: _Gate, in_flight: InFlight) -> Callable[[AsyncIterator[bytes], Context], Any]:
+    async def answer(requests: AsyncIterator[bytes], call: Call) -> bytes:
+        gate.check_caller(call)
+        async with aclosing(arriving(requests, gate.check_size, in_flight.leaving)) as checked:
+            return await handler(checked, call)
+
+    return _answered(answer, gate, in_flight)
+
+
+def _answered(
+    answer: Callable[[Any, Call], Awaitable[bytes]], gate: _Gate, in_flight: InFlight
+) -> Callable[[Any, Context], Any]:
+    """A method with one response, counted, and what it raises turned into a status."""
     meter = Meter(gate.method)
 
-    async def answer(request: bytes, context: Context) -> bytes:
+    async def answered(asked: Any, context: Context) -> bytes:
         call = Call(context)
         in_flight.enter()
         code = CANCELLED
         try:
-            gate.check(request, call)
-            response = await handler(request, call)
+            response = await answer(asked, call)
             code = OK
             return response
         except Exception as error:  # whatever it was, the process lives
@@ -153,7 +190,7 @@ def _unary(handler: Unary, gate: _Gate, in_flight: InFlight) -> Callable[[bytes,
             meter.ended(code)
             meter.took(monotonic() - call.arrived)
 
-    return answer
+    return answered
 
 
 def _stream(handler: Stream, gate: _Gate, *, endless: bool = False) -> Callable[[bytes, Context], Any]:

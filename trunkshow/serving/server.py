@@ -114,6 +114,7 @@ class Server:
         gRPC's own stop is called once and never again: a second call beside it reads a server that the first
         may have freed (grpcio 1.85: segmentation fault).
         """
+        self.in_flight.leaving.set()
         closing = asyncio.ensure_future(self._server.stop(grace_s))
         idle = asyncio.ensure_future(self.in_flight.idle())
         await asyncio.wait({closing, idle}, return_when=asyncio.FIRST_COMPLETED)

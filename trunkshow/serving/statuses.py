@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import grpc
 from google.protobuf import any_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 # googleapis-common-protos comes with grpcio-status and ships no types; this module is its only user.
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-from trunkshow.errors import DOMAIN, FIELD_KEY, REASON_KEY, InvalidArgument, PartialAborted, TrunkshowError
+from trunkshow.errors import DOMAIN, FIELD_KEY, PUSHBACK_KEY, REASON_KEY, InvalidArgument, TrunkshowError, Unavailable
 
 DETAILS_KEY = "grpc-status-details-bin"
-PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -42,23 +41,38 @@ def too_large(size: int, allowed: int) -> InvalidArgument:
     return InvalidArgument(message, field="request", reason="REQUEST_TOO_LARGE")
 
 
+def draining() -> Unavailable:
+    """A stream of requests that this server will not see the end of."""
+    return Unavailable(
+        "this server is about to leave; send the stream again, and another one takes it", reason="DRAINING"
+    )
+
+
 def internal(request_id: str) -> TrunkshowError:
     """What a caller may know of a bug: where the log has the rest."""
     return TrunkshowError(f"internal error; the server's log has it under request id {request_id}")
 
 
 def trailing_metadata(outcome: TrunkshowError) -> Metadata:
-    """The status details and the plain keys of an outcome."""
+    """The status details and the plain keys of an outcome; when to ask again, where that is known, in both."""
     info = error_details_pb2.ErrorInfo(reason=outcome.reason, domain=DOMAIN)
     if outcome.field:
         info.metadata["field"] = outcome.field
+    details = [_packed(info)]
+    if outcome.retry_after_ms is not None and outcome.retry_after_ms >= 0:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(outcome.retry_after_ms)
+        details.append(_packed(retry))
+    status = status_pb2.Status(code=number(outcome.code), message=outcome.message, details=details)
+    advice = "" if outcome.retry_after_ms is None else str(outcome.retry_after_ms)
+    plain = ((REASON_KEY, outcome.reason), (FIELD_KEY, _ascii(outcome.field)), (PUSHBACK_KEY, advice))
+    return ((DETAILS_KEY, status.SerializeToString()), *(pair for pair in plain if pair[1]))
+
+
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
-    packed.Pack(info)
-    status = status_pb2.Status(code=number(outcome.code), message=outcome.message, details=[packed])
-    plain = ((REASON_KEY, outcome.reason), (FIELD_KEY, _ascii(outcome.field)))
-    # A caller who asked for an error instead of a poor answer is not helped by gRPC asking again.
-    pushback = ((PUSHBACK_KEY, "-1"),) if isinstance(outcome, PartialAborted) else ()
-    return ((DETAILS_KEY, status.SerializeToString()), *(pair for pair in plain if pair[1]), *pushback)
+    packed.Pack(message)
+    return packed
 
 
 def number(code: grpc.StatusCode) -> int:

@@ -66,6 +66,23 @@ async def count(request: bytes, call: CallView) -> AsyncIterator[bytes]:
         yield str(number).encode()
 
 
+async def join(requests: AsyncIterator[bytes], call: CallView) -> bytes:
+    """All requests in one; `!` is a bug."""
+    del call
+    joined = b""
+    async for request in requests:
+        joined += request
+        if request == b"!":
+            raise ZeroDivisionError
+    return joined
+
+
+async def first(requests: AsyncIterator[bytes], call: CallView) -> bytes:
+    """The first request; nobody waits for the others."""
+    del call
+    return await anext(requests)
+
+
 async def forever(request: bytes, call: CallView) -> AsyncIterator[bytes]:
     """One answer, and then silence."""
     del call
@@ -84,6 +101,7 @@ SERVICE = Service(
         "Wait": wait,
     },
     stream={"Count": count, "Forever": forever},
+    upload={"Join": join, "First": first},
     endless=frozenset({"Forever"}),
 )
 

@@ -1,0 +1,243 @@
+"""Feature windows of a user or an item: counts by interaction, the last price, the last category; one definition.
+
+Asked at a moment, with T the whole second that it lies in, a window of length W and bucket width b counts the events
+of
+
+    ceil((T - W) / b) · b  ≤  time  <  T
+
+Its end is sharp to a second, so that what a shopper does shows at once; its beginning moves in steps of b, so that
+counters need not know single events: at worst it misses b ÷ W of its length (5 minutes: none; 1 h: 1/60; 1 d: 1/48;
+7 d: 1/28; 30 d: 1/30). Events of the second T itself and later do not count yet, wherever they were read from: that,
+and `begins` being used by both, is why the builder's table (`builder.feature_windows`) and these counters agree to the
+last event, and why a feature never knows what came after its moment.
+
+The last price is the value of the newest event of an interaction in `PRICED` that has one, the last category that of
+the newest event with one; both before T and within the longest window, the larger of two at the same millisecond.
+
+Counters hold an event in one bucket only, the finest that is still needed: by the second for five minutes, by the
+minute for an hour, and so on (a cascade of resolutions; compare Datar, Gionis, Indyk and Motwani: "Maintaining Stream
+Statistics over Sliding Windows", SIAM J. Comput. 31(6), 2002). Widths divide one another, so that a bucket taken for
+the time at which it begins falls into the next one exactly as each of its events would. Events may come in any order;
+that each comes once is left to those who know their ids.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+
+from trunkshow.v1 import events_pb2
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KINDS = 12
+"""Interactions are numbered below this, as on the wire; 0 is one that the wire does not name."""
+
+FUTURE_S_MAX = 300
+"""An event later than this after the moment of its recording is left out; the log refuses it as well."""
+
+PRICED = frozenset(
+    (
+        events_pb2.INTERACTION_VIEW,
+        events_pb2.INTERACTION_CLICK,
+        events_pb2.INTERACTION_CART,
+        events_pb2.INTERACTION_ORDER,
+        events_pb2.INTERACTION_RENTAL,
+    )
+)
+"""Interactions whose value is a price; a like's may be a rating."""
+
+_ROOM = 64
+
+
+class Window(NamedTuple):
+    """A stretch of time up to now.
+
+    Attributes:
+        name: for people.
+        length_s: at most this long.
+        bucket_s: the step of its beginning.
+    """
+
+    name: str
+    length_s: int
+    bucket_s: int
+
+
+WINDOWS = (
+    Window("5m", 300, 1),
+    Window("1h", 3600, 60),
+    Window("1d", 86_400, 1800),
+    Window("7d", 7 * 86_400, 21_600),
+    Window("30d", 30 * 86_400, 86_400),
+)
+"""Shortest first; each bucket width divides the next."""
+
+
+class Event(NamedTuple):
+    """What the windows take of an event.
+
+    Attributes:
+        time_ms: since the epoch.
+        kind: its interaction's number, below `KINDS`.
+        value: None where it has none.
+        category: code of the item's category, -1 for none.
+    """
+
+    time_ms: int
+    kind: int
+    value: float | None = None
+    category: int = -1
+
+
+@dataclass(frozen=True)
+class Features:
+    """Of one user or item, at one moment.
+
+    Attributes:
+        counts: one row per window of `WINDOWS`, each with `KINDS` counts by interaction.
+        last_value: None where there is none.
+        last_category: -1 where there is none.
+    """
+
+    counts: tuple[tuple[int, ...], ...]
+    last_value: float | None
+    last_category: int
+
+
+@overload
+def begins(second: int, window: Window) -> int: ...
+@overload
+def begins(second: NDArray[np.int64], window: Window) -> NDArray[np.int64]: ...
+def begins(second: Any, window: Window) -> Any:
+    """The first second that a window counts when it is asked in `second`: of one moment, or of an array of them."""
+    return -((window.length_s - second) // window.bucket_s) * window.bucket_s
+
+
+class Recent:
+    """The counters of one user or item.
+
+    Moments go forward only: an earlier one than before is taken for the latest. Bounded: at most one entry per bucket
+    and interaction, less than 800 buckets in all.
+    """
+
+    __slots__ = ("_category", "_counts", "_room", "_second", "_value")
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}  # (second at which a bucket begins) × KINDS + kind → events
+        self._value = _Latest()
+        self._category = _Latest()
+        self._second = 0
+        self._room = _ROOM
+
+    def record(self, event: Event, now_ms: int) -> None:
+        """Count one event; what is too far in the future, or older than the longest window, is left out."""
+        self._second = max(self._second, now_ms // 1000)
+        second = event.time_ms // 1000
+        if not begins(self._second, WINDOWS[-1]) <= second <= self._second + FUTURE_S_MAX:
+            return
+        key = second * KINDS + event.kind
+        self._counts[key] = self._counts.get(key, 0) + 1
+        if event.value is not None and event.kind in PRICED:
+            self._value.offer(event.time_ms, event.value)
+        if event.category >= 0:
+            self._category.offer(event.time_ms, event.category)
+        if len(self._counts) > self._room:
+            self._settle()
+
+    def features(self, now_ms: int) -> Features:
+        """What counts at a moment."""
+        self._second = max(self._second, now_ms // 1000)
+        self._settle()
+        value, category = self._value.before(self._second), self._category.before(self._second)
+        counts = tuple(tuple(self._count(begins(self._second, window))) for window in WINDOWS)
+        return Features(counts, value, -1 if category is None else int(category))
+
+    def _count(self, first: int) -> list[int]:
+        counts = [0] * KINDS
+        for key, count in self._counts.items():
+            if first <= key // KINDS < self._second:
+                counts[key % KINDS] += count
+        return counts
+
+    def _settle(self) -> None:
+        """Move what has left a window into the wider buckets of the next, and forget what has left them all."""
+        starts = [begins(self._second, window) for window in WINDOWS]
+        settled: dict[int, int] = {}
+        for key, count in self._counts.items():
+            second, kind = divmod(key, KINDS)
+            for window, start in zip(WINDOWS, starts, strict=True):
+                if second >= start:  # a multiple of the width as well, so that the bucket is in where the second is
+                    there = second // window.bucket_s * window.bucket_s * KINDS + kind
+                    settled[there] = settled.get(there, 0) + count
+                    break
+        self._counts = settled
+        self._room = 2 * len(settled) + _ROOM
+        self._value.settle(self._second, starts[-1])
+        self._category.settle(self._second, starts[-1])
+
+
+class _Latest:
+    """The newest of what was offered before a second; of each later second the newest, until it has come."""
+
+    __slots__ = ("_by_second",)
+
+    def __init__(self) -> None:
+        self._by_second: dict[int, tuple[int, float]] = {}
+
+    def offer(self, time_ms: int, value: float) -> None:
+        held = self._by_second.get(time_ms // 1000)
+        if held is None or (time_ms, value) > held:
+            self._by_second[time_ms // 1000] = (time_ms, value)
+
+    def settle(self, second: int, first: int) -> None:
+        """Keep the newest before a second, if it is not before the first, and all later ones."""
+        newest = max((at for at in self._by_second if at < second), default=None)
+        self._by_second = {
+            at: held for at, held in self._by_second.items() if at >= second or (at == newest and at >= first)
+        }
+
+    def before(self, second: int) -> float | None:
+        found = max((held for at, held in self._by_second.items() if at < second), default=None)
+        return None if found is None else found[1]
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class FeatureWindows(Generic[Key]):
+    """The windows of many users, or of many items.
+
+    Args:
+        keys_max: how many are kept; beyond, those that had no event for longest are forgotten.
+    """
+
+    def __init__(self, keys_max: int) -> None:
+        self._keys_max = keys_max
+        self._recent: OrderedDict[Key, Recent] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._recent)
+
+    def record(self, key: Key, event: Event, now_ms: int) -> None:
+        """Count one event of a user or item."""
+        recent = self._recent.get(key)
+        if recent is None:
+            recent = self._recent[key] = Recent()
+            if len(self._recent) > self._keys_max:
+                self._recent.popitem(last=False)
+        else:
+            self._recent.move_to_end(key)
+        recent.record(event, now_ms)
+
+    def features(self, key: Key, now_ms: int) -> Features:
+        """What counts of a user or item at a moment; zeros for one that is not known."""
+        return (self._recent.get(key) or Recent()).features(now_ms)
+
+    def forget(self, key: Key) -> None:
+        """As if there had been no event of this user or item."""
+        self._recent.pop(key, None)

@@ -13,7 +13,7 @@ What an adapter promises:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple, Protocol
 
 from trunkshow.eventlog.watermark import Watermark
@@ -34,12 +34,14 @@ class Read(NamedTuple):
     Attributes:
         record: events of one call.
         watermark: of the reader, this record included.
-        lost: records of its lane before this one that had been removed unread.
+        lost: records of its lane before this one that had been removed unread, or could not be read.
+        behind: records of its lane after this one, as of when it was read.
     """
 
     record: log_pb2.Record
     watermark: Watermark
     lost: int = 0
+    behind: int = 0
 
 
 class EventLog(Protocol):
@@ -68,14 +70,14 @@ class EventLog(Protocol):
         """
         ...
 
-    def follow(self, after: Watermark | None) -> AsyncIterator[Read]:
+    def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
         """Everything after a watermark (None: from the first record that is left), and what comes, without end.
 
         A watermark of another log counts as None: a log that began anew is read anew.
         """
         ...
 
-    def read(self, after: Watermark | None, until: Watermark) -> AsyncIterator[Read]:
+    def read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
         """Everything after one watermark and up to another, which the log must have reached.
 
         Raises:

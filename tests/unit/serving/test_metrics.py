@@ -147,9 +147,11 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     import router.numbers
     import shard.main
     import shard.numbers
+    import trunkshow.eventlog.appending
+    import trunkshow.eventlog.reading
     from trunkshow.v1 import cluster_pb2, shard_pb2
 
-    assert router.main and shard.main
+    assert router.main and shard.main and trunkshow.eventlog.appending and trunkshow.eventlog.reading
     read = [
         *router.numbers.of(cluster_pb2.GetClusterStatusResponse()),
         *shard.numbers.of(shard_pb2.ShardStatus()),

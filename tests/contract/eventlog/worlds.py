@@ -1,0 +1,126 @@
+"""The logs that the contract is held against, and what can happen to them. Not a test.
+
+NATS is a real server in a process of its own; Kafka is librdkafka's mock cluster, in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+
+import nats
+import nats_servers
+
+from trunkshow.eventlog.log import EventLog, Read
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.settings import LogSettings
+from trunkshow.v1 import events_pb2
+
+WITHIN_S = 20.0
+"""For what must succeed; a busy machine may take its time."""
+
+NAMES = count()
+LANES = 4
+
+
+class World(Protocol):
+    """Where a log lives.
+
+    Attributes:
+        url: of the log.
+        lanes: that it has.
+    """
+
+    url: str
+    lanes: int
+
+    async def kill(self) -> None:
+        """End the servers without a warning."""
+
+    async def make_anew(self) -> None:
+        """Replace the log by an empty one; its address may change."""
+
+    async def forget(self, log: EventLog, records: int) -> None:
+        """Remove at least so many of the oldest records, and not the newest."""
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+
+
+class NatsWorld:
+    """A NATS server."""
+
+    lanes = 1
+
+    def __init__(self, folder: Path) -> None:
+        self._running = nats_servers.running(folder)
+        self.server = self._running.__enter__()
+        self.url = self.server.url
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        await asyncio.to_thread(self.server.kill)
+
+    async def restart(self) -> None:
+        """On the same port, with the same files."""
+        await asyncio.to_thread(self.server.start)
+
+    async def make_anew(self) -> None:
+        """Delete the stream; whoever comes next makes it."""
+        async with await nats.connect(self.server.address) as client:
+            await client.jetstream().delete_stream("EVENTS")
+
+    async def forget(self, log: EventLog, records: int) -> None:
+        """Purge."""
+        del log
+        async with await nats.connect(self.server.address) as client:
+            await client.jetstream().purge_stream("EVENTS", seq=records + 1)
+
+    async def close(self) -> None:
+        """End the server."""
+        self._running.__exit__(None, None, None)
+
+
+def opened(world: World, **limits: int | float) -> EventLog:
+    """The log of a world."""
+    usual: dict[str, int | float] = {"bytes_max": 64 << 20, "lanes": LANES, "connect_s_max": 1.0}
+    return open_log(world.url, LogSettings(**usual | limits), {})  # type: ignore[arg-type]
+
+
+def event(user: str, number: int, size: int = 0) -> events_pb2.Event:
+    """One event of a user."""
+    made = events_pb2.Event(
+        event_id=f"{user}-{number}",
+        user_id=user,
+        item_id=f"item-{number}",
+        interaction=events_pb2.INTERACTION_CLICK,
+        context={f"{part}": "x" * 256 for part in range(size // 256)},
+    )
+    made.timestamp.seconds = 1_700_000_000 + number
+    return made
+
+
+async def taken(reads: AsyncGenerator[Read, None], events: int) -> list[Read]:
+    """Reads, until so many events came."""
+    found: list[Read] = []
+    async with asyncio.timeout(WITHIN_S):
+        async for read in reads:
+            found.append(read)
+            if sum(len(one.record.events) for one in found) >= events:
+                return found
+    return found
+
+
+async def first(log: EventLog, events: int) -> list[Read]:
+    """What stands in a log, from its beginning, up to so many events."""
+    async with aclosing(log.follow(None)) as reads:
+        return await taken(reads, events)
+
+
+def ids(reads: Sequence[Read]) -> list[str]:
+    """Of their events."""
+    return [one.event_id for read in reads for one in read.record.events]

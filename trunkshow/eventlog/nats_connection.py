@@ -1,0 +1,257 @@
+"""A connection to NATS that is there again by itself: one at a time, each new one from scratch.
+
+The client's own reconnecting is off: it gives up for good on some errors, and sends what was written meanwhile once it
+is back, when its sender has long been told that it failed. Here a connection that is lost is lost, whoever waits for an
+acknowledgement on it is told at once, and the next one is made after a pause. It also counts as lost when the server is
+silent, so nobody hangs on one that is frozen or cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import UnexpectedEOF
+from nats.js import JetStreamContext
+
+from trunkshow.serving.telemetry import Throttle
+
+ANSWER_S_MAX = 2.0
+"""Seconds for the server's answer to a question about a stream."""
+
+SILENCE_S_MAX = 2.0
+"""Seconds between two looks at whether the server still answers, and for its answer."""
+
+PAUSE_S_MAX = 1.0
+PAUSE_S_MIN = 0.05
+PENDING_BYTES_MAX = 8 << 20
+_NO_RESPONDERS = "503"
+FAILURES = (OSError, NatsError, TimeoutError, asyncio.CancelledError)
+
+_log = structlog.get_logger(__name__)
+
+
+class ConnectionLost(Exception):
+    """The connection ended before the answer came."""
+
+
+class NoStream(Exception):
+    """Nobody takes messages on this subject: the stream is not there, or has no leader now."""
+
+
+class Connection:
+    """One connection, from when it is made until it is lost.
+
+    Attributes:
+        client: the client's own object.
+        stream: for questions about streams.
+        lost: set once it ended.
+    """
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.stream: JetStreamContext = self.client.jetstream(timeout=ANSWER_S_MAX)
+        self.lost = asyncio.Event()
+        self._acknowledged: dict[str, asyncio.Future[Msg]] = {}
+        self._inbox = ""
+        self._sent = 0
+        self._told: set[Callable[[], None]] = set()
+
+    async def open(self, servers: Sequence[str], within_s: float, **options: Any) -> None:
+        """Connect to one of these servers.
+
+        Raises:
+            OSError | NatsError | TimeoutError: there is none, or it does not want this client.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                await self.client.connect(
+                    list(servers),
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=PAUSE_S_MIN,  # type: ignore[arg-type]  # it is slept as it is
+                    connect_timeout=within_s,  # type: ignore[arg-type]  # so is this
+                    ping_interval=3600,
+                    pending_size=PENDING_BYTES_MAX,
+                    closed_cb=self._ended,
+                    error_cb=self._failed,
+                    **options,
+                )
+                self._inbox = self.client.new_inbox()
+                await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def publish(self, subject: str, data: bytes) -> Mapping[str, Any]:
+        """Send a message to a stream; what the stream says of it.
+
+        Raises:
+            ConnectionLost: it may have the message, or not.
+            NoStream: it does not have it.
+        """
+        self._sent += 1
+        token = f"{self._inbox}.{self._sent}"
+        answer = self._acknowledged[token] = asyncio.get_running_loop().create_future()
+        try:
+            if self.lost.is_set():
+                raise ConnectionLost
+            await self.client.publish(subject, data, reply=token)
+            message = await answer
+        finally:
+            self._acknowledged.pop(token, None)
+        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+            raise NoStream
+        said = json.loads(message.data)
+        return said if isinstance(said, dict) else {}
+
+    async def until_lost(self) -> None:
+        """Return once it is lost, having looked every now and then whether it is."""
+        ending = asyncio.create_task(self.lost.wait())
+        try:
+            while not ending.done():
+                await asyncio.wait({ending}, timeout=SILENCE_S_MAX)
+                looking = asyncio.create_task(self._look())
+                await asyncio.wait({ending, looking}, return_when=asyncio.FIRST_COMPLETED)
+                looking.cancel()
+        finally:
+            ending.cancel()
+
+    def on_lost(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Have this called once it is lost; the answer takes that back."""
+        self._told.add(tell)
+        return lambda: self._told.discard(tell)
+
+    async def close(self) -> None:
+        """End it; what the server does not take in time is dropped."""
+        self._lose()
+        with suppress(*FAILURES):
+            async with asyncio.timeout(1):
+                await self.client.close()
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(SILENCE_S_MAX):
+                await self.client.flush()
+        except (OSError, NatsError, TimeoutError) as error:
+            _log.warning("log.silent", error=type(error).__name__)
+            self._lose()
+
+    async def _answered(self, message: Msg) -> None:
+        answer = self._acknowledged.get(message.subject)
+        if answer is not None and not answer.done():
+            answer.set_result(message)
+
+    async def _ended(self) -> None:
+        self._lose()
+
+    async def _failed(self, error: Exception) -> None:
+        # Said before the client has closed everything, which takes as long as the other end likes.
+        if self._inbox and isinstance(error, (OSError, UnexpectedEOF)):
+            self._lose()
+
+    def _lose(self) -> None:
+        if self.lost.is_set():
+            return
+        self.lost.set()
+        for answer in self._acknowledged.values():
+            if not answer.done():
+                answer.set_exception(ConnectionLost())
+        for tell in tuple(self._told):
+            tell()
+
+
+class Line:
+    """Keeps a connection to one of the servers, from when somebody first wants it until it is closed.
+
+    Attributes:
+        trouble: why there is no connection, in a word; empty where there is one.
+
+    Args:
+        servers: their addresses, without credentials.
+        within_s: for one try.
+        options: given to the client for each connection: credentials, TLS.
+    """
+
+    def __init__(
+        self, servers: Sequence[str], within_s: float, options: Callable[[], Awaitable[Mapping[str, Any]]]
+    ) -> None:
+        self.trouble = "not connected yet"
+        self._servers = servers
+        self._within_s = within_s
+        self._options = options
+        self._keeping: asyncio.Task[None] | None = None
+        self._current: asyncio.Future[Connection] | None = None
+        self._throttle = Throttle(10.0)
+
+    async def connected(self) -> Connection:
+        """The connection, as soon as there is one; bound the waiting from outside."""
+        if self._keeping is None:
+            self._current = asyncio.get_running_loop().create_future()
+            self._keeping = asyncio.create_task(self._keep())
+        assert self._current is not None
+        return await asyncio.shield(self._current)
+
+    async def close(self) -> None:
+        """End it for good."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait({self._keeping})
+
+    async def _keep(self) -> None:
+        pause_s = PAUSE_S_MIN
+        while True:
+            connection = await self._connect()
+            if connection is None:
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+                continue
+            pause_s = PAUSE_S_MIN
+            connection.on_lost(self._renew)
+            try:
+                self._tell_all(connection)
+                await connection.until_lost()
+            finally:
+                await connection.close()
+            self.trouble = "the connection was lost"
+            _log.warning("log.disconnected")
+
+    def _tell_all(self, connection: Connection) -> None:
+        assert self._current is not None
+        self.trouble = ""
+        if not connection.lost.is_set():
+            self._current.set_result(connection)
+        _log.info("log.connected", server=_host(connection.client))
+
+    def _renew(self) -> None:
+        self._current = asyncio.get_running_loop().create_future()
+
+    async def _connect(self) -> Connection | None:
+        connection = Connection()
+        try:
+            await connection.open(self._servers, self._within_s, **await self._options())
+        except (OSError, NatsError, TimeoutError, ValueError) as error:
+            # What the client says names servers and reasons, and never what was sent to them.
+            self.trouble = _why(error)
+            self._throttle.log(_log.warning, "log.unreachable", error=self.trouble)
+            return None
+        return connection
+
+
+def _host(client: Client) -> str:
+    found = client.connected_url
+    return f"{found.hostname}:{found.port}" if found is not None else ""
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    return str(error).removeprefix("nats: ") or type(error).__name__

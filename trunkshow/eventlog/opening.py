@@ -1,0 +1,85 @@
+"""An event log by its address: `nats://HOST:PORT[,HOST:PORT…]/STREAM`.
+
+Nothing is connected yet: a server starts whether or not the log is there. Addresses hold no credentials, so they can be
+shown; those come from the environment (`credentials`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from trunkshow.eventlog.credentials import Credentials
+from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.settings import LogSettings
+
+HOW = "write nats://HOST:PORT/STREAM, several servers with commas between them"
+SERVERS_MAX = 16
+_SERVER = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+class LogUnknown(ValueError):
+    """The address names no event log."""
+
+
+class Address(NamedTuple):
+    """Of a log.
+
+    Attributes:
+        kind: nats.
+        servers: HOST:PORT each.
+        name: of the stream.
+    """
+
+    kind: str
+    servers: tuple[str, ...]
+    name: str
+
+
+def parse(url: str) -> Address:
+    """What an address says.
+
+    Raises:
+        LogUnknown: nothing, or more than it may. The message does not repeat what could be a password.
+    """
+    kind, _, rest = url.partition("://")
+    hosts, _, name = rest.partition("/")
+    if "@" in rest:
+        raise LogUnknown(f"an event log's address holds no credentials; set {', '.join(_VARIABLES)}; {HOW}")
+    servers = tuple(hosts.split(","))
+    if kind != "nats" or not _NAME.fullmatch(name):
+        raise LogUnknown(f"{url!r} names no event log; {HOW}")
+    if len(servers) > SERVERS_MAX or not all(map(_SERVER.fullmatch, servers)):
+        raise LogUnknown(f"{url!r} names no servers, or more than {SERVERS_MAX}; {HOW}")
+    return Address(kind, servers, name)
+
+
+def open_log(url: str, settings: LogSettings = LogSettings(), environment: Mapping[str, str] = os.environ) -> EventLog:
+    """The log at an address; called on the event loop that will use it.
+
+    Args:
+        url: the address.
+        settings: limits.
+        environment: where credentials come from.
+
+    Raises:
+        LogUnknown: the address names none.
+    """
+    address = parse(url)
+    credentials = Credentials.of(environment)
+    return _nats(address, settings, credentials)
+
+
+def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> EventLog:
+    from trunkshow.eventlog.nats_log import NatsLog
+
+    async def options() -> Mapping[str, Any]:
+        return credentials.for_nats()
+
+    return NatsLog([f"nats://{server}" for server in address.servers], address.name, settings, options)
+
+
+_VARIABLES = ("TRUNKSHOW_LOG_USER", "TRUNKSHOW_LOG_PASSWORD_FILE")

@@ -1,0 +1,70 @@
+"""Events become records: one for each lane that a call's users are in, more where one would be too large. Pure."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from trunkshow.v1 import events_pb2, log_pb2
+
+RECORD_BYTES_MAX = 512 << 10
+"""Bytes of a record; half of what NATS and Kafka take unless told otherwise. One event has 16 KiB at most."""
+
+_NANOS = 1_000_000_000
+_TAG_BYTES_MAX = 4
+"""Before each event in a record: its tag and its length."""
+
+
+class Packed(NamedTuple):
+    """A record, written.
+
+    Attributes:
+        lane: it belongs to.
+        data: its bytes.
+    """
+
+    lane: int
+    data: bytes
+
+
+def lane_of(user: str, lanes: int) -> int:
+    """The lane of a user's events: the same in every process and every release."""
+    return zlib.crc32(user.encode()) % lanes if lanes > 1 else 0
+
+
+def pack(events: Sequence[events_pb2.Event], received_s: float, lanes: int = 1) -> list[Packed]:
+    """Records of these events, lane by lane, in their order.
+
+    Args:
+        events: of one call.
+        received_s: seconds since the epoch.
+        lanes: how many the log has.
+    """
+    by_lane: dict[int, list[events_pb2.Event]] = {}
+    for event in events:
+        by_lane.setdefault(lane_of(event.user_id, lanes), []).append(event)
+    return [
+        Packed(lane, _record(part, received_s).SerializeToString())
+        for lane, own in by_lane.items()
+        for part in _parts(own)
+    ]
+
+
+def _record(events: Sequence[events_pb2.Event], received_s: float) -> log_pb2.Record:
+    record = log_pb2.Record(events=events)
+    seconds, part = divmod(received_s, 1)
+    record.received.seconds, record.received.nanos = int(seconds), int(part * _NANOS)
+    return record
+
+
+def _parts(events: Sequence[events_pb2.Event]) -> Iterator[Sequence[events_pb2.Event]]:
+    """The same events in as few parts as the limit allows."""
+    start, size = 0, 0
+    for index, event in enumerate(events):
+        own = event.ByteSize() + _TAG_BYTES_MAX
+        if index > start and size + own > RECORD_BYTES_MAX:
+            yield events[start:index]
+            start, size = index, 0
+        size += own
+    yield events[start:]

@@ -1,0 +1,73 @@
+"""What every adapter does with what it reads: a record from its bytes, its place, and what is missing before it.
+
+Pure but for the counters. Where the bytes come from is the adapters' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import structlog
+from google.protobuf.message import DecodeError
+
+from trunkshow.eventlog.log import Read
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.serving import metrics
+from trunkshow.v1 import log_pb2
+
+READ = metrics.counter("trunkshow_log_records_read_total", "Records of the event log that were read here.")
+LOST = metrics.counter(
+    "trunkshow_log_records_lost_total",
+    "Records that were removed from the event log, or spoilt, before they were read.",
+)
+BEHIND = metrics.gauge(
+    "trunkshow_log_reader_behind_records", "Records of the event log that wait to be read, as of the last one that was."
+)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a reader is.
+
+    Attributes:
+        mark: everything that was read.
+        untold: records that were lost and not told of yet.
+    """
+
+    mark: Watermark
+    untold: int = 0
+
+    def next_count(self, lane: int) -> int:
+        """Records of a lane before the next one to read."""
+        return self.mark.counts.get(lane, 0)
+
+    def took(self, lane: int, count: int, data: bytes, behind: int) -> tuple[Place, Read | None]:
+        """The place after a record, and the record; None where its bytes are none, which are told as lost.
+
+        Args:
+            lane: of the record.
+            count: records of the lane up to it, itself included.
+            data: its bytes.
+            behind: records of the lane after it.
+        """
+        lost = self.untold + (count - 1 - self.next_count(lane) if lane in self.mark.counts else 0)
+        mark = self.mark.advanced(lane, count)
+        READ.inc()
+        BEHIND.set(behind)
+        try:
+            record = log_pb2.Record.FromString(data)
+        except DecodeError:
+            LOST.inc()
+            _log.error("log.record_spoilt", lane=lane, at=count)
+            return replace(self, mark=mark, untold=lost + 1), None
+        if lost > self.untold:
+            LOST.inc(lost - self.untold)
+            _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
+        return Place(mark), Read(record, mark, lost, behind)
+
+
+def place_in(log: str, after: Watermark | None) -> Place:
+    """Where a reader starts in a log: after a watermark of it; one of another log counts for nothing."""
+    return Place(after if after is not None and after.log == log else Watermark(log))

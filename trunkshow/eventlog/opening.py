@@ -1,4 +1,4 @@
-"""An event log by its address: `nats://HOST:PORT[,HOST:PORT…]/STREAM`.
+"""An event log by its address: `nats://HOST:PORT[,HOST:PORT…]/STREAM` or `kafka://HOST:PORT[,HOST:PORT…]/TOPIC`.
 
 Nothing is connected yet: a server starts whether or not the log is there. Addresses hold no credentials, so they can be
 shown; those come from the environment (`credentials`).
@@ -15,7 +15,7 @@ from trunkshow.eventlog.credentials import Credentials
 from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.settings import LogSettings
 
-HOW = "write nats://HOST:PORT/STREAM, several servers with commas between them"
+HOW = "write nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC, several servers with commas between them"
 SERVERS_MAX = 16
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -29,9 +29,9 @@ class Address(NamedTuple):
     """Of a log.
 
     Attributes:
-        kind: nats.
+        kind: nats or kafka.
         servers: HOST:PORT each.
-        name: of the stream.
+        name: of the stream, or of the topic.
     """
 
     kind: str
@@ -50,7 +50,7 @@ def parse(url: str) -> Address:
     if "@" in rest:
         raise LogUnknown(f"an event log's address holds no credentials; set {', '.join(_VARIABLES)}; {HOW}")
     servers = tuple(hosts.split(","))
-    if kind != "nats" or not _NAME.fullmatch(name):
+    if kind not in {"nats", "kafka"} or not _NAME.fullmatch(name):
         raise LogUnknown(f"{url!r} names no event log; {HOW}")
     if len(servers) > SERVERS_MAX or not all(map(_SERVER.fullmatch, servers)):
         raise LogUnknown(f"{url!r} names no servers, or more than {SERVERS_MAX}; {HOW}")
@@ -66,11 +66,13 @@ def open_log(url: str, settings: LogSettings = LogSettings(), environment: Mappi
         environment: where credentials come from.
 
     Raises:
-        LogUnknown: the address names none.
+        LogUnknown: the address names none, or one that needs a package that is not installed.
     """
     address = parse(url)
     credentials = Credentials.of(environment)
-    return _nats(address, settings, credentials)
+    if address.kind == "nats":
+        return _nats(address, settings, credentials)
+    return _kafka(address, settings, credentials)
 
 
 def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> EventLog:
@@ -80,6 +82,14 @@ def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> 
         return credentials.for_nats()
 
     return NatsLog([f"nats://{server}" for server in address.servers], address.name, settings, options)
+
+
+def _kafka(address: Address, settings: LogSettings, credentials: Credentials) -> EventLog:
+    try:
+        from trunkshow.eventlog.kafka_log import KafkaLog
+    except ImportError:
+        raise LogUnknown("a log on Kafka needs confluent-kafka: pip install 'trunkshow[kafka]'") from None
+    return KafkaLog(address.servers, address.name, settings, credentials.for_kafka())
 
 
 _VARIABLES = ("TRUNKSHOW_LOG_USER", "TRUNKSHOW_LOG_PASSWORD_FILE")

@@ -33,10 +33,12 @@ class Place:
 
     Attributes:
         mark: everything that was read.
+        anew: whether it started at what was left of a log; then nothing is missing before a lane's first record.
         untold: records that were lost and not told of yet.
     """
 
     mark: Watermark
+    anew: bool = False
     untold: int = 0
 
     def next_count(self, lane: int) -> int:
@@ -52,7 +54,8 @@ class Place:
             data: its bytes.
             behind: records of the lane after it.
         """
-        lost = self.untold + (count - 1 - self.next_count(lane) if lane in self.mark.counts else 0)
+        starts = self.anew and lane not in self.mark.counts
+        lost = self.untold + (0 if starts else count - 1 - self.next_count(lane))
         mark = self.mark.advanced(lane, count)
         READ.inc()
         BEHIND.set(behind)
@@ -65,9 +68,11 @@ class Place:
         if lost > self.untold:
             LOST.inc(lost - self.untold)
             _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
-        return Place(mark), Read(record, mark, lost, behind)
+        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind)
 
 
 def place_in(log: str, after: Watermark | None) -> Place:
     """Where a reader starts in a log: after a watermark of it; one of another log counts for nothing."""
-    return Place(after if after is not None and after.log == log else Watermark(log))
+    if after is None or after.log != log:
+        return Place(Watermark(log), anew=True)
+    return Place(after)

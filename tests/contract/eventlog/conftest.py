@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from worlds import NatsWorld, World, opened
+from worlds import KafkaWorld, NatsWorld, World, opened
 
 from trunkshow.eventlog.log import EventLog
 
 
-@pytest.fixture(params=[NatsWorld])
+@pytest.fixture(params=[NatsWorld, KafkaWorld])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """Where it lives."""
     made: World = request.param(tmp_path / "log")

@@ -14,7 +14,9 @@ from typing import Protocol
 
 import nats
 import nats_servers
+from confluent_kafka.admin import AdminClient
 
+from trunkshow.eventlog.kafka_log import KafkaLog
 from trunkshow.eventlog.log import EventLog, Read
 from trunkshow.eventlog.opening import open_log
 from trunkshow.eventlog.settings import LogSettings
@@ -85,10 +87,47 @@ class NatsWorld:
         self._running.__exit__(None, None, None)
 
 
+class KafkaWorld:
+    """A mock cluster of three brokers. It has no controller, so topics are as old as the cluster, and told by it."""
+
+    lanes = LANES
+
+    def __init__(self, folder: Path) -> None:
+        del folder
+        self._start()
+
+    def _start(self) -> None:
+        self._cluster: AdminClient | None = AdminClient({"test.mock.num.brokers": 3, "log_level": 2})
+        brokers = self._cluster.list_topics("EVENTS", timeout=10).brokers.values()  # which makes the topic, too
+        self.servers = tuple(f"{broker.host}:{broker.port}" for broker in brokers)
+        self.url = f"kafka://{','.join(self.servers)}/EVENTS"
+
+    async def kill(self) -> None:
+        """All brokers at once."""
+        self._cluster = None
+
+    async def make_anew(self) -> None:
+        """Another cluster."""
+        self._start()
+
+    async def forget(self, log: EventLog, records: int) -> None:
+        """A mock partition keeps five megabytes."""
+        del records
+        for number in range(14):
+            await log.append([event("user", 100 + number, size=4096)] * 100, WITHIN_S)
+
+    async def close(self) -> None:
+        """End the cluster."""
+        self._cluster = None
+
+
 def opened(world: World, **limits: int | float) -> EventLog:
     """The log of a world."""
     usual: dict[str, int | float] = {"bytes_max": 64 << 20, "lanes": LANES, "connect_s_max": 1.0}
-    return open_log(world.url, LogSettings(**usual | limits), {})  # type: ignore[arg-type]
+    settings = LogSettings(**usual | limits)  # type: ignore[arg-type]
+    if isinstance(world, KafkaWorld):
+        return KafkaLog(world.servers, "EVENTS", settings, {}, identity=lambda config, name: name)
+    return open_log(world.url, settings, {})
 
 
 def event(user: str, number: int, size: int = 0) -> events_pb2.Event:

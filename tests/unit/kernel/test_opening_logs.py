@@ -14,6 +14,7 @@ from trunkshow.eventlog.settings import LogSettings
 def test_an_address_names_servers_and_a_stream() -> None:
     """One, or several."""
     assert parse("nats://a:4222/EVENTS") == ("nats", ("a:4222",), "EVENTS")
+    assert parse("kafka://a:9092,b:9092/events") == ("kafka", ("a:9092", "b:9092"), "events")
     assert parse("nats://a-1.b:1,[::1]:2/shop_EVENTS").servers == ("a-1.b:1", "[::1]:2")
 
 
@@ -67,6 +68,19 @@ def test_a_token_that_was_renewed_is_used_from_then_on(tmp_path: Path) -> None:
     token.write_text("")
     with pytest.raises(ValueError, match="token is empty"):
         credentials.for_nats()
+
+
+def test_kafka_gets_the_same_credentials(tmp_path: Path) -> None:
+    """A user means SASL, an authority TLS."""
+    given = {"TRUNKSHOW_LOG_USER": "shop", "TRUNKSHOW_LOG_PASSWORD": "hunter2", "TRUNKSHOW_LOG_TLS_CA": "/ca.pem"}
+    assert Credentials.of(given).for_kafka() == {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "shop",
+        "sasl.password": "hunter2",
+        "ssl.ca.location": "/ca.pem",
+    }
+    assert Credentials.of({}).for_kafka() == {"security.protocol": "PLAINTEXT"}
 
 
 def test_without_credentials_none_are_sent() -> None:

@@ -1,0 +1,53 @@
+"""What a log on Kafka does beside the contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened
+
+from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.packing import lane_of
+from trunkshow.eventlog.settings import LogSettings
+
+
+@pytest.fixture
+async def kafka_world(tmp_path: Path) -> AsyncIterator[KafkaWorld]:
+    """A mock cluster."""
+    made = KafkaWorld(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_users_are_spread_over_the_lanes_and_each_stays_in_one(kafka_world: KafkaWorld) -> None:
+    """The lane is told by the user alone."""
+    log = opened(kafka_world)
+    users = [f"user-{number}" for number in range(40)]
+    for number in range(2):
+        await log.append([event(user, number) for user in users], WITHIN_S)
+    for read in await first(log, 80):
+        lanes = {lane_of(one.user_id, LANES) for one in read.record.events}
+        assert len(lanes) == 1
+        assert lanes <= read.watermark.counts.keys()
+    assert (await log.end(WITHIN_S)).counts == dict.fromkeys(range(LANES), 2)
+    await log.close()
+
+
+async def test_a_topic_without_an_id_is_unavailable_rather_than_guessed(kafka_world: KafkaWorld) -> None:
+    """Two processes that guessed differently would never believe each other's watermarks. Nobody waits longer."""
+    log = open_log(kafka_world.url, LogSettings(connect_s_max=1.0), {})
+    for within_s in (0.5, 6.0):
+        began = time.monotonic()
+        with pytest.raises(LogUnavailable, match="within"):
+            await log.append([event("user", 0)], within_s)
+        assert time.monotonic() - began < 2 * within_s + 2
+    await log.close()
+
+
+def test_a_users_lane_is_the_same_in_every_release() -> None:
+    """Else an upgrade would put a user's events out of order."""
+    assert [lane_of(user, 16) for user in ("", "a", "user-1", "ü")] == [0, 3, 4, 5]

@@ -1,0 +1,219 @@
+"""The event log on Kafka: a topic, whose partitions are lanes; a user's events go to one by a hash of the user's id.
+
+A call's events are one message for each lane that its users are in. What is acknowledged is on all in-sync replicas
+(`acks=all`); the idempotent producer keeps a lane's order while it sends again. A topic forgets when it is full
+(`retention.bytes`): Kafka has no way to refuse, so what is full here is what waits to be sent. The number of partitions
+must stay as it is: with another one users change lanes. The client's calls that block are made on threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from trunkshow.eventlog import packing
+from trunkshow.eventlog.appending import Gate
+from trunkshow.eventlog.kafka_reader import Reader
+from trunkshow.eventlog.kafka_topic import Asker, Identity, topic_id, why
+from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
+from trunkshow.eventlog.packing import Packed
+from trunkshow.eventlog.settings import LogSettings
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.serving.telemetry import Throttle
+from trunkshow.v1 import events_pb2
+
+DELIVERY_S_MAX = 10.0
+"""Seconds for which the client goes on sending what its caller may have given up."""
+
+LINGER_MS = 2
+POLL_S = 0.1
+_log = structlog.get_logger(__name__)
+_throttle = Throttle(10.0)
+
+
+class KafkaLog:
+    """A log on Kafka.
+
+    Attributes:
+        url: of it, without credentials.
+
+    Args:
+        servers: HOST:PORT each.
+        topic: its name.
+        settings: limits.
+        config: of the client: credentials, TLS.
+        identity: a port: tells topics of the same name apart.
+        clock: a port: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[str],
+        topic: str,
+        settings: LogSettings,
+        config: Mapping[str, Any],
+        identity: Identity = topic_id,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.url = f"kafka://{','.join(servers)}/{topic}"
+        self._topic = topic
+        self._clock = clock
+        common = dict(config) | {
+            "bootstrap.servers": ",".join(servers),
+            "socket.connection.setup.timeout.ms": int(settings.connect_s_max * 1000),
+            "reconnect.backoff.max.ms": 1000,
+            "log_level": 2,
+            "error_cb": _told,
+        }
+        self._asker = Asker(common, topic, settings, identity)
+        self._reader = Reader(common, topic, self._asker)
+        self._sender = _Sender(
+            common
+            | {
+                "acks": "all",
+                "enable.idempotence": True,
+                "linger.ms": LINGER_MS,
+                "delivery.timeout.ms": int(DELIVERY_S_MAX * 1000),
+                "queue.buffering.max.kbytes": max(1, 2 * settings.in_flight_bytes_max // 1024),
+            },
+            topic,
+        )
+        self._gate = Gate(settings.in_flight_max, settings.in_flight_bytes_max)
+
+    async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
+        """Write events; the watermark that covers them.
+
+        Raises:
+            LogUnavailable: it is not known whether they are in the log.
+            LogFull: more waits to be sent than may.
+        """
+        size = sum(event.ByteSize() for event in events)
+        with self._gate.passed(len(events), size):
+            return await self._within(within_s, self._append(events))
+
+    async def end(self, within_s: float) -> Watermark:
+        """The watermark of everything that is in the log.
+
+        Raises:
+            LogUnavailable: it cannot be told.
+        """
+        return await self._within(within_s, self._end())
+
+    def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
+        """Everything after a watermark, and what comes, without end."""
+        return self._reader.follow(after)
+
+    def read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
+        """Everything after one watermark and up to another.
+
+        Raises:
+            LogUnavailable: the log is gone for longer than is waited.
+        """
+        return self._reader.read(after, until)
+
+    async def close(self) -> None:
+        """Let go of it."""
+        await asyncio.to_thread(self._sender.close)
+        await self._asker.close()
+
+    async def _within(self, within_s: float, asked: Awaitable[Watermark]) -> Watermark:
+        try:
+            async with asyncio.timeout(within_s):
+                return await asked
+        except TimeoutError:
+            raise LogUnavailable(f"{self.url}: it did not answer within {within_s:g} s") from None
+        except LogFull:
+            raise
+        except LogUnavailable as error:
+            raise LogUnavailable(f"{self.url}: {error}, within {within_s:g} s") from error
+
+    async def _append(self, events: Sequence[events_pb2.Event]) -> Watermark:
+        topic = await self._asker.topic()
+        records = packing.pack(events, self._clock(), topic.lanes)
+        counts = await asyncio.gather(*[self._sender.send(record) for record in records])
+        mark = Watermark(topic.log)
+        for record, count in zip(records, counts, strict=True):
+            mark = mark.advanced(record.lane, count)
+        return mark
+
+    async def _end(self) -> Watermark:
+        topic = await self._asker.topic(anew=True)
+        ends = await self._asker.ends(topic.lanes)
+        return Watermark(topic.log, {lane: end for lane, (_, end) in ends.items() if end})
+
+
+class _Sender:
+    """A producer, and the thread on which it tells what became of messages.
+
+    Args:
+        config: of the producer.
+        topic: to write to.
+    """
+
+    def __init__(self, config: Mapping[str, Any], topic: str) -> None:
+        self._config = config
+        self._topic = topic
+        self._producer: Producer | None = None
+        self._closed = threading.Event()
+
+    def send(self, record: Packed) -> asyncio.Future[int]:
+        """Write one record; the count of its lane's records up to it, once it is durable.
+
+        Raises:
+            LogUnavailable: it was not even queued.
+            LogFull: since too much is.
+        """
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[int] = loop.create_future()
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+                loop.call_soon_threadsafe(self._settle, told, error, message.offset())
+
+        try:
+            self._opened().produce(self._topic, record.data, partition=record.lane, on_delivery=delivered)
+        except BufferError:
+            raise LogFull(f"topic {self._topic}: too much waits to be sent") from None
+        except KafkaException as error:
+            raise LogUnavailable(f"topic {self._topic}: {why(error)}") from error
+        return told
+
+    def close(self) -> None:
+        """Drop what was not sent. It blocks for a moment."""
+        self._closed.set()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.flush(1.0)
+
+    def _opened(self) -> Producer:
+        if self._producer is None:
+            self._producer = Producer(dict(self._config))
+            threading.Thread(target=self._poll, args=(self._producer,), name="log-sender", daemon=True).start()
+        return self._producer
+
+    def _poll(self, producer: Producer) -> None:
+        while not self._closed.is_set() and producer is self._producer:
+            producer.poll(POLL_S)
+
+    def _settle(self, told: asyncio.Future[int], error: KafkaError | None, offset: int | None) -> None:
+        if error is not None and error.fatal():
+            self._producer = None  # it will never send again; the next append makes another
+        if told.done():
+            return
+        if error is not None or offset is None:
+            told.set_exception(LogUnavailable(f"topic {self._topic}: {error.str() if error else 'no offset was told'}"))
+        else:
+            told.set_result(offset + 1)
+
+
+def _told(error: KafkaError) -> None:
+    """What the client says of its connections; it sees to them itself."""
+    _throttle.log(_log.warning, "log.trouble", error=error.name())

@@ -1,0 +1,154 @@
+"""The topic that is a log: its lanes, how far each is written, and what tells it from one that came after it.
+
+The client's calls block, so they are made on a thread of their own, one after another; whoever stops waiting takes the
+question back. A topic's id, with the cluster's, is the log's name: whoever deletes a topic and makes another begins
+another log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.settings import LogSettings
+
+ANSWER_S_MAX = 2.0
+"""Seconds for one answer of the cluster."""
+
+_log = structlog.get_logger(__name__)
+_Answer = TypeVar("_Answer")
+
+Identity = Callable[[Mapping[str, Any], str], str]
+"""What tells a topic from another of its name, by the client's configuration and the name; it may block so long."""
+
+
+class Topic(NamedTuple):
+    """A topic.
+
+    Attributes:
+        log: its name as a log.
+        lanes: its partitions.
+    """
+
+    log: str
+    lanes: int
+
+
+def topic_id(config: Mapping[str, Any], name: str) -> str:
+    """The id that the cluster gave a topic when it was made; clusters before Kafka 3.1 give none.
+
+    Raises:
+        KafkaException: it does not say.
+    """
+    asked = AdminClient(dict(config)).describe_topics(TopicCollection([name]), request_timeout=ANSWER_S_MAX)
+    return str(asked[name].result(ANSWER_S_MAX).topic_id)
+
+
+class Asker:
+    """Asks a cluster about one topic.
+
+    Args:
+        config: of the client.
+        name: of the topic.
+        settings: limits, with which the topic is made if there is none.
+        identity: a port: tells topics of the same name apart.
+    """
+
+    def __init__(self, config: Mapping[str, Any], name: str, settings: LogSettings, identity: Identity) -> None:
+        self._config = config
+        self._name = name
+        self._settings = settings
+        self._identity = identity
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-asker")
+        self._consumer: Consumer | None = None
+        self._known: Topic | None = None
+
+    async def topic(self, *, anew: bool = False) -> Topic:
+        """The topic, made now if there is none.
+
+        Args:
+            anew: ask, though it is known.
+
+        Raises:
+            LogUnavailable: the cluster does not say.
+        """
+        if self._known is None or anew:
+            self._known = await self._asked(self._look)
+        return self._known
+
+    async def ends(self, lanes: int) -> dict[int, tuple[int, int]]:
+        """The first count that is left and the count of all records, lane by lane.
+
+        Raises:
+            LogUnavailable: the cluster does not say.
+        """
+        return await self._asked(lambda: {lane: self._end(lane) for lane in range(lanes)})
+
+    async def close(self) -> None:
+        """Let go of the cluster."""
+        if self._consumer is not None:
+            await self._asked(self._consumer.close)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _asked(self, question: Callable[[], _Answer]) -> _Answer:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+        except (KafkaException, TimeoutError) as error:
+            raise LogUnavailable(f"topic {self._name}: {why(error)}") from error
+
+    def _opened(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = Consumer(dict(self._config) | {"group.id": self._name})
+        return self._consumer
+
+    def _look(self) -> Topic:
+        until_s = time.monotonic() + 2 * ANSWER_S_MAX
+        listed = self._listed()
+        while not listed.topics[self._name].partitions:
+            if time.monotonic() > until_s:
+                raise TimeoutError("it is not there, and was not made in time")
+            self._make()
+            listed = self._listed()
+        identity = f"{listed.cluster_id}/{self._identity(self._config, self._name)}"
+        name = f"{self._name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        return Topic(name, len(listed.topics[self._name].partitions))
+
+    def _listed(self) -> Any:
+        return self._opened().list_topics(self._name, timeout=ANSWER_S_MAX)
+
+    def _make(self) -> None:
+        wanted = NewTopic(
+            self._name,
+            num_partitions=self._settings.lanes,
+            replication_factor=self._settings.copies,
+            config={
+                "retention.ms": str(int(self._settings.age_s_max * 1000)),
+                "retention.bytes": str(self._settings.bytes_max // self._settings.lanes),
+            },
+        )
+        made = AdminClient(dict(self._config)).create_topics([wanted], request_timeout=ANSWER_S_MAX)
+        made[self._name].exception(ANSWER_S_MAX)  # somebody else may have been first; the list tells
+        _log.info("log.made", topic=self._name, lanes=self._settings.lanes)
+
+    def _end(self, lane: int) -> tuple[int, int]:
+        found = self._opened().get_watermark_offsets(TopicPartition(self._name, lane), timeout=ANSWER_S_MAX)
+        if found is None:
+            raise TimeoutError("it did not answer in time")
+        return found
+
+
+def why(error: Exception) -> str:
+    """What went wrong, for a person."""
+    if isinstance(error, KafkaException) and error.args:
+        return str(getattr(error.args[0], "str", lambda: error.args[0])())
+    return str(error) or "it did not answer in time"

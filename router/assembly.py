@@ -15,6 +15,7 @@ from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
 from router.cluster.watch import Board
 from router.config import RouterConfig
+from router.recording.recorder import Recorder
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.served.pointing import Pointing
@@ -23,6 +24,11 @@ from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
 from router.trials.sample import Sample
+from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.settings import DAY_S, LogSettings
+from trunkshow.eventlog.validation import Policy
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, who
@@ -111,6 +117,33 @@ def conductor_of(
         patience=patience_of(config),
         clock=clock,
     )
+
+
+def recorder_of(
+    config: RouterConfig, event_log: EventLog | None, told: Callable[[Watermark | LogUnavailable], None], clock: Clock
+) -> Recorder:
+    """Who writes events.
+
+    Args:
+        config: of the process.
+        event_log: to write them to; None where there is none.
+        told: what came of every try.
+        clock: monotonic.
+    """
+    return Recorder(event_log, Policy(config.log_days * DAY_S), told=told, clock=clock)
+
+
+def log_of(config: RouterConfig) -> EventLog | None:
+    """The event log to record in; None where there is none. It connects by itself, whenever that can be done."""
+    if not config.log:
+        return None
+    settings = LogSettings(
+        age_s_max=config.log_days * DAY_S,
+        bytes_max=round(config.log_gib_max * (1 << 30)),
+        copies=config.log_copies,
+        in_flight_bytes_max=round(config.record_mib_max * (1 << 20)),
+    )
+    return open_log(config.log, settings)
 
 
 def opened(store: Store, version: str) -> View:

@@ -13,6 +13,7 @@ from router.access import HOW_TO, Callers
 from router.cluster.lines import ToShards
 from router.trials.canary import CanaryLimits
 from router.trials.rehearsal import RehearsalLimits
+from trunkshow.eventlog.opening import parse
 from trunkshow.membership import source
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
@@ -102,6 +103,24 @@ class RouterConfig:
     canary: CanaryLimits = CanaryLimits()
     """When a candidate that is shown to a few users is rolled back, and when it is promoted."""
 
+    log: str = ""
+    """Event log to record in: nats://HOST:PORT[,HOST:PORT…]/STREAM or kafka://HOST:PORT[,…]/TOPIC; none where empty."""
+
+    record_deadline_ms: float = 2000
+    """Milliseconds within which a call's events are in the log, unless the caller's own deadline is shorter."""
+
+    record_mib_max: float = 64
+    """MiB of events on their way into the log at a time; beyond it callers are told to come back."""
+
+    log_days: float = 30
+    """Days that the log keeps events, where this router makes it; older ones are refused."""
+
+    log_gib_max: float = 8
+    """GiB that it keeps at most, where this router makes it; once full it takes no more until old ones are gone."""
+
+    log_copies: int = 1
+    """Servers that keep each event, where this router makes the log."""
+
     watch_silence_s: float = 3
     """Seconds after which a silent shard counts as unreachable; shards report every second."""
 
@@ -130,6 +149,8 @@ class RouterConfig:
             raise ValueError("shards: give either their addresses, or where to look them up as members")
         if self.members:
             source(self.members)
+        if self.log:
+            parse(self.log)
         if len(set(self.shards)) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         at_least(0, move_patience_s=self.move_patience_s, reserve_floor_ms=self.reserve_floor_ms)
@@ -142,6 +163,9 @@ class RouterConfig:
         at_least(1, move_replicas=self.move_replicas)
         at_least(0, reserve_ms=self.reserve_ms, batch_reserve_ms=self.batch_reserve_ms, drain_s=self.drain_s)
         at_least(1, deadline_ms=self.deadline_ms, batch_deadline_ms=self.batch_deadline_ms, probes=self.probes)
+        at_least(1, record_deadline_ms=self.record_deadline_ms, record_mib_max=self.record_mib_max)
+        at_least(1, log_copies=self.log_copies)
+        at_least(0.001, log_days=self.log_days, log_gib_max=self.log_gib_max)
         at_least(1, batch_chunk_users=self.batch_chunk_users, batch_chunks_in_flight=self.batch_chunks_in_flight)
         if self.batch_chunk_users > BATCH_CHUNK_USERS_MAX:
             raise ValueError(

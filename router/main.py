@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 
 import structlog
 
-from router.assembly import opened
+from router.assembly import log_of, opened
 from router.config import RouterConfig
 from router.served.pointing import proved
 from router.served.views import View, Views, chosen, versions_of
@@ -138,7 +138,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 async def _serve(config: RouterConfig, views: Views, store: Store | None) -> None:
     guard = config.callers.guard()
-    router = Router(config, views, store)
+    router = Router(config, views, store, event_log=log_of(config))
     try:
         await server.serve(
             router.services(),

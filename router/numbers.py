@@ -19,6 +19,8 @@ def of(status: cluster_pb2.GetClusterStatusResponse) -> Iterable[Metric]:
     yield _gauge("concurrency_limit", "Slates that are made with shards at a time, at most.", status.concurrency_limit)
     yield _gauge("in_flight", "Slates that are being made with shards.", status.in_flight)
     yield _gauge("store_reachable", "1 while the snapshot store answers.", status.store_reachable)
+    if status.HasField("event_log"):
+        yield _gauge("log_reachable", "1 while the event log answers.", status.event_log.reachable)
     yield _gauge("partitions", "Partitions of the current snapshot.", status.partitions)
     yield _gauge("partitions_covered", "Of those, held warm by at least one shard.", status.partitions_covered)
     yield _gauge("partitions_moved", "Of those, served from it already.", status.partitions_moved)

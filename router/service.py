@@ -3,7 +3,8 @@
 What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
 follows the store's pointer, `router.served.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see
 requests or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
-What the settings mean for each of these is said in `router.assembly`.
+Events go another way (`EventService`), and are nothing to any of these. What the settings mean for each is said in
+`router.assembly`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, follow
 from router.config import RouterConfig
+from router.recording.log_watch import LogWatch
+from router.recording.service import EventService
 from router.served.keeper import Keeper
 from router.served.pointing import Pointing
 from router.served.views import Views
@@ -38,6 +41,7 @@ from router.status import Status
 from router.trials.conductor import Conductor
 from router.trials.recall import Recall
 from router.trials.sample import Sample
+from trunkshow.eventlog.log import EventLog
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
 from trunkshow.serving.auth import Role
@@ -64,6 +68,7 @@ class Router:
         views: to begin with; this closes them.
         store: whose pointer is followed; none is where None.
         clock: monotonic.
+        event_log: to record in; this closes it; nothing is recorded where None.
 
     Attributes:
         keeper: of what is served.
@@ -71,10 +76,16 @@ class Router:
         counters: of what was served.
         samplers: shown every valid request.
         limiter: of slates that are made with shards at a time.
+        recorder: of events; the one way into the log.
     """
 
     def __init__(
-        self, config: RouterConfig, views: Views, store: Store | None = None, clock: Clock = monotonic
+        self,
+        config: RouterConfig,
+        views: Views,
+        store: Store | None = None,
+        clock: Clock = monotonic,
+        event_log: EventLog | None = None,
     ) -> None:
         self.keeper = Keeper(views)
         self.board = Board(Topology.of(()))
@@ -112,6 +123,12 @@ class Router:
         self._status = Status(
             self.keeper, self.store_reachable, self.fanout, self.limiter, self.board, self._channels, self.counters
         )
+        watch = LogWatch(event_log) if event_log is not None else None
+        self._log, self._log_watch = event_log, watch
+        self._status.log_state = lambda: watch.state if watch else None
+        told = watch.hear if watch else lambda _: None
+        self.recorder = assembly.recorder_of(config, event_log, told, clock)
+        self._events = EventService(self.recorder, config.record_deadline_ms, clock)
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
@@ -125,7 +142,8 @@ class Router:
             stream={"RecommendBatch": self.recommend_batch},
             role=Role.READ,
         )
-        return [recommendation, Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})]
+        cluster = Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})
+        return [recommendation, self._events.service(), cluster]
 
     def store_reachable(self) -> bool:
         """Whether the snapshot store answers; true where none is followed."""
@@ -151,15 +169,19 @@ class Router:
             running.append(self._conductor.run())
         if self._recall is not None:
             running.append(self._recall.run())
+        if self._log_watch is not None:
+            running.append(self._log_watch.run())
         self._tasks = [asyncio.ensure_future(one) for one in running]
 
     async def close(self) -> None:
-        """Cut every line, and close every snapshot."""
+        """Cut every line, and close the log and every snapshot."""
         for task in self._tasks:
             task.cancel()
         if self._pointing is not None:
             await self._pointing.close()
         await self._following.close()
+        if self._log is not None:
+            await self._log.close()
         self.keeper.close()
 
     async def recommend(self, data: bytes, call: CallView) -> bytes:

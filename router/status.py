@@ -11,6 +11,7 @@ from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.topology import ReplicaView, ShardFacts
 from router.cluster.watch import Board
+from router.recording.log_watch import LogState
 from router.served.keeper import Keeper
 from router.served.views import Candidate
 from trunkshow.serving.call import CallView
@@ -31,6 +32,7 @@ class Status:
 
     Attributes:
         candidate: what is known of the snapshot that is tried.
+        log_state: of the event log, as it was last heard; None where there is none.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Status:
         self._shards = shards
         self._counters = counters
         self.candidate: Callable[[], cluster_pb2.Candidate | None] = lambda: None
+        self.log_state: Callable[[], LogState | None] = lambda: None
 
     async def get_cluster_status(self, data: bytes, call: CallView) -> bytes:
         """GetClusterStatus."""
@@ -79,6 +82,7 @@ class Status:
                 for rung, count in sorted(self._counters.carousels.items())
             ],
             requests=self._counters.requests,
+            event_log=_log_of(self.log_state()),
         )
 
     def _candidate(self, candidate: Candidate) -> cluster_pb2.Candidate:
@@ -101,6 +105,14 @@ class Status:
             p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
             ejected=self._fanout.infirmary.ejected(view.address),
         )
+
+
+def _log_of(state: LogState | None) -> cluster_pb2.EventLogStatus | None:
+    if state is None:
+        return None
+    return cluster_pb2.EventLogStatus(
+        url=state.url, reachable=state.reachable, position=str(state.position or ""), last_error=state.last_error
+    )
 
 
 def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from trunkshow.errors import FIELD_KEY, REASON_KEY, TrunkshowError
-from trunkshow.v1 import cluster_pb2, shard_pb2
+from trunkshow.errors import FIELD_KEY, PUSHBACK_KEY, REASON_KEY, InvalidArgument, TrunkshowError
+from trunkshow.v1 import cluster_pb2, events_pb2, shard_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 SLATE = pb.RecommendResponse(
@@ -91,14 +91,22 @@ class ScriptedRouter:
     Attributes:
         target: its address.
         answers: by method; tests put others in.
+            "Record" is None while events are taken; an iterator gives what becomes of one try after the other.
         seen: every call, oldest first.
+        events: that were recorded; an event without a user is refused.
     """
 
     target: str = ""
     answers: dict[str, Any] = field(
-        default_factory=lambda: {"Recommend": SLATE, "SimilarItems": SIMILAR, "GetClusterStatus": STATUS}
+        default_factory=lambda: {
+            "Recommend": SLATE,
+            "SimilarItems": SIMILAR,
+            "GetClusterStatus": STATUS,
+            "Record": None,
+        }
     )
     seen: list[Seen] = field(default_factory=list)
+    events: list[events_pb2.Event] = field(default_factory=list)
 
     def _unary(self, name: str, request: Any, context: grpc.ServicerContext) -> Any:
         self._note(request, context)
@@ -110,13 +118,56 @@ class ScriptedRouter:
         for index in reversed(range(len(request.requests))):
             yield pb.RecommendBatchResponse(index=index, response=self._give(self.answers["Recommend"], context))
 
+    def _record(self, request: Any, context: grpc.ServicerContext) -> events_pb2.RecordEventsResponse:
+        self._note(request, context)
+        self._take_or_fail(context)
+        if not 1 <= len(request.events) <= 1000:
+            self._give(InvalidArgument(f"events: {len(request.events)} given", field="events"), context)
+        return self._recorded(request.events)
+
+    def _stream(self, requests: Iterator[Any], context: grpc.ServicerContext) -> events_pb2.StreamEventsResponse:
+        self._take_or_fail(context)
+        recorded, refused = 0, []
+        for request in requests:
+            self._note(request, context)
+            answer = self._recorded(request.events)
+            recorded += answer.recorded
+            refused.extend(answer.refused)
+        mark = f"scripted/0:{len(self.events)}"
+        return events_pb2.StreamEventsResponse(
+            recorded=recorded, refused=len(refused), first_refused=refused[:100], watermark=mark
+        )
+
+    def _recorded(self, events: Sequence[events_pb2.Event]) -> events_pb2.RecordEventsResponse:
+        right = [one for one in events if one.user_id]
+        refused = [
+            events_pb2.RefusedEvent(
+                index=index,
+                event_id=one.event_id,
+                field=f"events[{index}].user_id",
+                reason="USER_ID_EMPTY",
+                message=f"events[{index}].user_id: empty",
+            )
+            for index, one in enumerate(events)
+            if not one.user_id
+        ]
+        self.events.extend(right)
+        mark = f"scripted/0:{len(self.events)}" if right else ""
+        return events_pb2.RecordEventsResponse(recorded=len(right), refused=refused, watermark=mark)
+
+    def _take_or_fail(self, context: grpc.ServicerContext) -> None:
+        scripted = self.answers["Record"]
+        self._give(next(scripted, None) if isinstance(scripted, Iterator) else scripted, context)
+
     def _note(self, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         self.seen.append(Seen(request, metadata, context.time_remaining() or 0.0))
 
     def _give(self, answer: Any, context: grpc.ServicerContext) -> Any:
         if isinstance(answer, TrunkshowError):
-            context.set_trailing_metadata(((REASON_KEY, answer.reason), (FIELD_KEY, answer.field)))
+            after = answer.retry_after_ms
+            advice = () if after is None else ((PUSHBACK_KEY, str(after)),)
+            context.set_trailing_metadata(((REASON_KEY, answer.reason), (FIELD_KEY, answer.field), *advice))
             context.abort(answer.code, answer.message)
         return answer() if callable(answer) else answer
 
@@ -132,6 +183,16 @@ class ScriptedRouter:
         batch = grpc.unary_stream_rpc_method_handler(
             self._batch, pb.RecommendBatchRequest.FromString, pb.RecommendBatchResponse.SerializeToString
         )
+        stream = grpc.stream_unary_rpc_method_handler(
+            self._stream,
+            events_pb2.StreamEventsRequest.FromString,
+            events_pb2.StreamEventsResponse.SerializeToString,
+        )
+        record = grpc.unary_unary_rpc_method_handler(
+            self._record,
+            events_pb2.RecordEventsRequest.FromString,
+            events_pb2.RecordEventsResponse.SerializeToString,
+        )
         asked, answered = cluster_pb2.GetClusterStatusRequest, cluster_pb2.GetClusterStatusResponse
         return [
             grpc.method_handlers_generic_handler(
@@ -141,6 +202,9 @@ class ScriptedRouter:
                     "SimilarItems": unary("SimilarItems", pb.SimilarItemsRequest, pb.SimilarItemsResponse),
                     "RecommendBatch": batch,
                 },
+            ),
+            grpc.method_handlers_generic_handler(
+                "trunkshow.v1.EventService", {"RecordEvents": record, "StreamEvents": stream}
             ),
             grpc.method_handlers_generic_handler(
                 "trunkshow.v1.ClusterService", {"GetClusterStatus": unary("GetClusterStatus", asked, answered)}

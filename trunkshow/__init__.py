@@ -5,5 +5,15 @@ Importing this package costs grpcio and protobuf alone; the serving side imports
 
 from trunkshow.client import AsyncClient, Client
 from trunkshow.errors import InvalidArgument, NotFound, TrunkshowError, Unavailable
+from trunkshow.events import Event, Interaction
 
-__all__ = ["AsyncClient", "Client", "InvalidArgument", "NotFound", "TrunkshowError", "Unavailable"]
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "Event",
+    "Interaction",
+    "InvalidArgument",
+    "NotFound",
+    "TrunkshowError",
+    "Unavailable",
+]

@@ -59,7 +59,7 @@ class SlateRequest:
         Raises:
             InvalidArgument: a field cannot be written, such as a negative number or half a surrogate pair.
         """
-        return _written(
+        return written(
             pb.RecommendRequest,
             user_id=self.user_id,
             surface=self.surface,
@@ -82,12 +82,12 @@ def filters(
     Raises:
         InvalidArgument: a field cannot be written.
     """
-    return _written(
+    return written(
         pb.Filters,
         "filters.",
         categories=categories,
         attributes=[
-            _written(pb.AttributeFilter, "filters.attributes.", name=name, values=values)
+            written(pb.AttributeFilter, "filters.attributes.", name=name, values=values)
             for name, values in attributes.items()
         ],
         include_unavailable=include_unavailable,
@@ -100,10 +100,10 @@ def similar_items_request(item_id: str, items: int, allowed: pb.Filters) -> pb.S
     Raises:
         InvalidArgument: a field cannot be written.
     """
-    return _written(pb.SimilarItemsRequest, item_id=item_id, items=items, filters=allowed)
+    return written(pb.SimilarItemsRequest, item_id=item_id, items=items, filters=allowed)
 
 
-def _written(kind: type[Written], within: str = "", /, **fields: Any) -> Written:
+def written(kind: type[Written], within: str = "", /, **fields: Any) -> Written:
     """A message of these fields. What protobuf cannot write the router would refuse, so it is refused here alike.
 
     Raises:

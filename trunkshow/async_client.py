@@ -22,6 +22,7 @@ from trunkshow import channel as wire
 from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters, similar_items_request
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
+from trunkshow.events import Event, Recorded, noting, request_of, stream_of
 from trunkshow.receipts import Rung
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -43,11 +44,8 @@ class AsyncClient:
         self.deadline_ms = deadline_ms
         wire.check_target(target)
         self._identity = wire.identify(api_key, token)
-        self._channel = (
-            grpc.aio.insecure_channel(target, options=wire.OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(target, credentials, options=wire.OPTIONS)
-        )
+        self._channel = _open(target, credentials, wire.OPTIONS)
+        self._recording = _open(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -63,6 +61,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
         await self._channel.close()
+        await self._recording.close()
 
     async def connect(self, timeout_s: float = wire.CONNECT_TIMEOUT_S) -> None:
         """Connect ahead of the first request, which then spends nothing of its deadline on it.
@@ -150,6 +149,35 @@ class AsyncClient:
             await self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
         )
 
+    async def record(
+        self, events: Event | Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.RECORD_DEADLINE_MS
+    ) -> Recorded:
+        """Write what shoppers did to the event log; see `trunkshow.client.Client.record`.
+
+        Raises:
+            Unavailable: the router's event log does not answer, or it has none (reason NO_EVENT_LOG).
+            Overloaded: there is no room for more events now.
+        """
+        return Recorded.from_message(
+            await self._call(wire.RECORD_EVENTS, request_of(events), deadline_ms, request_id, self._recording)
+        )
+
+    async def stream(
+        self, events: Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.STREAM_DEADLINE_MS
+    ) -> Recorded:
+        """Write as many events as there are, as fast as the log takes them; see `trunkshow.client.Client.stream`."""
+        method = wire.STREAM_EVENTS
+        call = self._recording.stream_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        shown = (*wire.metadata(request_id), *self._identity())
+        failed: list[BaseException] = []
+        try:
+            return Recorded.from_stream(await call(noting(stream_of(events), failed), deadline_ms / 1e3, shown))
+        except (grpc.RpcError, asyncio.CancelledError) as error:
+            # gRPC reads the events in a task of its own, and cancels the call where they could not be had.
+            if failed:
+                raise failed[0] from error
+            raise from_rpc_error(error) if isinstance(error, grpc.RpcError) else error from error
+
     async def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""
         return ClusterStatus.from_message(
@@ -165,14 +193,22 @@ class AsyncClient:
         message: wire.Request,
         deadline_ms: float,
         request_id: str,
+        channel: grpc.aio.Channel | None = None,
     ) -> wire.Response:
-        call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        channel = self._channel if channel is None else channel
+        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         try:
             return await call(
                 message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity())
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+
+
+def _open(target: str, credentials: grpc.ChannelCredentials | None, options: wire.Options) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, credentials, options=options)
 
 
 async def _slates(call: Any) -> AsyncIterator[tuple[int, Slate]]:

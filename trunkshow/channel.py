@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from trunkshow.errors import InvalidArgument, Unavailable
-from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 DEADLINE_MS = 200.0
@@ -22,6 +22,10 @@ DEADLINE_MS = 200.0
 
 BATCH_DEADLINE_MS = 2_000.0
 STATUS_DEADLINE_MS = 2_000.0
+RECORD_DEADLINE_MS = 5_000.0
+"""A router gives its log 2 s of it; in what is left gRPC asks again."""
+
+STREAM_DEADLINE_MS = 600_000.0
 CONNECT_TIMEOUT_S = 5.0
 
 # Asking twice is harmless: a call that met a router on its way out goes to another one, within its deadline. What gRPC
@@ -67,7 +71,9 @@ _SERVICE_CONFIG = {
     ],
 }
 
-OPTIONS: tuple[tuple[str, Any], ...] = (
+Options = tuple[tuple[str, Any], ...]
+
+_CONNECTING: Options = (
     # gRPC would wait up to two minutes between attempts; a restarted router is to be found in about a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
@@ -80,8 +86,31 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
     # The router is a neighbour; an HTTP proxy for the internet is never the way to it.
     ("grpc.enable_http_proxy", 0),
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
 )
+OPTIONS: Options = (*_CONNECTING, ("grpc.service_config", json.dumps(_SERVICE_CONFIG)))
+
+# Events go over a connection of their own: a router whose log is down fails them all, and must not be left alone for
+# that by callers who want slates. The same events may be sent again, since they are counted by their ids; a router
+# that has no room says when (RESOURCE_EXHAUSTED), one whose log will never be there says so, too.
+_RECORDING_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": "trunkshow.v1.EventService"},
+    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    "methodConfig": [
+        {
+            "name": [{"service": "trunkshow.v1.EventService"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.05s",
+                "maxBackoff": "0.5s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            },
+        }
+    ],
+}
+
+RECORDING_OPTIONS: Options = (*_CONNECTING, ("grpc.service_config", json.dumps(_RECORDING_CONFIG)))
 
 Metadata = tuple[tuple[str, str], ...]
 Token = str | Callable[[], str]
@@ -104,6 +133,12 @@ RECOMMEND_BATCH = Method(
 )
 SIMILAR_ITEMS = Method(
     "/trunkshow.v1.RecommendationService/SimilarItems", pb.SimilarItemsRequest, pb.SimilarItemsResponse
+)
+RECORD_EVENTS = Method(
+    "/trunkshow.v1.EventService/RecordEvents", events_pb2.RecordEventsRequest, events_pb2.RecordEventsResponse
+)
+STREAM_EVENTS = Method(
+    "/trunkshow.v1.EventService/StreamEvents", events_pb2.StreamEventsRequest, events_pb2.StreamEventsResponse
 )
 GET_CLUSTER_STATUS = Method(
     "/trunkshow.v1.ClusterService/GetClusterStatus",
@@ -180,7 +215,7 @@ def check_target(target: str) -> None:
         raise InvalidArgument("target: none given; write HOST:PORT, such as 127.0.0.1:7450")
 
 
-def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: Options = OPTIONS) -> grpc.Channel:
     """A blocking channel; it connects at the first call.
 
     Raises:
@@ -188,5 +223,5 @@ def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> gr
     """
     check_target(target)
     if credentials is None:
-        return grpc.insecure_channel(target, options=OPTIONS)
-    return grpc.secure_channel(target, credentials, options=OPTIONS)
+        return grpc.insecure_channel(target, options=options)
+    return grpc.secure_channel(target, credentials, options=options)

@@ -1,7 +1,7 @@
 """The client: what a backend service imports to ask the cluster for slates.
 
-`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.answers` and
-`trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and protobuf alone.
+`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.answers`, `trunkshow.events`
+and `trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and protobuf alone.
 
     with Client("127.0.0.1:7450", deadline_ms=200) as client:
         slate = client.recommend("user-17", items=["sku-3", "sku-9"], surface="basket")
@@ -9,9 +9,10 @@
             print(carousel.title, [item.item_id for item in carousel.items])
         if slate.receipt.rung > Rung.SNAPSHOT:
             print("not the best slate:", [reason.name for reason in slate.receipt.reasons])
+        client.record(Event("user-17", "sku-9", "click", request_id=slate.receipt.request_id))
 
-A client holds one connection, may be shared between threads (`AsyncClient`: tasks), and is meant to live as
-long as its service. A target of `dns:///name:port` balances over every address of that name.
+A client holds one connection, and one more once it records; it may be shared between threads (`AsyncClient`: tasks),
+and is meant to live as long as its service. A target of `dns:///name:port` balances over every address of that name.
 """
 
 from __future__ import annotations
@@ -35,17 +36,23 @@ from trunkshow.async_client import AsyncClient
 from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
+from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
 from trunkshow.receipts import Reason, Receipt, Rung
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 __all__ = [
     "AsyncClient",
+    "Channel",
     "Client",
+    "Event",
+    "Interaction",
     "PartialAborted",
     "PermissionDenied",
     "Reason",
     "Receipt",
+    "Recorded",
+    "Refused",
     "Rung",
     "SimilarItems",
     "Slate",
@@ -84,6 +91,7 @@ class Client:
         self.target = target
         self.deadline_ms = deadline_ms
         self._channel = wire.open_channel(target, credentials)
+        self._recording = wire.open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
         self._identity = wire.identify(api_key, token)
 
     def __repr__(self) -> str:
@@ -100,6 +108,7 @@ class Client:
     def close(self) -> None:
         """Close the connection; calls under way are cancelled."""
         self._channel.close()
+        self._recording.close()
 
     def connect(self, timeout_s: float = wire.CONNECT_TIMEOUT_S) -> None:
         """Connect ahead of the first request, which then spends nothing of its deadline on it.
@@ -205,6 +214,41 @@ class Client:
             self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
         )
 
+    def record(
+        self, events: Event | Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.RECORD_DEADLINE_MS
+    ) -> Recorded:
+        """Write what shoppers did to the event log: one event, or 1 to 1,000; each is recorded or refused by itself.
+
+        What the answer counts as recorded is durable, and in the user's next slate within a second. Where this raises
+        `Unavailable`, `Overloaded` or `DeadlineExceeded`, it is not known whether the events are in the log: record
+        the same `Event` objects again, they have their ids and count once. Within the deadline that is done here.
+
+        Raises:
+            Unavailable: the router's event log does not answer, or it has none (reason NO_EVENT_LOG).
+            Overloaded: there is no room for more events now.
+        """
+        return Recorded.from_message(
+            self._call(wire.RECORD_EVENTS, request_of(events), deadline_ms, request_id, self._recording)
+        )
+
+    def stream(
+        self, events: Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.STREAM_DEADLINE_MS
+    ) -> Recorded:
+        """Write as many events as there are, as fast as the log takes them; the answer sums up.
+
+        Events are taken from the iterable a little ahead of the log. Where this raises, some are in the log: stream the
+        same `Event` objects again.
+        """
+        method = wire.STREAM_EVENTS
+        call = self._recording.stream_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        failed: list[BaseException] = []
+        shown = (*wire.metadata(request_id), *self._identity())
+        try:
+            return Recorded.from_stream(call(noting(stream_of(events), failed), deadline_ms / 1e3, shown))
+        except grpc.RpcError as error:
+            # gRPC reads the events on a thread of its own, and says no more than that they could not be had.
+            raise failed[0] if failed else from_rpc_error(error) from error
+
     def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""
         return ClusterStatus.from_message(
@@ -220,8 +264,10 @@ class Client:
         message: wire.Request,
         deadline_ms: float,
         request_id: str,
+        channel: grpc.Channel | None = None,
     ) -> wire.Response:
-        call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        channel = self._channel if channel is None else channel
+        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         try:
             return call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
         except grpc.RpcError as error:

@@ -157,6 +157,32 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class LogView:
+    """The event log as the router sees it.
+
+    Attributes:
+        url: of it, without credentials.
+        reachable: it answered a moment ago.
+        position: the newest watermark that the router heard of; empty before the first.
+        last_error: why it is not reachable.
+    """
+
+    url: str
+    reachable: bool
+    position: str
+    last_error: str
+
+    @classmethod
+    def from_message(cls, message: cluster_pb2.EventLogStatus) -> LogView:
+        """The log of a status."""
+        return cls(message.url, message.reachable, message.position, message.last_error)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterStatus:
     """The shards in membership order, how much of the snapshot is covered, and what has been served.
 
@@ -165,6 +191,7 @@ class ClusterStatus:
         candidate: that is being tried; None where there is none.
         partitions_moved: of the current snapshot, that are served from it; the others from the previous one.
         shed: requests answered from resident lists at once, since the router was at its limit.
+        event_log: that events are recorded in; None where there is none.
     """
 
     snapshot_version: str
@@ -181,6 +208,7 @@ class ClusterStatus:
     hedges: int = 0
     concurrency_limit: int = 0
     in_flight: int = 0
+    event_log: LogView | None = None
 
     @property
     def covered(self) -> bool:
@@ -205,6 +233,7 @@ class ClusterStatus:
             hedges=message.hedges,
             concurrency_limit=message.concurrency_limit,
             in_flight=message.in_flight,
+            event_log=LogView.from_message(message.event_log) if message.HasField("event_log") else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -224,4 +253,5 @@ class ClusterStatus:
             "hedges": self.hedges,
             "concurrency_limit": self.concurrency_limit,
             "in_flight": self.in_flight,
+            "event_log": self.event_log.to_json() if self.event_log else None,
         }

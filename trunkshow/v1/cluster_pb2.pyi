@@ -13,7 +13,7 @@ class GetClusterStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetClusterStatusResponse(_message.Message):
-    __slots__ = ("snapshot_version", "partitions", "partitions_covered", "shards", "rungs", "requests", "previous_version", "candidate", "store_reachable", "shed", "hedges", "concurrency_limit", "in_flight", "partitions_moved")
+    __slots__ = ("snapshot_version", "partitions", "partitions_covered", "shards", "rungs", "requests", "previous_version", "candidate", "store_reachable", "shed", "hedges", "concurrency_limit", "in_flight", "partitions_moved", "event_log")
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_COVERED_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class GetClusterStatusResponse(_message.Message):
     CONCURRENCY_LIMIT_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_MOVED_FIELD_NUMBER: _ClassVar[int]
+    EVENT_LOG_FIELD_NUMBER: _ClassVar[int]
     snapshot_version: str
     partitions: int
     partitions_covered: int
@@ -42,7 +43,20 @@ class GetClusterStatusResponse(_message.Message):
     concurrency_limit: int
     in_flight: int
     partitions_moved: int
-    def __init__(self, snapshot_version: _Optional[str] = ..., partitions: _Optional[int] = ..., partitions_covered: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rungs: _Optional[_Iterable[_Union[RungCount, _Mapping]]] = ..., requests: _Optional[int] = ..., previous_version: _Optional[str] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., store_reachable: _Optional[bool] = ..., shed: _Optional[int] = ..., hedges: _Optional[int] = ..., concurrency_limit: _Optional[int] = ..., in_flight: _Optional[int] = ..., partitions_moved: _Optional[int] = ...) -> None: ...
+    event_log: EventLogStatus
+    def __init__(self, snapshot_version: _Optional[str] = ..., partitions: _Optional[int] = ..., partitions_covered: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rungs: _Optional[_Iterable[_Union[RungCount, _Mapping]]] = ..., requests: _Optional[int] = ..., previous_version: _Optional[str] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., store_reachable: _Optional[bool] = ..., shed: _Optional[int] = ..., hedges: _Optional[int] = ..., concurrency_limit: _Optional[int] = ..., in_flight: _Optional[int] = ..., partitions_moved: _Optional[int] = ..., event_log: _Optional[_Union[EventLogStatus, _Mapping]] = ...) -> None: ...
+
+class EventLogStatus(_message.Message):
+    __slots__ = ("url", "reachable", "position", "last_error")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    REACHABLE_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    reachable: bool
+    position: str
+    last_error: str
+    def __init__(self, url: _Optional[str] = ..., reachable: _Optional[bool] = ..., position: _Optional[str] = ..., last_error: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("snapshot_version", "phase", "share", "requests", "partitions_covered", "verdict")

@@ -1,0 +1,1 @@
+"""Events in: checked, stamped, and written to the event log; nobody waits for it longer than a deadline."""

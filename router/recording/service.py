@@ -1,0 +1,103 @@
+"""EventService: from bytes to events with a deadline, and back to answers. What becomes of events is the recorder's.
+
+A stream is read on only once the log has what was read before, so that a slow log slows its callers. Where there is no
+room it is waited for, within the deadline that a single call would have; then the stream ends as the call would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from router.recording.recorder import Outcome, Recorder
+from router.recording.tally import Tally
+from trunkshow.errors import Overloaded, TrunkshowError
+from trunkshow.serving.auth import Role
+from trunkshow.serving.call import CallView
+from trunkshow.serving.deadline import Clock, Deadline, monotonic
+from trunkshow.serving.methods import Service
+from trunkshow.v1 import events_pb2 as pb
+
+EVENTS = "trunkshow.v1.EventService"
+PAUSE_S = 0.02
+"""Before a stream looks for room again."""
+
+
+class EventService:
+    """Answers RecordEvents and StreamEvents.
+
+    Args:
+        recorder: writes events.
+        deadline_ms: of a call, and of each request of a stream, where the caller set none or a longer one.
+        clock: monotonic.
+        sleep: a port: waits.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        deadline_ms: float,
+        clock: Clock = monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._recorder = recorder
+        self._deadline_ms = deadline_ms
+        self._clock = clock
+        self._sleep = sleep
+
+    def service(self) -> Service:
+        """The methods, for registration."""
+        return Service(
+            EVENTS,
+            unary={"RecordEvents": self.record_events},
+            upload={"StreamEvents": self.stream_events},
+            role=Role.RECORD,
+        )
+
+    async def record_events(self, data: bytes, call: CallView) -> bytes:
+        """RecordEvents.
+
+        Raises:
+            InvalidArgument: there are no events, or too many.
+            Unavailable: it is not known whether they are in the log.
+            Overloaded: there is no room for them.
+        """
+        events = pb.RecordEventsRequest.FromString(data).events
+        done = await self._recorder.record(events, call.deadline(self._deadline_ms))
+        return pb.RecordEventsResponse(
+            recorded=done.recorded,
+            refused=[one.to_message() for one in done.refused],
+            watermark=str(done.watermark or ""),
+        ).SerializeToString()
+
+    async def stream_events(self, requests: AsyncIterator[bytes], call: CallView) -> bytes:
+        """StreamEvents.
+
+        Raises:
+            InvalidArgument: a request has no events, or too many.
+            Unavailable: it is not known whether all events are in the log; how many are stands in the message.
+            Overloaded: there was no room for them.
+        """
+        tally = Tally()
+        try:
+            async for data in requests:
+                events = pb.StreamEventsRequest.FromString(data).events
+                tally.add(await self._patiently(events, call.deadline(self._deadline_ms)))
+        except TrunkshowError as error:
+            raise _after(tally.recorded, error) from error
+        return tally.answer().SerializeToString()
+
+    async def _patiently(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
+        while True:
+            try:
+                return await self._recorder.record(events, deadline)
+            except Overloaded:
+                if deadline.remaining_s(self._clock()) <= PAUSE_S:
+                    raise
+            await self._sleep(PAUSE_S)
+
+
+def _after(recorded: int, error: TrunkshowError) -> TrunkshowError:
+    """The same outcome, which says how much of the stream is in the log."""
+    message = f"{error.message} ({recorded:,} events of this stream were recorded before)"
+    return type(error)(message, field=error.field, reason=error.reason, retry_after_ms=error.retry_after_ms)

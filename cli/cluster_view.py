@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.pictures import RUNG_STYLES, bar, ranges, size
 from cli.render import pairs, table_of
-from trunkshow.cluster import Candidate, ClusterStatus, Generation, ShardState, ShardView
+from trunkshow.cluster import Candidate, ClusterStatus, Generation, LogView, ShardState, ShardView
 
 STATE_STYLES = {
     ShardState.UNSPECIFIED: "dim",
@@ -99,11 +99,19 @@ def _router(one: ClusterStatus) -> RenderableType:
         said["candidate"] = _candidate(one.candidate)
     if not one.store_reachable:
         said["store"] = "does not answer; serving goes on from what is open"
+    if one.event_log:
+        said["log"] = _log(one.event_log)
     if one.concurrency_limit:
         said["load"] = (
             f"{one.in_flight} in flight, limit {one.concurrency_limit}, {one.shed:,} shed, {one.hedges:,} hedged"
         )
     return pairs(said)
+
+
+def _log(one: LogView) -> str:
+    answers = f"answers; at {one.position or 'its beginning'}"
+    gone = f"does not answer ({one.last_error or 'not heard yet'}); nothing is recorded, serving goes on"
+    return f"{one.url}: {answers if one.reachable else gone}"
 
 
 def _candidate(one: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""How a build's progress is told: bars on a terminal, lines with seconds elsewhere, nothing to a machine."""
+"""How the progress of long work is told: bars on a terminal, lines with seconds elsewhere, nothing to a machine."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ REMIND_EVERY_S = 5.0
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Told]:
-    """Who is to be told of the progress of what is done inside."""
+def progress(*, quiet: bool, work: str = "build") -> Iterator[Told]:
+    """Who is to be told of the progress of what is done inside; lines begin with what the work is."""
     if quiet:
         yield lambda what, done, of: None
     elif output.stderr_is_a_terminal():
         with _bars() as bars:
             yield _Bars(bars)
     else:
-        lines = Lines(output.remark, time.monotonic)
+        lines = Lines(output.remark, time.monotonic, work)
         with _every(REMIND_EVERY_S, lines.remind):
             yield lines
 
@@ -39,11 +39,13 @@ class Lines:
     Args:
         say: takes a line.
         clock: a port: monotonic seconds.
+        work: what is being done.
     """
 
-    def __init__(self, say: Callable[[str], None], clock: Callable[[], float]) -> None:
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float], work: str = "build") -> None:
         self._say = say
         self._clock = clock
+        self._work = work
         self._began: dict[str, float] = {}
         self._now = ("", 0, 0)
 
@@ -51,11 +53,11 @@ class Lines:
         """Take what is being done, how much of it is, and of how many."""
         if what not in self._began:
             self._began[what] = self._clock()
-            self._say(f"build: {_short(what)} …")
+            self._say(f"{self._work}: {_short(what)} …")
         self._now = (what, done, of)
         if done >= of:
             # A step that comes again, such as the training after the evaluation's, is told again.
-            self._say(f"build: {_short(what)} … {self._clock() - self._began.pop(what):.1f} s")
+            self._say(f"{self._work}: {_short(what)} … {self._clock() - self._began.pop(what):.1f} s")
 
     def remind(self) -> None:
         """Say what is going on still; of nested steps, the one last heard of."""
@@ -65,7 +67,7 @@ class Lines:
             done, of = 0, 1
         if what:
             counted = f", {done} of {of}" if of > 1 else ""
-            self._say(f"build: {_short(what)}{counted} … {self._clock() - self._began[what]:.0f} s so far")
+            self._say(f"{self._work}: {_short(what)}{counted} … {self._clock() - self._began[what]:.0f} s so far")
 
 
 @contextmanager

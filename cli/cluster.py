@@ -22,8 +22,9 @@ import grpc.aio
 from grpc_health.v1 import health_pb2
 
 import cli
-from cli import scaling
+from cli import local_log, scaling
 from cli.addresses import free_address, split_address
+from cli.local_log import NO_LOG, NOWHERE, LocalLog, LogPlan
 from cli.output import UsageError
 from cli.processes import Child, ChildGaveUp, Say, Supervisor
 from cli.readiness import Hopeless, Waiting
@@ -51,6 +52,7 @@ class Plan:
         logs: folder for the children's logs, this cluster's alone; they go to stderr where None.
         pinned: whether every process stays on that version, instead of following the store's pointer.
         cache: folder for the processes' copies of snapshots, one folder each; none are kept where None.
+        log: event log that it records in.
     """
 
     store: str
@@ -61,9 +63,10 @@ class Plan:
     logs: Path | None
     pinned: bool = False
     cache: Path | None = None
+    log: LogPlan = NO_LOG
 
 
-def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) -> list[Child]:
+def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path, log: LocalLog = NOWHERE) -> list[Child]:
     """The processes of a cluster whose addresses are chosen.
 
     Args:
@@ -71,16 +74,23 @@ def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path) 
         router: its address.
         shards: addresses by name.
         members: the file in which every process looks the membership up.
+        log: that it records in.
     """
-    common = (*_store(plan, "router"), "--members", f"file:{members}")
-    made = [shard_child(plan, name, address, members) for name, address in shards.items()]
-    return [*made, _child(plan, "router", ("router", *common, "--listen", router))]
+    common = (*_store(plan, "router"), "--members", f"file:{members}", *_log(log))
+    made = [shard_child(plan, name, address, members, log) for name, address in shards.items()]
+    own = [log.child] if log.child else []
+    return [*own, *made, _child(plan, "router", ("router", *common, "--listen", router))]
 
 
-def shard_child(plan: Plan, name: str, address: str, members: Path) -> Child:
+def shard_child(plan: Plan, name: str, address: str, members: Path, log: LocalLog = NOWHERE) -> Child:
     """The process of one shard."""
+    del log
     own = ("--name", address, "--listen", address, "--replicas", str(plan.replicas))
     return _child(plan, name, ("shard", *_store(plan, name), *own, "--members", f"file:{members}"))
+
+
+def _log(log: LocalLog) -> tuple[str, ...]:
+    return ("--log", log.url) if log.url else ()
 
 
 def _store(plan: Plan, name: str) -> tuple[str, ...]:
@@ -126,21 +136,29 @@ async def running(plan: Plan, say: Say, hurry: asyncio.Event | None = None) -> A
     Raises:
         UsageError: it does not come up; nothing of it is left.
     """
+    with local_log.held(plan.log, plan.logs) as log:
+        async with _running(plan, log, say, hurry) as cluster:
+            yield cluster
+
+
+@asynccontextmanager
+async def _running(plan: Plan, log: LocalLog, say: Say, hurry: asyncio.Event | None) -> AsyncIterator[Cluster]:
     router = free_address(*split_address(plan.listen))
     ledger = Ledger(router)
     ledger.open()
     shards = {f"shard-{number}": free_address() for number in range(plan.shards)}
     ledger.enlist(shards)
-    made = children(plan, router, shards, ledger.members)
-    waiting = Waiting({address: name for name, address in shards.items()}, say, time.monotonic)
+    made = children(plan, router, shards, ledger.members, log)
+    names = {address: name for name, address in shards.items()}
+    waiting = Waiting(names, say, time.monotonic, with_log=log.child is not None)
     supervisor = Supervisor(made, say, hurry=hurry)
     keeping = asyncio.create_task(supervisor.run())
     tasks = {keeping}
     try:
         await _ready_or_dead(until_ready(router, waiting.look), keeping, made)
         supervisor.cluster_is_up()
-        say("cluster.ready", target=router, pids=dict(supervisor.pids))
-        child = partial(shard_child, plan, members=ledger.members)
+        say("cluster.ready", target=router, pids=dict(supervisor.pids), log=log.url)
+        child = partial(shard_child, plan, members=ledger.members, log=log)
         tasks.add(asyncio.create_task(scaling.follow(ledger, shards, supervisor, child, say)))
         yield Cluster(router, keeping)
     finally:

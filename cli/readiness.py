@@ -35,12 +35,16 @@ class Waiting:
         names: of the shards, by address.
         say: told `cluster.waiting`.
         clock: a port: monotonic seconds.
+        with_log: whether the event log is the cluster's own, and waited for like its shards.
     """
 
-    def __init__(self, names: Mapping[str, str], say: Say, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, names: Mapping[str, str], say: Say, clock: Callable[[], float], *, with_log: bool = False
+    ) -> None:
         self._names = names
         self._say = say
         self._clock = clock
+        self._with_log = with_log
         self._began = self._told = clock()
 
     def look(self, status: ClusterStatus | None) -> bool:
@@ -54,7 +58,7 @@ class Waiting:
             if refused:
                 name = self._names.get(shard.address, shard.address)
                 raise Hopeless(name, f"{name} ({shard.address}) refused partitions {ranges(refused)}")
-        if status is not None and status.covered and all(map(_up, status.shards)):
+        if status is not None and status.covered and all(map(_up, status.shards)) and self._logs(status):
             return True
         now = self._clock()
         if now - self._told >= TELL_EVERY_S:
@@ -62,12 +66,17 @@ class Waiting:
             self._say("cluster.waiting", seconds=round(now - self._began), missing=missing(status, self._names))
         return False
 
+    def _logs(self, status: ClusterStatus) -> bool:
+        return not self._with_log or (status.event_log is not None and status.event_log.reachable)
+
 
 def missing(status: ClusterStatus | None, names: Mapping[str, str]) -> str:
     """What a cluster still lacks, in a few words for a person."""
     if status is None:
         return "the router, which does not answer yet"
     late = ", ".join(_late(names.get(shard.address, shard.address), shard) for shard in status.shards if not _up(shard))
+    if not late and status.covered and status.event_log and not status.event_log.reachable:
+        return "the event log, which does not answer yet"
     covered = f"{status.partitions_covered} of {status.partitions} partitions covered"
     return f"{late or 'the router'}; {covered}"
 

@@ -7,12 +7,13 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from cli import output
 from cli.cluster import READY_WITHIN_S, Plan, interruptible, running, until_ready
+from cli.local_log import plan_of
 from cli.logs import fresh_folder
 from cli.output import UsageError
 from cli.scaling import SHARDS_MAX, Ledger
@@ -49,6 +50,17 @@ class UpOptions:
     logs: Path | None = None
     """Folder for logs; `logs` in the store where not given, or here for a store that is no folder. Every cluster makes
     its own folder there, named after its start, with one file per process; the newest 5 are kept."""
+
+    log: Annotated[str, Parameter(show_default=False)] = ""
+    """Event log to record in: nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC, or `none`; where not given, a NATS
+    server is run with the cluster, and ended with it."""
+
+    log_folder: Path | None = None
+    """Folder for that server's files, which outlive it; `events` in the store where not given, or `trunkshow-events`
+    here for a store that is no folder."""
+
+    log_listen: str = "127.0.0.1:0"
+    """Address of that server on this machine, HOST:PORT; port 0 takes a free one."""
 
     verbose: bool = False
     """Show the processes' logs here instead."""
@@ -128,6 +140,7 @@ def make_plan(options: UpOptions) -> Plan:
     store.manifest(version)
     remote = "://" in options.store
     beside = Path("trunkshow-logs") if remote else Path(options.store) / "logs"
+    events = Path("trunkshow-events") if remote else Path(options.store) / "events"
     return Plan(
         store=options.store if remote else str(Path(options.store).resolve()),
         snapshot=version,
@@ -137,6 +150,7 @@ def make_plan(options: UpOptions) -> Plan:
         logs=None if options.verbose else fresh_folder((options.logs or beside).resolve()),
         pinned=bool(options.snapshot),
         cache=cache,
+        log=plan_of(options.log, (options.log_folder or events).resolve(), options.log_listen),
     )
 
 

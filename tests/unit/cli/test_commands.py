@@ -293,11 +293,11 @@ async def test_up_serves_until_sigterm_and_leaves_nothing(built: Any, tmp_path: 
             up.kill()
             await up.wait()
     ready = next(event for event in events if event["event"] == "cluster.ready")
-    assert (exit_code, sorted(ready["pids"])) == (0, ["router", "shard-0", "shard-1"])
+    assert (exit_code, sorted(ready["pids"])) == (0, ["log", "router", "shard-0", "shard-1"])
     assert events[-1]["event"] == "cluster.stopped"
     assert not any(map(lives, ready["pids"].values()))
     (logs,) = names(tmp_path)
-    assert set(names(tmp_path / logs)) == {"router.log", "shard-0.log", "shard-1.log"}
+    assert set(names(tmp_path / logs)) == {"log.log", "router.log", "shard-0.log", "shard-1.log"}
 
 
 def test_up_gives_up_where_a_partition_is_refused(

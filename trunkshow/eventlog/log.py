@@ -1,7 +1,7 @@
 """The port to an event log. Adapters: `nats_log` (NATS JetStream) and `kafka_log`; one contract suite tests both.
 
-A log is durable, append-only, and kept for a while. A record (`log_pb2.Record`) carries the events of one call.
-What an adapter promises:
+A log is durable, append-only, and kept for a while. A record (`log_pb2.Record`) carries the events of a call, or of
+several that came at the same time. What an adapter promises:
 
 1. `append` returns once the records are durable, and raises where that is not known; it never says so falsely. What it
    raised for may be in the log all the same: records come at least once, and events are told apart by their ids.

@@ -1,8 +1,8 @@
 """The event log on NATS JetStream: one stream, one subject, one lane; a record's position is its sequence number.
 
-An append is one message for a call, or a few where it is large. What the connection's end leaves unknown is sent again
-until the deadline: records come at least once anyway. Connections are `nats_connection`'s business, the stream's making
-`nats_stream`'s, reading `nats_reader`'s.
+An append is one message, shared with others that wait (`grouping`), or a few where it is large. What the connection's
+end leaves unknown is sent again until the deadline: records come at least once anyway. Connections are
+`nats_connection`'s business, the stream's making `nats_stream`'s, reading `nats_reader`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from trunkshow.eventlog import nats_stream, packing
 from trunkshow.eventlog.appending import Gate
+from trunkshow.eventlog.grouping import Groups
 from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
 from trunkshow.eventlog.nats_connection import Connection, ConnectionLost, Line, NoStream
 from trunkshow.eventlog.nats_reader import Reader
@@ -63,6 +64,7 @@ class NatsLog:
         self._clock = clock
         self._line = Line(servers, settings.connect_s_max, options)
         self._gate = Gate(settings.in_flight_max, settings.in_flight_bytes_max)
+        self._groups = Groups(self._append)
         self._known: tuple[Connection, Stream] | None = None
         self._trouble = ""
         self._reader = Reader(self._line, stream, self._look_up)
@@ -74,9 +76,9 @@ class NatsLog:
             LogUnavailable: it is not known whether they are in the log.
             LogFull: there is no room for them.
         """
-        records = [packed.data for packed in packing.pack(events, self._clock())]
-        with self._gate.passed(len(events), sum(map(len, records))):
-            return await self._within(within_s, self._append(records))
+        size = sum(event.ByteSize() for event in events)
+        with self._gate.passed(len(events), size):
+            return await self._within(within_s, self._groups.append(events, size))
 
     async def end(self, within_s: float) -> Watermark:
         """The watermark of everything that is in the log.
@@ -100,6 +102,7 @@ class NatsLog:
 
     async def close(self) -> None:
         """Let go of it."""
+        self._groups.close()
         await self._line.close()
 
     async def _within(self, within_s: float, asked: Awaitable[Watermark]) -> Watermark:
@@ -110,8 +113,9 @@ class NatsLog:
             why = self._line.trouble or self._trouble or "it did not answer"
             raise LogUnavailable(f"{self.url}: {why}, within {within_s:g} s") from None
 
-    async def _append(self, records: Sequence[bytes]) -> Watermark:
-        """Try until it is done; the deadline is the caller's."""
+    async def _append(self, events: Sequence[events_pb2.Event]) -> Watermark:
+        """Try until it is done; the deadlines are the callers'."""
+        records = [packed.data for packed in packing.pack(events, self._clock())]
         while True:
             connection = await self._line.connected()
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -56,14 +57,24 @@ class NatsServer:
         self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP: it takes connections, and says nothing more."""
+        """SIGSTOP, and return once every thread stands still: it takes connections, and says nothing more."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        until_s = time.monotonic() + END_WITHIN_S
+        while not _stands_still(self.pid):
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"process {self.pid} does not stop")
+            time.sleep(0.005)
 
     def resume(self) -> None:
         """SIGCONT."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+
+def _stands_still(pid: int) -> bool:
+    states = [stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
 
 
 @contextmanager

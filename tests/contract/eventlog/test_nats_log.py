@@ -71,13 +71,14 @@ async def test_a_server_killed_in_the_middle_loses_nothing_that_it_acknowledged(
                 failed.append(sent.event_id)
 
     shopping = [asyncio.create_task(shop(f"user-{number}")) for number in range(5)]
-    while len(acknowledged) < 20:  # noqa: ASYNC110 - it is what the log said
-        await asyncio.sleep(0.005)
-    await nats_world.kill()
-    while not failed:  # noqa: ASYNC110 - it is what the log said
-        await asyncio.sleep(0.005)
-    await nats_world.restart()
-    await asyncio.gather(*shopping)
+    async with asyncio.timeout(3 * WITHIN_S):
+        while len(acknowledged) < 20:  # noqa: ASYNC110 - it is what the log said
+            await asyncio.sleep(0.005)
+        await nats_world.kill()
+        while not failed:  # noqa: ASYNC110 - it is what the log said
+            await asyncio.sleep(0.005)
+        await nats_world.restart()
+        await asyncio.gather(*shopping)
     await log.append([event("last", 0)], WITHIN_S)
     await following.until("last-0")
     await following.end()
@@ -199,7 +200,7 @@ async def test_a_log_that_went_back_is_read_on_from_its_end(log: EventLog) -> No
     async with aclosing(log.follow(further)) as reads:
         waiting = asyncio.create_task(taken(reads, 1))
         await asyncio.sleep(0)
-        while not waiting.done():
+        while not waiting.done():  # it gives up by itself
             await log.append([event("user", 1)], WITHIN_S)
             await asyncio.sleep(0.05)
         (read,) = await waiting

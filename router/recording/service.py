@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from router.recording.recorder import Outcome, Recorder
 from router.recording.tally import Tally
-from trunkshow.errors import Overloaded, TrunkshowError
+from trunkshow.errors import NOT_AGAIN, Overloaded, TrunkshowError, Unavailable
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
@@ -19,6 +19,10 @@ from trunkshow.serving.methods import Service
 from trunkshow.v1 import events_pb2 as pb
 
 EVENTS = "trunkshow.v1.EventService"
+WORTH_ANOTHER_TRY_MS = 500.0
+"""That a caller must have left for gRPC to ask again: less, and the log would hardly answer within it."""
+
+FOREVER_MS = 86_400_000.0
 PAUSE_S = 0.02
 """Before a stream looks for room again."""
 
@@ -63,7 +67,10 @@ class EventService:
             Overloaded: there is no room for them.
         """
         events = pb.RecordEventsRequest.FromString(data).events
-        done = await self._recorder.record(events, call.deadline(self._deadline_ms))
+        try:
+            done = await self._recorder.record(events, call.deadline(self._deadline_ms))
+        except Unavailable as error:
+            raise self._last_word(error, call) from error
         return pb.RecordEventsResponse(
             recorded=done.recorded,
             refused=[one.to_message() for one in done.refused],
@@ -86,6 +93,13 @@ class EventService:
         except TrunkshowError as error:
             raise _after(tally.recorded, error) from error
         return tally.answer().SerializeToString()
+
+    def _last_word(self, error: Unavailable, call: CallView) -> Unavailable:
+        """The same; where the time is all but up gRPC is told not to ask again, so that the caller hears this."""
+        left_ms = call.deadline(FOREVER_MS).remaining_ms(self._clock())
+        if error.retry_after_ms is not None or left_ms >= WORTH_ANOTHER_TRY_MS:
+            return error
+        return Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN)
 
     async def _patiently(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
         while True:

@@ -12,6 +12,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from cli import nats
+from trunkshow.eventlog.opening import parse
+
 ROOT = Path(__file__).resolve().parents[3]
 K8S = ROOT / "k8s"
 RENDERED = ("base", "overlays/development", "overlays/production", "build-once")
@@ -112,10 +115,67 @@ def test_selectors_find_their_pods(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
+def test_only_routers_and_shards_reach_the_log(folder: str) -> None:
+    """Its servers reach one another, on another port; nobody else has either."""
+    objects = render(folder)
+    admitted = {
+        port["port"]: sorted(source["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for source in rule["from"])
+        for policy in objects
+        if policy["kind"] == "NetworkPolicy"
+        for rule in policy["spec"].get("ingress", ())
+        for port in rule["ports"]
+        if port["port"] in (4222, 6222, 8222)
+    }
+    assert admitted == {4222: ["trunkshow-router", "trunkshow-shard"], 6222: ["trunkshow-log"]}
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_everybody_is_told_of_every_server_of_the_log(folder: str) -> None:
+    """By the names of its pods, with as many copies as there are servers."""
+    objects = render(folder)
+    log = of_kind(objects, "StatefulSet", "trunkshow-log")["spec"]
+    (settings,) = (
+        one["data"] for one in objects if one["kind"] == "ConfigMap" and "TRUNKSHOW_ROUTER_LOG" in one["data"]
+    )
+    servers = [f"trunkshow-log-{number}.{log['serviceName']}:4222" for number in range(log["replicas"])]
+    assert settings["TRUNKSHOW_ROUTER_LOG"] == settings["TRUNKSHOW_SHARD_LOG"] == f"nats://{','.join(servers)}/EVENTS"
+    assert settings["TRUNKSHOW_ROUTER_LOG_COPIES"] == str(log["replicas"])
+    assert parse(settings["TRUNKSHOW_ROUTER_LOG"]).servers == tuple(servers)
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_the_logs_configuration_is_one_that_the_server_takes(folder: str, tmp_path: Path) -> None:
+    """Each server knows itself and the others by the names of its pods."""
+    objects = render(folder)
+    mounted = next(one["data"] for one in objects if one["kind"] == "ConfigMap" and "nats.conf" in one["data"])
+    for name, text in mounted.items():
+        (tmp_path / name).write_text(text)
+    if "tls {" in mounted["tls.conf"]:  # the server reads the certificates, which are secrets
+        assert "verify: true" in mounted["tls.conf"]
+        (tmp_path / "tls.conf").write_text("")
+    command = [nats.program(), "-t", "--config", str(tmp_path / "nats.conf")]
+    done = subprocess.run(command, env={"POD_NAME": "trunkshow-log-0"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    replicas = of_kind(objects, "StatefulSet", "trunkshow-log")["spec"]["replicas"]
+    routes = mounted["cluster.conf"].count("nats-route://")
+    assert routes == (replicas if replicas > 1 else 0)
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_the_log_is_kept_and_asked_by_http(folder: str) -> None:
+    """Its volumes go by hand alone; probes ask for less from startup to liveness."""
+    log = of_kind(render(folder), "StatefulSet", "trunkshow-log")["spec"]
+    assert log["persistentVolumeClaimRetentionPolicy"] == {"whenScaled": "Retain", "whenDeleted": "Retain"}
+    (container,) = log["template"]["spec"]["containers"]
+    asked = [container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")]
+    assert asked == ["/healthz", "/healthz?js-server-only=true", "/healthz?js-enabled-only=true"]
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
 def test_probes_are_three_and_grpc(folder: str) -> None:
     """Startup and liveness ask whether the process lives, readiness whether it can answer; all on the health port."""
     for one in render(folder):
-        if one["kind"] not in SERVERS:
+        if one["kind"] not in SERVERS or one["metadata"]["name"] == "trunkshow-log":
             continue
         (container,) = one["spec"]["template"]["spec"]["containers"]
         (port,) = (port["containerPort"] for port in container["ports"] if port["name"] == "health")
@@ -133,7 +193,7 @@ def test_scaling_shards_is_one_act(folder: str) -> None:
     assert service["publishNotReadyAddresses"] is True
     assert of_kind(objects, "StatefulSet", "trunkshow-shard")["spec"]["serviceName"] == "trunkshow-shard"
     for one in objects:
-        if one["kind"] in SERVERS:
+        if one["kind"] in SERVERS and one["metadata"]["name"] != "trunkshow-log":
             (container,) = one["spec"]["template"]["spec"]["containers"]
             members = [argument for argument in container["args"] if argument.startswith("--members=")]
             assert members == ["--members=srv:_grpc._tcp.trunkshow-shard.$(POD_NAMESPACE).svc.cluster.local"]

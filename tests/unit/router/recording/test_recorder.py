@@ -138,6 +138,17 @@ async def test_a_log_that_is_gone_is_no_acknowledgement(world: World, log: Memor
     assert (caught.value.reason, caught.value.retry_after_ms) == ("LOG_UNAVAILABLE", None)
 
 
+@pytest.mark.parametrize(("remaining_s", "again"), [(0.3, NOT_AGAIN), (3.0, None), (None, None)])
+async def test_a_caller_whose_time_is_up_hears_why(
+    world: World, log: MemoryLog, remaining_s: float | None, again: int | None
+) -> None:
+    """Instead of gRPC asking again until the deadline, which says nothing."""
+    log.gone = True
+    with pytest.raises(Unavailable) as caught:
+        await world.record(event(), remaining_s=remaining_s)
+    assert caught.value.retry_after_ms == again
+
+
 async def test_without_a_log_it_is_said_so_and_nobody_asks_again(world: World) -> None:
     """A misconfiguration does not pass."""
     with pytest.raises(Unavailable) as caught:

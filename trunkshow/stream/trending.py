@@ -1,0 +1,255 @@
+"""What trends: items of which much more happens than was expected, of all users and of each segment.
+
+What happens to an item is counted by interaction and decays (`trunkshow.stream.decayed`), with several half-lives: a
+short one notices sooner, a long one sees items of few events. What was expected of the same stretch of time is the
+forecast of `trunkshow.stream.seasons`, with the same decay. The score is the credible surge of
+`trunkshow.stream.surges`, the largest over the half-lives; none where a surge is, with 95 % probability, over by the
+shortest: a long one takes hours to forget.
+
+Bounded: items (the least popular tenth goes when there are too many), segments, and what waits to be counted. Moments
+go forward only. That events come once is left to those who know their ids; what comes more than `LATE_H` hours late is
+too late for the forecast. Why no sketch of a library does this: docs/adr/0020-trending.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from trunkshow.stream.decayed import HOUR_S, Decayed
+from trunkshow.stream.seasons import Seasons
+from trunkshow.stream.surges import UPPER, Numbers, Slots, credible_surges
+from trunkshow.v1 import events_pb2
+
+LATE_H = 2
+WAITING_MAX = 4096
+SILENCE_H = 24 * 365
+"""Hours without any event that are learned at most; whatever was before them has decayed to nothing."""
+
+EVENTS_MIN = 3.0
+"""Fewer events in a window are no trend, whatever was expected."""
+
+WEIGHTS: Mapping[int, float] = {
+    events_pb2.INTERACTION_VIEW: 0.2,
+    events_pb2.INTERACTION_CLICK: 0.3,
+    events_pb2.INTERACTION_CART: 0.6,
+    events_pb2.INTERACTION_ORDER: 1.0,
+    events_pb2.INTERACTION_RENTAL: 1.0,
+    events_pb2.INTERACTION_LIKE: 0.8,
+}
+"""What an interaction is worth; others do not count."""
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class TrendingRules:
+    """How trends are found.
+
+    Attributes:
+        half_lives_s: of the weights of events, shortest first.
+        surge_min: the credible surge from which on an item is said to trend.
+        settling_h: hours of history before anything is said to: what a day is like must be known.
+        items_max: items that are counted, of all users; of a segment a tenth of them.
+        segments_max: segments that are counted.
+    """
+
+    half_lives_s: tuple[float, ...] = (600.0, 1800.0)
+    surge_min: float = 1.5
+    settling_h: int = 24
+    items_max: int = 50_000
+    segments_max: int = 32
+
+
+RULES = TrendingRules()
+
+
+class Trend(NamedTuple, Generic[Item]):
+    """One item that trends.
+
+    Attributes:
+        item: which.
+        surge: with 95 % probability, at least so many times what was expected.
+        observed: events that its decayed, weighted sum is worth, by the half-life with the largest surge.
+        expected: of them.
+        half_life_s: that one.
+        counts: by interaction, decayed, unweighted.
+    """
+
+    item: Item
+    surge: float
+    observed: float
+    expected: float
+    half_life_s: float
+    counts: Mapping[int, float]
+
+
+class Trending(Generic[Item]):
+    """The trends of all users, and of segments."""
+
+    def __init__(self, rules: TrendingRules = RULES, weights: Mapping[int, float] = WEIGHTS) -> None:
+        self._rules, self._weights = rules, weights
+        self._everybody = Surges[Item](rules, weights, rules.items_max)
+        self._segments: dict[int, Surges[Item]] = {}
+
+    def record(self, item: Item, kind: int, at_s: float, now_s: float, segment: int = -1) -> None:
+        """Count one event.
+
+        Args:
+            item: with which something was done.
+            kind: the interaction's number.
+            at_s: when, in seconds since the epoch; later than now counts as now.
+            now_s: the moment.
+            segment: of the user, -1 for none; beyond `segments_max` of them, later ones are not counted apart.
+        """
+        self._everybody.record(item, kind, at_s, now_s)
+        if segment >= 0 and segment not in self._segments and len(self._segments) < self._rules.segments_max:
+            items_max = max(self._rules.items_max // 10, 1)
+            self._segments[segment] = Surges(self._rules, self._weights, items_max)
+        if segment in self._segments:
+            self._segments[segment].record(item, kind, at_s, now_s)
+
+    def top(self, now_s: float, count: int, segment: int = -1) -> list[Trend[Item]]:
+        """Up to `count` items that trend, largest surge first; of a segment that is not counted apart, everybody's."""
+        return self._segments.get(segment, self._everybody).top(now_s, count)
+
+
+class Surges(Generic[Item]):
+    """The trends of one group of users.
+
+    Args:
+        rules: how.
+        weights: of interactions.
+        items_max: items that are counted.
+    """
+
+    def __init__(self, rules: TrendingRules, weights: Mapping[int, float], items_max: int) -> None:
+        self._rules = rules
+        self._kinds = {kind: at for at, kind in enumerate(weights)}
+        self._weights = np.array(list(weights.values()))
+        self._waiting: list[tuple[Item, int, float]] = []
+        self._waiting_max = max(min(WAITING_MAX, items_max // 2), 1)
+        self._items_max = items_max
+        self._items: list[Item] = []
+        self._row: dict[Item, int] = {}
+        self._room = min(256, items_max)
+        self._present = np.zeros(self._room)  # weighted, of the hour that is not over yet
+        self._decayed = [Decayed(half_life_s, self._room, self._weights) for half_life_s in rules.half_lives_s]
+        self._seasons = Seasons(self._room)
+        self._began_s = self._now_s = math.nan
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def record(self, item: Item, kind: int, at_s: float, now_s: float) -> None:
+        """Count one event, at the latest when somebody asks."""
+        self._advance(now_s)
+        if kind in self._kinds:
+            self._waiting.append((item, self._kinds[kind], min(at_s, self._now_s)))
+            if len(self._waiting) >= self._waiting_max:
+                self._count()
+
+    def top(self, now_s: float, count: int) -> list[Trend[Item]]:
+        """Up to `count` items that trend at a moment, the largest surge first."""
+        self._advance(now_s)
+        self._count()
+        if self._now_s - self._began_s < self._rules.settling_h * HOUR_S:
+            return []
+        rows, observed = self._busy()
+        expected = np.stack([self._expected(decayed, rows) for decayed in self._decayed])
+        shape = self._seasons.shape
+        surges = np.where(observed >= EVENTS_MIN, credible_surges(observed, expected, shape), 0)
+        over = credible_surges(observed[0], expected[0], shape, UPPER) < self._rules.surge_min
+        best, scores = np.argmax(surges, axis=0), np.where(over, 0, np.max(surges, axis=0))
+        return [
+            self._trend(int(rows[at]), best[at], scores[at], observed[best[at], at], expected[best[at], at])
+            for at in np.argsort(-scores, kind="stable")[:count].tolist()
+            if scores[at] >= self._rules.surge_min
+        ]
+
+    def _busy(self) -> tuple[Slots, Numbers]:
+        """Rows of items with enough events by any half-life, and (half-lives, rows) how many."""
+        rows = np.arange(len(self._items))
+        events = np.stack(
+            [decayed.sums(rows, self._now_s) / decayed.sizes(rows, self._now_s) for decayed in self._decayed]
+        )
+        busy = np.flatnonzero(np.max(events, axis=0) >= EVENTS_MIN)
+        return busy, events[:, busy]
+
+    def _expected(self, decayed: Decayed, rows: Slots) -> Numbers:
+        """(k,) events that were expected of k items, by one half-life."""
+        hours, weights_h = decayed.hours(self._began_s, self._now_s)
+        forecast: Numbers = self._seasons.rates(rows, hours) @ weights_h / decayed.sizes(rows, self._now_s)
+        return forecast
+
+    def _trend(self, row: int, best: int, surge: float, observed: float, expected: float) -> Trend[Item]:
+        decayed = self._decayed[best]
+        counts = decayed.by_kind(row, self._now_s)
+        by_kind = {kind: float(counts[at]) for kind, at in self._kinds.items() if counts[at] > 0}
+        return Trend(self._items[row], float(surge), float(observed), float(expected), decayed.half_life_s, by_kind)
+
+    def _advance(self, now_s: float) -> None:
+        """Let time pass: hours that are over are learned."""
+        if math.isnan(self._now_s):
+            self._began_s = self._now_s = now_s
+        hour, until = int(self._now_s // HOUR_S), int(now_s // HOUR_S)
+        if until > hour:
+            self._count()
+            for over in range(max(hour, until - SILENCE_H), until):
+                self._seasons.learn(over, self._present)
+                self._present[:] = 0
+        self._now_s = max(self._now_s, now_s)
+
+    def _count(self) -> None:
+        """Count what waits."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        rows = self._admitted([item for item, _, _ in waiting])
+        kinds = np.array([kind for _, kind, _ in waiting], np.int64)
+        times = np.array([at_s for _, _, at_s in waiting])
+        for decayed in self._decayed:
+            decayed.add(rows, kinds, times, self._now_s)
+        timely = times >= (self._now_s // HOUR_S - LATE_H) * HOUR_S
+        np.add.at(self._present, rows[timely], self._weights[kinds[timely]])
+
+    def _admitted(self, items: list[Item]) -> Slots:
+        """(n,) rows of n items, made room for where they are new."""
+        distinct = dict.fromkeys(items)
+        new = [item for item in distinct if item not in self._row]
+        if len(self._items) + len(new) > self._items_max:
+            # Any of these may be among those forgotten: there is room for all of them.
+            self._forget(len(self._items) + len(distinct) - self._items_max + self._items_max // 10)
+            new = [item for item in distinct if item not in self._row]
+        first = len(self._items)
+        if first + len(new) > self._room:
+            self._grow(min(max(first + len(new), 2 * self._room), self._items_max))
+        self._items += new
+        self._row.update((item, first + at) for at, item in enumerate(new))
+        self._seasons.meet(np.arange(first, len(self._items)))
+        return np.array([self._row[item] for item in items], np.int64)
+
+    def _forget(self, count: int) -> None:
+        """Forget the least popular items, by what they had lately and what they have now."""
+        rows = np.arange(len(self._items))
+        now: Numbers = self._decayed[-1].sums(rows, self._now_s)
+        standing = self._seasons.totals[: len(rows)] + self._present[: len(rows)] + now
+        kept = np.sort(np.argsort(standing, kind="stable")[min(count, len(rows)) :])
+        self._items = [self._items[row] for row in kept]
+        self._row = {item: row for row, item in enumerate(self._items)}
+        self._present[: len(kept)] = self._present[kept]
+        self._present[len(kept) :] = 0
+        self._seasons.keep(kept)
+        for decayed in self._decayed:
+            decayed.keep(kept)
+
+    def _grow(self, room: int) -> None:
+        self._present = np.pad(self._present, (0, room - self._room))
+        self._seasons.grow(room)
+        for decayed in self._decayed:
+            decayed.grow(room)
+        self._room = room

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from trunkshow.v1 import events_pb2
@@ -56,6 +56,9 @@ CHANGED_MIN = 0.75
 
 Usual = Callable[[int], float]
 """A category's share in what the user usually does, above 0."""
+
+Kinship = Callable[[int, int], float]
+"""How much likelier than usually the second category is in a session that has the first."""
 
 
 class Interest(NamedTuple):
@@ -94,6 +97,7 @@ class Intent:
     Attributes:
         lifts: p(c | now) ÷ p₀(c) of each category of the day's events.
         other_lift: the same of every category without an event: below 1.
+        shares: of each category of the day's events its part in p(c | now) that the events bring; p₀ has the rest.
         strength: 1 - h(age), the probability that the newest event's intent still holds.
         leading: the category with the largest p(c | now) among those of the day; -1 where there is none.
         window: the name of the shortest span that holds the present run; empty without events.
@@ -103,6 +107,7 @@ class Intent:
 
     lifts: Mapping[int, float]
     other_lift: float = 1.0
+    shares: Mapping[int, float] = field(default_factory=dict)
     strength: float = 0.0
     leading: int = -1
     window: str = ""
@@ -112,6 +117,12 @@ class Intent:
     def lift(self, category: int) -> float:
         """How much likelier a category is now than usually; 1 where it is not known."""
         return self.lifts.get(category, self.other_lift) if category >= 0 else 1.0
+
+    def related_lift(self, category: int, kinship: Kinship) -> float:
+        """The same where a run is not of one category's items only, but of what goes with them in a session."""
+        if category < 0:
+            return 1.0
+        return self.other_lift + sum(share * kinship(one, category) for one, share in self.shares.items())
 
 
 NO_INTENT = Intent({})
@@ -132,12 +143,15 @@ def present_intent(events: Sequence[Interest], now_ms: int, usual: Usual, rule: 
         return NO_INTENT
     weights = run_starts(session, usual, rule)
     strength = 1 - rule.hazard(now_ms - session[-1].time_ms)
-    lifts, other = _lifts(session, weights, strength, usual, rule)
+    shares = _shares(session, weights, strength, rule)
+    other = 1 - sum(shares.values())
+    lifts = {category: share / usual(category) + other for category, share in shares.items()}
     start = max(range(len(session)), key=lambda at: (weights[at], -at))
     later = max(range(1, len(session)), key=lambda at: (weights[at], -at), default=0)
     return Intent(
         lifts=lifts,
         other_lift=other,
+        shares=shares,
         strength=strength,
         leading=max(lifts, key=lambda category: (lifts[category] * usual(category), -category)),
         window=next(name for name, span in SPANS if now_ms - session[start].time_ms <= span),
@@ -163,21 +177,18 @@ def run_starts(session: Sequence[Interest], usual: Usual, rule: IntentRule = RUL
     return weights
 
 
-def _lifts(
-    session: Sequence[Interest], weights: Sequence[float], strength: float, usual: Usual, rule: IntentRule
-) -> tuple[dict[int, float], float]:
-    """p(c | now) ÷ p₀(c): of each category that occurs, and of all others."""
+def _shares(
+    session: Sequence[Interest], weights: Sequence[float], strength: float, rule: IntentRule
+) -> dict[int, float]:
+    """What the events bring to p(c | now), by category."""
     counted = Counter[int]()
-    own = dict.fromkeys((event.category for event in session), 0.0)
-    other = 0.0
+    shares = dict.fromkeys((event.category for event in session), 0.0)
     for start in range(len(session) - 1, -1, -1):
         counted[session[start].category] += 1
-        share = weights[start] / (len(session) - start + rule.prior_events)
-        other += share * rule.prior_events
+        share = strength * weights[start] / (len(session) - start + rule.prior_events)
         for category, count in counted.items():
-            own[category] += share * count
-    base = strength * other + 1 - strength
-    return {category: strength * share / usual(category) + base for category, share in own.items()}, base
+            shares[category] += share * count
+    return shares
 
 
 def _mix(session: Sequence[Interest], after_ms: int) -> dict[int, float]:

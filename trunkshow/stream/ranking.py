@@ -9,6 +9,10 @@ so a candidate's score, in standard deviations of the candidates' scores, is rai
 its category's lift (`trunkshow.stream.intent`). The weight stands for the unknown scale, and is chosen by replay
 (`bench.intent`). As an intent ages all lifts go to 1, and the order to the model's. Candidates keep who they are: none
 is added or left out.
+
+What is wanted next need not be of the category just looked at: flour goes with eggs. Where it is known how much more
+likely a category is in a session that has another (`builder.kinship`), an intent lifts each by what the session's
+categories do for it, each by its share: lift(c) = 1 - sum of shares + sum of share(c') kinship(c', c).
 """
 
 from __future__ import annotations
@@ -16,12 +20,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from trunkshow.stream.intent import Intent
+from trunkshow.stream.intent import Intent, Kinship
 
 WEIGHT = 0.5
 
 
-def by_intent(scores: Sequence[float], categories: Sequence[int], intent: Intent, weight: float = WEIGHT) -> list[int]:
+def by_intent(
+    scores: Sequence[float],
+    categories: Sequence[int],
+    intent: Intent,
+    weight: float = WEIGHT,
+    kinship: Kinship | None = None,
+) -> list[int]:
     """Positions of candidates, best first; those that tie keep their order.
 
     Args:
@@ -29,10 +39,12 @@ def by_intent(scores: Sequence[float], categories: Sequence[int], intent: Intent
         categories: code of each candidate's category, -1 for none.
         intent: of the user, now.
         weight: of the intent beside the scores; 0 leaves the scores' order.
+        kinship: of categories, above 0; a category lifts itself alone where None.
     """
     if not scores:
         return []
-    logs = {category: math.log(intent.lift(category)) for category in set(categories)}
+    lift = intent.lift if kinship is None else lambda category: intent.related_lift(category, kinship)
+    logs = {category: math.log(lift(category)) for category in set(categories)}
     spread = _deviation(scores) or 1.0
     raised = [score / spread + weight * logs[category] for score, category in zip(scores, categories, strict=True)]
     return sorted(range(len(raised)), key=lambda at: (-raised[at], at))

@@ -8,7 +8,7 @@ shortest: a long one takes hours to forget.
 
 Bounded: items (the least popular tenth goes when there are too many), segments, and what waits to be counted. Moments
 go forward only. That events come once is left to those who know their ids; what comes more than `LATE_H` hours late is
-too late for the forecast. Why no sketch of a library does this: docs/adr/0020-trending.md.
+too late for the forecast. Why no sketch of a library does this: docs/adr/0023-stream-statistics.md.
 """
 
 from __future__ import annotations

@@ -278,6 +278,14 @@ def test_the_node_example_prints_a_slate(router: ScriptedRouter) -> None:
     assert list(router.seen[0].request.context_item_ids) == ["hat"]
 
 
+def test_the_recording_example_runs(router: ScriptedRouter) -> None:
+    """What it records arrives, and it says so."""
+    printed = run_example([sys.executable, str(EXAMPLES / "python" / "record.py"), "bob", "hat", "cart"], router)
+    (event,) = router.events
+    assert (event.user_id, event.item_id) == ("bob", "hat")
+    assert f"recorded 1 as {event.event_id}" in printed
+
+
 def run_example(command: list[str], router: ScriptedRouter) -> str:
     environment = {**os.environ, "TRUNKSHOW_TARGET": router.target, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)

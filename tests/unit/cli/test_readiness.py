@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cli.readiness import Hopeless, Waiting, missing
-from trunkshow.cluster import ClusterStatus, Generation, ShardState, ShardView
+from trunkshow.cluster import ClusterStatus, Generation, LogView, ShardState, ShardView
 
 NAMES = {"a:1": "shard-0", "b:1": "shard-1", "c:1": "shard-2"}
 
@@ -67,3 +68,20 @@ def test_a_refused_partition_is_hopeless() -> None:
     with pytest.raises(Hopeless, match=r"shard-1 \(b:1\) refused partitions 2-3, 7") as caught:
         waiting.look(status(shard("a:1"), shard("b:1", warm=(1,), refused=(7, 2, 3))))
     assert caught.value.child == "shard-1"
+
+
+def test_a_cluster_waits_for_a_log_of_its_own() -> None:
+    """And says so where nothing else is missing; somebody's is not waited for."""
+    clock, told = Clock(), list[str]()
+    gone = LogView("nats://here/EVENTS", False, "", "refused")
+    whole = replace(status(shard("a:1")), partitions_covered=8, event_log=gone)
+
+    def say(event: str, **details: Any) -> None:
+        told.append(details["missing"])
+
+    waiting = Waiting(NAMES, say, clock, with_log=True)
+    clock.now += 10
+    assert not waiting.look(whole)
+    assert told == ["the event log, which does not answer yet"]
+    assert waiting.look(replace(whole, event_log=replace(gone, reachable=True)))
+    assert Waiting(NAMES, say, clock).look(whole)

@@ -10,7 +10,7 @@ from scripted_router import SLATE, STATUS
 from cli import cluster_view, render
 from cli.titles import Titles
 from trunkshow.answers import Carousel, Item, Slate
-from trunkshow.cluster import ClusterStatus, Generation
+from trunkshow.cluster import ClusterStatus, Generation, LogView
 from trunkshow.receipts import Rung, Stage
 
 
@@ -67,3 +67,15 @@ def test_what_a_shard_holds_is_told_version_by_version() -> None:
         ["MiB", "2:", "0-1", "1:", "2"],
         ["2:", "0-1", "1:", "2", "(previous)"],
     ]
+
+
+def test_a_status_tells_of_the_event_log() -> None:
+    """Where it is and how far, or why it is not there; nothing where there is none."""
+    status = ClusterStatus.from_message(STATUS)
+    log = LogView("nats://here:4222/EVENTS", True, "EVENTS-7/0:12", "")
+    assert "nats://here:4222/EVENTS: answers; at EVENTS-7/0:12" in printed(
+        *cluster_view.status(replace(status, event_log=log))
+    )
+    gone = replace(log, reachable=False, last_error="refused")
+    assert "does not answer (refused)" in printed(*cluster_view.status(replace(status, event_log=gone)))
+    assert "nats" not in printed(*cluster_view.status(status))

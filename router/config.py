@@ -69,7 +69,7 @@ class RouterConfig:
     concurrency_start: int = 128
     """The limit before anything was learned."""
 
-    concurrency_floor: int = 8
+    concurrency_floor: int = 4
     """The limit never falls below that."""
 
     answer_goal: float = 0.3

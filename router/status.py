@@ -117,6 +117,8 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
                 stand_ins=sorted(one.stand_ins),
                 surplus=sorted(one.surplus),
                 why_refused=one.why_refused,
+                refused_stand_ins=sorted(one.refused_stand_ins),
+                loading_stand_ins=sorted(one.loading_stand_ins),
             )
             for one in facts.generations
         ],

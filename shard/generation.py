@@ -121,21 +121,25 @@ class Generation:
 
     def status(
         self,
-        loading: Iterable[Piece] = (),
+        loading: Collection[Piece] = (),
         refused: Mapping[Piece, str] = NOTHING_REFUSED,
         surplus: Collection[Piece] = (),
     ) -> pb.GenerationStatus:
         """What `Watch` reports; pieces of other versions are left out."""
         version = self.snapshot.version
-        bad = _homes(version, refused)
+        bad, bad_copies = _numbers(version, Kind.HOME, refused), _numbers(version, Kind.STAND_IN, refused)
+        first = [Piece(version, Kind.HOME, number) for number in bad]
+        first += [Piece(version, Kind.STAND_IN, number) for number in bad_copies]
         return pb.GenerationStatus(
             snapshot_version=version,
             warm=sorted(self.warm),
             stand_ins=sorted(self.stand_ins),
-            loading=_homes(version, loading),
+            loading=_numbers(version, Kind.HOME, loading),
+            loading_stand_ins=_numbers(version, Kind.STAND_IN, loading),
             refused=bad,
-            why_refused=refused[Piece(version, Kind.HOME, bad[0])][:WHY_MAX] if bad else "",
-            surplus=_homes(version, surplus),
+            refused_stand_ins=bad_copies,
+            why_refused=refused[first[0]][:WHY_MAX] if first else "",
+            surplus=_numbers(version, Kind.HOME, surplus),
         )
 
     def close(self) -> None:
@@ -159,5 +163,5 @@ class _closed_on_error:  # noqa: N801 - a context manager
             self._opened.close()
 
 
-def _homes(version: str, pieces: Iterable[Piece]) -> list[int]:
-    return sorted(piece.number for piece in pieces if piece.version == version and piece.kind is Kind.HOME)
+def _numbers(version: str, kind: Kind, pieces: Iterable[Piece]) -> list[int]:
+    return sorted(piece.number for piece in pieces if piece.version == version and piece.kind is kind)

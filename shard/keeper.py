@@ -24,7 +24,7 @@ import structlog
 from shard import holdings
 from shard.generation import Generation, Opened
 from shard.heard import Heard, Word
-from shard.holdings import Limits, Peers, Piece, Plan, Scene, Sizes
+from shard.holdings import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.work import Failures, is_refusal
 from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
@@ -40,6 +40,9 @@ POINTER_WITHIN_S = 5.0
 FORGET_WITHIN_S = 30.0
 OPEN_WITHIN_S = 600.0
 """What takes longer is left to itself: its thread cannot be killed."""
+
+WITNESSED = 2
+"""Tries in a row that must have failed before something that no other shard holds is called spoilt."""
 
 STUCK_MAX = 4
 TEND_S = 0.25
@@ -226,9 +229,14 @@ class Keeper:
 
     def status(self) -> list[pb.GenerationStatus]:
         """What is held, of every version."""
-        refused = {key: self._failures.of[key].why for key in self._failures.refused() if isinstance(key, Piece)}
+        refused = self._spoilt()
         loading = set(self._plan.wanted) - set(self._open()) - set(refused)
         return [one.status(loading, refused, self._plan.surplus) for one in self.generations.values()]
+
+    def _spoilt(self) -> dict[Piece, str]:
+        """What is told as refused, and why."""
+        failed = {key: self._failures.of[key] for key in self._failures.refused() if isinstance(key, Piece)}
+        return {key: one.why for key, one in failed.items() if key.kind is Kind.HOME or one.times >= WITNESSED}
 
     # --- how ---------------------------------------------------------------------------------------------------
 

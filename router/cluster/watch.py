@@ -158,6 +158,8 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
                 frozenset(one.stand_ins),
                 frozenset(one.surplus),
                 one.why_refused,
+                frozenset(one.refused_stand_ins),
+                frozenset(one.loading_stand_ins),
             )
             for one in status.generations
         ),

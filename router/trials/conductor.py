@@ -160,8 +160,10 @@ class Conductor:
         course.moves = course.moves.advanced(self._board.topology, self._patience, self._clock())
         if course.phase is State.CANARY:
             return self._of_canary(course)
+        if (spoilt := course.spoilt(self._board.topology)) is not None:
+            return spoilt
         if not course.moves.complete:
-            return course.cold(self._board.topology, self._clock() - course.since, self._warm_s)
+            return course.cold(self._clock() - course.since, self._warm_s)
         return await self._of_rehearsal(course)
 
     def _of_canary(self, course: Course) -> Intent | None:

@@ -5,8 +5,9 @@
 
 Rules:
 
-1. A partition is spoilt where some shard refused it, no reachable shard has it warm or is loading it, and every shard
-   that stays has opened the version: who has not may yet bring a good copy. One bad disk is no bad snapshot.
+1. A partition, or the compact copies of its users, is spoilt where some shard refused it, no reachable shard has it
+   warm or is loading it, and every shard that stays has opened the version: who has not may yet bring a good copy. One
+   bad disk is no bad snapshot.
 2. It is rolled back to the pointer's previous version, or where there is none, to what routers still serve. Where there
    is neither, nothing is done: a poor version is better than none.
 3. The move is made only if the pointer still has that version as current: of several routers the first one wins.
@@ -18,17 +19,17 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Never
 
 import structlog
 
-from router.cluster.topology import Topology
+from router.cluster.topology import Generation, Topology
 from router.cluster.watch import Board
 from router.served.keeper import Keeper
-from router.served.moving import spoilt
+from router.served.moving import spoilt, spoilt_copies
 from router.served.views import Views
 from router.trials.course import NAMED_MAX, Overtaken
 from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
@@ -72,21 +73,31 @@ def suspected(before: Suspicion | None, views: Views, topology: Topology, now: f
 
 
 def held_against(topology: Topology, version: str) -> str:
-    """Which partitions of a version are spoilt, which shard refused one, and why; empty where none is."""
+    """Which partitions or copies of a version are spoilt, which shard refused one, and why; empty where none is."""
     staying = [view for view in topology.replicas.values() if view.stays]
     if not all(any(one.version == version for one in view.held) for view in staying):
         return ""
-    lost = spoilt(topology, version)
-    if not lost:
-        return ""
-    named = ", ".join(map(str, lost[:NAMED_MAX])) + (", …" if len(lost) > NAMED_MAX else "")
-    shard, said = next(
-        (view.name, one.why_refused)
+    if lost := spoilt(topology, version):
+        witness = _witness(topology, version, lambda one: lost[0] in one.refused)
+        return f"shards refused partition {_named(lost)}, and nobody has it; {witness}"
+    if lost := spoilt_copies(topology, version):
+        witness = _witness(topology, version, lambda one: lost[0] in one.refused_stand_ins)
+        return f"shards refused the copies of the users of partition {_named(lost)}, and nobody has them; {witness}"
+    return ""
+
+
+def _named(lost: Sequence[int]) -> str:
+    return ", ".join(map(str, lost[:NAMED_MAX])) + (", …" if len(lost) > NAMED_MAX else "")
+
+
+def _witness(topology: Topology, version: str, refused: Callable[[Generation], bool]) -> str:
+    """A shard that refused something of a version, and what it said."""
+    return next(
+        f"{view.name}: {one.why_refused or 'its log says why'}"
         for view in topology.replicas.values()
         for one in view.held
-        if one.version == version and lost[0] in one.refused
+        if one.version == version and refused(one)
     )
-    return f"shards refused partition {named}, and nobody has it; {shard}: {said or 'its log says why'}"
 
 
 def taken_back(pointer: Pointer, *, version: str, serving: str, who: Who) -> Pointer:

@@ -210,6 +210,28 @@ async def test_a_spoilt_partition_costs_itself_alone_and_is_tried_again(stage: S
     assert not any(one.why_refused for one in stage.keeper.status())
 
 
+async def test_spoilt_copies_of_users_are_told_once_they_failed_twice(stage: Stage) -> None:
+    """No other shard holds them, so that this one makes sure; until then they are on their way."""
+    version = stage.pointer.current
+    copies = stage.folder(version) / partition.name(1) / "standins.lmdb"
+    good = copies.read_bytes()
+    copies.write_bytes(good[:-1])
+
+    def told() -> tuple[list[int], list[int], bool]:
+        said = next(one for one in stage.keeper.status() if one.snapshot_version == version)
+        return list(said.loading_stand_ins), list(said.refused_stand_ins), "standins.lmdb" in said.why_refused
+
+    heard = []
+    for _ in range(2):
+        await stage.settle(members=(OWN, NEIGHBOUR))
+        heard.append(told())
+        stage.now += 1000
+    copies.write_bytes(good)
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    assert heard == [([1], [], False), ([], [1], True)]
+    assert told() == ([], [], False)
+
+
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped"])
 async def test_a_version_that_fails_a_check_is_refused_and_the_one_before_is_served(stage: Stage, fault: str) -> None:
     """With one clear line, however often it is tried."""

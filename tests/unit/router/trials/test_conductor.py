@@ -179,6 +179,16 @@ async def test_a_candidate_whose_partition_shards_refuse_is_refused_at_once(stag
     assert "refused 1 of its partitions (3)" in on.store.pointer.history[-1].why
 
 
+async def test_a_candidate_whose_copies_of_users_shards_refuse_is_refused_at_once(stage: MakeStage) -> None:
+    """However well it would answer while every home is there."""
+    on = stage()
+    said = holding()
+    said.generations[-1].refused_stand_ins.append(3)
+    await on.add(FakeShard(SAME), said)
+    assert await state_after_a_look(on) is State.REFUSED
+    assert "refused 1 of its copies of users (3)" in on.store.pointer.history[-1].why
+
+
 async def test_a_partition_that_another_shard_is_loading_is_waited_for(stage: MakeStage) -> None:
     """One bad disk is no bad snapshot."""
     on = stage()

@@ -98,12 +98,12 @@ class Strangers:
     async def _folded_in(
         self, near: Near, request: pb.RecommendRequest, asking: Asking, views: Views, so_far: Descent
     ) -> Descent:
-        earlier = [view for view in views.earlier if view is not near.view and view.admits(request)]
         first = asking._replace(shards_by=share_of(asking.shards_by, self._clock())) if views.earlier else asking
         so_far = await self._step(near, pb.RUNG_SNAPSHOT, request, first, so_far)
         if not so_far.to_ask or ladder.floor_of(request) < pb.RUNG_PREVIOUS:
             return so_far
-        for view in earlier:
+        earlier = route.earlier(views, self._board.topology)
+        for view in (one for one in earlier if one is not near.view and one.admits(request)):
             there = self._near(view, request, in_time=asking.shards_by.remaining_ms(self._clock()) > 0)
             holders = {one for n in there.partitions for one in self._board.topology.holders(view.version, n)}
             if holders and so_far.worth_asking(holders):

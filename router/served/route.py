@@ -11,7 +11,9 @@ Rules:
 5. Who is not in the current snapshot is a stranger there, also where the previous one knew them: they may have asked
    to be forgotten. Only while traffic moves is the previous one asked for them, as it was a moment ago. And who is
    only in the current one is a stranger until some of the traffic has moved: it may yet turn out to be spoilt.
-6. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
+6. A previous snapshot of which a partition, or the copies of its users, turned out to be spoilt is not asked for the
+   others either: it was overtaken before anybody took it back.
+7. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
    first place, whatever nobody holds.
 """
 
@@ -21,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from router.cluster.topology import Topology
+from router.served.moving import spoilt, spoilt_copies
 from router.served.views import View, Views
 from trunkshow.snapshot.directory import Home
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -77,14 +80,24 @@ def below(begun: Place, request: pb.RecommendRequest, views: Views, topology: To
     if trusted is not None and begun.view is not views.current and trusted.held(topology):
         yield trusted
     known = current is not None or views.before is not None
-    earlier = [place for view in views.earlier if known and (place := _in(view, user, request)) is not None]
-    for place in earlier:
+    found = earlier(views, topology) if known else ()
+    lower = [place for view in found if (place := _in(view, user, request)) is not None]
+    for place in lower:
         if begun.view is not place.view and place.held(topology):
             yield place._replace(rung=pb.RUNG_PREVIOUS)
-    for copied in (trusted, *earlier):
+    for copied in (trusted, *lower):
         stand_in = copied and copied._replace(rung=pb.RUNG_STAND_IN)
         if stand_in is not None and stand_in.held(topology):
             yield stand_in
+
+
+def earlier(views: Views, topology: Topology) -> tuple[View, ...]:
+    """The snapshots below the current one that may be asked, best first (rule 6)."""
+
+    def sound(version: str) -> bool:
+        return not (spoilt(topology, version) or spoilt_copies(topology, version))
+
+    return tuple(view for view in views.earlier if view is views.before or sound(view.version))
 
 
 def for_strangers(request: pb.RecommendRequest, views: Views, probed: Sequence[int]) -> View:

@@ -199,6 +199,7 @@ class World:
         whole: whether every partition of v2 was warm somewhere.
         previous: whether v1 is open in the router.
         restocked: whether other items are sold out in v2 than in v1 (`SOLD_OUT`).
+        refused: partitions of v1 that a shard refused, and that nobody has.
     """
 
     def __init__(
@@ -209,11 +210,12 @@ class World:
         whole: bool = True,
         previous: bool = True,
         restocked: bool = False,
+        refused: Collection[int] = (),
     ) -> None:
         self.now = Now()
         self.counters = Counters()
         self.fates = {place: fates.get(place, "nobody") for place in PLACES}
-        self.board = Board(_topology(self.fates))
+        self.board = Board(_topology(self.fates, frozenset(refused)))
         self.shards = Shards(self.fates, self.board, self.now, SOLD_OUT if restocked else {})
         current, before = views(restocked=restocked)
         self.views = Views.of(current, before if previous else None)
@@ -232,11 +234,13 @@ class World:
         return pb.RecommendResponse.FromString(asyncio.run(self.recommender.slate(data, request, asking, self.views)))
 
 
-def _topology(fates: Mapping[Place, str]) -> Topology:
+def _topology(fates: Mapping[Place, str], refused: frozenset[int]) -> Topology:
     held = {f"{version}{'-copy' * copy}:1": (version, copy) for version, copy in fates}
     topology = Topology.of(held)
     for address, (version, copy) in held.items():
         numbers = frozenset(range(small_snapshot.PARTITIONS)) if fates[version, copy] != "nobody" else frozenset()
-        generation = Generation(version, frozenset() if copy else numbers, stand_ins=numbers if copy else frozenset())
+        bad = refused if version == "v1" else frozenset()
+        copies = numbers if copy else frozenset()
+        generation = Generation(version, frozenset() if copy else numbers - bad, stand_ins=copies, refused=bad)
         topology = topology.updated(address, ShardFacts(address, shard_pb2.SHARD_STATE_READY, (generation,)))
     return topology

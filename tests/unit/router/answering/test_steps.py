@@ -178,6 +178,25 @@ def test_a_filter_that_the_snapshot_before_does_not_know_is_asked_of_the_new_one
     assert slate.receipt.snapshot_version == "v2"
 
 
+@pytest.mark.parametrize("user", [{}, {"user_id": "stranger", "context_item_ids": ["i38"]}], ids=["known", "stranger"])
+def test_a_previous_snapshot_that_turned_out_to_be_spoilt_is_not_asked_from_its_other_partitions(
+    user: dict[str, object],
+) -> None:
+    """It was overtaken before anybody took it back: neither its partitions nor its users' copies are asked."""
+    elsewhere = 3  # u0 lives in partition 0, and i38 is nearest to 2
+    world = World({**WELL, HOME: "fails", STAND_IN: "fails"}, refused=[elsewhere])
+    world.slate(**user)
+    assert {version for (version, _), _ in world.shards.asked} == {"v2"}
+
+
+def test_what_really_serves_is_asked_although_a_shard_refused_some_of_it() -> None:
+    """A disk that fails is no reason to give the rest up."""
+    slate = World(WELL, moved=False, refused=[3]).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v1")
+    lower = World({**WELL, PREVIOUS: "fails", HOME: "fails", STAND_IN: "fails"}, moved=False, refused=[3]).slate()
+    assert (rungs(lower), lower.receipt.snapshot_version) == ([C, C], "v1")
+
+
 # --- an answer is of one snapshot ---
 
 

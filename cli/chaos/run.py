@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from cli.chaos import catalogue
 from cli.chaos.driver import Orders
@@ -151,14 +152,12 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
-    injected, trouble = time.monotonic(), ""
-    try:
-        await fault.inject(ground)
-        await asyncio.sleep(step.seconds)
-    except UsageError as error:
-        trouble = str(error)
-    finally:
-        await fault.heal(ground)
+    injected, troubles = time.monotonic(), list[str]()
+    for act in (partial(_inject, step, ground), partial(fault.heal, ground)):
+        try:
+            await act()
+        except Exception as error:  # a fault that fails is one promise less, and no reason to lose the others' verdicts
+            troubles.append(str(error) or repr(error))
     healed = time.monotonic()
     say("fault.healed", fault=fault.name)
     await asyncio.sleep(recovery_s)
@@ -172,7 +171,14 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     series = ground.traffic.series
     particulars = "; ".join((repr(fault), *ground.notes))
     ground.notes.clear()
-    return judge(fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
+    return judge(
+        fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble="; ".join(troubles)
+    )
+
+
+async def _inject(step: Step, ground: Ground) -> None:
+    await step.fault.inject(ground)
+    await asyncio.sleep(step.seconds)
 
 
 async def _made_whole(ground: Ground, say: Say) -> bool:

@@ -11,7 +11,8 @@ Rules:
 5. Where the promise says that nobody need step down, at most one in `POOR_ONE_IN` does of those who need not.
 6. Where the pointer was moved, the last answer from another version than it names was asked for within the time
    promised, and none came later.
-7. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
+7. The drivers sent what they were to send, but for one request in `UNSENT_ONE_IN`: a flood that was none shows nothing.
+8. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from cli.chaos.tally import SLICE_S, Series, Tally
 LATE_ONE_IN = 10_000
 RECOVERY_S_MAX = 5.0
 POOR_ONE_IN = 1_000
+UNSENT_ONE_IN = 1_000
 WINDOW_S = 0.5
 WHOLE_SHARE = 0.99
 PERSONAL_MIN = 5
@@ -147,6 +149,8 @@ def _broken(verdict: Verdict) -> Iterator[str]:
     tally, promise, switched = verdict.tally, verdict.promise, verdict.switched_s
     if not tally.requests:
         yield "nothing was asked"
+    if tally.unsent * UNSENT_ONE_IN > tally.requests:
+        yield f"the drivers could not send {tally.unsent} requests"
     if promise.answered and tally.failed:
         yield f"{tally.failed} requests failed"
     if tally.wrong:

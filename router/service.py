@@ -29,7 +29,6 @@ from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, follow
 from router.config import RouterConfig
-from router.served.keeper import Keeper
 from router.served.pointing import Pointing
 from router.served.views import Views
 from router.slates import validate
@@ -76,7 +75,7 @@ class Router:
     def __init__(
         self, config: RouterConfig, views: Views, store: Store | None = None, clock: Clock = monotonic
     ) -> None:
-        self.keeper = Keeper(views)
+        self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
         self.counters = Counters()
         self.samplers: list[Sampler] = []
@@ -139,6 +138,7 @@ class Router:
         self._following.renew(membership.members)
         self.board.listeners.append(self.advance)
         metrics.reading("router", lambda: numbers.of(self._status.now()))
+        metrics.reading("asking", lambda: numbers.of_asking(self.fanout.tally, self.fanout.infirmary.ejections))
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self.board.everyone_answered.wait()
         self.advance()

@@ -69,7 +69,7 @@ class Status:
             previous_version=views.previous.version if views.previous else "",
             candidate=self.candidate() or (self._candidate(views.candidate) if views.candidate else None),
             store_reachable=self._store_reachable(),
-            hedges=self._fanout.hedges,
+            hedges=self._fanout.tally.hedges,
             shed=self._limiter.shed,
             concurrency_limit=int(self._limiter.limit),
             in_flight=self._limiter.in_flight,

@@ -69,6 +69,11 @@ class Offload(Generic[T]):
             self._late(done.result())
 
 
+def aside(name: str, work: Callable[[], object]) -> None:
+    """Begin a call that nobody waits for, and that does not raise; the end of the process does not wait for it."""
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 def _work(
     work: Callable[[], T], loop: asyncio.AbstractEventLoop, settle: Callable[..., None], done: asyncio.Future[T]
 ) -> None:

@@ -25,6 +25,7 @@ from router.asking.infirmary import Infirmary
 from router.asking.race import WORTH_ASKING_S, Race
 from router.asking.replicas import Replicas, spared, unheld
 from router.asking.spread import Spread
+from router.asking.tally import Tally
 from router.asking.terms import Rules, SetTimer, Terms
 from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel, ShardChannels
@@ -57,9 +58,7 @@ class Fanout:
 
     Attributes:
         infirmary: the replicas' health.
-        hedges: sent, since the start.
-        hedges_won: of these, the answers that were there first.
-        cancelled: askings that another one outran, or whose caller left.
+        tally: how askings ended, since the start.
         last_asked_until: when an asking for one slate came to its end last; seconds on the clock.
     """
 
@@ -75,9 +74,7 @@ class Fanout:
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
     ) -> None:
-        self.hedges = 0
-        self.hedges_won = 0
-        self.cancelled = 0
+        self.tally = Tally()
         self.last_asked_until = 0.0
         self._observe = observe
         self._clock = clock
@@ -192,15 +189,12 @@ class Fanout:
 
     def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt, sign: Sign) -> None:
         """Keep what an attempt tells of its replica."""
-        answered = attempt.outcome == pb.OUTCOME_ANSWERED
-        if answered:
+        if attempt.outcome == pb.OUTCOME_ANSWERED:
             shard.latencies[kind].add(attempt.ms)
         if attempt.error:
             shard.last_error = attempt.error
         self.infirmary.note(shard, kind, attempt, sign)
-        self.hedges += attempt.hedge
-        self.hedges_won += attempt.hedge and answered
-        self.cancelled += attempt.outcome == pb.OUTCOME_CANCELLED
+        self.tally.note(attempt)
 
     def _came_to_an_end(self, began: float) -> None:
         now = self._clock()

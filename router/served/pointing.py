@@ -96,6 +96,7 @@ class Pointing:
         self._clock = clock
         self._reached_at = clock()
         self._reachable = True
+        self._told = False
         self._pointer: Pointer | None = None
         self._reading = Offload[tuple[Pointer, bool]]("pointer")
         self._bringing = Offload[View]("snapshot", stuck_max=OPENING_MAX, late=keeper.arrived)
@@ -128,11 +129,10 @@ class Pointing:
         """The pointer was read."""
         if reachable:
             self._reached_at = self._clock()
-            if not self._reachable:
+            if self._told:
                 log.info("store.reachable")
-        elif self._reachable:
-            log.warning("store.unreachable", error="its copy on this disk was read instead")
-        self._reachable = reachable
+            self._told = False
+        self._reachable = reachable  # where it is not, whoever read its copy on this disk has told the log
         if self._pointer is None or pointer.serial >= self._pointer.serial:
             self._pointer = pointer
         self._open_named()
@@ -142,6 +142,7 @@ class Pointing:
         """The pointer could not be read."""
         if self._reachable:
             log.warning("store.unreachable", error=error)
+            self._told = True
         self._reachable = False
 
     async def close(self) -> None:

@@ -191,6 +191,16 @@ async def test_a_store_that_fails_is_unreachable_until_it_answers(shop: Shop) ->
     assert [entry["event"] for entry in logs] == ["store.unreachable", "store.reachable"]
 
 
+async def test_a_store_whose_copy_here_was_read_is_told_by_who_read_it(shop: Shop) -> None:
+    """That is the cache, which says why; one line of two modules would be two alarms."""
+    _, pointing = following(shop, Clock())
+    with capture_logs() as logs:
+        for reachable in (True, False, False, True):
+            pointing.heard(shop.pointer, reachable=reachable)
+            assert pointing.store_reachable is reachable
+    assert logs == []
+
+
 async def test_a_store_that_hangs_is_unreachable_and_hinders_nobody(shop: Shop) -> None:
     """The thread waits; the event loop does not."""
     clock = Clock()

@@ -17,8 +17,8 @@ from typing import Any
 import uvloop
 
 from bench import tables
-from cli.chaos.driver import Orders
 from cli.chaos.ground import Ground, Terrain, standing
+from cli.chaos.orders import Orders
 from cli.chaos.run import BREATH_S, LAGGARDS_S, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing

@@ -16,8 +16,8 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from shard.holdings import Kind, Piece, Sizes
 from shard.predict import Predictor
+from shard.scene import Kind, Piece, Sizes
 from shard.uses import Uses
 from trunkshow import pacing
 from trunkshow.errors import TrunkshowError

@@ -24,7 +24,7 @@ import structlog
 from shard import holdings
 from shard.generation import Generation, Opened
 from shard.heard import Heard, Word
-from shard.holdings import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
+from shard.scene import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.work import Failures, is_refusal
 from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck

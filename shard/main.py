@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from shard import numbers
 from shard.config import ShardConfig
-from shard.holdings import Limits
 from shard.keeper import Keeper
+from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from cli.chaos import catalogue
-from cli.chaos.driver import Orders
 from cli.chaos.faults import Fault
 from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.orders import Orders
 from cli.chaos.tally import SLICE_S
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import Moments, Verdict, judge, merged

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from cli.chaos.driver import Orders
 from cli.chaos.ground import Ground, standing
+from cli.chaos.orders import Orders
 from cli.chaos.run import BREATH_S, LAGGARDS_S, Plan, Say, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing

@@ -9,8 +9,7 @@ A build writes under building/, its manifest last, is renamed into snapshots/, a
 under LOCK. Whatever the moment at which a builder dies, the pointer names complete snapshots alone, and the next
 builder removes what the dead one left.
 
-A store of the layout before this one (CURRENT, HISTORY.jsonl) is read as if each of its snapshots had been promoted
-in turn; the first move writes POINTER.json and removes those two.
+A store of the layout before this one is read by `old_layout`; the first move brings it to this one.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trunkshow import pacing
-from trunkshow.snapshot import pointer_json
+from trunkshow.snapshot import old_layout, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import ABSENT, FILE_NAME, File, Manifest, SnapshotRefused, verify
@@ -65,7 +64,7 @@ class FolderStore:
                 raise StoreError(f"{self.root}: {error}") from error
             except FileNotFoundError:
                 self._check_there()
-                return self._of_old_layout()
+                return old_layout.pointer(self.root, self.versions())
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it; others wait meanwhile."""
@@ -180,21 +179,7 @@ class FolderStore:
         _sync(fresh)
         fresh.replace(self.root / POINTER)
         _sync(self.root)
-        for old in ("CURRENT", "HISTORY.jsonl"):
-            (self.root / old).unlink(missing_ok=True)
-
-    def _of_old_layout(self) -> Pointer:
-        """The pointer that the layout before this one amounts to; an empty one where there is neither."""
-        try:
-            current = (self.root / "CURRENT").read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return Pointer()
-        pointer = Pointer()
-        for version in [*(one for one in self.versions() if one != current), current]:
-            manifest = (self.folder(version) / FILE_NAME).read_bytes()
-            at = Who(datetime.fromtimestamp((self.root / "CURRENT").stat().st_mtime, UTC).isoformat(), "", "as found")
-            pointer = pointer.pushed(version, at, hashlib.sha256(manifest).hexdigest()).promoted(version, at)
-        return pointer
+        old_layout.remove(self.root)
 
     def _sweep(self) -> None:
         """Remove what dead builders left: unfinished builds, and snapshots that the pointer never learned of."""

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 
 from builder.pipeline import BuildSettings, build
 from shard.heard import Word
-from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits
+from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
 from shard.placement import share
+from shard.scene import Kind, Limits
 from trunkshow.serving import metrics
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.cached_store import CachedStore

@@ -4,7 +4,8 @@ Rules:
 
 1. A fault's requests are those sent from its injection until the end of its recovery time.
 2. No request fails where the promise says that all are answered; no answer is wrong, ever.
-3. Where the promise says that a replica was healthy, at most one answer in `LATE_ONE_IN` is late.
+3. Where the promise says that a replica was healthy, at most one answer in `LATE_ONE_IN` is late; elsewhere as the
+   promise says.
 4. The cluster has recovered at the begin of the first window of `WINDOW_S` after the heal in which no request failed,
    and at least `WHOLE_SHARE` of those that a whole cluster answers from the current snapshot were answered from it.
    That is at most `RECOVERY_S_MAX` after the heal.
@@ -155,7 +156,8 @@ def _broken(verdict: Verdict) -> Iterator[str]:
         yield f"{tally.failed} requests failed"
     if tally.wrong:
         yield f"{tally.wrong} answers were wrong"
-    if promise.healthy and tally.late * LATE_ONE_IN > tally.requests:
+    one_in = LATE_ONE_IN if promise.healthy else promise.late_one_in
+    if tally.late * one_in > tally.requests:
         yield f"{tally.late} answers of {tally.requests} were late"
     if promise.whole and tally.stepped_down * POOR_ONE_IN > tally.personal:
         yield f"{tally.stepped_down} answers of {tally.personal} stepped down"

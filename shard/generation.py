@@ -1,6 +1,6 @@
 """A generation: one snapshot as this shard holds it. Its pieces come and go one by one.
 
-A piece's life; each step is logged by `shard.keeper`, and reported through `Watch`:
+A piece's life; each step is logged by `shard.opening`, and reported through `Watch`:
 
     loading → warm       it was fetched, verified, opened, and answered the warm-up requests
     loading → refused    it failed a check; tried again after a while

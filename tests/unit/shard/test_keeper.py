@@ -153,7 +153,7 @@ async def test_a_version_unlike_the_one_before_is_not_opened_beyond_the_variance
     grown = replace(parent, counts={**parent.counts, "users": 10 * parent.counts["users"]})
     manifest = stage.store.manifest
     monkeypatch.setattr(Store, "manifest", lambda _, version: grown if version == before else manifest(version))
-    stage.keeper.variance = variance
+    stage.keeper.opening.variance = variance
     await stage.settle()
     assert (ours in stage.keeper.generations) is opened
     assert before in stage.keeper.generations

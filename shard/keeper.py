@@ -37,6 +37,7 @@ class Keeper:
     """What a shard holds.
 
     Attributes:
+        pointing: follows the pointer.
         opening: opens and closes what is held.
         generations: by version, those that are open.
         heard: what routers say; who hears them, `poke`s.
@@ -73,7 +74,7 @@ class Keeper:
         self._url = store.url
         self._own, self._replicas, self._limits = own, replicas, limits
         self._changed, self._clock = changed, clock
-        self._pointing = Pointing(store, self.pointed, self._settle_first_try, self.generations)
+        self.pointing = Pointing(store, self.pointed, self._settle_first_try, self.generations)
         self._pointer: Pointer | None = None
         self._members: frozenset[str] = frozenset()
         self._was_member = False
@@ -113,7 +114,7 @@ class Keeper:
 
     async def follow(self, period_s: float) -> Never:
         """Look at the store's pointer again and again, until cancelled."""
-        await self._pointing.follow(period_s)
+        await self.pointing.follow(period_s)
 
     async def run(self) -> Never:
         """Plan at every change and every now and then, give up, and open what is next, until cancelled."""
@@ -225,6 +226,8 @@ class Keeper:
             alone = self._pointer is not None and not self._pointer.previous
             if error is None or (alone and is_lasting(error)):
                 self._settle_first_try(error)
+            if self._leaving_since is None:
+                self.tend()  # before it is said: whoever hears of the version hears what of it is on the way
         self._say()
         self.poke()
 

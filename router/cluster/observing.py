@@ -50,7 +50,8 @@ def observed(topology: Topology, address: str, counts: Counts | None = None) -> 
         )
         for version, numbers in sorted(counts.items())
     ]
-    leaving = [view.name for view in topology.replicas.values() if view.reachable and view.draining]
+    # Who drained and is gone still is: counted in again, it would be meant to take what others wait to hand over.
+    leaving = [view.name for view in topology.replicas.values() if view.draining]
     return shard_pb2.ObserveRequest(held=held, leaving=leaving)
 
 

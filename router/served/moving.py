@@ -150,10 +150,18 @@ def spoilt_copies(topology: Topology, version: str) -> list[int]:
 
 
 def _copies_come(topology: Topology, version: str) -> bool:
-    """Whether some shard is loading compact copies that nobody has yet: they may be spoilt."""
+    """Whether some shard brings compact copies that nobody has yet, or has still to say so: they may be spoilt."""
+    if not opened_by_all(topology, version):
+        return True
     held = _held(topology, version)
     loading = {number for generation in held for number in generation.loading_stand_ins}
     return not loading <= {number for generation in held for number in generation.stand_ins}
+
+
+def opened_by_all(topology: Topology, version: str) -> bool:
+    """Whether every shard that stays has opened a version, so that it says what it refused and what it is loading."""
+    staying = [view for view in topology.replicas.values() if view.stays]
+    return all(any(one.version == version for one in view.held) for view in staying)
 
 
 def _held(topology: Topology, version: str) -> list[Generation]:

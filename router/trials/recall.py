@@ -29,7 +29,7 @@ import structlog
 from router.cluster.topology import Generation, Topology
 from router.cluster.watch import Board
 from router.served.keeper import Keeper
-from router.served.moving import spoilt, spoilt_copies
+from router.served.moving import opened_by_all, spoilt, spoilt_copies
 from router.served.views import Views
 from router.trials.course import NAMED_MAX, Overtaken
 from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
@@ -74,8 +74,7 @@ def suspected(before: Suspicion | None, views: Views, topology: Topology, now: f
 
 def held_against(topology: Topology, version: str) -> str:
     """Which partitions or copies of a version are spoilt, which shard refused one, and why; empty where none is."""
-    staying = [view for view in topology.replicas.values() if view.stays]
-    if not all(any(one.version == version for one in view.held) for view in staying):
+    if not opened_by_all(topology, version):
         return ""
     if lost := spoilt(topology, version):
         witness = _witness(topology, version, lambda one: lost[0] in one.refused)

@@ -211,6 +211,22 @@ async def test_a_spoilt_partition_costs_itself_alone_and_is_tried_again(stage: S
     assert not any(one.why_refused for one in stage.keeper.status())
 
 
+async def test_who_hears_of_a_version_hears_what_of_it_is_on_the_way(stage: Stage) -> None:
+    """Never that nothing is: a router would take the version for whole."""
+    heard: list[pb.GenerationStatus] = []
+    stage.keeper = Keeper(
+        stage.store,
+        OWN,
+        replicas=1,
+        limits=Limits(1 << 30, 60.0),
+        warm_requests=2,
+        changed=lambda: heard.extend(stage.keeper.status()),
+    )
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    first = next(one for one in heard if one.snapshot_version == stage.pointer.current)
+    assert (list(first.loading), list(first.loading_stand_ins)) == ([0, 2], [1, 3])
+
+
 async def test_spoilt_copies_of_users_are_told_once_they_failed_twice(stage: Stage) -> None:
     """No other shard holds them, so that this one makes sure; until then they are on their way."""
     version = stage.pointer.current
@@ -382,5 +398,5 @@ async def test_a_store_that_is_gone_is_counted_although_there_is_a_copy(stage: S
         cached, OWN, replicas=1, limits=Limits(0, 60.0), warm_requests=0, changed=lambda: None, clock=lambda: stage.now
     )
     before = metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") or 0.0
-    await keeper.look()
+    await keeper.pointing.look()
     assert metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") == before + 1

@@ -86,6 +86,17 @@ def test_copies_of_users_that_are_on_their_way_are_waited_for() -> None:
     assert waiting.advanced(there, PATIENCE, now=1).complete
 
 
+def test_a_shard_that_has_not_opened_the_version_may_have_copies_to_bring() -> None:
+    """It has not said so yet; nor does it hold anybody up for ever."""
+    topology = cluster({A: (0, 1), B: (0, 1)})
+    facts = topology.replicas[C].facts
+    assert facts is not None
+    silent = topology.updated(C, replace(facts, generations=facts.generations[:1]))
+    waiting = BEGUN.advanced(silent, PATIENCE, now=0)
+    assert [waiting.advanced(silent, PATIENCE, now).count for now in (0, 9.9, 10.0)] == [0, 0, 2]
+    assert waiting.advanced(topology, PATIENCE, now=1).complete
+
+
 def test_copies_of_users_that_are_refused_hold_everything_up_for_good() -> None:
     """The version is refused whole."""
     bad = with_copies(C, refused_stand_ins=frozenset({1}))

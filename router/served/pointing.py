@@ -14,7 +14,6 @@ pointer is read in a thread of its own: one that hangs leaves `store_reachable` 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -195,7 +194,6 @@ class Pointing:
         if views.current is not was.current:
             previous = views.previous.version if views.previous else ""
             log.info("snapshot.current", snapshot=views.current.version, previous=previous, serial=views.serial)
-            gc.freeze()  # a snapshot's objects live long; the collector need not walk them while requests wait
 
 
 def proved(view: View) -> View:

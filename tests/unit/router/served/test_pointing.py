@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -225,3 +227,18 @@ async def test_a_pointer_to_a_version_that_is_not_there_changes_nothing(shop: Sh
     shop.promote("v9")
     await heard(pointing, shop)
     assert keeper.now.current.version == "v1"
+
+
+async def test_a_version_is_forgotten_though_a_request_that_failed_still_knew_it_at_a_swap(shop: Shop) -> None:
+    """Exceptions and tasks are often in circles, which only the collector takes apart: nothing keeps it from them."""
+    keeper, pointing = following(shop, Clock())
+    circle: list[object] = [keeper.now.current]
+    circle.append(circle)
+    gone = weakref.ref(keeper.now.current)
+    del circle
+    for version in ("v2", "v3"):
+        shop.promote(version)
+        await heard(pointing, shop)
+        keeper.moved_on(replace(keeper.now.moves, moved=frozenset(range(keeper.now.current.partitions))))
+    gc.collect()
+    assert gone() is None

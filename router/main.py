@@ -147,6 +147,7 @@ async def _serve(config: RouterConfig, views: Views, store: Store | None) -> Non
             ready=router.start,
             options=config.server,
             guard=guard,
+            tasks=router.tasks,
         )
     finally:
         await router.close()

@@ -121,7 +121,7 @@ class Strangers:
         """Ask the nearest partitions of one snapshot for what is missing."""
         began = self._clock()
         wanted, until = so_far.to_ask, asking.shards_by
-        gathered = await self._ask(near, rung, request, wanted, so_far.shown, asking)
+        gathered = await self._ask(near, rung, request, wanted, so_far, asking)
         ms, budget_ms = (self._clock() - began) * 1000, until.remaining_ms(began)
         attempts = tuple(attempt._replace(rung=rung) for attempt in gathered.attempts)
         reach = Reach.of(rung, len(near.partitions), attempts, ms, budget_ms)
@@ -134,10 +134,10 @@ class Strangers:
         rung: pb.Rung,
         request: pb.RecommendRequest,
         wanted: Sequence[str],
-        shown: frozenset[str],
+        so_far: Descent,
         asking: Asking,
     ) -> Gathered:
-        roomy = pb.RecommendRequest.FromString(request_excluding(request, shown))
+        roomy = pb.RecommendRequest.FromString(request_excluding(request, so_far.shown))
         # Beyond what callers may ask for: between router and shard that limit does not hold.
         roomy.items_per_carousel = SLACK * (request.items_per_carousel or carousels.ITEMS_DEFAULT)
         data, taste = roomy.SerializeToString(), near.vector.astype("<f4").tobytes()
@@ -153,7 +153,13 @@ class Strangers:
             ).SerializeToString()
 
         return await self._fanout.ask_many(
-            near.view.version, near.partitions, request_for, asking.shards_by, asking.request_id, rung=rung
+            near.view.version,
+            near.partitions,
+            request_for,
+            asking.shards_by,
+            asking.request_id,
+            rung=rung,
+            spent=so_far.reach.attempts,
         )
 
 

@@ -18,7 +18,7 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from router.asking import endings
-from router.asking.attempts import Attempt, Gathered, Outcome, reasons_of
+from router.asking.attempts import Attempt, Gathered, Outcome, disappointing, reasons_of
 from router.asking.health import LIMITS, Limits, Sign
 from router.asking.hedging import PATIENCE, Patience, Tokens
 from router.asking.infirmary import Infirmary
@@ -120,8 +120,7 @@ class Fanout:
             return Outcome(None, (), unheld(self._replicas.topology, version))
         rivals = len(replicas)
         if spent:
-            slow = {attempt.replica for attempt in spent if attempt.outcome != pb.OUTCOME_ANSWERED}
-            replicas, rivals = spared(replicas, slow)
+            replicas, rivals = spared(replicas, disappointing(spent))
         kind = Kind.STAND_IN if stand_in else Kind.ONE
         why = partial(self._replicas.unheld, version)
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
@@ -143,6 +142,7 @@ class Fanout:
         request_id: str,
         *,
         rung: pb.Rung = pb.RUNG_SNAPSHOT,
+        spent: Collection[Attempt] = (),
     ) -> Gathered:
         """Ask for several partitions at a time, each shard once for all that it is to look in.
 
@@ -153,10 +153,13 @@ class Fanout:
             until: when the answers must be there.
             request_id: for the shards' logs.
             rung: that the asking stands for.
+            spent: as in `ask`.
         """
         self._rules.tokens.earn()
         began = self._clock()
-        spread = Spread(self._replicas, self._rules, version, request_for, until, request_id, rung)
+        spread = Spread(
+            self._replicas, self._rules, version, request_for, until, request_id, rung, disappointing(spent)
+        )
         gathered = await spread.ask(partitions)
         self._came_to_an_end(began)
         self._report(gathered.attempts, request_id)

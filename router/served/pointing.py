@@ -27,6 +27,7 @@ from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -115,14 +116,15 @@ class Pointing:
 
     async def follow(self) -> Never:
         """Follow the pointer until cancelled."""
-        while True:
-            try:
-                pointer, reachable = await self._reading.run(self._read, READ_WITHIN_S)
-            except Exception as error:  # whatever a store raises, this goes on
-                self.unreachable(str(error))
-            else:
-                self.heard(pointer, reachable=reachable)
-            await asyncio.sleep(self._every_s)
+        await rounds(self._look, self._every_s, failed="pointing.failed")
+
+    async def _look(self) -> None:
+        try:
+            pointer, reachable = await self._reading.run(self._read, READ_WITHIN_S)
+        except Exception as error:  # whatever a store raises, this goes on
+            self.unreachable(str(error))
+        else:
+            self.heard(pointer, reachable=reachable)
 
     def heard(self, pointer: Pointer, *, reachable: bool = True) -> None:
         """The pointer was read."""
@@ -177,7 +179,10 @@ class Pointing:
             self._keeper.arrived(view)
         finally:
             self._opening.pop(version, None)
-        self._settle()
+        try:
+            self._settle()
+        except Exception as error:  # the next look at the pointer tries again
+            log.error("pointing.failed", exc_info=error)
 
     def _opened(self, version: str) -> View:
         """In a thread, out of the way of requests."""

@@ -13,7 +13,9 @@ Rules:
    only in the current one is a stranger until some of the traffic has moved: it may yet turn out to be spoilt.
 6. A previous snapshot of which a partition, or the copies of its users, turned out to be spoilt is not asked for the
    others either: it was overtaken before anybody took it back.
-7. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
+7. A request is admitted by the current snapshot, or, while traffic moves, by the one before where that serves them: a
+   swap that drops an attribute turns nobody away before their traffic has moved.
+8. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
    first place, whatever nobody holds.
 """
 
@@ -25,6 +27,8 @@ from typing import NamedTuple
 from router.cluster.topology import Topology
 from router.served.moving import spoilt, spoilt_copies
 from router.served.views import View, Views
+from router.slates import validate
+from trunkshow.errors import InvalidArgument
 from trunkshow.snapshot.directory import Home
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -53,6 +57,19 @@ class Place(NamedTuple):
         return holders(self.view.version, self.home.partition)
 
 
+def check(request: pb.RecommendRequest, views: Views) -> None:
+    """Refuse what cannot be asked for (rule 7).
+
+    Raises:
+        InvalidArgument: naming the first field at fault.
+    """
+    try:
+        validate.check(request, views.current.known)
+    except InvalidArgument:
+        if views.before is None or _has_moved(request.user_id, views) or not views.before.admits(request):
+            raise
+
+
 def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Place | None:
     """The place that is asked first; None for a stranger."""
     user = request.user_id
@@ -68,7 +85,7 @@ def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Pla
     unmoved = _in(before, user, request)
     if unmoved is not None:
         return unmoved
-    strange = home is None or (views.everybodys is before and before.admits(request))
+    strange = home is None or (before.admits(request) and not (_some_moved(views) and views.current.admits(request)))
     return None if home is None or strange else Place(views.current, home, pb.RUNG_SNAPSHOT)
 
 
@@ -108,13 +125,23 @@ def for_strangers(request: pb.RecommendRequest, views: Views, probed: Sequence[i
     before = views.before
     if before is None or not before.admits(request):
         return views.current
-    return views.current if views.everybodys is not before and all(map(views.moves.has, probed)) else before
+    moved = _some_moved(views) and all(map(views.moves.has, probed))
+    return views.current if moved and views.current.admits(request) else before
 
 
 def unasked(request: pb.RecommendRequest, views: Views) -> tuple[View, Home | None]:
     """The snapshot whose shared lists somebody gets with nobody asked, and their home in it."""
     view = for_strangers(request, views, ())
     return view, view.find(request.user_id)
+
+
+def _has_moved(user: str, views: Views) -> bool:
+    home = views.current.find(user)
+    return home is not None and views.moves.has(home.partition)
+
+
+def _some_moved(views: Views) -> bool:
+    return views.everybodys is views.current
 
 
 def _in(view: View | None, user: str, request: pb.RecommendRequest) -> Place | None:

@@ -36,11 +36,12 @@ from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.trials.canary import CanaryLimits, Decision, Served
 from router.trials.course import Course, Intent, Outcome, moved, refused_candidate
-from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
+from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from router.trials.rehearser import Rehearser
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import Sleep, rounds
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
 from trunkshow.v1 import cluster_pb2
@@ -109,7 +110,7 @@ class Conductor:
 
     async def run(self) -> Never:
         """Try every candidate that comes, until cancelled."""
-        await rounds(self.look, self._sleep, failed="conductor.failed")
+        await rounds(self.look, LOOK_EVERY_S, failed="conductor.failed", sleep=self._sleep)
 
     async def look(self) -> None:
         """Do what is to be done now; a whole rehearsal, where one is due."""

@@ -32,10 +32,11 @@ from router.served.keeper import Keeper
 from router.served.moving import opened_by_all, spoilt, spoilt_copies
 from router.served.views import Views
 from router.trials.course import NAMED_MAX, Overtaken
-from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
+from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import Sleep, rounds
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
 
@@ -149,7 +150,7 @@ class Recall:
 
     async def run(self) -> Never:
         """Watch the current version until cancelled."""
-        await rounds(self.look, self._sleep, failed="recall.failed")
+        await rounds(self.look, LOOK_EVERY_S, failed="recall.failed", sleep=self._sleep)
 
     async def look(self) -> None:
         """Do what is to be done now."""

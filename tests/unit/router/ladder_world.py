@@ -84,6 +84,7 @@ class Shards:
         self.fates = fates
         self._sold_out = sold_out
         self.asked: list[tuple[Place, shard_pb2.PredictRequest]] = []
+        self.spent: list[Collection[Attempt]] = []
         self._board = board
         self._now = now
 
@@ -130,8 +131,10 @@ class Shards:
         request_id: str,
         *,
         rung: pb.Rung,
+        spent: Collection[Attempt],
     ) -> Gathered:
         """One shard is asked for all partitions."""
+        self.spent.append(spent)
         one = await self.ask(
             version, partitions[0], request_for(partitions), until, request_id, rung=rung, stand_in=False, spent=()
         )
@@ -224,6 +227,12 @@ class World:
             replace(self.views.moves, whole=whole, moved=everything if moved else frozenset())
         )
         self.recommender = Recommender(cast("Fanout", self.shards), self.board, self.counters, probes=1, clock=self.now)
+
+    def lose_attributes(self) -> None:
+        """v2 was built without what items can be filtered by, but for categories."""
+        current = self.views.current
+        bare = replace(current, known=replace(current.known, attributes=()))
+        self.views = replace(self.views, current=bare)
 
     def slate(self, **fields: object) -> pb.RecommendResponse:
         """What u0 gets."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -10,6 +11,8 @@ import pytest
 from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 
+from router.answering.recommend import Plan, Recommender
+from router.served.views import Views
 from trunkshow.errors import from_rpc_error
 from trunkshow.serving.deadline import monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -169,3 +172,28 @@ async def test_a_batch_gives_way_to_pages(start: Start) -> None:
     alone = await caller.batch(strangers)
     assert {one.response.receipt.rung for one in (*beside, *alone)} == {pb.RUNG_SNAPSHOT}
     assert most == [1, 4]
+
+
+async def test_a_bug_of_ours_costs_one_of_a_batch_its_rung_and_nobody_an_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In planning, in finishing a shard's slate, in asking for one alone: the others' slates are what they were."""
+    planning, finishing = Recommender.plan, Recommender.answered
+
+    def plan(self: Recommender, data: bytes, request: pb.RecommendRequest, views: Views) -> Plan | None:
+        if request.user_id == "u0":
+            raise RuntimeError("scripted")
+        return planning(self, data, request, views)
+
+    async def answered(self: Recommender, plan: Plan, *rest: Any) -> bytes:
+        if plan.request.user_id == "u1":
+            raise RuntimeError("scripted")
+        return await finishing(self, plan, *rest)
+
+    monkeypatch.setattr(Recommender, "plan", plan)
+    monkeypatch.setattr(Recommender, "answered", answered)
+    caller = await start(FakeShard(everything()))
+    answers = await caller.batch([pb.RecommendRequest(user_id=f"u{number}") for number in range(4)])
+    broken = {one.index for one in answers if pb.REASON_ROUTER_FAILED in one.response.receipt.reasons}
+    assert (len(answers), broken) == (4, {0, 1})
+    assert all(one.response.carousels for one in answers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ladder_world import (
     BUDGET_MS,
@@ -16,8 +18,11 @@ from ladder_world import (
     World,
 )
 
+from router.served import route
 from router.served.moving import Patience
-from trunkshow.errors import PartialAborted
+from router.slates.receipt import Asking
+from trunkshow.errors import InvalidArgument, PartialAborted
+from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
 S, P, C, G, T = pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN, pb.RUNG_SEGMENT, pb.RUNG_POPULAR
@@ -304,3 +309,31 @@ def test_what_would_be_refused_is_not_asked_for() -> None:
 def test_without_abort_the_worst_rung_means_nothing() -> None:
     """As the contract has it."""
     assert rungs(World({**WELL, HOME: "fails"}).slate(worst_rung=S)) == [P, P]
+
+
+def test_a_strangers_next_step_knows_who_was_late_in_the_first() -> None:
+    """As a known user's does: the previous snapshot is not asked of that replica, nor hedged to it."""
+    world = World({**WELL, HOME: "is late"})
+    world.slate(user_id="stranger", context_item_ids=["i1"])
+    assert [[one.replica for one in spent] for spent in world.shards.spent] == [[], ["v2:1"]]
+
+
+def test_while_traffic_moves_what_only_the_version_before_knows_can_be_asked_for() -> None:
+    """By those whom that one still serves, known or not; the others are told that it is gone."""
+    world = World(WELL, moved=False)
+    world.lose_attributes()
+    red = pb.Filters(attributes=[pb.AttributeFilter(name="colour", values=["red"])])
+
+    def served(user: str) -> str:
+        request = pb.RecommendRequest(user_id=user, context_item_ids=["i1"], filters=red)
+        route.check(request, world.views)
+        return world.slate(user_id=user, context_item_ids=["i1"], filters=red).receipt.snapshot_version
+
+    assert {served("u0"), served("u1"), served("stranger")} == {"v1"}
+    world.views = world.views.moved_on(replace(world.views.moves, moved=frozenset({0}), whole=True))
+    assert {served("u1"), served("stranger")} == {"v1"}
+    with pytest.raises(InvalidArgument, match="no attribute 'colour'"):
+        route.check(pb.RecommendRequest(user_id="u0", filters=red), world.views)
+    asking = Asking("r", world.now(), Deadline.after(200, world.now()))
+    at_once = world.recommender.at_once(pb.RecommendRequest(user_id="u1", filters=red), asking, world.views, ())
+    assert pb.RecommendResponse.FromString(at_once).receipt.snapshot_version == "v1"

@@ -9,15 +9,16 @@ import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import small_snapshot
 from structlog.testing import capture_logs
 
+from router.served import pointing as pointing_module
 from router.served.keeper import Keeper
 from router.served.pointing import Pointing
-from router.served.views import View, Views
+from router.served.views import View, Views, chosen
 from router.slates.resident import Resident
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
@@ -103,6 +104,28 @@ async def test_a_version_that_is_promoted_is_served(shop: Shop) -> None:
     assert keeper.now.current.version == "v2"
     assert keeper.now.previous is not None
     assert keeper.now.previous.version == "v1"
+
+
+async def test_a_pointer_that_cannot_be_coped_with_is_looked_at_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in choosing what is served is logged, and the next pointer is followed."""
+    broken = True
+
+    def choosing(*arguments: Any) -> Views | None:
+        if broken:
+            raise RuntimeError("scripted")
+        return chosen(*arguments)
+
+    monkeypatch.setattr(pointing_module, "chosen", choosing)
+    keeper, pointing = following(shop, Clock())
+    with capture_logs() as logs:
+        task = asyncio.ensure_future(pointing.follow())
+        await until(lambda: any(one["event"] == "pointing.failed" for one in logs))
+    broken = False
+    shop.promote("v2")
+    await until(lambda: keeper.now.current.version == "v2")
+    task.cancel()
 
 
 async def test_a_version_that_fails_a_check_is_refused_once_and_what_was_serving_goes_on(shop: Shop) -> None:

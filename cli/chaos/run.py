@@ -119,17 +119,18 @@ def steps(plan: Plan, goes_on: Callable[[], bool]) -> Iterator[Step]:
             return
 
 
-async def run(plan: Plan, say: Say) -> Result:
+async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
     """Do it.
 
     Args:
         plan: what.
         say: told of every step.
+        result: filled as it goes, so that a run that is cancelled has not been for nothing.
 
     Raises:
         UsageError: the cluster does not come up, or does not come back.
     """
-    result = Result(plan)
+    result = result or Result(plan)
     async with standing(plan.terrain) as ground:
         version = ground.depot.base
         say("cluster.ready", snapshot=version, target=ground.target)

@@ -134,7 +134,7 @@ class Pointing:
                 log.info("store.reachable")
             self._told = False
         self._reachable = reachable  # where it is not, whoever read its copy on this disk has told the log
-        if self._pointer is None or pointer.serial >= self._pointer.serial:
+        if self._pointer is None or not pointer.may_be_past(self._pointer):
             self._pointer = pointer
         self._open_named()
         self._settle()
@@ -212,6 +212,9 @@ def proved(view: View) -> View:
         view.find("-")
         need = view.resident.need(request, segment=-1)
         view.resident.complete(view.wanted(request, impersonal=True), (), {}, need)
+    except (OSError, MemoryError):  # of this machine, maybe: it is tried again
+        view.snapshot.close()
+        raise
     except Exception as error:
         view.snapshot.close()
         raise SnapshotRefused(f"snapshot {view.version} opens, but makes no slate: {error!r}") from error

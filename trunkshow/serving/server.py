@@ -252,7 +252,8 @@ def _settle() -> None:
     """Take what start-up made out of the garbage collector's sight: it lives as long as the process does.
 
     A full collection of a router over the demo's snapshot takes 27 ms (66,000 objects), in which nobody is
-    answered; after this it looks only at what requests left behind.
+    answered; after this it looks only at what requests left behind. A snapshot that comes later adds 4,200 objects,
+    which take 0.4 ms: they stay in sight, since freezing them without a collection would keep garbage for good.
     """
     gc.collect()
     gc.freeze()

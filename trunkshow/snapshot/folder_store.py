@@ -9,7 +9,8 @@ A build writes under building/, its manifest last, is renamed into snapshots/, a
 under LOCK. Whatever the moment at which a builder dies, the pointer names complete snapshots alone, and the next
 builder removes what the dead one left.
 
-A store of the layout before this one is read by `old_layout`; the first move brings it to this one.
+The first builder writes a pointer before it has built anything. So a store that has snapshots and no pointer has lost
+it: nobody can tell then what is served and what is rubbish, and nothing is read, moved or removed until it is back.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from trunkshow import pacing
-from trunkshow.snapshot import old_layout, pointer_json
+from trunkshow.snapshot import pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import ABSENT, FILE_NAME, File, Manifest, SnapshotRefused, verify
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import REMOVABLE
-from trunkshow.snapshot.store import NoSuchSnapshot, StoreError, StoreUnreachable
+from trunkshow.snapshot.store import NoSuchSnapshot, PointerLost, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
 COPY_BYTES = 2**20
@@ -64,7 +65,9 @@ class FolderStore:
                 raise StoreError(f"{self.root}: {error}") from error
             except FileNotFoundError:
                 self._check_there()
-                return old_layout.pointer(self.root, self.versions())
+                if self.versions():
+                    raise PointerLost(self.url) from None
+                return Pointer()
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it; others wait meanwhile."""
@@ -135,6 +138,7 @@ class FolderStore:
             try:
                 with self._writing():
                     with _locked(self.root / "LOCK"):
+                        self._have_a_pointer()
                         self._sweep()
                         held.enter_context(_locked(folder / "LOCK"))
                     yield folder
@@ -179,7 +183,11 @@ class FolderStore:
         _sync(fresh)
         fresh.replace(self.root / POINTER)
         _sync(self.root)
-        old_layout.remove(self.root)
+
+    def _have_a_pointer(self) -> None:
+        """Write the first one where there is none, and nothing that it should have known of."""
+        if not (self.root / POINTER).exists():
+            self._write(self.pointer())
 
     def _sweep(self) -> None:
         """Remove what dead builders left: unfinished builds, and snapshots that the pointer never learned of."""

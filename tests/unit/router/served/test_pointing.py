@@ -20,7 +20,7 @@ from router.served.keeper import Keeper
 from router.served.pointing import Pointing
 from router.served.views import View, Views, chosen
 from router.slates.resident import Resident
-from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
@@ -265,3 +265,33 @@ async def test_a_version_is_forgotten_though_a_request_that_failed_still_knew_it
         keeper.moved_on(replace(keeper.now.moves, moved=frozenset(range(keeper.now.current.partitions))))
     gc.collect()
     assert gone() is None
+
+
+async def test_a_store_that_was_made_anew_is_followed_although_it_counts_from_one(shop: Shop) -> None:
+    """Its moves are others than those that were seen; an old answer of the same store would repeat them."""
+    keeper, pointing = following(shop, Clock())
+    before, later = Who("2026-01-01T00:00:00Z"), Who("2026-02-01T00:00:00Z")
+    shop.pointer = Pointer().pushed("v1", before).promoted("v1", before).with_pin(before)
+    await heard(pointing, shop)
+    shop.pointer = Pointer().pushed("v2", later).promoted("v2", later)
+    await heard(pointing, shop)
+    assert keeper.now.current.version == "v2"
+
+
+async def test_a_snapshot_for_which_there_is_no_memory_now_is_tried_again(shop: Shop) -> None:
+    """Nothing is wrong with it."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    whole = shop.open
+
+    class Short:
+        def need(self, *_: object, **__: object) -> None:
+            raise MemoryError
+
+    pointing._open = lambda version: replace(whole(version), resident=cast("Resident", Short()))
+    shop.promote("v2")
+    await heard(pointing, shop)
+    pointing._open = whole
+    clock.s += 0.6
+    await heard(pointing, shop)
+    assert (keeper.now.current.version, pointing.refused) == ("v2", {})

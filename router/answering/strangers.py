@@ -64,7 +64,9 @@ class Strangers:
         self._probes = probes
         self._clock = clock
 
-    async def slate(self, request: pb.RecommendRequest, asking: Asking, views: Views, before: Reach = NOWHERE) -> bytes:
+    async def slate(
+        self, request: pb.RecommendRequest, asking: Asking, views: Views, before: Reach = NOWHERE, meant: str = ""
+    ) -> bytes:
         """A serialised RecommendResponse.
 
         Args:
@@ -72,6 +74,7 @@ class Strangers:
             asking: who asks, and until when shards may be waited for.
             views: leased by the caller.
             before: askings that came to nothing: a home that does not know the user.
+            meant: the version of that home; empty where there was none.
 
         Raises:
             PartialAborted: the request would rather have this than the slate that could be had.
@@ -93,7 +96,7 @@ class Strangers:
         view = views.at(so_far.version) or view
         vector = near.vector if view is near.view else view.resident.taste(view.resident.rows(request.context_item_ids))
         need = view.resident.need(request, segment=-1, vector=vector)
-        return self._finish.slate(so_far, request, view, need, asking)
+        return self._finish.slate(so_far, request, view, need, asking, meant)
 
     async def _folded_in(
         self, near: Near, request: pb.RecommendRequest, asking: Asking, views: Views, so_far: Descent

@@ -2,7 +2,8 @@
 
 Rules:
 
-1. A user to whom a candidate is shown is looked for there first, where somebody holds that partition of it.
+1. A user to whom a candidate is shown is looked for there first, where somebody holds that partition of it. Where
+   nobody does, the answer was meant from it all the same: that nobody holds it is what the candidate is tried for.
 2. Then in the current snapshot, and in the previous one, which counts as the rung PREVIOUS.
 3. While a partition has not moved to the current snapshot, the one that served until now comes first, and both count as
    SNAPSHOT: no user has been promised the new one yet. Before the current one is whole (`router.served.moving`) it
@@ -87,6 +88,12 @@ def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Pla
         return unmoved
     strange = home is None or (before.admits(request) and not (_some_moved(views) and views.current.admits(request)))
     return None if home is None or strange else Place(views.current, home, pb.RUNG_SNAPSHOT)
+
+
+def meant(request: pb.RecommendRequest, views: Views, begun: Place) -> str:
+    """The version that a known user's answer was meant from, whoever was asked first (rule 1)."""
+    tried = _in(views.canary_of(request.user_id), request.user_id, request)
+    return tried.view.version if tried is not None else begun.view.version
 
 
 def below(begun: Place, request: pb.RecommendRequest, views: Views, topology: Topology) -> Iterator[Place]:

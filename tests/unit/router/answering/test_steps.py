@@ -18,11 +18,14 @@ from ladder_world import (
     World,
 )
 
+from router.answering.counters import Answered
 from router.served import route
 from router.served.moving import Patience
+from router.served.views import Candidate, Views
 from router.slates.receipt import Asking
 from trunkshow.errors import InvalidArgument, PartialAborted
 from trunkshow.serving.deadline import Deadline
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 
 S, P, C, G, T = pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN, pb.RUNG_SEGMENT, pb.RUNG_POPULAR
@@ -337,3 +340,25 @@ def test_while_traffic_moves_what_only_the_version_before_knows_can_be_asked_for
     asking = Asking("r", world.now(), Deadline.after(200, world.now()))
     at_once = world.recommender.at_once(pb.RecommendRequest(user_id="u1", filters=red), asking, world.views, ())
     assert pb.RecommendResponse.FromString(at_once).receipt.snapshot_version == "v1"
+
+
+@pytest.mark.parametrize(
+    ("candidate_is", "meant", "made"),
+    [("held", "v2", "v2"), ("nobody's", "v2", "v1"), ("without the user", "v2", "v1")],
+)
+def test_an_answer_to_a_canarys_user_counts_for_the_canary_whoever_had_to_make_it(
+    candidate_is: str, meant: str, made: str
+) -> None:
+    """Also where nobody holds the candidate's partition, or its shard does not know the user: never for the control."""
+    fates = {"held": "answers", "nobody's": "nobody", "without the user": "forgot the user"}
+    world = World({HOME: fates[candidate_is], PREVIOUS: "answers"})
+    current, candidate = world.views.earlier[0], world.views.current
+    world.views = Views.of(current, candidate=Candidate(candidate, State.CANARY, 0.95))
+    told: list[Answered] = []
+    world.counters.listeners.append(told.append)
+    users = [user for user in ("u0", "u1", "u2") if world.views.canary_of(user)]
+    for user in users:
+        world.slate(user_id=user, context_item_ids=["i1"])
+    assert users
+    assert {(one.meant, one.made) for one in told} == {(meant, made)}
+    assert len(told) == len(users)

@@ -88,6 +88,10 @@ class Shards:
         self._board = board
         self._now = now
 
+    def choose(self, version: str, partition: int) -> str | None:
+        """Whom a batch would ask."""
+        return next(iter(self._board.topology.holders(version, partition)), None)
+
     async def ask(
         self,
         version: str,

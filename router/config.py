@@ -93,7 +93,7 @@ class RouterConfig:
     move_replicas: int = 2
     """Shards that must have a partition of a new snapshot warm before its traffic moves; fewer where fewer hold it."""
 
-    move_patience_s: float = 10
+    move_patience_s: float = 30
     """Seconds after which one of them is enough."""
 
     rehearsal: RehearsalLimits = RehearsalLimits()

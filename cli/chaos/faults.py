@@ -35,7 +35,7 @@ class Promise:
     healthy: bool = True
     late_one_in: int = 0
     whole: bool = False
-    switched_s_max: float = 15.0
+    switched_s_max: float = 45.0
 
 
 class Fault(Protocol):

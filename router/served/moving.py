@@ -40,7 +40,7 @@ class Patience:
     """
 
     replicas: int = 2
-    patience_s: float = 10.0
+    patience_s: float = 30.0
 
 
 @dataclass(frozen=True)

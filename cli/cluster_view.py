@@ -50,9 +50,13 @@ def _shards(one: ClusterStatus) -> RenderableType:
         "p95": [f"{shard.p95_ms:.1f} ms" if shard.p95_ms else "" for shard in one.shards],
         "memory": [size(shard.rss_bytes) if shard.rss_bytes else "" for shard in one.shards],
         "partitions": [_numbers(one, shard, lambda generation: generation.warm) for shard in one.shards],
+        "surplus": [_numbers(one, shard, lambda generation: generation.surplus) for shard in one.shards],
         "loading": [_numbers(one, shard, lambda generation: generation.loading) for shard in one.shards],
         "stand-ins": [_numbers(one, shard, lambda generation: generation.stand_ins) for shard in one.shards],
         "refused": [_numbers(one, shard, lambda generation: generation.refused) for shard in one.shards],
+        "stand-ins refused": [
+            _numbers(one, shard, lambda generation: generation.refused_stand_ins) for shard in one.shards
+        ],
     }
     shown = {name: cells for name, cells in columns_of.items() if any(cells)}
     table = table_of(*shown)

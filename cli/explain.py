@@ -100,6 +100,10 @@ REASONS: Mapping[Reason, Meaning] = {
     Reason.PARTIAL_ABORTED: Meaning(
         "This request of a batch asked for an error rather than for what could be had.", "Ask again, or allow less."
     ),
+    Reason.ROUTER_FAILED: Meaning(
+        "The router itself failed in making the slate, and used its own lists.",
+        "Report the traceback in the router's log (`slate.broke`).",
+    ),
 }
 
 OUTCOMES: Mapping[Outcome, str] = {

@@ -19,7 +19,7 @@ from router.recording.recorder import Recorder
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.served.pointing import Pointing
-from router.served.views import View
+from router.served.views import View, Views
 from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
@@ -29,6 +29,7 @@ from trunkshow.eventlog.opening import open_log
 from trunkshow.eventlog.settings import DAY_S, LogSettings
 from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.offload import aside
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, who
@@ -54,6 +55,18 @@ def reserve_of(config: RouterConfig) -> Reserve:
 def patience_of(config: RouterConfig) -> Patience:
     """When a partition is warm on enough shards."""
     return Patience(config.move_replicas, config.move_patience_s)
+
+
+def keeper_of(views: Views, store: Store | None) -> Keeper:
+    """Who holds what is served; what it closes, the store need keep no copies of here.
+
+    Args:
+        views: to begin with.
+        store: that they are from.
+    """
+    if store is None:
+        return Keeper(views)
+    return Keeper(views, lambda version: aside("forgetting", partial(store.forget, version)))
 
 
 def pointing_of(

@@ -70,7 +70,7 @@ class RouterConfig:
     concurrency_start: int = 128
     """The limit before anything was learned."""
 
-    concurrency_floor: int = 8
+    concurrency_floor: int = 4
     """The limit never falls below that."""
 
     answer_goal: float = 0.3
@@ -94,7 +94,7 @@ class RouterConfig:
     move_replicas: int = 2
     """Shards that must have a partition of a new snapshot warm before its traffic moves; fewer where fewer hold it."""
 
-    move_patience_s: float = 10
+    move_patience_s: float = 30
     """Seconds after which one of them is enough."""
 
     rehearsal: RehearsalLimits = RehearsalLimits()

@@ -19,6 +19,7 @@ from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.signature import load_key
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store, resolve
 
 ANSWER_WITHIN_S = 10.0
@@ -41,7 +42,9 @@ def run(config: RouterConfig) -> None:
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
     store = open_store(config.store, config.cache, config.verify_key)
-    views = within(OPEN_WITHIN_S, lambda: first_views(answering(store, config.cache), config.snapshot))
+    views = within(
+        OPEN_WITHIN_S, lambda: first_views(answering(store, config.cache, config.verify_key), config.snapshot)
+    )
     for view in views:
         log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
     server.run(_serve(config, views, None if config.snapshot else store))
@@ -72,10 +75,16 @@ def first_views(store: Store, version: str) -> Views:
     return found
 
 
-def answering(store: Store, cache: Path | None) -> Store:
+def answering(store: Store, cache: Path | None, verify_key: Path | None = None) -> Store:
     """The store, or where it hangs, its copies alone.
 
+    Args:
+        store: to be asked.
+        cache: folder of the copies; there are none where None.
+        verify_key: file of the public key that copies must be signed with, too; unsigned ones are taken where None.
+
     Raises:
+        KeyUnusable: the file holds no such key.
         StoreUnreachable: it hangs, and there are none.
     """
     try:
@@ -83,7 +92,8 @@ def answering(store: Store, cache: Path | None) -> Store:
     except StoreUnreachable:
         if cache is None:
             raise
-        return CachedStore(cast("Store", Gone(store.url)), cache)
+        key = None if verify_key is None else load_key(verify_key)
+        return CachedStore(cast("Store", Gone(store.url)), cache, key)
     return store
 
 
@@ -147,6 +157,7 @@ async def _serve(config: RouterConfig, views: Views, store: Store | None) -> Non
             ready=router.start,
             options=config.server,
             guard=guard,
+            tasks=router.tasks,
         )
     finally:
         await router.close()

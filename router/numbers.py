@@ -6,8 +6,18 @@ from collections.abc import Iterable
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from router.asking.tally import Tally
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
+
+OUTCOMES: tuple[pb.Outcome, ...] = (
+    pb.OUTCOME_ANSWERED,
+    pb.OUTCOME_FAILED,
+    pb.OUTCOME_LATE,
+    pb.OUTCOME_CANCELLED,
+    pb.OUTCOME_NOT_HELD,
+    pb.OUTCOME_OVERLOADED,
+)
 
 
 def of(status: cluster_pb2.GetClusterStatusResponse) -> Iterable[Metric]:
@@ -28,6 +38,21 @@ def of(status: cluster_pb2.GetClusterStatusResponse) -> Iterable[Metric]:
     yield _shards(status, "in_flight", "Requests of this router to it.")
     yield _shards(status, "ejected", "1 while others are asked first.")
     yield _shards(status, "p95_ms", "Milliseconds within which 95 % of its recent answers came.")
+
+
+def of_asking(tally: Tally, ejections: int) -> Iterable[Metric]:
+    """How askings of shards ended as metrics; every series is there from the start, so that a rate of it is one."""
+    ended = CounterMetricFamily(
+        "trunkshow_router_attempts",
+        "Askings of shards, but for batches, by how they ended.",
+        labels=("outcome", "hedge"),
+    )
+    for outcome in OUTCOMES:
+        for hedge in (False, True):
+            name = pb.Outcome.Name(outcome).removeprefix("OUTCOME_")
+            ended.add_metric((name, "yes" if hedge else "no"), tally.ended[outcome, hedge])
+    yield ended
+    yield CounterMetricFamily("trunkshow_router_ejections", "Times that a replica was ejected.", value=ejections)
 
 
 def _gauge(name: str, explained: str, value: float) -> Metric:

@@ -14,7 +14,6 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import Never
 
 from router import assembly, numbers
 from router.admission.door import Admission
@@ -32,7 +31,7 @@ from router.cluster.watch import Board, follow
 from router.config import RouterConfig
 from router.recording.log_watch import LogWatch
 from router.recording.service import EventService
-from router.served.keeper import Keeper
+from router.served import route
 from router.served.pointing import Pointing
 from router.served.views import Views
 from router.slates import validate
@@ -48,6 +47,8 @@ from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
+from trunkshow.serving.rounds import rounds
+from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.store import Store, who
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -55,6 +56,7 @@ RECOMMENDATION = "trunkshow.v1.RecommendationService"
 CLUSTER = "trunkshow.v1.ClusterService"
 
 TEND_EVERY_S = 0.25
+MEMBERS_EVERY_S = 1.0
 
 Sampler = Callable[[bytes, float], None]
 """Given a valid request as it came, and when it did."""
@@ -77,6 +79,7 @@ class Router:
         samplers: shown every valid request.
         limiter: of slates that are made with shards at a time.
         recorder: of events; the one way into the log.
+        tasks: what runs beside answering, once it was started.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class Router:
         clock: Clock = monotonic,
         event_log: EventLog | None = None,
     ) -> None:
-        self.keeper = Keeper(views)
+        self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
         self.counters = Counters()
         self.samplers: list[Sampler] = []
@@ -132,7 +135,7 @@ class Router:
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
-        self._tasks: list[asyncio.Future[Never]] = []
+        self.tasks = Tasks()
 
     def services(self) -> list[Service]:
         """The methods, for registration."""
@@ -157,26 +160,27 @@ class Router:
         self._following.renew(membership.members)
         self.board.listeners.append(self.advance)
         metrics.reading("router", lambda: numbers.of(self._status.now()))
+        metrics.reading("asking", lambda: numbers.of_asking(self.fanout.tally, self.fanout.infirmary.ejections))
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self.board.everyone_answered.wait()
         self.advance()
-        running = [self._tend(), Observer(self.board, self._channels).run()]
+        self.tasks.begin("tending", rounds(self._tend, TEND_EVERY_S, failed="tending.failed"))
+        self.tasks.begin("observer", Observer(self.board, self._channels).run())
         if config.members:
-            running.append(membership.follow(self._following.renew))
+            renewed = partial(self._renewed, membership)
+            self.tasks.begin("members", rounds(renewed, MEMBERS_EVERY_S, failed="members.failed"))
         if self._pointing is not None:
-            running.append(self._pointing.follow())
+            self.tasks.begin("pointer", self._pointing.follow())
         if self._conductor is not None:
-            running.append(self._conductor.run())
+            self.tasks.begin("conductor", self._conductor.run())
         if self._recall is not None:
-            running.append(self._recall.run())
+            self.tasks.begin("recall", self._recall.run())
         if self._log_watch is not None:
-            running.append(self._log_watch.run())
-        self._tasks = [asyncio.ensure_future(one) for one in running]
+            self.tasks.begin("log", self._log_watch.run())
 
     async def close(self) -> None:
         """Cut every line, and close the log and every snapshot."""
-        for task in self._tasks:
-            task.cancel()
+        await self.tasks.close()
         if self._pointing is not None:
             await self._pointing.close()
         await self._following.close()
@@ -193,7 +197,7 @@ class Router:
         """
         request = pb.RecommendRequest.FromString(data)
         with self.keeper.lease() as views:
-            validate.check(request, views.current.known)
+            route.check(request, views)
             for sample in self.samplers:
                 sample(data, call.arrived)
             asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
@@ -207,7 +211,7 @@ class Router:
         """
         batch = pb.RecommendBatchRequest.FromString(data)
         with self.keeper.lease() as views:
-            validate.check_batch(batch, views.current.known)
+            validate.check_batch(batch, partial(route.check, views=views))
             asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
             async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
                 async for answer in answers:
@@ -228,12 +232,16 @@ class Router:
     def _follow(self, shard: ShardChannel) -> asyncio.Future[object]:
         return asyncio.ensure_future(follow(shard, self.board, silence_s=self._config.watch_silence_s))
 
-    async def _tend(self) -> Never:
+    async def _tend(self) -> None:
         """What is due by the clock."""
-        while True:
-            await asyncio.sleep(TEND_EVERY_S)
-            self.advance()
-            self._following.tend()
+        self.advance()
+        self._following.tend()
+
+    async def _renewed(self, membership: Membership) -> None:
+        """Follow whom the membership names now."""
+        await membership.poll()
+        if membership.members != self._following.members:
+            self._following.renew(membership.members)
 
     def _made_conductor(self, store: Store, pointing: Pointing) -> Conductor:
         sample = Sample(random.random)

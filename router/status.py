@@ -72,7 +72,7 @@ class Status:
             previous_version=views.previous.version if views.previous else "",
             candidate=self.candidate() or (self._candidate(views.candidate) if views.candidate else None),
             store_reachable=self._store_reachable(),
-            hedges=self._fanout.hedges,
+            hedges=self._fanout.tally.hedges,
             shed=self._limiter.shed,
             concurrency_limit=int(self._limiter.limit),
             in_flight=self._limiter.in_flight,
@@ -129,6 +129,8 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
                 stand_ins=sorted(one.stand_ins),
                 surplus=sorted(one.surplus),
                 why_refused=one.why_refused,
+                refused_stand_ins=sorted(one.refused_stand_ins),
+                loading_stand_ins=sorted(one.loading_stand_ins),
             )
             for one in facts.generations
         ],

@@ -11,15 +11,14 @@ its candidates to `trunkshow.slate`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import cast
 
 from shard.isolation import Lane
 from trunkshow.proposals import Asking, Proposals, Proposed
-from trunkshow.slate import Missing, SlateMaker
+from trunkshow.slate import SlateMaker
 from trunkshow.snapshot.partition import Partition
-from trunkshow.v1 import recommendation_pb2 as pb
 
 
 class Apart:
@@ -33,22 +32,21 @@ class Apart:
         self._maker = maker
         self._lanes: dict[str, Lane] = {}
 
-    async def made(
-        self, apart: Sequence[str], asking: Asking, rung: pb.Rung, seconds: float
-    ) -> tuple[list[pb.Carousel], list[Missing]]:
-        """As `SlateMaker.make`.
+    @asynccontextmanager
+    async def asked(
+        self, apart: Sequence[str], asking: Asking, seconds: float
+    ) -> AsyncIterator[tuple[Asking, Proposals]]:
+        """What the models proposed, and the same asking, of partitions that stay open for as long as this is.
 
         Args:
             apart: which of the carousels wanted are asked for apart, all at the same time.
             asking: for what.
-            rung: that the carousels are of.
             seconds: after which a model is late.
         """
         with _lent(asking) as own:
             askings = [self._lane(carousel).ask(self._work(carousel, own), seconds) for carousel in apart]
             answers = await asyncio.gather(*askings, return_exceptions=True)
-            proposals = {one: _ordinary(answer) for one, answer in zip(apart, answers, strict=True)}
-            return self._maker.make(own, rung, proposals)
+            yield own, {one: _ordinary(answer) for one, answer in zip(apart, answers, strict=True)}
 
     def proposals_blocking(self, apart: Sequence[str], asking: Asking, seconds: float) -> Proposals:
         """What the models propose, one after the other, for a caller that is a thread itself."""
@@ -71,9 +69,8 @@ class Apart:
 
     def _lane(self, carousel: str) -> Lane:
         source = self._maker.proposer.source(carousel)
-        if source not in self._lanes:
-            self._lanes[source] = Lane(source)
-        return self._lanes[source]
+        # In one step: what is opened is warmed up by a thread of its own, while the event loop asks.
+        return self._lanes.get(source) or self._lanes.setdefault(source, Lane(source))
 
 
 @contextmanager

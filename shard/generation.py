@@ -1,6 +1,6 @@
 """A generation: one snapshot as this shard holds it. Its pieces come and go one by one.
 
-A piece's life; each step is logged by `shard.keeper`, and reported through `Watch`:
+A piece's life; each step is logged by `shard.opening`, and reported through `Watch`:
 
     loading → warm       it was fetched, verified, opened, and answered the warm-up requests
     loading → refused    it failed a check; tried again after a while
@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from types import MappingProxyType
 
-from shard.holdings import Kind, Piece, Sizes
+import structlog
+
 from shard.predict import Predictor
+from shard.scene import Kind, Piece, Sizes
 from shard.uses import Uses
 from trunkshow import pacing
 from trunkshow.errors import TrunkshowError
@@ -33,6 +36,8 @@ NOTHING_REFUSED: Mapping[Piece, str] = MappingProxyType({})
 
 WHY_MAX = 300
 """Characters of a reason that is reported."""
+
+log = structlog.get_logger()
 
 
 class Generation:
@@ -91,20 +96,34 @@ class Generation:
         return opened
 
     async def _replay(self, number: int, opened: Partition, recent: Iterable[pb.PredictRequest]) -> None:
-        """Answer requests of shoppers who live here, by a predictor that knows this partition alone."""
-        aside = Predictor(self.snapshot, {number: opened})
-        for asked in recent:
-            if asked.vector or opened.user(rpb.RecommendRequest.FromString(asked.request).user_id) is None:
-                continue
-            again = pb.PredictRequest()
-            again.CopyFrom(asked)
-            again.snapshot_version, again.rung = self.snapshot.version, rpb.RUNG_SNAPSHOT
-            again.partitions[:] = [number]
-            try:
-                await aside.predict(again)
-            except TrunkshowError:  # what the catalogue of then understood, this one may not
-                continue
-            pacing.rest()  # this loop is its thread's own: nobody else waits on it
+        """Answer requests of shoppers who live here, by a predictor that knows this partition alone.
+
+        One that cannot be answered refuses nothing: it is a stranger's, who may ask for what nobody thought of. That
+        the partition answers ordinary requests was seen before.
+        """
+        failed: list[Exception] = []
+        with closing(self.snapshot.lend()) as lent:
+            aside = Predictor(lent, {number: opened}, apart=self.predictor.apart)
+            for asked in recent:
+                try:
+                    if _lives(asked, opened):
+                        await aside.predict(self._again(asked, number))
+                except TrunkshowError:  # what the catalogue of then understood, this one may not
+                    continue
+                except Exception as error:
+                    failed.append(error)
+                pacing.rest()  # this loop is its thread's own: nobody else waits on it
+        if failed:
+            version = self.snapshot.version
+            log.error("replay.failed", snapshot=version, number=number, requests=len(failed), exc_info=failed[0])
+
+    def _again(self, asked: pb.PredictRequest, number: int) -> pb.PredictRequest:
+        """A request of before, to be answered from a partition of this snapshot."""
+        again = pb.PredictRequest()
+        again.CopyFrom(asked)
+        again.snapshot_version, again.rung = self.snapshot.version, rpb.RUNG_SNAPSHOT
+        again.partitions[:] = [number]
+        return again
 
     def adopt(self, piece: Piece, opened: Opened) -> None:
         """From now on the piece is asked."""
@@ -121,21 +140,25 @@ class Generation:
 
     def status(
         self,
-        loading: Iterable[Piece] = (),
+        loading: Collection[Piece] = (),
         refused: Mapping[Piece, str] = NOTHING_REFUSED,
         surplus: Collection[Piece] = (),
     ) -> pb.GenerationStatus:
         """What `Watch` reports; pieces of other versions are left out."""
         version = self.snapshot.version
-        bad = _homes(version, refused)
+        bad, bad_copies = _numbers(version, Kind.HOME, refused), _numbers(version, Kind.STAND_IN, refused)
+        first = [Piece(version, Kind.HOME, number) for number in bad]
+        first += [Piece(version, Kind.STAND_IN, number) for number in bad_copies]
         return pb.GenerationStatus(
             snapshot_version=version,
             warm=sorted(self.warm),
             stand_ins=sorted(self.stand_ins),
-            loading=_homes(version, loading),
+            loading=_numbers(version, Kind.HOME, loading),
+            loading_stand_ins=_numbers(version, Kind.STAND_IN, loading),
             refused=bad,
-            why_refused=refused[Piece(version, Kind.HOME, bad[0])][:WHY_MAX] if bad else "",
-            surplus=_homes(version, surplus),
+            refused_stand_ins=bad_copies,
+            why_refused=refused[first[0]][:WHY_MAX] if first else "",
+            surplus=_numbers(version, Kind.HOME, surplus),
         )
 
     def close(self) -> None:
@@ -159,5 +182,10 @@ class _closed_on_error:  # noqa: N801 - a context manager
             self._opened.close()
 
 
-def _homes(version: str, pieces: Iterable[Piece]) -> list[int]:
-    return sorted(piece.number for piece in pieces if piece.version == version and piece.kind is Kind.HOME)
+def _lives(asked: pb.PredictRequest, opened: Partition) -> bool:
+    """Whether whoever asked lives in this partition."""
+    return not asked.vector and opened.user(rpb.RecommendRequest.FromString(asked.request).user_id) is not None
+
+
+def _numbers(version: str, kind: Kind, pieces: Iterable[Piece]) -> list[int]:
+    return sorted(piece.number for piece in pieces if piece.version == version and piece.kind is kind)

@@ -1,6 +1,6 @@
 """What a shard should hold, and what it may give up: pure functions of the pointer, the membership and routers' words.
 
-Every shard decides for itself, over the same values; nobody coordinates (docs/adr/0011-holdings.md).
+Every shard decides for itself, over the same values (`shard.scene`); nobody coordinates (docs/adr/0011-holdings.md).
 
 What it should hold, in the order in which it is opened:
 
@@ -25,16 +25,10 @@ so as well; all must agree, and there must be one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from shard import placement
 from shard.heard import Word
-from trunkshow.snapshot import partition
-from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.manifest import Manifest
+from shard.scene import Kind, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.states import State
 
 LINGER_S = 2.0
@@ -46,137 +40,7 @@ SETTLE_S = 1.5
 MADE_WAY_MAX = 3
 """Versions that a shard keeps beside those that the pointer names, while promotions come faster than they get warm."""
 
-STAND_INS_FILE = "standins.lmdb"
-
 UNSERVED = frozenset({State.REFUSED, State.POISONED, State.PUSHED})
-
-
-class Kind(IntEnum):
-    """What a piece is; homes are opened first."""
-
-    HOME = 0
-    STAND_IN = 1
-
-
-class Piece(NamedTuple):
-    """What is opened and closed at a time: a partition of a version, or the compact copies of its users."""
-
-    version: str
-    kind: Kind
-    number: int
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What of a snapshot can be held.
-
-    Attributes:
-        homes: bytes of each partition's files.
-        stand_ins: bytes of the compact copies of each partition's users, where there are any.
-    """
-
-    homes: tuple[int, ...]
-    stand_ins: Mapping[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, manifest: Manifest, partitions: int) -> Sizes:
-        """As the manifest says."""
-        homes, stand_ins = [0] * partitions, dict[int, int]()
-        numbers = {partition.name(number): number for number in range(partitions)}
-        for path, file in manifest.files.items():
-            folder, _, name = path.rpartition("/")
-            number = numbers.get(folder)
-            if number is not None and name == STAND_INS_FILE:
-                stand_ins[number] = file.bytes
-            elif number is not None:
-                homes[number] += file.bytes
-        return cls(tuple(homes), stand_ins)
-
-
-@dataclass(frozen=True)
-class Peers:
-    """The shards that there are.
-
-    Attributes:
-        own: this one's name.
-        members: all, this one among them unless it was taken out.
-        leaving: those that drain.
-        replicas: shards that should hold a partition.
-    """
-
-    own: str
-    members: frozenset[str]
-    leaving: frozenset[str] = frozenset()
-    replicas: int = 2
-
-    @property
-    def staying(self) -> frozenset[str]:
-        """Those that partitions are placed on."""
-        return self.members - self.leaving
-
-    @property
-    def copies(self) -> int:
-        """Shards that hold a partition once everything is settled."""
-        return min(self.replicas, len(self.staying))
-
-    def holds(self, number: int) -> bool:
-        """Whether a partition is this shard's to hold."""
-        return self.own in placement.holders(number, self.staying, self.replicas)
-
-    def stands_in(self, number: int) -> bool:
-        """Whether the compact copies of a partition's users are this shard's to hold."""
-        return self.own == placement.stand_in(number, self.staying, self.replicas)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much is kept, and how long.
-
-    Attributes:
-        previous_bytes_max: of the previous version's files.
-        handover_s: after this long a shard gives up what fewer others have than should.
-    """
-
-    previous_bytes_max: int
-    handover_s: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What follows.
-
-    Attributes:
-        wanted: what should be held, in the order in which it is opened.
-        surplus: what is held and should not be, and since when.
-        close: of that, what may be closed now.
-    """
-
-    wanted: tuple[Piece, ...] = ()
-    surplus: Mapping[Piece, float] = field(default_factory=dict)
-    close: tuple[Piece, ...] = ()
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything that a plan follows from.
-
-    Attributes:
-        now: seconds of the monotonic clock.
-        pointer: as it was last seen.
-        sizes: of the versions whose manifests are known.
-        peers: the shards that there are.
-        open: what is held warm.
-        words: of the routers, those that are fresh.
-        limits: how much is kept, and how long.
-    """
-
-    now: float
-    pointer: Pointer
-    sizes: Mapping[str, Sizes]
-    peers: Peers
-    open: Collection[Piece]
-    words: tuple[Word, ...]
-    limits: Limits
 
 
 def planned(scene: Scene, before: Mapping[Piece, float]) -> Plan:

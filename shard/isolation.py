@@ -107,13 +107,22 @@ class Lane:
                 raise self._is_late(f"all of its {self._threads} threads are stuck")
             if self._busy >= self._threads + QUEUE_ITEMS_MAX:
                 raise self._is_late(f"{QUEUE_ITEMS_MAX} askings are waiting already")
+            if self._started < min(self._busy + 1, self._threads):
+                self._start()
             self._busy += 1
-            if self._started < min(self._busy, self._threads):
-                self._started += 1
-                threading.Thread(target=self._run, name=f"model-{self._model}-{self._started}", daemon=True).start()
         asked: Future[Answer] = Future()
         self._queue.put((asked, work))
         return asked
+
+    def _start(self) -> None:
+        """One thread more, where the system gives one; those that there are do without."""
+        try:
+            threading.Thread(target=self._run, name=f"model-{self._model}-{self._started + 1}", daemon=True).start()
+        except RuntimeError as error:
+            if not self._started:
+                raise self._is_late(f"no thread for it: {error}") from error
+        else:
+            self._started += 1
 
     def _is_late(self, why: str) -> Late:
         self._late.inc()

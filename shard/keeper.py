@@ -1,62 +1,44 @@
-"""Keeps what a shard holds as it should be: follows the pointer and the membership, opens, warms, gives up, reports.
+"""Keeps what a shard holds as it should be: plans at every change, has opened what is next, and gives up the rest.
 
-    pointer   ─┐                          ┌─ opener: one thing at a time, off the event loop
+    pointer   ─┐                          ┌─ opening: one thing at a time, off the event loop (`shard.opening`)
     members   ─┼─► holdings.planned() ────┤
     words     ─┘   (pure; at every change)└─ closing: on the event loop, once nobody reads
 
-Whatever fails here, what is warm goes on serving. A store that hangs or does not answer is told once, and once more
-when it is back; what is refused rests (`shard.work`) and is tried again, since a copy may be fetched anew.
-What is to be held, and what may be closed, is decided in `shard.holdings`.
+The pointer is followed by `shard.pointing`. What is to be held, and what may be closed, is decided in
+`shard.holdings`; how far the shard is, said by `shard.standing`. Whatever fails, what is warm goes on serving.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import partial
 from typing import Never
 
 import structlog
 
 from shard import holdings
-from shard.generation import Generation, Opened
 from shard.heard import Heard, Word
-from shard.holdings import Limits, Peers, Piece, Plan, Scene, Sizes
-from shard.work import Failures, is_refusal
-from trunkshow import pacing
-from trunkshow.offload import Offload, Stuck
-from trunkshow.serving import metrics
+from shard.opening import Key, Opening, is_lasting
+from shard.pointing import Pointing
+from shard.scene import Limits, Peers, Piece, Plan, Scene, Sizes
+from shard.standing import Standing
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.snapshot import acceptance
 from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
+from trunkshow.snapshot.store import Store, StoreError
 from trunkshow.v1 import shard_pb2 as pb
 
-POINTER_WITHIN_S = 5.0
-FORGET_WITHIN_S = 30.0
-OPEN_WITHIN_S = 600.0
-"""What takes longer is left to itself: its thread cannot be killed."""
-
-STUCK_MAX = 4
 TEND_S = 0.25
-RECENT_MAX = 64
-
-REFUSED = metrics.counter("trunkshow_shard_refused_total", "Tries to open something that failed.", ("what",))
-STORE_ERRORS = metrics.counter("trunkshow_shard_store_errors_total", "Times that the store did not answer.")
 
 log = structlog.get_logger()
-
-Brought = tuple[Snapshot | Opened, Piece | str]
 
 
 class Keeper:
     """What a shard holds.
 
     Attributes:
+        pointing: follows the pointer.
+        opening: opens and closes what is held.
         generations: by version, those that are open.
         heard: what routers say; who hears them, `poke`s.
         recent: requests of shoppers to warm up with; who answers them, adds some.
@@ -85,29 +67,22 @@ class Keeper:
         variance: float = math.inf,
         clock: Clock = monotonic,
     ) -> None:
-        self.generations: dict[str, Generation] = {}
+        self.opening = Opening(store, warm_requests, variance, clock)
+        self.generations, self.recent = self.opening.generations, self.opening.recent
         self.heard = Heard()
-        self.recent: deque[pb.PredictRequest] = deque(maxlen=RECENT_MAX)
         self.watchers = 0
-        self._store = store
-        self._own, self._replicas, self._limits, self._warm_requests = own, replicas, limits, warm_requests
-        self.variance = variance
+        self._url = store.url
+        self._own, self._replicas, self._limits = own, replicas, limits
         self._changed, self._clock = changed, clock
+        self.pointing = Pointing(store, self.pointed, self._settle_first_try, self.generations)
         self._pointer: Pointer | None = None
         self._members: frozenset[str] = frozenset()
         self._was_member = False
         self._plan = Plan()
         self._planned_for: frozenset[str] = frozenset()
-        self._busy_with = ""
-        self._failures: Failures[Piece | str] = Failures()
         self._poked = asyncio.Event()
         self._whole = asyncio.Event()
         self._leaving_since: float | None = None
-        self._unreachable = ""
-        self._pointing: Offload[Pointer] = Offload("pointer")
-        self._closed: deque[str] = deque()
-        self._forgetting: Offload[None] = Offload("forgetting")
-        self._opening: Offload[Brought] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # --- what comes in -------------------------------------------------------------------------------------------
@@ -139,22 +114,7 @@ class Keeper:
 
     async def follow(self, period_s: float) -> Never:
         """Look at the store's pointer again and again, until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(period_s)
-
-    async def look(self) -> None:
-        """Look at the store's pointer once."""
-        try:
-            self.pointed(await self._pointing.run(self._store.pointer, POINTER_WITHIN_S))
-        except (StoreError, Stuck, OSError) as error:
-            self._reachable(str(error))
-            if not isinstance(error, (StoreUnreachable, Stuck)):
-                self._settle_first_try(error)
-            return
-        self._reachable("")
-        if not getattr(self._store, "reachable", True):  # its copy here was read instead, which tells the log
-            STORE_ERRORS.inc()
+        await self.pointing.follow(period_s)
 
     async def run(self) -> Never:
         """Plan at every change and every now and then, give up, and open what is next, until cancelled."""
@@ -177,10 +137,9 @@ class Keeper:
         self._plan = holdings.planned(scene, before.surplus)
         self._planned_for = frozenset(scene.sizes)
         for piece in self._plan.close:
-            log.info("piece.closed", snapshot=piece.version, kind=piece.kind.name, number=piece.number)
-            self.generations[piece.version].drop(piece)
-        self._close_generations()
-        self._failures = self._failures.only([*self._versions(), *self._plan.wanted])
+            self.opening.drop(piece)
+        self.opening.close_but(self._versions())
+        self.opening.failures = self.opening.failures.only([*self._versions(), *self._plan.wanted])
         if self._plan.close or before != self._plan:
             self._say()
 
@@ -208,27 +167,24 @@ class Keeper:
 
     def close(self) -> None:
         """Give every file back."""
-        for generation in self.generations.values():
-            generation.close()
-        self.generations.clear()
+        self.opening.close()
 
     # --- what it says --------------------------------------------------------------------------------------------
 
     def state(self) -> pb.ShardState:
-        """How far this shard is with the current version: everything warm, something refused, or on the way."""
-        current = self._pointer.current if self._pointer else ""
-        if current not in self._planned_for:
-            return pb.SHARD_STATE_DEGRADED if current in self._failures.refused() else pb.SHARD_STATE_LOADING
-        lacking = {piece for piece in self._plan.wanted if piece.version == current} - set(self._open())
-        if not lacking:
-            return pb.SHARD_STATE_READY
-        return pb.SHARD_STATE_DEGRADED if lacking <= self._failures.refused() else pb.SHARD_STATE_LOADING
+        """How far this shard is with the current version."""
+        return self._standing().state
 
     def status(self) -> list[pb.GenerationStatus]:
         """What is held, of every version."""
-        refused = {key: self._failures.of[key].why for key in self._failures.refused() if isinstance(key, Piece)}
-        loading = set(self._plan.wanted) - set(self._open()) - set(refused)
+        standing = self._standing()
+        loading, refused = standing.loading, standing.refused
         return [one.status(loading, refused, self._plan.surplus) for one in self.generations.values()]
+
+    def _standing(self) -> Standing:
+        current = self._pointer.current if self._pointer else ""
+        opened = frozenset(self.opening.pieces)
+        return Standing(current, self._planned_for, self._plan, opened, self.opening.failures)
 
     # --- how ---------------------------------------------------------------------------------------------------
 
@@ -240,119 +196,45 @@ class Keeper:
         peers = Peers(self._own, members, leaving, self._replicas)
         sizes: Mapping[str, Sizes] = {version: one.sizes for version, one in self.generations.items()}
         assert self._pointer is not None
-        return Scene(now, self._pointer, sizes, peers, self._open(), words, self._limits)
-
-    def _open(self) -> list[Piece]:
-        return [piece for generation in self.generations.values() for piece in generation.pieces]
+        return Scene(now, self._pointer, sizes, peers, self.opening.pieces, words, self._limits)
 
     def _versions(self) -> list[str]:
         pointer = self._pointer or Pointer()
         return [one for one in (pointer.current, pointer.candidate, pointer.previous) if one]
-
-    def _close_generations(self) -> None:
-        served = self._versions()
-        for version in [version for version, one in self.generations.items() if version not in served]:
-            if not self.generations[version].pieces and version != self._busy_with:
-                log.info("snapshot.closed", snapshot=version)
-                self.generations.pop(version).close()
-                self._closed.append(version)
 
     async def bring_next(self) -> None:
         """Open the next version or piece; one at a time, so that shoppers' requests get in between."""
         if self._pointer is None or not self._members:
             return
         if not self._pointer.current:
-            self._settle_first_try(StoreError(f"{self._store.url} serves no snapshot; promote one"))
-        await self._forget_closed()
-        missing: list[Piece | str] = []
+            self._settle_first_try(StoreError(f"{self._url} serves no snapshot; promote one"))
+        await self.opening.forget()
+        wanted: list[Key] = []
         for version in self._versions():
-            if version not in self.generations:
-                missing.append(version)
-            missing += [piece for piece in self._plan.wanted if piece.version == version]
-        opened = set(self._open())
-        key = self._failures.next((one for one in missing if one not in opened), self._clock())
+            wanted.append(version)
+            wanted += [piece for piece in self._plan.wanted if piece.version == version]
+        key = self.opening.next(wanted)
         if key is not None:
-            await self._bring(key)
-            self.poke()
+            self._tried_to_open(key, await self.opening.bring(key, self._parent(key)))
 
-    async def _forget_closed(self) -> None:
-        """Let go of the files of what was closed; between two openings, since it may be opened again."""
-        while self._closed:
-            version = self._closed.popleft()
-            if version not in self.generations:
-                with suppress(Stuck):
-                    await self._forgetting.run(partial(self._store.forget, version), FORGET_WITHIN_S)
+    def _parent(self, key: Key) -> str:
+        """The version that a version is compared with; of a piece none, since all of it was."""
+        return self._pointer.parent(key) if self._pointer and isinstance(key, str) else ""
 
-    async def _bring(self, key: Piece | str) -> None:
-        self._busy_with = key.version if isinstance(key, Piece) else key
-        try:
-            what, _ = await self._opening.run(lambda: self._opened(key), OPEN_WITHIN_S)
-        except Exception as error:  # whatever it was, what is warm goes on serving
-            self._fail(key, error)
-            return
-        finally:
-            self._busy_with = ""
-        self._failures = self._failures.opened(key)
-        if isinstance(what, Snapshot):
-            self.generations[what.version] = Generation(what, self._warm_requests)
-            log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
-            self._settle_first_try(None)
-        elif isinstance(key, Piece):
-            self.generations[key.version].adopt(key, what)
-            log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
+    def _tried_to_open(self, key: Key, error: Exception | None) -> None:
+        if not isinstance(key, Piece):
+            alone = self._pointer is not None and not self._pointer.previous
+            if error is None or (alone and is_lasting(error)):
+                self._settle_first_try(error)
+            if self._leaving_since is None:
+                self.tend()  # before it is said: whoever hears of the version hears what of it is on the way
         self._say()
-
-    def _opened(self, key: Piece | str) -> Brought:
-        """What was asked for; in a thread, out of the way of requests."""
-        with pacing.paced():
-            if isinstance(key, Piece):
-                return self.generations[key.version].open(key, tuple(self.recent)), key
-            self._compare(key)
-            return Snapshot.open(self._store, key), key
-
-    def _compare(self, version: str) -> None:
-        """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""
-        parent = self._pointer.parent(version) if self._pointer else ""
-        if not parent or parent == version:
-            return
-        try:
-            before = self._store.manifest(parent)
-        except StoreError:
-            return
-        acceptance.compare(self._store.manifest(version), before, self.variance)
-
-    def _fail(self, key: Piece | str, error: Exception) -> None:
-        refused = is_refusal(error)
-        known = {failure.why for failure in self._failures.of.values()}
-        self._failures = self._failures.failed(key, str(error), self._clock(), refused=refused)
-        if refused:
-            REFUSED.labels("snapshot" if isinstance(key, str) else "partition").inc()
-        else:
-            STORE_ERRORS.inc()
-        if str(error) not in known:  # a full disk fails every partition, and is told once
-            event, named = "snapshot", dict[str, object](snapshot=key)
-            if isinstance(key, Piece):
-                event, named = "partition", {"snapshot": key.version, "kind": key.kind.name, "number": key.number}
-            log.error(f"{event}.{'refused' if refused else 'not_given'}", **named, error=str(error))
-        lasting = not isinstance(error, (StoreUnreachable, Stuck))  # a start with a full disk ends, and says so
-        if lasting and isinstance(key, str) and self._pointer and not self._pointer.previous:
-            self._settle_first_try(error)
-        self._say()
+        self.poke()
 
     def _say(self) -> None:
         if self.state() == pb.SHARD_STATE_READY:
             self._whole.set()
         self._changed()
-
-    def _reachable(self, why: str) -> None:
-        if why:
-            STORE_ERRORS.inc()
-        if bool(why) != bool(self._unreachable):
-            if why:
-                log.error("pointer.unknown", store=self._store.url, error=why, serving=sorted(self.generations))
-            else:
-                log.info("pointer.known", store=self._store.url)
-        self._unreachable = why
 
     def _settle_first_try(self, error: Exception | None) -> None:
         """What the first try came to: a misconfiguration ends the start, an accident later on ends nothing."""
@@ -361,7 +243,3 @@ class Keeper:
                 self._tried.set_result(None)
             else:
                 self._tried.set_exception(error)
-
-
-def _give_back(brought: Brought) -> None:
-    brought[0].close()

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any
-
-import structlog
-
 from shard import numbers
 from shard.config import ShardConfig
-from shard.holdings import Limits
 from shard.keeper import Keeper
+from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
+from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store
-
-log = structlog.get_logger()
 
 
 def run(config: ShardConfig) -> None:
@@ -48,16 +41,11 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     )
     service.serve(keeper)
     metrics.reading("shard", lambda: numbers.of(service.status()))
-    running: list[asyncio.Task[None]] = []
+    tasks = Tasks()
 
     async def ready() -> None:
-        running.extend(_running(config, keeper))  # not before the door: what cannot listen must not begin to load
-        getting_ready = asyncio.ensure_future(keeper.ready())
-        # A bug in what keeps the shard must end the process, not leave it waiting.
-        await asyncio.wait({getting_ready, *running}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (getting_ready, *running):
-            if task.done():
-                task.result()
+        _begin(tasks, config, keeper)  # not before the door: what cannot listen must not begin to load
+        await keeper.ready()
 
     async def draining() -> None:
         service.drain()
@@ -73,32 +61,18 @@ async def _serve(config: ShardConfig, store: Store) -> None:
             handover_s=config.leave_s,
             options=config.server,
             guard=guard,
+            tasks=tasks,
         )
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-    keeper.close()
+        await tasks.close()
+        keeper.close()
 
 
-def _running(config: ShardConfig, keeper: Keeper) -> list[asyncio.Task[None]]:
-    """What keeps the shard as it should be, started."""
-    members = Membership(config.membership())
-    work = [
-        keeper.run(),
-        members.follow(keeper.joined, period_s=config.members_period_s),
-    ]
+def _begin(tasks: Tasks, config: ShardConfig, keeper: Keeper) -> None:
+    """Begin what keeps the shard as it should be."""
+    tasks.begin("keeper", keeper.run())
+    tasks.begin("members", Membership(config.membership()).follow(keeper.joined, period_s=config.members_period_s))
     if config.snapshot:
         keeper.pointed(Pointer(states={config.snapshot: State.CURRENT}))
     else:
-        work.append(keeper.follow(config.pointer_period_s))
-    return [asyncio.create_task(_loudly(one)) for one in work]
-
-
-async def _loudly(work: Coroutine[Any, Any, None]) -> None:
-    """What fails here is a bug: the log has it at once, not when somebody asks the task."""
-    try:
-        await work
-    except Exception as error:
-        log.critical("keeper.failed", exc_info=error)
-        raise
+        tasks.begin("pointer", keeper.follow(config.pointer_period_s))

@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from trunkshow.v1 import shard_pb2
 
-STATES = ("warm", "loading", "refused", "surplus", "stand_ins")
+STATES = ("warm", "loading", "refused", "surplus", "stand_ins", "refused_stand_ins")
 
 
 def of(status: shard_pb2.ShardStatus) -> Iterable[Metric]:

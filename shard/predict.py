@@ -60,7 +60,12 @@ class Predictor:
         snapshot: opened.
         warm: its partitions that may be asked, by number; the caller adds to it as they come up.
         stand_ins: compact copies of the users of partitions that are held elsewhere, by number, as they come up.
+        apart: who asks plugged-in models; one of its own where None. Predictors over the same snapshot share one, since
+            a model that hangs would otherwise hang threads of each.
         clock: seconds, monotonic.
+
+    Attributes:
+        apart: who asks plugged-in models.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Predictor:
         warm: Mapping[int, Partition],
         stand_ins: Mapping[int, StandIns] = MappingProxyType({}),
         *,
+        apart: Apart | None = None,
         clock: Clock = monotonic,
     ) -> None:
         self._snapshot = snapshot
@@ -76,7 +82,7 @@ class Predictor:
         self._seats = Seats(snapshot, warm, stand_ins)
         self._clock = clock
         self._costs = Costs()
-        self._apart = Apart(self._maker)
+        self.apart = apart or Apart(self._maker)
         self._throttle = Throttle()  # a model that fails may fail every request
 
     async def predict(self, asked: shard_pb2.PredictRequest, deadline: Deadline | None = None) -> Response:
@@ -103,12 +109,17 @@ class Predictor:
             return self._response(made, missing, effort, began)
         asking = self._seats.asking(request, seat, asked.carousels, WORK[effort])
         rung = asked.rung or pb.RUNG_SNAPSHOT
+        waited = 0.0
         if apart := self._maker.proposer.apart(asked.carousels):
-            made, missing = await self._apart.made(apart, asking, rung, self._model_s(deadline))
-            return self._response(made, missing, effort, began)
-        made, missing = self._maker.make(asking, rung)
+            asked_at = self._clock()
+            async with self.apart.asked(apart, asking, self._model_s(deadline)) as (own, proposals):
+                waited = self._clock() - asked_at
+                made, missing = self._maker.make(own, rung, proposals)
+        else:
+            made, missing = self._maker.make(asking, rung)
         response = self._response(made, missing, effort, began)
-        self._costs.learn(effort, looked_in, (self._clock() - began) * 1000)
+        # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
+        self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response
 
     def warm_up(self, opened: Partition, requests: int) -> None:
@@ -138,8 +149,10 @@ class Predictor:
         wanted = (*carousels.SURFACES[carousels.DEFAULT_SURFACE], *sorted(self._maker.proposer.isolated))
         asking = self._seats.asking(pb.RecommendRequest(user_id=user_id), seat, tuple(dict.fromkeys(wanted)), FULL)
         apart = self._maker.proposer.apart(asking.wanted)
-        _, missing = self._maker.make(asking, rung, self._apart.proposals_blocking(apart, asking, WARM_MODEL_S))
+        _, missing = self._maker.make(asking, rung, self.apart.proposals_blocking(apart, asking, WARM_MODEL_S))
         for lost in missing:
+            if isinstance(lost.error, (OSError, MemoryError)) and lost.carousel not in apart:
+                raise lost.error  # of this machine, maybe: who opens the partition can tell
             if lost.reason in UNFIT_TO_WARM and lost.carousel not in apart:
                 # Neither the user nor the model's own words: this is logged.
                 raise RuntimeError(f"{lost.carousel}: {type(lost.error).__name__}") from lost.error

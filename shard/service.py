@@ -10,6 +10,8 @@ import itertools
 import time
 from collections.abc import AsyncIterator
 
+import structlog
+
 from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
@@ -20,6 +22,7 @@ from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
 from trunkshow.serving.process import resident_bytes
+from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -33,6 +36,9 @@ YIELD_EVERY_S = 0.005
 
 REMEMBER_EVERY = 16
 """Of so many predictions one is kept, for warming up what is opened next."""
+
+
+log = structlog.get_logger()
 
 
 class ShardService:
@@ -53,6 +59,7 @@ class ShardService:
         self._cancelled = 0
         self._refused_work = 0
         self._changed = asyncio.Event()
+        self._throttle = Throttle()
 
     def service(self) -> Service:
         """The methods, for registration."""
@@ -87,7 +94,7 @@ class ShardService:
         return answer.SerializeToString()
 
     async def predict_batch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
-        """PredictBatch. A request that Predict would refuse is answered with every carousel missing."""
+        """PredictBatch. A request that Predict would refuse, or fail at, is answered with every carousel missing."""
         deadline = call.deadline(PREDICT_MS_MAX)
         batch = shard_pb2.PredictBatchRequest.FromString(request).requests
         if not 0 < len(batch) <= self._config.batch_users_max:
@@ -98,9 +105,10 @@ class ShardService:
             try:
                 answer = await self._predicted(asked, deadline)
             except TrunkshowError:
-                answer = shard_pb2.PredictResponse(
-                    missing=[shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in asked.carousels]
-                )
+                answer = _nothing(asked)
+            except Exception as error:  # a record that cannot be read, say: the others of the batch are none the worse
+                self._throttle.log(log.error, "predict.failed", request_id=call.request_id, exc_info=error)
+                answer = _nothing(asked)
             yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
             if time.perf_counter() - began > YIELD_EVERY_S:
                 await asyncio.sleep(0)
@@ -168,3 +176,10 @@ class ShardService:
         if keeper is not None:
             keeper.watchers += more
             keeper.poke()
+
+
+def _nothing(asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+    """The answer to one of a batch that there is none for."""
+    return shard_pb2.PredictResponse(
+        missing=[shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in asked.carousels]
+    )

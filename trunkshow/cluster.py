@@ -35,6 +35,8 @@ class Generation:
 
     Attributes:
         stand_ins: homes of whose users the shard has compact copies open.
+        surplus: of the warm ones, those that it keeps only until other shards have them.
+        refused_stand_ins: homes of whose users the copies failed their checks.
     """
 
     snapshot_version: str
@@ -42,12 +44,14 @@ class Generation:
     loading: tuple[int, ...]
     refused: tuple[int, ...]
     stand_ins: tuple[int, ...] = ()
+    surplus: tuple[int, ...] = ()
+    refused_stand_ins: tuple[int, ...] = ()
 
     @classmethod
     def from_message(cls, message: shard_pb2.GenerationStatus) -> Generation:
         """The generation of a status."""
-        numbers = (message.warm, message.loading, message.refused, message.stand_ins)
-        return cls(message.snapshot_version, *map(tuple, numbers))
+        held = (message.warm, message.loading, message.refused, message.stand_ins)
+        return cls(message.snapshot_version, *map(tuple, (*held, message.surplus, message.refused_stand_ins)))
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
@@ -57,6 +61,8 @@ class Generation:
             "loading": list(self.loading),
             "refused": list(self.refused),
             "stand_ins": list(self.stand_ins),
+            "surplus": list(self.surplus),
+            "refused_stand_ins": list(self.refused_stand_ins),
         }
 
 

@@ -39,13 +39,16 @@ class Offload(Generic[T]):
         """What the call returns or raises.
 
         Raises:
-            Stuck: it did neither in time, or too many before it still hang.
+            Stuck: it did neither in time, or too many before it still hang, or no thread is to be had.
         """
         if self._stuck >= self._stuck_max:
             raise Stuck(f"{self._name}: still waits for an earlier call")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        threading.Thread(target=_work, args=(work, loop, self._settle, done), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=_work, args=(work, loop, self._settle, done), name=self._name, daemon=True).start()
+        except RuntimeError as error:  # of this machine, and not of the call
+            raise Stuck(f"{self._name}: {error}") from error
         try:
             # Not wait_for: the future must outlive the waiting, since the thread does.
             await asyncio.wait({done}, timeout=within_s)
@@ -67,6 +70,11 @@ class Offload(Generic[T]):
         self._stuck -= 1
         if done.exception() is None and self._late is not None:
             self._late(done.result())
+
+
+def aside(name: str, work: Callable[[], object]) -> None:
+    """Begin a call that nobody waits for, and that does not raise; the end of the process does not wait for it."""
+    threading.Thread(target=work, name=name, daemon=True).start()
 
 
 def _work(

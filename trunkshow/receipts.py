@@ -57,6 +57,7 @@ class Reason(_Contract):
     CANARY = 17
     STORE_UNREACHABLE = 18
     PARTIAL_ABORTED = 19
+    ROUTER_FAILED = 20
 
 
 class Effort(_Contract):

@@ -30,6 +30,7 @@ from cli.chaos.store_faults import (
     DiskFull,
     RolledBack,
     StoreGone,
+    StoreHangs,
     Swapped,
     TwoBuilders,
 )
@@ -169,6 +170,12 @@ def _store_gone(draw: random.Random, terrain: Terrain) -> Fault:
     return StoreGone("store-gone", victims, Promise(answered=terrain.routers > 1, healthy=survivable))
 
 
+def _store_hangs(draw: random.Random, terrain: Terrain) -> Fault:
+    gone = _store_gone(draw, terrain)
+    assert isinstance(gone, StoreGone)
+    return StoreHangs("store-hangs", gone.victims, gone.promise)
+
+
 def _disk_full(draw: random.Random, terrain: Terrain) -> Fault:
     return DiskFull("disk-full", _one(draw, terrain), Promise(healthy=_survivable(terrain)))
 
@@ -211,6 +218,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "schema-of-the-future": _bad("schema-of-the-future", FUTURE),
         "version-not-there": _bad("version-not-there", GONE),
         "store-gone": _store_gone,
+        "store-hangs": _store_hangs,
         "disk-full": _disk_full,
         CLOCK_STEP: _clock_step,
         "overload": _overload,

@@ -83,7 +83,7 @@ class ChaosOptions:
 def chaos(*, options: ChaosOptions) -> None:
     """Break a local cluster while it is asked: kill, freeze, slow and cut off its processes; say what became of it.
 
-    Exits with 1 where a promise was not kept.
+    Exits with 1 where a promise was not kept. Ctrl-C ends it, and tells what was found until then.
     """
     if options.list:
         output.show_as_it_is("\n".join(catalogue.FAULTS))
@@ -92,6 +92,7 @@ def chaos(*, options: ChaosOptions) -> None:
     seed = options.seed if options.seed >= 0 else random.SystemRandom().randrange(2**31)
     with _work(options.work) as work:
         plan, done = make_plan(options, seed, work), list[Callable[[], bool]]()
+        result = Result(plan)
 
         async def work_through(hurry: asyncio.Event) -> None:
             del hurry  # everything is killed at the end anyway
@@ -99,10 +100,13 @@ def chaos(*, options: ChaosOptions) -> None:
                 soaked = await soak(plan, options.soak_minutes, say)
                 done.append(lambda: _tell_soak(options, soaked, seed))
             else:
-                result = await run(plan, say)
+                await run(plan, say, result)
                 done.append(lambda: _tell(options, result))
 
         if not uvloop.run(interruptible(work_through)):
+            if result.verdicts:
+                output.remark(f"interrupted after {len(result.verdicts)} faults; this is what became of them")
+                _tell(options, result)
             raise KeyboardInterrupt
         if not done[0]():
             output.remark(f"[red]promises were not kept[/]; the logs are in {work}")

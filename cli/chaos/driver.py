@@ -13,10 +13,7 @@ import json
 import random
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,6 +21,8 @@ import grpc.aio
 import uvloop
 
 from cli.chaos.model import Oracle
+from cli.chaos.orders import Orders
+from cli.chaos.stalls import Stalls
 from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
@@ -37,70 +36,6 @@ LATE_MS = 200.0
 LATE_BATCH_MS = 2_000.0
 IN_FLIGHT_MAX = 4_096
 TELL_EVERY_S = 0.1
-HEARTBEAT_S = 0.01
-STALLS_MAX = 1_000
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What a driver is to do.
-
-    Attributes:
-        target: of the routers, as gRPC resolves it.
-        oracle: folder of all versions that may be served.
-        version: whose users and items are asked for.
-        seed: of everything drawn.
-        rate: requests a second, sent in an open loop; 0 for a closed one.
-        callers: of a closed loop.
-        check: share of the answers that are held against the model.
-    """
-
-    target: str
-    oracle: Path
-    version: str
-    seed: int
-    rate: float = 0.0
-    callers: int = 8
-    check: float = 1.0
-
-    def to_json(self) -> str:
-        """One line."""
-        return json.dumps({**asdict(self), "oracle": str(self.oracle)})
-
-    @classmethod
-    def from_json(cls, line: str) -> Orders:
-        """The orders in a line."""
-        raw = json.loads(line)
-        return cls(**{**raw, "oracle": Path(raw["oracle"])})
-
-
-class Stalls:
-    """When this process itself stood still: an answer that waited for it was not late by anybody else's doing."""
-
-    def __init__(self) -> None:
-        self._before = time.monotonic()
-        self._stalls: deque[tuple[float, float]] = deque(maxlen=STALLS_MAX)
-
-    async def watch(self) -> None:
-        """Look at the clock again and again."""
-        while True:
-            self._before = time.monotonic()
-            await asyncio.sleep(HEARTBEAT_S)
-            self._stalls.extend(self._now())
-
-    def since(self, moment: float) -> float:
-        """Milliseconds stood still from a moment until now."""
-        total = 0.0
-        for begin, end in (*self._now(), *reversed(self._stalls)):
-            if end <= moment:
-                break
-            total += end - max(begin, moment)
-        return total * 1000
-
-    def _now(self) -> list[tuple[float, float]]:
-        """The stall that this very moment ends, which the next look at the clock will find too; none in good times."""
-        now = time.monotonic()
-        return [(self._before + HEARTBEAT_S, now)] if now - self._before > 2 * HEARTBEAT_S else []
 
 
 class Driver:
@@ -220,10 +155,10 @@ class Driver:
         tally.counts["requests"] += 1
         tally.rungs[pb.Rung.Name(receipt.rung).removeprefix("RUNG_")] += 1
         tally.versions[receipt.snapshot_version] += 1
-        if took_ms - stood_ms > late_ms:
+        late_in_router = receipt.elapsed_ms > late_ms  # whatever this process did meanwhile
+        if late_in_router or took_ms - stood_ms > late_ms:
             tally.counts["late"] += 1
-            if receipt.elapsed_ms > late_ms:
-                tally.counts["late_in_router"] += 1
+            tally.counts["late_in_router"] += late_in_router
         elif took_ms > late_ms:
             tally.counts["held_up"] += 1
 

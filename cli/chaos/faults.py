@@ -26,14 +26,16 @@ class Promise:
     Attributes:
         answered: every request is, though perhaps from a lower rung.
         healthy: of every partition, some replica and some way to it are: answers are in time.
+        late_one_in: where it is not, more answers may be late, but no more than one in so many; 0 for any number.
         whole: nobody is answered from a rung below SNAPSHOT, but for a few while it is noticed.
         switched_s_max: where the pointer is moved, all answers are of the version that it then names within so long.
     """
 
     answered: bool = True
     healthy: bool = True
+    late_one_in: int = 0
     whole: bool = False
-    switched_s_max: float = 15.0
+    switched_s_max: float = 45.0
 
 
 class Fault(Protocol):

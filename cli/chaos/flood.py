@@ -45,7 +45,7 @@ class Flooded:
     moving_s: float = 0.010
     still_s: float = 0.040
     good_share: float = 0.8
-    promise: Promise = field(default=Promise(healthy=False))
+    promise: Promise = field(default=Promise(healthy=False, late_one_in=50))
 
     async def inject(self, ground: Ground) -> None:
         """Measure under the quota, begin, and measure again.

@@ -16,7 +16,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class Ground:
 
     async def end(self) -> None:
         """End every process, and every link."""
-        await asyncio.gather(*map(self.stop_doing, tuple(self._doing)))
+        await asyncio.gather(*map(self.stop_doing, tuple(self._doing)), return_exceptions=True)
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
         await asyncio.gather(*(link.close() for link in self.links.values()))
         await asyncio.to_thread(self.depot.close)
@@ -153,11 +153,12 @@ class Ground:
         await self._doing.pop(name)
 
     async def stop_doing(self, name: str) -> None:
-        """End what was begun under this name."""
+        """End what was begun under this name; raise what it had ended with by itself."""
         task = self._doing.pop(name, None)
         if task is not None:
             task.cancel()
-            await asyncio.wait({task})
+            with suppress(asyncio.CancelledError):
+                await task
 
     def links_to(self, shard: str) -> list[Link]:
         """From every router."""

@@ -11,11 +11,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from cli.chaos import catalogue
-from cli.chaos.driver import Orders
 from cli.chaos.faults import Fault
 from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.orders import Orders
 from cli.chaos.tally import SLICE_S
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import Moments, Verdict, judge, merged
@@ -118,17 +119,18 @@ def steps(plan: Plan, goes_on: Callable[[], bool]) -> Iterator[Step]:
             return
 
 
-async def run(plan: Plan, say: Say) -> Result:
+async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
     """Do it.
 
     Args:
         plan: what.
         say: told of every step.
+        result: filled as it goes, so that a run that is cancelled has not been for nothing.
 
     Raises:
         UsageError: the cluster does not come up, or does not come back.
     """
-    result = Result(plan)
+    result = result or Result(plan)
     async with standing(plan.terrain) as ground:
         version = ground.depot.base
         say("cluster.ready", snapshot=version, target=ground.target)
@@ -151,14 +153,12 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
-    injected, trouble = time.monotonic(), ""
-    try:
-        await fault.inject(ground)
-        await asyncio.sleep(step.seconds)
-    except UsageError as error:
-        trouble = str(error)
-    finally:
-        await fault.heal(ground)
+    injected, troubles = time.monotonic(), list[str]()
+    for act in (partial(_inject, step, ground), partial(fault.heal, ground)):
+        try:
+            await act()
+        except Exception as error:  # a fault that fails is one promise less, and no reason to lose the others' verdicts
+            troubles.append(str(error) or repr(error))
     healed = time.monotonic()
     say("fault.healed", fault=fault.name)
     await asyncio.sleep(recovery_s)
@@ -172,7 +172,14 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     series = ground.traffic.series
     particulars = "; ".join((repr(fault), *ground.notes))
     ground.notes.clear()
-    return judge(fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble=trouble)
+    return judge(
+        fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble="; ".join(troubles)
+    )
+
+
+async def _inject(step: Step, ground: Ground) -> None:
+    await step.fault.inject(ground)
+    await asyncio.sleep(step.seconds)
 
 
 async def _made_whole(ground: Ground, say: Say) -> bool:

@@ -7,6 +7,7 @@ mean of the second quarter is compared with that of the last.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from cli.chaos.driver import Orders
 from cli.chaos.ground import Ground, standing
+from cli.chaos.orders import Orders
 from cli.chaos.run import BREATH_S, LAGGARDS_S, Plan, Say, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
+from cli.chaos.verdict import LATE_ONE_IN
 
 LOOK_EVERY_S = 2.0
 SWAP_EVERY_S = 60.0
@@ -28,6 +30,9 @@ KEPT_VERSIONS = 2
 MEMORY_GROWTH_MAX = 0.05
 DESCRIPTORS_GROWTH_MAX = 0.05
 QUARTERS = 4
+
+ASKED_SHARE = 0.95
+"""Of the requests that were planned; with less it was no soak."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,11 @@ class Soaked:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed or was wrong, and nothing grew."""
-        return not (self.tally.failed or self.tally.wrong) and all(one.is_flat for one in self.processes)
+        """Whether it was asked and swapped as planned, nothing failed, was wrong or late, and nothing grew."""
+        asked = self.tally.requests >= ASKED_SHARE * self.rate * self.minutes * 60
+        swapped = self.swaps >= int(self.minutes * 60 / SWAP_EVERY_S) - 1
+        bad = self.tally.failed or self.tally.wrong or self.tally.late * LATE_ONE_IN > self.tally.requests
+        return asked and swapped and not bad and all(one.is_flat for one in self.processes)
 
 
 async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
@@ -93,23 +101,24 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
         async with flowing([orders], ground.logs) as traffic:
             await asyncio.sleep(BREATH_S)
             began = time.monotonic()
-            ground.keep_doing("swaps", _swap(ground, SWAP_EVERY_S, say))
+            promoted: list[str] = []
+            ground.keep_doing("swaps", _swap(ground, SWAP_EVERY_S, promoted, say))
             weights = await _watch(ground, began + 60 * minutes)
             await ground.stop_doing("swaps")
             ended = time.monotonic()
             await asyncio.sleep(LAGGARDS_S)
             traffic.check()
             tally = traffic.series.between(began, ended)
-    swaps = int((ended - began) / SWAP_EVERY_S)
-    return Soaked((ended - began) / 60, rate, swaps, tally, tuple(flatness(*one) for one in weights.items()))
+    return Soaked((ended - began) / 60, rate, len(promoted), tally, tuple(flatness(*one) for one in weights.items()))
 
 
-async def _swap(ground: Ground, every_s: float, say: Say) -> None:
-    while True:
-        await asyncio.sleep(every_s)
+async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -> None:
+    for due in itertools.count(time.monotonic() + every_s, every_s):
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
         version = await ground.depot.push()
         await ground.depot.promote(version)
         await ground.depot.collect(KEPT_VERSIONS)
+        promoted.append(version)
         say("snapshot.promoted", snapshot=version)
 
 

@@ -12,14 +12,17 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from cli.chaos import versions
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Ground
 from cli.chaos.processes import spawn
 from cli.output import UsageError
+from trunkshow.snapshot.folder_store import POINTER
 
 WHOLE = Promise(whole=True)
 
@@ -146,6 +149,37 @@ class StoreGone:
         if ground.depot.url.exists():  # nobody may make a store where there is none
             raise UsageError(f"somebody made {ground.depot.url} while the store was gone")
         ground.depot.hidden.rename(ground.depot.url)
+
+
+@dataclass(frozen=True)
+class StoreHangs:
+    """The store takes every question and answers none; a shard and a router are restarted meanwhile, from their copies.
+
+    Its pointer is a named pipe that nobody writes to: whoever opens it waits, as on a network file system that is gone.
+    """
+
+    name: str
+    victims: tuple[str, ...]
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Hang, and restart the victims."""
+        pointer, aside = self._paths(ground)
+        pointer.rename(aside)
+        os.mkfifo(pointer)
+        for victim in self.victims:
+            await ground.bodies[victim].kill()
+            await ground.bodies[victim].start()
+
+    async def heal(self, ground: Ground) -> None:
+        """Put the pointer back, and let go of those who wait: they read an empty file, once."""
+        pointer, aside = self._paths(ground)
+        with suppress(OSError):  # where nobody waits any more there is nobody to let go
+            os.close(os.open(pointer, os.O_WRONLY | os.O_NONBLOCK))
+        aside.rename(pointer)
+
+    def _paths(self, ground: Ground) -> tuple[Path, Path]:
+        return ground.depot.url / POINTER, ground.depot.url / f"{POINTER}.aside"
 
 
 @dataclass(frozen=True)

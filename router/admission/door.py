@@ -3,6 +3,7 @@
     shed      the router works on as many slates as its limit allows (`router.admission.limiter`)
     in haste  the caller's deadline has all but passed: no shard could answer in it
     admitted  everybody else; what the router takes for it after the shards is learned (`router.admission.reserve`)
+    broken    of these, where the router itself fails (`router.answering.last_resort`)
 
 Nobody waits at this door.
 """
@@ -12,12 +13,14 @@ from __future__ import annotations
 from router.admission.limiter import Limiter
 from router.admission.reserve import Reserve
 from router.admission.shed import ResidentSlates
+from router.answering import last_resort
 from router.answering.counters import Counters
 from router.answering.recommend import Recommender
 from router.asking.fanout import Fanout
 from router.served import route
 from router.served.views import Views
 from router.slates.receipt import Asking
+from trunkshow.errors import InvalidArgument, PartialAborted
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -77,6 +80,11 @@ class Admission:
             slate = await self._recommender.slate(data, request, asking, views)
             self._learn(began, asking)
             return slate
+        except (PartialAborted, InvalidArgument):
+            raise
+        except Exception as error:
+            last_resort.report(error, asking.request_id)
+            return self._at_once(request, asking, views, last_resort.REASONS)
         finally:
             self._limiter.leave()
 

@@ -40,7 +40,7 @@ class Bounds:
     """
 
     goal_ms: float
-    floor: int = 8
+    floor: int = 4
     start: int = 128
     ceiling: int = 1024
     decrease: float = 0.8

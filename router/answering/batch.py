@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
+from router.answering import last_resort
 from router.answering.batch_time import RESIDENT_MS_AT_FIRST, BatchTime
 from router.answering.chunks import Chunk, Member, divided
 from router.answering.recommend import Plan, Recommender
@@ -144,7 +145,7 @@ class _Run:
         planned: list[tuple[Member, Plan]] = []
         for index, request in enumerate(requests):
             member = Member(index, request.SerializeToString(), request)
-            plan = self._batcher.recommender.plan(member.data, request, self._views)
+            plan = self._plan(member)
             if plan is None:
                 self._singles.append(member)
             else:
@@ -154,6 +155,14 @@ class _Run:
         by_address, homeless = divided(planned, self._batcher.fanout.choose, self._batcher.chunk_users)
         self._singles.extend(homeless)
         return by_address
+
+    def _plan(self, member: Member) -> Plan | None:
+        """As the recommender's; one that breaks will do so again where it is asked for alone, and be seen to there."""
+        try:
+            return self._batcher.recommender.plan(member.data, member.request, self._views)
+        except Exception as error:
+            last_resort.report(error, self._time.asking.request_id)
+            return None
 
     async def _empty(self, queue: deque[Chunk]) -> None:
         """Ask for chunks until there are none, then for what they left over."""
@@ -196,11 +205,21 @@ class _Run:
 
     async def _give(self, member: Member, slate: Awaitable[bytes]) -> None:
         try:
-            made = await slate
+            made = await self._made(member, slate)
         except PartialAborted:  # this member's choice; the others' slates come
             made = aborted(self._time.asking, self._batcher.clock())
         self._time.answered()
         await self.ready.put(batch_answer(member.position, made))
+
+    async def _made(self, member: Member, slate: Awaitable[bytes]) -> bytes:
+        try:
+            return await slate
+        except PartialAborted:
+            raise
+        except Exception as error:  # nor do the others suffer from a bug
+            asking = self._time.asking
+            last_resort.report(error, asking.request_id)
+            return self._batcher.recommender.at_once(member.request, asking, self._views, last_resort.REASONS)
 
 
 def _failed(response: shard_pb2.PredictResponse) -> bool:

@@ -18,7 +18,7 @@ class Answered(NamedTuple):
     """An answer to somebody to whom something personal can be shown.
 
     Attributes:
-        meant: the version that was asked first.
+        meant: the version that it was meant from: asked first, or to be asked first if anybody had held it.
         made: the version that the first carousel is from.
         rung: of the first carousel.
         failed: a shard failed or was late, or a model broke, whatever became of the slate.

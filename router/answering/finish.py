@@ -33,7 +33,15 @@ class Finish:
         self._store_reachable = store_reachable
         self._clock = clock
 
-    def slate(self, so_far: Descent, request: pb.RecommendRequest, view: View, need: Need, asking: Asking) -> bytes:
+    def slate(
+        self,
+        so_far: Descent,
+        request: pb.RecommendRequest,
+        view: View,
+        need: Need,
+        asking: Asking,
+        meant: str = "",
+    ) -> bytes:
         """A serialised RecommendResponse.
 
         Args:
@@ -42,6 +50,7 @@ class Finish:
             view: that the answer is of (`router.slates.descent`, rule 5); what shards left open is made from it.
             need: the request, in rows of that view.
             asking: who asks.
+            meant: the version that the answer was meant from; where empty, the one that was asked first, if any.
 
         Raises:
             PartialAborted: the request would rather have this than a slate of so low a rung.
@@ -49,9 +58,9 @@ class Finish:
         so_far = so_far.of_one_snapshot(partial(view.resident.narrowed, need=need))
         slate, more = view.resident.complete(so_far.wanted, so_far.made, so_far.missing, need)
         now = self._clock()
-        if so_far.heard and self._counters.listeners:
-            meant, ms = so_far.heard[0].version, (now - asking.arrived) * 1000
-            made = (so_far.origins.get(slate[0].id) if slate else None) or view.version
+        meant = meant or (so_far.heard[0].version if so_far.heard else "")
+        if meant and self._counters.listeners:
+            made, ms = (so_far.origins.get(slate[0].id) if slate else None) or view.version, _ms(asking, now)
             self._tell(meant, made, ladder.rung_of(slate), so_far, so_far.reach, ms)
         self._check_floor(slate, request)
         self._counters.served(slate)
@@ -73,7 +82,7 @@ class Finish:
     def passed_on(
         self,
         so_far: Descent,
-        meant: View,
+        meant: str,
         place: Place,
         answer: shard_pb2.PredictResponse,
         reach: Reach,
@@ -83,7 +92,7 @@ class Finish:
 
         Args:
             so_far: what came of the places asked before.
-            meant: the view that was asked first.
+            meant: the version that the answer was meant from.
             place: that answered.
             answer: with nothing missing that is to be replaced.
             reach: of this place.
@@ -93,7 +102,7 @@ class Finish:
         reasons = once((*so_far.reasons, *(one.reason for one in answer.missing)))
         whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
         if self._counters.listeners:
-            self._tell(meant.version, place.view.version, place.rung, so_far, whole, (now - asking.arrived) * 1000)
+            self._tell(meant, place.view.version, place.rung, so_far, whole, _ms(asking, now))
         return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
 
     def _tell(self, meant: str, made: str, rung: pb.Rung, so_far: Descent, reach: Reach, ms: float) -> None:
@@ -108,3 +117,7 @@ class Finish:
             names = pb.Rung.Name(low.rung), pb.Rung.Name(floor)
             message = f"{low.id} could be had of {names[0]} only, which is below {names[1]}"
             raise PartialAborted(message, field="worst_rung")
+
+
+def _ms(asking: Asking, now: float) -> float:
+    return (now - asking.arrived) * 1000

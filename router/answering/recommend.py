@@ -43,6 +43,7 @@ class Plan(NamedTuple):
         request: parsed and valid.
         views: what was served when it arrived; leased by whoever holds the plan.
         place: that is asked first.
+        meant: the version that the answer was meant from.
         wanted: carousels, in order.
         predict: what is asked there.
     """
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     request: pb.RecommendRequest
     views: Views
     place: Place
+    meant: str
     wanted: tuple[str, ...]
     predict: shard_pb2.PredictRequest
 
@@ -89,7 +91,8 @@ class Recommender:
         if place is None:
             return None
         wanted = place.view.wanted(request, impersonal=False)
-        return Plan(data, request, views, place, wanted, _predict(data, place, wanted))
+        meant = route.meant(request, views, place)
+        return Plan(data, request, views, place, meant, wanted, _predict(data, place, wanted))
 
     async def slate(self, data: bytes, request: pb.RecommendRequest, asking: Asking, views: Views) -> bytes:
         """A serialised RecommendResponse for a valid request.
@@ -123,7 +126,8 @@ class Recommender:
             PartialAborted: as above.
         """
         if answer is not None and any(one.reason == pb.REASON_USER_UNKNOWN for one in answer.missing):
-            return await self._strangers.slate(plan.request, asking, plan.views, reach._replace(answered=reach.asked))
+            before = reach._replace(answered=reach.asked)
+            return await self._strangers.slate(plan.request, asking, plan.views, before, plan.meant)
         so_far = Descent(plan.wanted, reasons=self._told_first(plan))
         taken = self._taken(plan, plan.place, asking, so_far, answer, reasons, reach)
         if isinstance(taken, bytes):
@@ -133,7 +137,8 @@ class Recommender:
             return taken
         view = plan.views.at(taken.version) or plan.place.view
         home = view.find(plan.request.user_id) or plan.place.home
-        return self._finish.slate(taken, plan.request, view, view.resident.need(plan.request, home.segment), asking)
+        need = view.resident.need(plan.request, home.segment)
+        return self._finish.slate(taken, plan.request, view, need, asking, plan.meant)
 
     def at_once(
         self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: Sequence[pb.Reason]
@@ -206,7 +211,7 @@ class Recommender:
         """An answer, passed on unread where it is all that was asked for, else what it brings on the way down."""
         high_enough = place.rung <= ladder.floor_of(plan.request)
         if answer is not None and high_enough and not so_far.made and _is_whole(answer, plan.wanted):
-            return self._finish.passed_on(so_far, plan.place.view, place, answer, reach, asking)
+            return self._finish.passed_on(so_far, plan.meant, place, answer, reach, asking)
         return so_far.after(descent.heard_of_home(answer, reasons, place.view.version, reach))
 
     def _goes_on(self, so_far: Descent, place: Place, request: pb.RecommendRequest, asking: Asking) -> bool:

@@ -64,7 +64,9 @@ class Strangers:
         self._probes = probes
         self._clock = clock
 
-    async def slate(self, request: pb.RecommendRequest, asking: Asking, views: Views, before: Reach = NOWHERE) -> bytes:
+    async def slate(
+        self, request: pb.RecommendRequest, asking: Asking, views: Views, before: Reach = NOWHERE, meant: str = ""
+    ) -> bytes:
         """A serialised RecommendResponse.
 
         Args:
@@ -72,6 +74,7 @@ class Strangers:
             asking: who asks, and until when shards may be waited for.
             views: leased by the caller.
             before: askings that came to nothing: a home that does not know the user.
+            meant: the version of that home; empty where there was none.
 
         Raises:
             PartialAborted: the request would rather have this than the slate that could be had.
@@ -93,17 +96,17 @@ class Strangers:
         view = views.at(so_far.version) or view
         vector = near.vector if view is near.view else view.resident.taste(view.resident.rows(request.context_item_ids))
         need = view.resident.need(request, segment=-1, vector=vector)
-        return self._finish.slate(so_far, request, view, need, asking)
+        return self._finish.slate(so_far, request, view, need, asking, meant)
 
     async def _folded_in(
         self, near: Near, request: pb.RecommendRequest, asking: Asking, views: Views, so_far: Descent
     ) -> Descent:
-        earlier = [view for view in views.earlier if view is not near.view and view.admits(request)]
         first = asking._replace(shards_by=share_of(asking.shards_by, self._clock())) if views.earlier else asking
         so_far = await self._step(near, pb.RUNG_SNAPSHOT, request, first, so_far)
         if not so_far.to_ask or ladder.floor_of(request) < pb.RUNG_PREVIOUS:
             return so_far
-        for view in earlier:
+        earlier = route.earlier(views, self._board.topology)
+        for view in (one for one in earlier if one is not near.view and one.admits(request)):
             there = self._near(view, request, in_time=asking.shards_by.remaining_ms(self._clock()) > 0)
             holders = {one for n in there.partitions for one in self._board.topology.holders(view.version, n)}
             if holders and so_far.worth_asking(holders):
@@ -121,7 +124,7 @@ class Strangers:
         """Ask the nearest partitions of one snapshot for what is missing."""
         began = self._clock()
         wanted, until = so_far.to_ask, asking.shards_by
-        gathered = await self._ask(near, rung, request, wanted, so_far.shown, asking)
+        gathered = await self._ask(near, rung, request, wanted, so_far, asking)
         ms, budget_ms = (self._clock() - began) * 1000, until.remaining_ms(began)
         attempts = tuple(attempt._replace(rung=rung) for attempt in gathered.attempts)
         reach = Reach.of(rung, len(near.partitions), attempts, ms, budget_ms)
@@ -134,10 +137,10 @@ class Strangers:
         rung: pb.Rung,
         request: pb.RecommendRequest,
         wanted: Sequence[str],
-        shown: frozenset[str],
+        so_far: Descent,
         asking: Asking,
     ) -> Gathered:
-        roomy = pb.RecommendRequest.FromString(request_excluding(request, shown))
+        roomy = pb.RecommendRequest.FromString(request_excluding(request, so_far.shown))
         # Beyond what callers may ask for: between router and shard that limit does not hold.
         roomy.items_per_carousel = SLACK * (request.items_per_carousel or carousels.ITEMS_DEFAULT)
         data, taste = roomy.SerializeToString(), near.vector.astype("<f4").tobytes()
@@ -153,7 +156,13 @@ class Strangers:
             ).SerializeToString()
 
         return await self._fanout.ask_many(
-            near.view.version, near.partitions, request_for, asking.shards_by, asking.request_id, rung=rung
+            near.view.version,
+            near.partitions,
+            request_for,
+            asking.shards_by,
+            asking.request_id,
+            rung=rung,
+            spent=so_far.reach.attempts,
         )
 
 

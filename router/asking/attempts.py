@@ -94,6 +94,11 @@ class Gathered:
         )
 
 
+def disappointing(attempts: Iterable[Attempt]) -> frozenset[str]:
+    """Addresses that were late, failed or were outrun: for the same slate they are asked last, and as no hedge."""
+    return frozenset(one.replica for one in attempts if one.outcome != pb.OUTCOME_ANSWERED)
+
+
 def reasons_of(attempts: Iterable[Attempt]) -> tuple[pb.Reason, ...]:
     """Why attempts that failed did, each reason once, in the order in which they arose."""
     return tuple(once(attempt.reason for attempt in attempts if attempt.failed))

@@ -18,13 +18,14 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from router.asking import endings
-from router.asking.attempts import Attempt, Gathered, Outcome, reasons_of
+from router.asking.attempts import Attempt, Gathered, Outcome, disappointing, reasons_of
 from router.asking.health import LIMITS, Limits, Sign
 from router.asking.hedging import PATIENCE, Patience, Tokens
 from router.asking.infirmary import Infirmary
 from router.asking.race import WORTH_ASKING_S, Race
 from router.asking.replicas import Replicas, spared, unheld
 from router.asking.spread import Spread
+from router.asking.tally import Tally
 from router.asking.terms import Rules, SetTimer, Terms
 from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel, ShardChannels
@@ -57,9 +58,7 @@ class Fanout:
 
     Attributes:
         infirmary: the replicas' health.
-        hedges: sent, since the start.
-        hedges_won: of these, the answers that were there first.
-        cancelled: askings that another one outran, or whose caller left.
+        tally: how askings ended, since the start.
         last_asked_until: when an asking for one slate came to its end last; seconds on the clock.
     """
 
@@ -75,9 +74,7 @@ class Fanout:
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
     ) -> None:
-        self.hedges = 0
-        self.hedges_won = 0
-        self.cancelled = 0
+        self.tally = Tally()
         self.last_asked_until = 0.0
         self._observe = observe
         self._clock = clock
@@ -123,8 +120,7 @@ class Fanout:
             return Outcome(None, (), unheld(self._replicas.topology, version))
         rivals = len(replicas)
         if spent:
-            slow = {attempt.replica for attempt in spent if attempt.outcome != pb.OUTCOME_ANSWERED}
-            replicas, rivals = spared(replicas, slow)
+            replicas, rivals = spared(replicas, disappointing(spent))
         kind = Kind.STAND_IN if stand_in else Kind.ONE
         why = partial(self._replicas.unheld, version)
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
@@ -146,6 +142,7 @@ class Fanout:
         request_id: str,
         *,
         rung: pb.Rung = pb.RUNG_SNAPSHOT,
+        spent: Collection[Attempt] = (),
     ) -> Gathered:
         """Ask for several partitions at a time, each shard once for all that it is to look in.
 
@@ -156,10 +153,13 @@ class Fanout:
             until: when the answers must be there.
             request_id: for the shards' logs.
             rung: that the asking stands for.
+            spent: as in `ask`.
         """
         self._rules.tokens.earn()
         began = self._clock()
-        spread = Spread(self._replicas, self._rules, version, request_for, until, request_id, rung)
+        spread = Spread(
+            self._replicas, self._rules, version, request_for, until, request_id, rung, disappointing(spent)
+        )
         gathered = await spread.ask(partitions)
         self._came_to_an_end(began)
         self._report(gathered.attempts, request_id)
@@ -192,15 +192,12 @@ class Fanout:
 
     def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt, sign: Sign) -> None:
         """Keep what an attempt tells of its replica."""
-        answered = attempt.outcome == pb.OUTCOME_ANSWERED
-        if answered:
+        if attempt.outcome == pb.OUTCOME_ANSWERED:
             shard.latencies[kind].add(attempt.ms)
         if attempt.error:
             shard.last_error = attempt.error
         self.infirmary.note(shard, kind, attempt, sign)
-        self.hedges += attempt.hedge
-        self.hedges_won += attempt.hedge and answered
-        self.cancelled += attempt.outcome == pb.OUTCOME_CANCELLED
+        self.tally.note(attempt)
 
     def _came_to_an_end(self, began: float) -> None:
         now = self._clock()

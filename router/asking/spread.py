@@ -34,6 +34,7 @@ class Spread(NamedTuple):
         until: when the answers must be there.
         request_id: for the shards' logs.
         rung: that the askings stand for.
+        slow: addresses that disappointed this request before: asked last, and never as a hedge.
     """
 
     replicas: Replicas
@@ -43,6 +44,7 @@ class Spread(NamedTuple):
     until: Deadline
     request_id: str
     rung: pb.Rung
+    slow: frozenset[str] = frozenset()
 
     async def ask(self, partitions: Sequence[int], tried: frozenset[str] = frozenset()) -> Gathered:
         """Everybody's answers, and why any is missing.
@@ -51,7 +53,7 @@ class Spread(NamedTuple):
             partitions: in the order of their worth.
             tried: addresses that are not asked again.
         """
-        topology, last = self.replicas.topology, self.replicas.last()
+        topology, last = self.replicas.topology, self.slow.union(self.replicas.last())
         by_address, homeless = self.replicas.grouped(topology, self.version, partitions, tried, last)
 
         async def group(address: str, numbers: Sequence[int]) -> Gathered:

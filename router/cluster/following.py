@@ -35,6 +35,9 @@ class Following:
         follow: starts listening to one shard, until cancelled.
         forget_after_s: a shard that was dropped is followed no longer than that.
         clock: monotonic.
+
+    Attributes:
+        members: as they were last renewed.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Following:
         forget_after_s: float = FORGET_AFTER_S,
         clock: Clock = monotonic,
     ) -> None:
+        self.members: tuple[str, ...] = ()
         self._board = board
         self._channels = channels
         self._follow = follow
@@ -64,6 +68,7 @@ class Following:
                 self._tasks[address] = self._follow(self._channels.add(address))
         for address in self._tasks.keys() - set(members):
             self._dropped.setdefault(address, self._clock())
+        self.members = tuple(members)
 
     def tend(self) -> None:
         """Forget whom it is time to forget."""

@@ -18,6 +18,7 @@ import structlog
 from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import ReplicaView, Topology
 from router.cluster.watch import Board
+from trunkshow.serving.rounds import rounds
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import shard_pb2
 
@@ -50,7 +51,8 @@ def observed(topology: Topology, address: str, counts: Counts | None = None) -> 
         )
         for version, numbers in sorted(counts.items())
     ]
-    leaving = [view.name for view in topology.replicas.values() if view.reachable and view.draining]
+    # Who drained and is gone still is: counted in again, it would be meant to take what others wait to hand over.
+    leaving = [view.name for view in topology.replicas.values() if view.draining]
     return shard_pb2.ObserveRequest(held=held, leaving=leaving)
 
 
@@ -89,20 +91,21 @@ class Observer:
 
     async def run(self) -> Never:
         """Tell them until cancelled."""
-        while True:
-            waiting = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait({waiting}, timeout=EVERY_S)
-            waiting.cancel()
-            await asyncio.sleep(GATHERED_S)
-            self._changed.clear()
-            topology = self._board.topology
-            counts = holders_of(topology)
-            reachable = (address for address, view in topology.replicas.items() if view.reachable)
-            lines = ((address, self._channels.get(address)) for address in reachable)
-            told = [
-                self._tell(line, observed(topology, address, counts)) for address, line in lines if line is not None
-            ]
-            await asyncio.gather(*told)
+        await rounds(self._told, GATHERED_S, failed="observer.failed")
+
+    async def _told(self) -> None:
+        """Wait for something to tell, or as long as they are kept waiting at most; then tell everybody."""
+        waiting = asyncio.ensure_future(self._changed.wait())
+        await asyncio.wait({waiting}, timeout=EVERY_S)
+        waiting.cancel()
+        await asyncio.sleep(GATHERED_S)
+        self._changed.clear()
+        topology = self._board.topology
+        counts = holders_of(topology)
+        reachable = (address for address, view in topology.replicas.items() if view.reachable)
+        lines = ((address, self._channels.get(address)) for address in reachable)
+        told = [self._tell(line, observed(topology, address, counts)) for address, line in lines if line is not None]
+        await asyncio.gather(*told)
 
     async def _tell(self, shard: ShardChannel, request: shard_pb2.ObserveRequest) -> None:
         try:

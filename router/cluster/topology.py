@@ -37,6 +37,8 @@ class Generation:
         stand_ins: homes of whose users it has a compact copy open.
         surplus: of the warm ones, those that it would give up.
         why_refused: what was wrong with the first of the refused ones.
+        refused_stand_ins: homes of whose users the compact copy failed its checks.
+        loading_stand_ins: homes of whose users it is on the way.
     """
 
     version: str
@@ -46,6 +48,8 @@ class Generation:
     stand_ins: frozenset[int] = frozenset()
     surplus: frozenset[int] = frozenset()
     why_refused: str = ""
+    refused_stand_ins: frozenset[int] = frozenset()
+    loading_stand_ins: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

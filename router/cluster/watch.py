@@ -7,6 +7,9 @@ A shard's life as the router sees it:
     found   → lost     its stream broke or ended, or nothing came for `silence_s`
     lost    → found    the stream was opened again and a report arrived
 
+A report that this router cannot cope with, for whatever unforeseen reason, loses that shard, too: what it said before
+may not hold any more, and the others can still be asked. It is not a reason to end: every router hears the same report.
+
 After a loss the stream is opened again, for ever, after a delay with exponential backoff and jitter (`Backoff`).
 What the facts mean for a request is left to `router.cluster.topology` and `router.asking.selection`.
 """
@@ -25,6 +28,8 @@ from google.protobuf.message import DecodeError
 
 from router.cluster.shard_channel import ShardChannel
 from router.cluster.topology import Generation, ReplicaView, ShardFacts, Topology
+from trunkshow.serving.rounds import TOLD_EVERY_S
+from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import shard_pb2
 
 log = structlog.get_logger()
@@ -65,6 +70,7 @@ class Board:
         self.listeners: list[Callable[[], None]] = []
         self.everyone_answered = asyncio.Event()
         self._silent = set(topology.replicas)
+        self._throttle = Throttle(TOLD_EVERY_S)
 
     def heard(self, address: str, facts: ShardFacts) -> None:
         """A shard reported."""
@@ -108,7 +114,10 @@ class Board:
         if not self._silent:
             self.everyone_answered.set()
         for listen in self.listeners:
-            listen()
+            try:
+                listen()
+            except Exception as error:  # no shard's fault, and none of its watch's
+                self._throttle.log(log.error, "board.listener_failed", exc_info=error)
 
     def _answered(self, address: str) -> None:
         self._silent.discard(address)
@@ -139,6 +148,9 @@ async def follow(
             error = f"{failed.code().name}: {failed.details()}"
         except DecodeError:
             error = "its report cannot be read"
+        except Exception as unforeseen:
+            log.error("watch.failed", shard=shard.address, exc_info=unforeseen)
+            error = f"what it said cannot be coped with: {unforeseen!r}"
         board.lost(shard.address, error)
         await sleep(backoff.delay_s(failures, chance()))
         failures += 1
@@ -158,6 +170,8 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
                 frozenset(one.stand_ins),
                 frozenset(one.surplus),
                 one.why_refused,
+                frozenset(one.refused_stand_ins),
+                frozenset(one.loading_stand_ins),
             )
             for one in status.generations
         ),

@@ -55,16 +55,18 @@ class Keeper:
 
     Args:
         first: views to begin with; this closes them.
+        closed: told of every version that was closed while others are served.
 
     Attributes:
         opened: views by version, served or on their way to be.
     """
 
-    def __init__(self, first: Views) -> None:
+    def __init__(self, first: Views, closed: Callable[[str], None] = lambda version: None) -> None:
         self.opened: dict[str, View] = {view.version: view for view in first}
         self._named: frozenset[str] = frozenset(self.opened)
         self._current = Lease(first, self._left)
         self._outdated: list[Lease] = []
+        self._closed = closed
 
     @property
     def now(self) -> Views:
@@ -112,3 +114,4 @@ class Keeper:
         for version in [one for one in self.opened if one not in looked_at and one not in self._named]:
             self.opened.pop(version).snapshot.close()
             log.info("snapshot.closed", snapshot=version)
+            self._closed(version)

@@ -12,8 +12,9 @@ Rules:
 4. A partition that has moved stays moved. When its replicas die, its users are served by the ladder, and do not
    commute between two snapshots.
 5. A snapshot is whole once each of its partitions was seen warm somewhere: one of whose files is spoilt is not served
-   from the others. A partition that nobody has refused holds the others up no longer than `patience_s` after the first
-   was warm; one that was refused, and is warm nowhere, does so for good (`router.trials.recall` has it taken back).
+   from the others. So it is with the compact copies of users, as far as shards say that they bring them. What nobody
+   refused holds the others up no longer than `patience_s` after the first partition was warm; what was refused, and is
+   warm nowhere, does so for good (`router.trials.recall` has it taken back).
 6. Where for `patience_s` no shard has anything of the snapshot before, while some have the new one's, everything has
    moved: there is nothing to wait with.
 
@@ -26,7 +27,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from router.cluster.topology import Topology
+from router.cluster.topology import Generation, Topology
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Patience:
     """
 
     replicas: int = 2
-    patience_s: float = 10.0
+    patience_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Moves:
         partitions: of the snapshot.
         moved: those whose users are served from it.
         warm_since: when a partition that has not moved was first warm somewhere, in seconds of the monotonic clock.
-        whole: every partition of it was warm somewhere, or has been waited for.
+        whole: every partition of it was warm somewhere, and its copies, or has been waited for.
         begun: when the first partition was warm somewhere; None before.
         lost: since when nobody has anything of the snapshot before; None where somebody has.
     """
@@ -112,7 +113,9 @@ class Moves:
         return self if seen == self else seen
 
     def _is_whole(self, topology: Topology, warm: int, begun: float | None, patience: Patience, now: float) -> bool:
-        if warm == self.partitions:
+        if spoilt_copies(topology, self.version):
+            return False
+        if warm == self.partitions and not _copies_come(topology, self.version):
             return True
         waited = begun is not None and now - begun >= patience.patience_s
         return waited and not spoilt(topology, self.version)
@@ -132,12 +135,40 @@ class Moves:
 
 def spoilt(topology: Topology, version: str) -> list[int]:
     """Partitions of a snapshot that some shard refused, and that nobody holds or is loading."""
-    of_version = [
+    held = _held(topology, version)
+    refused = {number for generation in held for number in generation.refused}
+    hoped = {number for generation in held for number in generation.warm | generation.loading}
+    return sorted(refused - hoped)
+
+
+def spoilt_copies(topology: Topology, version: str) -> list[int]:
+    """Partitions of whose users some shard refused the compact copies, and nobody holds or is loading them."""
+    held = _held(topology, version)
+    refused = {number for generation in held for number in generation.refused_stand_ins}
+    hoped = {number for generation in held for number in generation.stand_ins | generation.loading_stand_ins}
+    return sorted(refused - hoped)
+
+
+def _copies_come(topology: Topology, version: str) -> bool:
+    """Whether some shard brings compact copies that nobody has yet, or has still to say so: they may be spoilt."""
+    if not opened_by_all(topology, version):
+        return True
+    held = _held(topology, version)
+    loading = {number for generation in held for number in generation.loading_stand_ins}
+    return not loading <= {number for generation in held for number in generation.stand_ins}
+
+
+def opened_by_all(topology: Topology, version: str) -> bool:
+    """Whether every shard that stays has opened a version, so that it says what it refused and what it is loading."""
+    staying = [view for view in topology.replicas.values() if view.stays]
+    return all(any(one.version == version for one in view.held) for view in staying)
+
+
+def _held(topology: Topology, version: str) -> list[Generation]:
+    """A snapshot as each reachable shard holds it."""
+    return [
         generation for view in topology.replicas.values() for generation in view.held if generation.version == version
     ]
-    refused = {number for generation in of_version for number in generation.refused}
-    hoped = {number for generation in of_version for number in generation.warm | generation.loading}
-    return sorted(refused - hoped)
 
 
 def wanted(topology: Topology, before: str, replicas: int) -> int:

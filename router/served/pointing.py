@@ -14,7 +14,6 @@ pointer is read in a thread of its own: one that hangs leaves `store_reachable` 
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +27,7 @@ from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -96,6 +96,7 @@ class Pointing:
         self._clock = clock
         self._reached_at = clock()
         self._reachable = True
+        self._told = False
         self._pointer: Pointer | None = None
         self._reading = Offload[tuple[Pointer, bool]]("pointer")
         self._bringing = Offload[View]("snapshot", stuck_max=OPENING_MAX, late=keeper.arrived)
@@ -115,25 +116,25 @@ class Pointing:
 
     async def follow(self) -> Never:
         """Follow the pointer until cancelled."""
-        while True:
-            try:
-                pointer, reachable = await self._reading.run(self._read, READ_WITHIN_S)
-            except Exception as error:  # whatever a store raises, this goes on
-                self.unreachable(str(error))
-            else:
-                self.heard(pointer, reachable=reachable)
-            await asyncio.sleep(self._every_s)
+        await rounds(self._look, self._every_s, failed="pointing.failed")
+
+    async def _look(self) -> None:
+        try:
+            pointer, reachable = await self._reading.run(self._read, READ_WITHIN_S)
+        except Exception as error:  # whatever a store raises, this goes on
+            self.unreachable(str(error))
+        else:
+            self.heard(pointer, reachable=reachable)
 
     def heard(self, pointer: Pointer, *, reachable: bool = True) -> None:
         """The pointer was read."""
         if reachable:
             self._reached_at = self._clock()
-            if not self._reachable:
+            if self._told:
                 log.info("store.reachable")
-        elif self._reachable:
-            log.warning("store.unreachable", error="its copy on this disk was read instead")
-        self._reachable = reachable
-        if self._pointer is None or pointer.serial >= self._pointer.serial:
+            self._told = False
+        self._reachable = reachable  # where it is not, whoever read its copy on this disk has told the log
+        if self._pointer is None or not pointer.may_be_past(self._pointer):
             self._pointer = pointer
         self._open_named()
         self._settle()
@@ -142,6 +143,7 @@ class Pointing:
         """The pointer could not be read."""
         if self._reachable:
             log.warning("store.unreachable", error=error)
+            self._told = True
         self._reachable = False
 
     async def close(self) -> None:
@@ -177,7 +179,10 @@ class Pointing:
             self._keeper.arrived(view)
         finally:
             self._opening.pop(version, None)
-        self._settle()
+        try:
+            self._settle()
+        except Exception as error:  # the next look at the pointer tries again
+            log.error("pointing.failed", exc_info=error)
 
     def _opened(self, version: str) -> View:
         """In a thread, out of the way of requests."""
@@ -194,7 +199,6 @@ class Pointing:
         if views.current is not was.current:
             previous = views.previous.version if views.previous else ""
             log.info("snapshot.current", snapshot=views.current.version, previous=previous, serial=views.serial)
-            gc.freeze()  # a snapshot's objects live long; the collector need not walk them while requests wait
 
 
 def proved(view: View) -> View:
@@ -208,6 +212,9 @@ def proved(view: View) -> View:
         view.find("-")
         need = view.resident.need(request, segment=-1)
         view.resident.complete(view.wanted(request, impersonal=True), (), {}, need)
+    except (OSError, MemoryError):  # of this machine, maybe: it is tried again
+        view.snapshot.close()
+        raise
     except Exception as error:
         view.snapshot.close()
         raise SnapshotRefused(f"snapshot {view.version} opens, but makes no slate: {error!r}") from error

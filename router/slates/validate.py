@@ -6,7 +6,7 @@ the snapshot knows comes in as `Known`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 
 from trunkshow import carousels
@@ -59,8 +59,12 @@ def check(request: pb.RecommendRequest, known: Known) -> None:
         check_filters(request.filters, known)
 
 
-def check_batch(batch: pb.RecommendBatchRequest, known: Known) -> None:
+def check_batch(batch: pb.RecommendBatchRequest, check_one: Callable[[pb.RecommendRequest], None]) -> None:
     """Refuse a batch, naming the index of the first request at fault.
+
+    Args:
+        batch: of requests.
+        check_one: refuses one.
 
     Raises:
         InvalidArgument: also where there are none, or too many.
@@ -71,7 +75,7 @@ def check_batch(batch: pb.RecommendBatchRequest, known: Known) -> None:
         raise _refusal("requests", "BATCH_TOO_LARGE", f"{len(batch.requests)} given; at most {BATCH_MAX} are allowed")
     for index, request in enumerate(batch.requests):
         try:
-            check(request, known)
+            check_one(request)
         except InvalidArgument as error:
             place = f"requests[{index}]."
             raise InvalidArgument(place + error.message, field=place + error.field, reason=error.reason) from None

@@ -4,7 +4,8 @@ What is counted, of users to whom something personal can be shown, in the canary
 control) side by side:
 
 - **errors**: the share of answers for which a shard failed, was late, or a model broke;
-- **rungs**: the share whose first carousel is below SNAPSHOT, or not from the version it was meant from;
+- **rungs**: the share whose first carousel is below SNAPSHOT, or not from the version it was meant from, as where no
+  shard holds the user's partition of it;
 - **slow**: the share that took longer than the control's p95 of shortly before.
 
 For each count, `router.trials.evidence` weighs whether the canary's share is larger than the control's by a given

@@ -2,13 +2,15 @@
 
     a check refused it here             → refused
     not open here                       → waited for; refused after `rehearsal_warm_s`
-    rehearsing, not warm                → waited for; refused after `rehearsal_warm_s`, and at once where shards refused
-                                          a partition that nobody holds
+    not warm                            → waited for; refused after `rehearsal_warm_s`
+    shards refused a part of it, and    → refused, rehearsing or canary
+    nobody holds that
     rehearsing, warm on enough shards   → replayed beside the current version (`router.trials.rehearsal`)
         a limit was broken              → refused
         too little could be compared    → withdrawn: it is pushed, and can be tried again
         passed                          → canary, where a share of users was asked for, else current
-    canary                              → every answer is counted (`router.trials.canary`)
+    canary, once it was all warm        → every answer is counted (`router.trials.canary`); that nobody holds a user's
+                                          partition of it any more counts against it
         harm                            → refused, so that the current version serves everybody again
         none in enough answers          → current
 
@@ -36,11 +38,12 @@ from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.trials.canary import CanaryLimits, Decision, Served
 from router.trials.course import Course, Intent, Outcome, moved, refused_candidate
-from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
+from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from router.trials.rehearser import Rehearser
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import Sleep, rounds
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
 from trunkshow.v1 import cluster_pb2
@@ -109,7 +112,7 @@ class Conductor:
 
     async def run(self) -> Never:
         """Try every candidate that comes, until cancelled."""
-        await rounds(self.look, self._sleep, failed="conductor.failed")
+        await rounds(self.look, LOOK_EVERY_S, failed="conductor.failed", sleep=self._sleep)
 
     async def look(self) -> None:
         """Do what is to be done now; a whole rehearsal, where one is due."""
@@ -125,7 +128,9 @@ class Conductor:
     def served(self, answered: Answered) -> None:
         """Count an answer, while there is a canary; one that was meant from neither version says nothing."""
         course = self._course
-        if course is None or course.phase is not State.CANARY or answered.meant not in (course.version, course.current):
+        if course is None or course.phase is not State.CANARY or not course.moves.complete:
+            return
+        if answered.meant not in (course.version, course.current):
             return
         below = answered.rung > pb.RUNG_SNAPSHOT or answered.made != answered.meant
         course.canary.serve(Served(answered.meant == course.version, answered.failed, below, answered.ms))
@@ -158,11 +163,11 @@ class Conductor:
     async def _tried(self, course: Course) -> Intent | None:
         """What has become of the candidate; None as long as that is not known."""
         course.moves = course.moves.advanced(self._board.topology, self._patience, self._clock())
-        if course.phase is State.CANARY:
-            return self._of_canary(course)
+        if (spoilt := course.spoilt(self._board.topology)) is not None:
+            return spoilt
         if not course.moves.complete:
-            return course.cold(self._board.topology, self._clock() - course.since, self._warm_s)
-        return await self._of_rehearsal(course)
+            return course.cold(self._clock() - course.since, self._warm_s)
+        return self._of_canary(course) if course.phase is State.CANARY else await self._of_rehearsal(course)
 
     def _of_canary(self, course: Course) -> Intent | None:
         decision, course.said = course.canary.judged(self._clock() - course.since)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from router.cluster.topology import Topology
-from router.served.moving import Moves, spoilt
+from router.served.moving import Moves, spoilt, spoilt_copies
 from router.served.views import Candidate, Views
 from router.trials import canary
 from router.trials.canary import CanaryLimits
@@ -112,13 +112,20 @@ class Course:
         """Compared so far: replayed in a rehearsal, served in a canary."""
         return self.canary.answers if self.phase is State.CANARY else self.compared
 
-    def cold(self, topology: Topology, elapsed_s: float, within_s: float) -> Intent | None:
+    def spoilt(self, topology: Topology) -> Intent | None:
+        """What follows from what shards refused; None where somebody has it, or may have it yet."""
+        for lost, what in (
+            (spoilt(topology, self.version), "its partitions"),
+            (spoilt_copies(topology, self.version), "its copies of users"),
+        ):
+            if lost:
+                named = ", ".join(map(str, lost[:NAMED_MAX]))
+                return Intent(Outcome.FAILED, f"shards refused {len(lost)} of {what} ({named}); their logs say why")
+        return None
+
+    def cold(self, elapsed_s: float, within_s: float) -> Intent | None:
         """What follows from not being warm; None while it can be waited for."""
         self.said = f"{self.moves.count} of {self.moves.partitions} partitions are warm on enough shards"
-        lost = spoilt(topology, self.version)
-        if lost:
-            named = ", ".join(map(str, lost[:NAMED_MAX]))
-            return Intent(Outcome.FAILED, f"shards refused {len(lost)} of its partitions ({named}); their logs say why")
         if elapsed_s > within_s:
             return Intent(Outcome.FAILED, f"not warm within {within_s:g} s: {self.said}")
         return None

@@ -5,8 +5,9 @@
 
 Rules:
 
-1. A partition is spoilt where some shard refused it, no reachable shard has it warm or is loading it, and every shard
-   that stays has opened the version: who has not may yet bring a good copy. One bad disk is no bad snapshot.
+1. A partition, or the compact copies of its users, is spoilt where some shard refused it, no reachable shard has it
+   warm or is loading it, and every shard that stays has opened the version: who has not may yet bring a good copy. One
+   bad disk is no bad snapshot.
 2. It is rolled back to the pointer's previous version, or where there is none, to what routers still serve. Where there
    is neither, nothing is done: a poor version is better than none.
 3. The move is made only if the pointer still has that version as current: of several routers the first one wins.
@@ -18,23 +19,24 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Never
 
 import structlog
 
-from router.cluster.topology import Topology
+from router.cluster.topology import Generation, Topology
 from router.cluster.watch import Board
 from router.served.keeper import Keeper
-from router.served.moving import spoilt
+from router.served.moving import opened_by_all, spoilt, spoilt_copies
 from router.served.views import Views
 from router.trials.course import NAMED_MAX, Overtaken
-from router.trials.looking import MOVE_WITHIN_S, RETRY_S, Sleep, rounds
+from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import Sleep, rounds
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import State
 
@@ -72,21 +74,30 @@ def suspected(before: Suspicion | None, views: Views, topology: Topology, now: f
 
 
 def held_against(topology: Topology, version: str) -> str:
-    """Which partitions of a version are spoilt, which shard refused one, and why; empty where none is."""
-    staying = [view for view in topology.replicas.values() if view.stays]
-    if not all(any(one.version == version for one in view.held) for view in staying):
+    """Which partitions or copies of a version are spoilt, which shard refused one, and why; empty where none is."""
+    if not opened_by_all(topology, version):
         return ""
-    lost = spoilt(topology, version)
-    if not lost:
-        return ""
-    named = ", ".join(map(str, lost[:NAMED_MAX])) + (", …" if len(lost) > NAMED_MAX else "")
-    shard, said = next(
-        (view.name, one.why_refused)
+    if lost := spoilt(topology, version):
+        witness = _witness(topology, version, lambda one: lost[0] in one.refused)
+        return f"shards refused partition {_named(lost)}, and nobody has it; {witness}"
+    if lost := spoilt_copies(topology, version):
+        witness = _witness(topology, version, lambda one: lost[0] in one.refused_stand_ins)
+        return f"shards refused the copies of the users of partition {_named(lost)}, and nobody has them; {witness}"
+    return ""
+
+
+def _named(lost: Sequence[int]) -> str:
+    return ", ".join(map(str, lost[:NAMED_MAX])) + (", …" if len(lost) > NAMED_MAX else "")
+
+
+def _witness(topology: Topology, version: str, refused: Callable[[Generation], bool]) -> str:
+    """A shard that refused something of a version, and what it said."""
+    return next(
+        f"{view.name}: {one.why_refused or 'its log says why'}"
         for view in topology.replicas.values()
         for one in view.held
-        if one.version == version and lost[0] in one.refused
+        if one.version == version and refused(one)
     )
-    return f"shards refused partition {named}, and nobody has it; {shard}: {said or 'its log says why'}"
 
 
 def taken_back(pointer: Pointer, *, version: str, serving: str, who: Who) -> Pointer:
@@ -139,7 +150,7 @@ class Recall:
 
     async def run(self) -> Never:
         """Watch the current version until cancelled."""
-        await rounds(self.look, self._sleep, failed="recall.failed")
+        await rounds(self.look, LOOK_EVERY_S, failed="recall.failed", sleep=self._sleep)
 
     async def look(self) -> None:
         """Do what is to be done now."""

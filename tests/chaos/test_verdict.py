@@ -47,6 +47,14 @@ def test_a_promise_is_broken_by_what_it_promised(what: str, promise: Promise, is
     assert bool(verdict(promise, s102={what: 1}).broken) is is_broken
 
 
+@pytest.mark.parametrize(("unsent", "is_broken"), [(1, False), (2, True)])
+def test_a_flood_that_was_not_sent_shows_nothing(unsent: int, is_broken: bool) -> None:
+    """Of 1,200 requests one may be left unsent."""
+    made = series()
+    made.at(102.0).counts["unsent"] = unsent
+    assert bool(judge("fault", "", Promise(healthy=False), made, MOMENTS).broken) is is_broken
+
+
 def test_what_was_before_or_after_does_not_count() -> None:
     """A failure after the look at the fault is another fault's."""
     made = series()

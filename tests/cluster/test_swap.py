@@ -24,6 +24,8 @@ from shard import placement
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted
+from trunkshow.snapshot import partition, stand_ins
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
 
 EVERYONE = [datasets.user_id(number) for number in range(400)]
@@ -239,6 +241,31 @@ def test_a_snapshot_that_is_broken_on_its_way_is_refused_and_costs_nobody_anythi
         (first, Rung.SNAPSHOT): len(answers)
     }
     assert (tmp_path / "logs" / "router.log").read_text().count("snapshot.refused") == 1
+
+
+def test_a_snapshot_whose_copies_of_users_are_spoilt_is_taken_back_and_serves_nobody(
+    store: Store, second: Path, tmp_path: Path
+) -> None:
+    """The one file of it that no slate is made from, as long as every home is there."""
+    first = store.pointer().current
+    version = push(store, second)
+    victim = tmp_path / "store" / "snapshots" / version / partition.name(1) / stand_ins.FILE_NAME
+    victim.chmod(0o600)
+    victim.write_bytes(victim.read_bytes()[:-1])
+
+    async def promote(answers: Answers) -> None:
+        store.move(lambda pointer: pointer.promoted(version, who()))
+        await until(lambda: store.pointer().current == first)
+        seen = len(answers)
+        await until(lambda: len(answers) > seen + 200)
+
+    with serving(store, tmp_path / "logs", move_patience_s="30") as cluster:
+        answers = asyncio.run(under_load(cluster.target, promote))
+    pointer = store.pointer()
+    assert (pointer.states[version], "users of partition 1" in pointer.history[-1].why) == (State.POISONED, True)
+    assert Counter((answer.version, answer.slate.receipt.rung) for answer in answers) == {
+        (first, Rung.SNAPSHOT): len(answers)
+    }
 
 
 # ---- replicas that die

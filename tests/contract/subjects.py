@@ -19,9 +19,9 @@ from fake_shard import FakeShard, Script, failing, knowing, status
 from shard.config import ShardConfig
 from shard.effort import SHARES
 from shard.generation import Generation
-from shard.holdings import Limits
 from shard.keeper import Keeper
 from shard.placement import share
+from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.errors import TrunkshowError, from_rpc_error
 from trunkshow.models.protocol import Arrays, Candidates, Query, Shelf, Training

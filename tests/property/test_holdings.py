@@ -10,20 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
-from shard.holdings import (
-    LINGER_S,
-    MADE_WAY_MAX,
-    SETTLE_S,
-    Kind,
-    Limits,
-    Peers,
-    Piece,
-    Scene,
-    Sizes,
-    handed_over,
-    planned,
-    wanted_of,
-)
+from shard.holdings import LINGER_S, MADE_WAY_MAX, SETTLE_S, handed_over, planned, wanted_of
+from shard.scene import Kind, Limits, Peers, Piece, Scene, Sizes
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 

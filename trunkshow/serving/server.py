@@ -5,6 +5,8 @@
 3. At SIGTERM or SIGINT its health turns NOT_SERVING and `draining` is awaited, for so long at most, so that a shard
    can tell its routers and hand over, answering all the while; a moment later it stops accepting, finishes what it
    has within the grace, and returns. A second signal ends the process at once.
+4. Where one of its background tasks comes to an end (`trunkshow.serving.tasks`), it leaves as at a signal, and then
+   raises: a process that is half alive must not be taken for a healthy one.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from trunkshow.serving.exporter import exporting
 from trunkshow.serving.methods import InFlight, Service, generic_handler
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.probing import LIVE, probed
+from trunkshow.serving.tasks import Tasks
 from trunkshow.serving.tls import server_credentials
 
 LINGER_S = 0.1
@@ -153,6 +156,7 @@ async def serve(
     handover_s: float = HANDOVER_S,
     options: ServerOptions = ServerOptions(),
     guard: Guard | None = None,
+    tasks: Tasks | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -165,12 +169,19 @@ async def serve(
         handover_s: what `draining` may take; it is cancelled then, and the door closes all the same.
         options: TLS, limits, metrics.
         guard: asked about every caller; everybody may call without one. Health and reflection are open.
+        tasks: of the process; the caller begins and closes them.
+
+    Raises:
+        TaskEnded: one of the tasks came to an end; what was in flight was answered.
     """
     stopping = _signalled()
+    tasks = tasks or Tasks()
+    tasks.ending = stopping.set
     server = Server(services, options, guard)
     metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
     async with exporting(options.metrics_listen), probed(options.health_listen, server.health):
         await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
+    tasks.check()
 
 
 async def _live(
@@ -242,7 +253,8 @@ def _settle() -> None:
     """Take what start-up made out of the garbage collector's sight: it lives as long as the process does.
 
     A full collection of a router over the demo's snapshot takes 27 ms (66,000 objects), in which nobody is
-    answered; after this it looks only at what requests left behind.
+    answered; after this it looks only at what requests left behind. A snapshot that comes later adds 4,200 objects,
+    which take 0.4 ms: they stay in sight, since freezing them without a collection would keep garbage for good.
     """
     gc.collect()
     gc.freeze()

@@ -146,7 +146,7 @@ def _keys(data: bytes) -> list[Key]:
 def _from_jwks(data: bytes) -> list[Key]:
     try:
         found = jwt.PyJWKSet.from_dict(json.loads(data)).keys
-    except (ValueError, AttributeError, TypeError, jwt.PyJWTError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError, jwt.PyJWTError) as error:
         raise ValueError(f"the JWKS cannot be read: {error}") from None
     return [Key(one.key_id or "", one.algorithm_name, one.key) for one in found if one.public_key_use != "enc"]
 

@@ -34,8 +34,8 @@ PATH_CHARS_MAX = 1024
 FILES_MAX = 5_000_000
 FILE_BYTES_MAX = 2**44
 SNAPSHOT_BYTES_MAX = 2**48
-PARTITIONS_MAX = 99_999
-"""What five digits of a partition's folder can name."""
+PARTITIONS_MAX = 65_535
+"""What the directory has room for (`directory`): two bytes a user."""
 
 VARIANCE = 0.5
 """By default a count may grow to 1.5 times the parent's, or shrink to half of it."""

@@ -31,6 +31,10 @@ from trunkshow.snapshot.store import DiskFailed, Store, StoreError
 log = structlog.get_logger()
 
 
+class StoreWentBack(StoreError):
+    """The store has an earlier pointer than was seen before: a stale answer, or a copy that somebody put back."""
+
+
 class CachedStore:
     """A store, and copies of what was read from it.
 
@@ -57,19 +61,24 @@ class CachedStore:
         return self.store.url
 
     def pointer(self) -> Pointer:
-        """What is served; as it was last seen, where the store does not answer, or answers with less than that."""
+        """What is served; as it was last seen, where the store does not answer, or answers with less than that.
+
+        A store whose pointer tells other moves than the one that was seen was made anew: it is followed.
+        """
         known = self._known or self._last_seen()
         try:
             pointer = self.store.pointer()
-            if known is not None and pointer.serial < known.serial:
-                raise StoreError(f"{self.url} went back from move {known.serial} to {pointer.serial}")
+            if known is not None and pointer.may_be_past(known):
+                raise StoreWentBack(f"{self.url} went back from move {known.serial} to {pointer.serial}")
         except StoreError as error:
-            self._is_reachable(False, str(error))
+            self._is_reachable(False, error)
             if known is None:
                 raise
             return known
         self._is_reachable(True)
-        if known is None or pointer.serial != known.serial:
+        if known is not None and pointer.serial < known.serial:
+            log.warning("store.made_anew", store=self.url, serial=pointer.serial, known=known.serial)
+        if known is None or (pointer.serial, pointer.history[-1:]) != (known.serial, known.history[-1:]):
             self._write(
                 Path("POINTER.json"), lambda target: target.write_text(pointer_json.dumps(pointer), encoding="utf-8")
             )
@@ -149,13 +158,14 @@ class CachedStore:
         except (OSError, SnapshotRefused):
             return None
 
-    def _is_reachable(self, reachable: bool, why: str = "") -> None:
+    def _is_reachable(self, reachable: bool, why: StoreError | None = None) -> None:
         if reachable != self.reachable:
             self.reachable = reachable
             if reachable:
                 log.info("store.reachable", store=self.url)
             else:
-                log.error("store.unreachable", store=self.url, error=why)
+                event = "store.went_back" if isinstance(why, StoreWentBack) else "store.unreachable"
+                log.error(event, store=self.url, error=str(why), cache=str(self.cache))
 
     def _write(self, path: Path, write: Callable[[Path], object]) -> None:
         try:

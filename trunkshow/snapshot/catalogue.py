@@ -6,6 +6,7 @@ filter is a few vector operations, and an id or a title is a slice of mapped tex
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,6 @@ class Catalogue:
     def __init__(self, folder: Path) -> None:
         columns = arrays.load(folder)
         names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
-        self._rows = kv.Reader(folder / "ids.lmdb")
         self._ids = arrays.Strings(columns["id_offsets"], columns["id_text"])
         self._titles = arrays.Strings(columns["title_offsets"], columns["title_text"])
         self._category = columns["category"]
@@ -111,6 +111,7 @@ class Catalogue:
         }
         everything_available = bool(self._available.all())
         self._unfiltered = Filter(None if everything_available else self._available.__getitem__)
+        self._rows = kv.Reader(folder / "ids.lmdb")  # last: what fails above leaves no mapped file behind
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -165,6 +166,12 @@ class Catalogue:
 
         return Filter(mask, categories)
 
+    def lend(self) -> Catalogue:
+        """The same catalogue for another thread; the files stay open until both were closed."""
+        lent = copy.copy(self)
+        lent._rows = self._rows.another()
+        return lent
+
     def close(self) -> None:
-        """Give the files back."""
+        """Give the files back, unless the catalogue is lent."""
         self._rows.close()

@@ -41,6 +41,8 @@ def plan(pointer: Pointer, traces: Mapping[str, float], now: float, keep: int = 
         traces: see `Store.traces`.
         now: seconds since the epoch.
         keep: retired versions that stay, the newest ones.
+
+    A pointer that never moved knows of nothing: files beside it are of a store that has lost its own, and stay.
     """
     dead = [
         Removal(version, pointer.states[version].value)
@@ -50,7 +52,7 @@ def plan(pointer: Pointer, traces: Mapping[str, float], now: float, keep: int = 
     orphaned = [
         Removal(version, "orphaned")
         for version, written in traces.items()
-        if version not in pointer.states and now - written > ORPHAN_S
+        if pointer.serial and version not in pointer.states and now - written > ORPHAN_S
     ]
     return sorted([*dead, *orphaned], key=lambda removal: removal.version)
 

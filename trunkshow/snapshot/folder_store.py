@@ -9,8 +9,8 @@ A build writes under building/, its manifest last, is renamed into snapshots/, a
 under LOCK. Whatever the moment at which a builder dies, the pointer names complete snapshots alone, and the next
 builder removes what the dead one left.
 
-A store of the layout before this one (CURRENT, HISTORY.jsonl) is read as if each of its snapshots had been promoted
-in turn; the first move writes POINTER.json and removes those two.
+The first builder writes a pointer before it has built anything. So a store that has snapshots and no pointer has lost
+it: nobody can tell then what is served and what is rubbish, and nothing is read, moved or removed until it is back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from trunkshow.snapshot.manifest import ABSENT, FILE_NAME, File, Manifest, Snaps
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import REMOVABLE
-from trunkshow.snapshot.store import NoSuchSnapshot, StoreError, StoreUnreachable
+from trunkshow.snapshot.store import NoSuchSnapshot, PointerLost, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
 COPY_BYTES = 2**20
@@ -65,7 +65,9 @@ class FolderStore:
                 raise StoreError(f"{self.root}: {error}") from error
             except FileNotFoundError:
                 self._check_there()
-                return self._of_old_layout()
+                if self.versions():
+                    raise PointerLost(self.url) from None
+                return Pointer()
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it; others wait meanwhile."""
@@ -136,6 +138,7 @@ class FolderStore:
             try:
                 with self._writing():
                     with _locked(self.root / "LOCK"):
+                        self._have_a_pointer()
                         self._sweep()
                         held.enter_context(_locked(folder / "LOCK"))
                     yield folder
@@ -180,21 +183,11 @@ class FolderStore:
         _sync(fresh)
         fresh.replace(self.root / POINTER)
         _sync(self.root)
-        for old in ("CURRENT", "HISTORY.jsonl"):
-            (self.root / old).unlink(missing_ok=True)
 
-    def _of_old_layout(self) -> Pointer:
-        """The pointer that the layout before this one amounts to; an empty one where there is neither."""
-        try:
-            current = (self.root / "CURRENT").read_text(encoding="utf-8").strip()
-        except FileNotFoundError:
-            return Pointer()
-        pointer = Pointer()
-        for version in [*(one for one in self.versions() if one != current), current]:
-            manifest = (self.folder(version) / FILE_NAME).read_bytes()
-            at = Who(datetime.fromtimestamp((self.root / "CURRENT").stat().st_mtime, UTC).isoformat(), "", "as found")
-            pointer = pointer.pushed(version, at, hashlib.sha256(manifest).hexdigest()).promoted(version, at)
-        return pointer
+    def _have_a_pointer(self) -> None:
+        """Write the first one where there is none, and nothing that it should have known of."""
+        if not (self.root / POINTER).exists():
+            self._write(self.pointer())
 
     def _sweep(self) -> None:
         """Remove what dead builders left: unfinished builds, and snapshots that the pointer never learned of."""

@@ -26,6 +26,9 @@ FLAT_ITEMS_MAX = 3000
 REFINE_FACTOR = 8
 """Quantised candidates re-scored exactly, per result asked for."""
 
+_NOT_GIVEN = (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+"""Errors of the system that are looked for in what FAISS says."""
+
 faiss.omp_set_num_threads(1)
 
 
@@ -53,10 +56,19 @@ def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
 
 
 class VectorIndex:
-    """An index file, loaded; its positions are the rows of the vectors that it was built from."""
+    """An index file, loaded; its positions are the rows of the vectors that it was built from.
+
+    Raises:
+        OSError: there is no such file, or this machine is short of what it takes to open one, or its disk fails.
+        MemoryError: there is no room for it.
+        RuntimeError: it is no such file; what FAISS says.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._index = faiss.read_index(str(path))
+        try:
+            self._index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise _of_system(str(error), path) or error from None
         if isinstance(self._index, faiss.IndexRefineFlat):
             self._index.k_factor = REFINE_FACTOR
 
@@ -75,3 +87,14 @@ class VectorIndex:
             return np.empty((len(vectors), 0), np.int64), np.empty((len(vectors), 0), np.float32)
         scores, positions = self._index.search(np.ascontiguousarray(vectors), count)
         return positions, scores
+
+
+def _of_system(text: str, path: Path) -> OSError | None:
+    """What the system says of itself in an error of FAISS, which has but one kind; None where it says nothing.
+
+    After a read that is merely too short FAISS tells whatever error came before: only those are believed that a file
+    which is there, and can be opened by others, does not cause.
+    """
+    said = (code for code in _NOT_GIVEN if text.endswith((f": {os.strerror(code)}", f"({os.strerror(code)})")))
+    code = next(said, None)
+    return None if code is None else OSError(code, os.strerror(code), str(path))

@@ -5,20 +5,28 @@ to it again, so there is nothing to lock against, and a value can be read where 
 
 A process may map a file once, and a transaction belongs to one thread at a time: readers of the same file share the
 map, each with a transaction of its own, and the last one to close gives the file back.
+
+LMDB tells of a machine short of memory or descriptors by errors of its own, which are neither `MemoryError` nor
+`OSError`; here they are the latter, so that nobody takes them for a fault of the file.
 """
 
 from __future__ import annotations
 
 import copy
 import errno
+import os
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import lmdb
 
 _GROWTH = 64 << 20
+
+_OF_THE_FILE = frozenset({errno.EBADF, errno.EINVAL})
+"""System errors by which LMDB tells of a file that is none of its own."""
 
 
 def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
@@ -54,9 +62,11 @@ class _Map:
     """A mapped file, and how many readers it has."""
 
     def __init__(self, path: Path) -> None:
-        self.environment = lmdb.open(
-            str(path), subdir=False, readonly=True, lock=False, create=False, readahead=False, max_readers=1
-        )
+        with _told(path):
+            self.environment = lmdb.open(
+                str(path), subdir=False, readonly=True, lock=False, create=False, readahead=False, max_readers=1
+            )
+        self.path = path
         self.readers = 0
 
 
@@ -67,31 +77,46 @@ _mapping = threading.Lock()
 
 
 class Reader:
-    """A key–value file, open for reading by one thread at a time."""
+    """A key–value file, open for reading by one thread at a time.
+
+    Raises:
+        OSError: there is no such file, or this machine is short of what it takes to open one.
+        Exception: it is no such file; what LMDB says.
+    """
 
     def __init__(self, path: Path) -> None:
         with _mapping:
             described = path.stat()
             self._file = (described.st_dev, described.st_ino)
-            if self._file not in _maps:
-                _maps[self._file] = _Map(path)
-            self._begin()
+            mapped = _maps.get(self._file) or _Map(path)
+            self._begin(mapped)
 
     def another(self) -> Reader:
-        """A reader of the same file for another thread; what either gave stays valid until both are closed."""
+        """A reader of the same file for another thread; what either gave stays valid until both are closed.
+
+        Raises:
+            ValueError: this one is closed.
+            OSError: this machine is short of memory.
+        """
         twin = copy.copy(self)
         with _mapping:
             if not self._open:
                 message = "this reader is closed"
                 raise ValueError(message)
-            twin._begin()
+            twin._begin(_maps[self._file])
         return twin
 
-    def _begin(self) -> None:
-        mapped = _maps[self._file]
+    def _begin(self, mapped: _Map) -> None:
+        try:
+            with _told(mapped.path):
+                self._transaction = mapped.environment.begin(buffers=True)
+        except BaseException:
+            if not mapped.readers:
+                mapped.environment.close()
+            raise
+        _maps[self._file] = mapped
         mapped.readers += 1
         self._open = True
-        self._transaction = mapped.environment.begin(buffers=True)
         self.get = self._transaction.get
         """`get(key) -> memoryview | None`: the value where it lies, valid until `close`."""
 
@@ -122,3 +147,15 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise what the system says of itself as an `OSError`, which says nothing of the file."""
+    try:
+        yield
+    except lmdb.Error as error:
+        code = getattr(error, "code", 0)  # LMDB's own are negative
+        if code <= 0 or code in _OF_THE_FILE:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from error

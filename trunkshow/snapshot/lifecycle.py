@@ -101,6 +101,18 @@ class Pointer:
         """The version that another one is compared with: the current one's is the previous, which itself has none."""
         return {self.current: self.previous, self.previous: ""}.get(version, self.current)
 
+    def may_be_past(self, known: Pointer) -> bool:
+        """Whether this is, for all that can be told, an earlier state of a pointer that is known.
+
+        Moves are numbered and never change. A pointer with a lower serial that tells another move of the same number
+        is no past of the known one: the store was made anew, or put back from a copy and moved on since.
+        """
+        return self.serial < known.serial and not _contradict(self._numbered(), known._numbered())
+
+    def _numbered(self) -> Mapping[int, Move]:
+        """The moves of the history, by the serial that each led to."""
+        return {self.serial - back: move for back, move in enumerate(reversed(self.history))}
+
     def pushed(self, version: str, who: Who, manifest_sha256: str = "") -> Pointer:
         """A complete snapshot is in the store, with a manifest of this checksum."""
         if not is_name(version):
@@ -241,6 +253,10 @@ class Pointer:
 def is_name(version: str) -> bool:
     """Whether it can name a version: a plain word, that is safe as a folder's name."""
     return _NAME.match(version) is not None
+
+
+def _contradict(some: Mapping[int, Move], others: Mapping[int, Move]) -> bool:
+    return any(some[number] != others[number] for number in some.keys() & others.keys())
 
 
 def _check_share(share: float) -> None:

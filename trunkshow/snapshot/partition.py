@@ -72,11 +72,13 @@ class Partition:
     def __init__(self, folder: Path, vectors: Floats) -> None:
         self.items: Rows = np.array(arrays.load_one(folder / "items.npy"))
         self._vectors = vectors
-        self._users = kv.Reader(folder / "users.lmdb")
-        self._homes = kv.Reader(folder / "homes.lmdb")
+        self._factors = int(vectors.shape[1])
         self._item_index = index.VectorIndex(folder / "items.faiss")
         self._user_index = index.VectorIndex(folder / "users.faiss")
-        self._factors = int(vectors.shape[1])
+        # Last: what fails above leaves no mapped file behind.
+        self._users, self._homes = _both(
+            lambda: kv.Reader(folder / "users.lmdb"), lambda: kv.Reader(folder / "homes.lmdb")
+        )
 
     @property
     def users(self) -> int:
@@ -127,10 +129,20 @@ class Partition:
     def lend(self) -> Partition:
         """The same partition for another thread; the files stay open until both were closed."""
         lent = copy.copy(self)
-        lent._users, lent._homes = self._users.another(), self._homes.another()
+        lent._users, lent._homes = _both(self._users.another, self._homes.another)
         return lent
 
     def close(self) -> None:
         """Give the files back, unless the partition is lent; records handed out before must not be read after."""
         self._users.close()
         self._homes.close()
+
+
+def _both(users: Callable[[], kv.Reader], homes: Callable[[], kv.Reader]) -> tuple[kv.Reader, kv.Reader]:
+    """Two readers, or none that nobody would close."""
+    opened = users()
+    try:
+        return opened, homes()
+    except BaseException:
+        opened.close()
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -108,8 +109,14 @@ class Snapshot:
             raise SnapshotRefused(f"snapshot {self.version} has no partition {number}")
         return path, files
 
+    def lend(self) -> Snapshot:
+        """The same snapshot for another thread; the files stay open until both were closed."""
+        lent = copy.copy(self)
+        lent.catalogue = self.catalogue.lend()
+        return lent
+
     def close(self) -> None:
-        """Give the files back."""
+        """Give the files back, unless the snapshot is lent."""
         self.catalogue.close()
 
 

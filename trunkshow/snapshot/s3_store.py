@@ -32,7 +32,7 @@ from trunkshow.snapshot.object_store_errors import told
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_BYTES_MAX, SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import REMOVABLE
-from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
+from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, PointerLost, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
 POINTER_BYTES_MAX = 16 * 2**20
@@ -119,8 +119,16 @@ class S3Store:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """A temporary folder to build in. The bucket is asked first: one that does not answer costs no training."""
-        self.pointer()
+        """A temporary folder to build in. The bucket is asked first: one that does not answer costs no training.
+
+        Raises:
+            PointerLost: it has snapshots and no pointer. The first builder writes one before it sends anything.
+        """
+        pointer, tag = self._pointer()
+        if not tag:
+            if self.versions():
+                raise PointerLost(self.url)
+            self._put(pointer, tag)
         try:
             with tempfile.TemporaryDirectory(prefix="trunkshow-build-") as folder:
                 yield Path(folder)

@@ -42,6 +42,16 @@ class PointerMoved(StoreError):
     """Somebody else promoted a version meanwhile; what was to be promoted is pushed, and not served."""
 
 
+class PointerLost(StoreError):
+    """The store has snapshots and no pointer: what is served there cannot be told, and nothing may be removed."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(
+            f"{url} has snapshots, and no POINTER.json that says which one is served; put it back (the cache of a "
+            "shard or a router has a copy), or move the snapshots elsewhere"
+        )
+
+
 class Store(Protocol):
     """Where snapshots are pushed to and fetched from.
 

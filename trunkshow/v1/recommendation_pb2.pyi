@@ -39,6 +39,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CANARY: _ClassVar[Reason]
     REASON_STORE_UNREACHABLE: _ClassVar[Reason]
     REASON_PARTIAL_ABORTED: _ClassVar[Reason]
+    REASON_ROUTER_FAILED: _ClassVar[Reason]
     REASON_NOT_AS_FRESH: _ClassVar[Reason]
 
 class Partial(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -90,6 +91,7 @@ REASON_REDUCED_EFFORT: Reason
 REASON_CANARY: Reason
 REASON_STORE_UNREACHABLE: Reason
 REASON_PARTIAL_ABORTED: Reason
+REASON_ROUTER_FAILED: Reason
 REASON_NOT_AS_FRESH: Reason
 PARTIAL_UNSPECIFIED: Partial
 PARTIAL_ALLOW: Partial

@@ -98,7 +98,7 @@ class ShardStatus(_message.Message):
     def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
-    __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused")
+    __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused", "refused_stand_ins", "loading_stand_ins")
     SNAPSHOT_VERSION_FIELD_NUMBER: _ClassVar[int]
     WARM_FIELD_NUMBER: _ClassVar[int]
     LOADING_FIELD_NUMBER: _ClassVar[int]
@@ -106,6 +106,8 @@ class GenerationStatus(_message.Message):
     STAND_INS_FIELD_NUMBER: _ClassVar[int]
     SURPLUS_FIELD_NUMBER: _ClassVar[int]
     WHY_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_STAND_INS_FIELD_NUMBER: _ClassVar[int]
+    LOADING_STAND_INS_FIELD_NUMBER: _ClassVar[int]
     snapshot_version: str
     warm: _containers.RepeatedScalarFieldContainer[int]
     loading: _containers.RepeatedScalarFieldContainer[int]
@@ -113,7 +115,9 @@ class GenerationStatus(_message.Message):
     stand_ins: _containers.RepeatedScalarFieldContainer[int]
     surplus: _containers.RepeatedScalarFieldContainer[int]
     why_refused: str
-    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ..., stand_ins: _Optional[_Iterable[int]] = ..., surplus: _Optional[_Iterable[int]] = ..., why_refused: _Optional[str] = ...) -> None: ...
+    refused_stand_ins: _containers.RepeatedScalarFieldContainer[int]
+    loading_stand_ins: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, snapshot_version: _Optional[str] = ..., warm: _Optional[_Iterable[int]] = ..., loading: _Optional[_Iterable[int]] = ..., refused: _Optional[_Iterable[int]] = ..., stand_ins: _Optional[_Iterable[int]] = ..., surplus: _Optional[_Iterable[int]] = ..., why_refused: _Optional[str] = ..., refused_stand_ins: _Optional[_Iterable[int]] = ..., loading_stand_ins: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class ObserveRequest(_message.Message):
     __slots__ = ("held", "leaving")

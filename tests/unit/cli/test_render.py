@@ -56,6 +56,16 @@ def test_addresses_of_shards_are_never_cut() -> None:
     assert f"{gone.address}: UNAVAILABLE: failed to connect" in shown
 
 
+def test_what_a_shard_would_give_up_and_which_copies_it_refused_are_told() -> None:
+    """Each in a column of its own, which is there where there is something to tell."""
+    status = ClusterStatus.from_message(STATUS)
+    held = Generation(status.snapshot_version, (0, 1, 2), (), (), surplus=(1, 2), refused_stand_ins=(3,))
+    shard = replace(status.shards[0], generations=(held,))
+    shown = printed(*cluster_view.status(replace(status, shards=(shard,))))
+    assert ("surplus" in shown, "2: 1-2" in shown, "1: 3" in shown) == (True, True, True)
+    assert "surplus" not in printed(*cluster_view.status(status))
+
+
 def test_what_a_shard_holds_is_told_version_by_version() -> None:
     """The same numbers of two versions are two lines, and the other version is named by what it is."""
     status = ClusterStatus.from_message(STATUS)

@@ -142,6 +142,13 @@ def test_counts_that_do_not_agree_are_refused(manifest: Manifest, counts: Mappin
         read(counting(manifest, **counts))
 
 
+def test_more_partitions_than_the_directory_has_room_for_are_refused(manifest: Manifest) -> None:
+    """Their users would be looked for in other ones."""
+    many = replace(manifest, parameters={**manifest.parameters, "partitions": 65_536})
+    with pytest.raises(SnapshotRefused, match="counts 65536 partitions"):
+        read(counting(many, partitions=65_536))
+
+
 def test_files_of_partitions_that_are_not_counted_are_refused(manifest: Manifest) -> None:
     """And counted ones without files."""
     with pytest.raises(SnapshotRefused, match="files of other ones"):

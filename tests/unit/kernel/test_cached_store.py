@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Built
+from structlog.testing import capture_logs
 from tiny_snapshots import publish
 
 from trunkshow.snapshot import manifest, partition
@@ -180,3 +181,56 @@ def test_a_cache_that_cannot_be_written_to_does_not_matter_while_the_store_answe
     cache.write_text("a file where a folder should be")
     store = opened(origin, cache)
     assert store.manifest(resolve(store)).version == resolve(store)
+
+
+# ---- a store that went back
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> FolderStore:
+    """A store of many moves."""
+    store = FolderStore(tmp_path / "busy")
+    store.root.mkdir()
+    publish(store, "a", "b", "c")
+    return store
+
+
+def test_an_earlier_pointer_of_the_same_store_changes_nothing_and_is_told_as_that(
+    busy: FolderStore, cache: Path
+) -> None:
+    """A stale answer, or a copy that was put back: the log names the cache, which is the way out."""
+    pointer = busy.root / "POINTER.json"
+    early = pointer.read_bytes()
+    publish(busy, "d")
+    store = CachedStore(busy, cache)
+    store.pointer()
+    pointer.write_bytes(early)
+    with capture_logs() as logs:
+        assert [store.pointer().current, store.pointer().current] == ["d", "d"]
+    assert [(one["event"], one["cache"]) for one in logs] == [("store.went_back", str(cache))]
+
+
+def test_without_its_copy_of_the_pointer_an_earlier_one_is_followed(busy: FolderStore, cache: Path) -> None:
+    """What docs/operations.md says to do about it."""
+    pointer = busy.root / "POINTER.json"
+    early = pointer.read_bytes()
+    publish(busy, "d")
+    CachedStore(busy, cache).pointer()
+    pointer.write_bytes(early)
+    (cache / "POINTER.json").unlink()
+    assert CachedStore(busy, cache).pointer().current == "c"
+
+
+@pytest.mark.parametrize("versions", ["x", "xyz"])
+def test_a_store_that_was_made_anew_is_followed_at_once(
+    busy: FolderStore, tmp_path: Path, cache: Path, versions: str
+) -> None:
+    """Its moves are others than those of the same numbers that were seen; also where there are as many by now."""
+    CachedStore(busy, cache).pointer()
+    shutil.rmtree(busy.root)
+    busy.root.mkdir()
+    publish(busy, *versions)
+    store = CachedStore(busy, cache)
+    assert (store.pointer().current, store.reachable) == (versions[-1], True)
+    busy.root.rename(tmp_path / "gone")
+    assert CachedStore(busy, cache).pointer().current == versions[-1]

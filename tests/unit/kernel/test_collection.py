@@ -134,3 +134,8 @@ def test_nothing_that_may_be_served_is_ever_planned_to_go(
     assert sum(states[one] is State.RETIRED for one in stays) == min(
         keep, sum(state is State.RETIRED for state in states.values())
     )
+
+
+def test_beside_a_pointer_that_never_moved_nothing_is_orphaned() -> None:
+    """It knows of nothing: the one that did is lost."""
+    assert plan(Pointer(), {"a": 0.0}, now=10 * ORPHAN_S) == []

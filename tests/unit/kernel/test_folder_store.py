@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,8 +15,7 @@ from trunkshow.snapshot import manifest
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
-from trunkshow.snapshot.states import State
-from trunkshow.snapshot.store import StoreError, StoreUnreachable, who
+from trunkshow.snapshot.store import PointerLost, StoreError, StoreUnreachable, who
 
 
 @pytest.fixture
@@ -146,29 +144,31 @@ def test_a_store_that_is_a_file_is_refused_before_anything_is_built(tmp_path: Pa
         pytest.fail("it was let in")
 
 
-# ---- the layout before this one
+def test_a_store_that_lost_its_pointer_removes_nothing(store: FolderStore) -> None:
+    """Whether its snapshots are served or left behind by the dead, nobody can tell; a builder is sent away."""
+    publish(store, "a", "b")
+    (store.root / "POINTER.json").unlink()
+    for _ in range(2):
+        with pytest.raises(PointerLost, match="put it back"):
+            push(store, "c")
+    assert store.versions() == ["a", "b"]
 
 
-@pytest.fixture
-def old(store: FolderStore) -> FolderStore:
-    """A store as it was written before there was one pointer document."""
-    for version in ("a", "b", "c"):
-        write(store.folder(version), version)
-    (store.root / "CURRENT").write_text("c\n")
-    (store.root / "HISTORY.jsonl").write_text('{"event": "published", "version": "a", "previous": ""}\n')
-    return store
+def test_a_store_that_lost_its_pointer_is_not_taken_for_an_empty_one(store: FolderStore) -> None:
+    """Who follows it would give up what is served."""
+    publish(store, "a")
+    (store.root / "POINTER.json").unlink()
+    with pytest.raises(PointerLost):
+        store.pointer()
+    with pytest.raises(PointerLost):
+        store.move(lambda pointer: pointer.with_pin(who()))
 
 
-def test_an_old_store_serves_what_it_served(old: FolderStore) -> None:
-    """Its snapshots are read as if each had been promoted in turn, and none was changed since."""
-    pointer = old.pointer()
-    assert dict(pointer.states) == {"a": State.RETIRED, "b": State.PREVIOUS, "c": State.CURRENT}
-    assert old.manifest("c").version == "c"
-
-
-def test_the_first_move_brings_an_old_store_to_the_new_layout(old: FolderStore) -> None:
-    """One document is left, and every snapshot."""
-    publish(old, "d")
-    assert {path.name for path in old.root.iterdir()} == {"POINTER.json", "LOCK", "snapshots", "building"}
-    assert old.versions() == ["a", "b", "c", "d"]
-    assert old.pointer().manifests["a"] == hashlib.sha256((old.folder("a") / FILE_NAME).read_bytes()).hexdigest()
+def test_a_first_builder_that_died_before_the_pointer_knew_leaves_no_riddle(store: FolderStore) -> None:
+    """There was a pointer, which knew of nothing: the next one sweeps what it left, and goes on."""
+    with store.building() as folder:
+        write(folder / "snapshot", "orphan")
+        store.folder("orphan").parent.mkdir()
+        (folder / "snapshot").rename(store.folder("orphan"))
+    push(store, "a")
+    assert store.versions() == ["a"]

@@ -61,3 +61,16 @@ asyncio.run(main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout == "given up\n"
+
+
+async def test_a_thread_that_cannot_be_started_is_no_fault_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is known of what it would have come to, and the next one is begun."""
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    offload: Offload[int] = Offload("test")
+    with monkeypatch.context() as short, pytest.raises(Stuck, match="can't start new thread"):
+        short.setattr(threading.Thread, "start", none)
+        await offload.run(lambda: 1, 5)
+    assert await offload.run(lambda: 2, 5) == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trunkshow.snapshot import index, partition
+from trunkshow.snapshot import index, kv, partition
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.snapshot.stand_ins import StandIns
@@ -129,3 +129,14 @@ def test_a_sample_of_stand_ins_is_of_users_who_have_one(tmp_path: Path, count: i
     sample = opened.sample_users(count)
     opened.close()
     assert len(set(sample) & set(USERS)) == min(count, 12)
+
+
+@pytest.mark.parametrize("spoilt", ["items.faiss", "users.faiss", "homes.lmdb"])
+def test_a_partition_that_does_not_open_leaves_nothing_open(tmp_path: Path, spoilt: str) -> None:
+    """A mapped file that nobody closes would be read on after it was fetched anew."""
+    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    (tmp_path / "p" / spoilt).write_bytes(b"nonsense" * 2000)
+    before = dict(kv._maps)
+    with pytest.raises(Exception, match=r"faiss|LMDB"):
+        Partition(tmp_path / "p", VECTORS)
+    assert kv._maps == before

@@ -84,8 +84,13 @@ class Shards:
         self.fates = fates
         self._sold_out = sold_out
         self.asked: list[tuple[Place, shard_pb2.PredictRequest]] = []
+        self.spent: list[Collection[Attempt]] = []
         self._board = board
         self._now = now
+
+    def choose(self, version: str, partition: int) -> str | None:
+        """Whom a batch would ask."""
+        return next(iter(self._board.topology.holders(version, partition)), None)
 
     async def ask(
         self,
@@ -130,8 +135,10 @@ class Shards:
         request_id: str,
         *,
         rung: pb.Rung,
+        spent: Collection[Attempt],
     ) -> Gathered:
         """One shard is asked for all partitions."""
+        self.spent.append(spent)
         one = await self.ask(
             version, partitions[0], request_for(partitions), until, request_id, rung=rung, stand_in=False, spent=()
         )
@@ -199,6 +206,7 @@ class World:
         whole: whether every partition of v2 was warm somewhere.
         previous: whether v1 is open in the router.
         restocked: whether other items are sold out in v2 than in v1 (`SOLD_OUT`).
+        refused: partitions of v1 that a shard refused, and that nobody has.
     """
 
     def __init__(
@@ -209,11 +217,12 @@ class World:
         whole: bool = True,
         previous: bool = True,
         restocked: bool = False,
+        refused: Collection[int] = (),
     ) -> None:
         self.now = Now()
         self.counters = Counters()
         self.fates = {place: fates.get(place, "nobody") for place in PLACES}
-        self.board = Board(_topology(self.fates))
+        self.board = Board(_topology(self.fates, frozenset(refused)))
         self.shards = Shards(self.fates, self.board, self.now, SOLD_OUT if restocked else {})
         current, before = views(restocked=restocked)
         self.views = Views.of(current, before if previous else None)
@@ -222,6 +231,12 @@ class World:
             replace(self.views.moves, whole=whole, moved=everything if moved else frozenset())
         )
         self.recommender = Recommender(cast("Fanout", self.shards), self.board, self.counters, probes=1, clock=self.now)
+
+    def lose_attributes(self) -> None:
+        """v2 was built without what items can be filtered by, but for categories."""
+        current = self.views.current
+        bare = replace(current, known=replace(current.known, attributes=()))
+        self.views = replace(self.views, current=bare)
 
     def slate(self, **fields: object) -> pb.RecommendResponse:
         """What u0 gets."""
@@ -232,11 +247,13 @@ class World:
         return pb.RecommendResponse.FromString(asyncio.run(self.recommender.slate(data, request, asking, self.views)))
 
 
-def _topology(fates: Mapping[Place, str]) -> Topology:
+def _topology(fates: Mapping[Place, str], refused: frozenset[int]) -> Topology:
     held = {f"{version}{'-copy' * copy}:1": (version, copy) for version, copy in fates}
     topology = Topology.of(held)
     for address, (version, copy) in held.items():
         numbers = frozenset(range(small_snapshot.PARTITIONS)) if fates[version, copy] != "nobody" else frozenset()
-        generation = Generation(version, frozenset() if copy else numbers, stand_ins=numbers if copy else frozenset())
+        bad = refused if version == "v1" else frozenset()
+        copies = numbers if copy else frozenset()
+        generation = Generation(version, frozenset() if copy else numbers - bad, stand_ins=copies, refused=bad)
         topology = topology.updated(address, ShardFacts(address, shard_pb2.SHARD_STATE_READY, (generation,)))
     return topology

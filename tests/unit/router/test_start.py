@@ -11,6 +11,7 @@ import pytest
 from datasets import Built
 
 from router import main
+from trunkshow.snapshot import signature
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store
 
@@ -81,3 +82,14 @@ def test_a_snapshot_that_fails_a_check_ends_the_start_where_there_is_no_other(bu
     victim.write_bytes(data)
     with pytest.raises(SnapshotRefused):
         main.first_views(open_store(store), "")
+
+
+def test_a_copy_that_is_not_signed_is_not_served_where_signatures_are_wanted(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor where the store hangs: whoever can write to the cache must not choose what is served."""
+    monkeypatch.setattr(main, "ANSWER_WITHIN_S", 0.05)
+    main.first_views(open_store(built.store, tmp_path / "cache"), "").current.snapshot.close()
+    signature.make_pair(tmp_path / "private.pem", tmp_path / "public.pem")
+    with pytest.raises(StoreUnreachable):
+        main.first_views(main.answering(cast("Store", Hanging()), tmp_path / "cache", tmp_path / "public.pem"), "")

@@ -1,7 +1,7 @@
 """A small service over bytes, with a method for every way that a call can end; also a process that serves it.
 
 Run as a program it serves on a free port until it is told to stop: `python echo_service.py DRAIN_S [HANDOVER]`; its
-handover takes so many milliseconds, or hangs, or fails.
+handover takes so many milliseconds, or hangs, or fails. A call of its method Kill ends its background task.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from typing import Never
 
 from trunkshow.errors import NotFound
 from trunkshow.serving import server, telemetry
 from trunkshow.serving.call import CallView
 from trunkshow.serving.methods import Service
 from trunkshow.serving.options import ServerOptions
+from trunkshow.serving.tasks import Tasks
 from trunkshow.v1 import recommendation_pb2 as pb
 
 NAME = "trunkshow.v1.RecommendationService"
@@ -55,6 +57,22 @@ async def wait(request: bytes, call: CallView) -> bytes:
     del call
     await asyncio.sleep(int(request) / 1000)
     return request
+
+
+killed = asyncio.Event()
+
+
+async def kill(request: bytes, call: CallView) -> bytes:
+    """The request; the process's background task fails."""
+    del call
+    killed.set()
+    return request
+
+
+async def tend() -> Never:
+    """The background task."""
+    await killed.wait()
+    raise ZeroDivisionError
 
 
 async def count(request: bytes, call: CallView) -> AsyncIterator[bytes]:
@@ -99,6 +117,7 @@ SERVICE = Service(
         "Break": break_down,
         "Identify": identify,
         "Wait": wait,
+        "Kill": kill,
     },
     stream={"Count": count, "Forever": forever},
     upload={"Join": join, "First": first},
@@ -119,17 +138,25 @@ async def hand_over(how: str) -> None:
 def main(drain_s: float, handover: str = "") -> None:
     """Serve on a free port."""
     telemetry.configure("info")
-    options = ServerOptions(metrics_listen="127.0.0.1:0")
-    server.run(
-        server.serve(
+    server.run(serve(drain_s, handover))
+
+
+async def serve(drain_s: float, handover: str) -> None:
+    """As a server process does it."""
+    tasks = Tasks()
+    tasks.begin("tend", tend())
+    try:
+        await server.serve(
             [SERVICE],
             listen="127.0.0.1:0",
             drain_s=drain_s,
             draining=lambda: hand_over(handover),
             handover_s=0.5,
-            options=options,
+            options=ServerOptions(metrics_listen="127.0.0.1:0"),
+            tasks=tasks,
         )
-    )
+    finally:
+        await tasks.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from router.asking.tally import Tally
 from trunkshow.serving import exporter, metrics
 from trunkshow.serving.exporter import exporting
 from trunkshow.serving.options import ServerOptions
@@ -154,6 +155,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     assert router.main and shard.main and trunkshow.eventlog.appending and trunkshow.eventlog.reading
     read = [
         *router.numbers.of(cluster_pb2.GetClusterStatusResponse(event_log=cluster_pb2.EventLogStatus())),
+        *router.numbers.of_asking(Tally(), 0),
         *shard.numbers.of(shard_pb2.ShardStatus()),
         *metrics.REGISTRY.collect(),
     ]

@@ -171,3 +171,16 @@ async def test_a_handover_that_comes_to_nothing_is_not_waited_for(handover: str,
     process.process.send_signal(signal.SIGTERM)
     await process.event(said)
     assert await asyncio.wait_for(process.process.wait(), 5) == 0
+
+
+async def test_a_process_whose_background_task_ends_answers_what_it_took_on_and_fails() -> None:
+    """Half alive is not healthy: it drains as at a signal, and leaves with a failure that a supervisor sees."""
+    process = await EchoProcess.start(drain_s=30)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
+        answer = asyncio.ensure_future(channel.unary_unary(f"/{echo.NAME}/Wait")(b"400"))
+        await asyncio.wait_for(channel.channel_ready(), 5)
+        await channel.unary_unary(f"/{echo.NAME}/Kill")(b"")
+        ended = await process.event("task.ended")
+        assert await answer == b"400"
+    assert (ended["task"], ended["why"]) == ("tend", "ZeroDivisionError()")
+    assert await asyncio.wait_for(process.process.wait(), 5) == 1

@@ -155,3 +155,36 @@ def test_a_thread_may_ask_as_well(gate: Gate) -> None:
     with pytest.raises(Late):
         lane.ask_blocking(gate, AT_ONCE_S)
     assert lane.ask_blocking(lambda: "well", SURELY_S) == "well"
+
+
+async def test_a_thread_that_cannot_be_started_costs_one_answer(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is late then; once there are threads again, all of its own are there to be had."""
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lane = Lane("model", threads=1)
+    with monkeypatch.context() as short, pytest.raises(Late, match="can't start new thread"):
+        short.setattr(threading.Thread, "start", none)
+        await lane.ask(gate, SURELY_S)
+    gate.open.set()
+    assert (lane.threads, await lane.ask(gate, SURELY_S), lane.threads) == (0, "through", 1)
+
+
+async def test_where_one_thread_is_to_be_had_it_does_the_work_of_all(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slower, but not late at once."""
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    lane = Lane("model", threads=2)
+    first = asyncio.ensure_future(lane.ask(gate, SURELY_S))
+    await asyncio.to_thread(gate.began.acquire, timeout=SURELY_S)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", none)
+        second = asyncio.ensure_future(lane.ask(gate, SURELY_S))
+        await asyncio.sleep(0)
+    gate.open.set()
+    assert (await first, await second, lane.threads) == ("through", "through", 1)

@@ -16,9 +16,10 @@ from structlog.testing import capture_logs
 
 from builder.pipeline import BuildSettings, build
 from shard.heard import Word
-from shard.holdings import LINGER_S, SETTLE_S, Kind, Limits
+from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
 from shard.placement import share
+from shard.scene import Kind, Limits
 from trunkshow.serving import metrics
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.cached_store import CachedStore
@@ -152,7 +153,7 @@ async def test_a_version_unlike_the_one_before_is_not_opened_beyond_the_variance
     grown = replace(parent, counts={**parent.counts, "users": 10 * parent.counts["users"]})
     manifest = stage.store.manifest
     monkeypatch.setattr(Store, "manifest", lambda _, version: grown if version == before else manifest(version))
-    stage.keeper.variance = variance
+    stage.keeper.opening.variance = variance
     await stage.settle()
     assert (ours in stage.keeper.generations) is opened
     assert before in stage.keeper.generations
@@ -208,6 +209,44 @@ async def test_a_spoilt_partition_costs_itself_alone_and_is_tried_again(stage: S
     assert before == ([0, 2, 3], [[1]], pb.SHARD_STATE_DEGRADED)
     assert (stage.warm()[version], stage.state) == (EVERYTHING, pb.SHARD_STATE_READY)
     assert not any(one.why_refused for one in stage.keeper.status())
+
+
+async def test_who_hears_of_a_version_hears_what_of_it_is_on_the_way(stage: Stage) -> None:
+    """Never that nothing is: a router would take the version for whole."""
+    heard: list[pb.GenerationStatus] = []
+    stage.keeper = Keeper(
+        stage.store,
+        OWN,
+        replicas=1,
+        limits=Limits(1 << 30, 60.0),
+        warm_requests=2,
+        changed=lambda: heard.extend(stage.keeper.status()),
+    )
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    first = next(one for one in heard if one.snapshot_version == stage.pointer.current)
+    assert (list(first.loading), list(first.loading_stand_ins)) == ([0, 2], [1, 3])
+
+
+async def test_spoilt_copies_of_users_are_told_once_they_failed_twice(stage: Stage) -> None:
+    """No other shard holds them, so that this one makes sure; until then they are on their way."""
+    version = stage.pointer.current
+    copies = stage.folder(version) / partition.name(1) / "standins.lmdb"
+    good = copies.read_bytes()
+    copies.write_bytes(good[:-1])
+
+    def told() -> tuple[list[int], list[int], bool]:
+        said = next(one for one in stage.keeper.status() if one.snapshot_version == version)
+        return list(said.loading_stand_ins), list(said.refused_stand_ins), "standins.lmdb" in said.why_refused
+
+    heard = []
+    for _ in range(2):
+        await stage.settle(members=(OWN, NEIGHBOUR))
+        heard.append(told())
+        stage.now += 1000
+    copies.write_bytes(good)
+    await stage.settle(members=(OWN, NEIGHBOUR))
+    assert heard == [([1], [], False), ([], [1], True)]
+    assert told() == ([], [], False)
 
 
 @pytest.mark.parametrize("fault", ["missing", "truncated", "flipped"])
@@ -359,5 +398,5 @@ async def test_a_store_that_is_gone_is_counted_although_there_is_a_copy(stage: S
         cached, OWN, replicas=1, limits=Limits(0, 60.0), warm_requests=0, changed=lambda: None, clock=lambda: stage.now
     )
     before = metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") or 0.0
-    await keeper.look()
+    await keeper.pointing.look()
     assert metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") == before + 1

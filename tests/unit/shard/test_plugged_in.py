@@ -12,7 +12,9 @@ import datasets
 import numpy as np
 import pytest
 
+from shard.isolation import Lane
 from shard.predict import Predictor
+from trunkshow.candidates import Late
 from trunkshow.errors import Overloaded
 from trunkshow.models.protocol import Arrays, Candidates, Query, Shelf, Training
 from trunkshow.serving.deadline import Deadline
@@ -341,3 +343,37 @@ async def test_full_effort_is_said_without_a_reason(snapshot: Snapshot, home: Pa
     answered = await Predictor(snapshot, {0: home}).predict(asking(snapshot, ("for-you",)))
     receipt = pb.RecommendResponse.FromString(answered.slate).receipt
     assert (receipt.effort, list(receipt.reasons)) == (pb.EFFORT_FULL, [])
+
+
+async def test_what_a_slate_costs_is_learned_although_a_model_is_asked_apart(
+    snapshot: Snapshot, home: Partition
+) -> None:
+    """Work that takes 50 ms, as this clock has it, is not begun with 20 left."""
+    now = [0.0]
+
+    def ticking() -> float:
+        now[0] += 0.025
+        return now[0]
+
+    driven = Predictor(predictor(snapshot, home, Plugged(first))._snapshot, {0: home}, clock=ticking)
+    for _ in range(20):
+        await driven.predict(asking(snapshot), Deadline(now[0] + 1000))
+    answered = await driven.predict(asking(snapshot), Deadline(now[0] + 0.075))
+    assert pb.RecommendResponse.FromString(answered.slate).receipt.effort != pb.EFFORT_FULL
+
+
+async def test_the_wait_for_a_model_that_hangs_is_no_cost_of_the_slate(snapshot: Snapshot, home: Partition) -> None:
+    """Else one bad model would have a shard refuse all work."""
+    now, stuck = [0.0], Stuck()
+
+    async def waits(*_: Any, **__: Any) -> Any:
+        now[0] += 0.1
+        raise Late("no answer within 100 ms")
+
+    driven = Predictor(predictor(snapshot, home, Plugged(stuck))._snapshot, {0: home}, clock=lambda: now[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lane, "ask", waits)
+        for _ in range(20):
+            await driven.predict(asking(snapshot), Deadline(now[0] + 1000))
+    answered = await driven.predict(asking(snapshot, ("for-you",)), Deadline(now[0] + 0.02))
+    assert pb.RecommendResponse.FromString(answered.slate).receipt.effort == pb.EFFORT_FULL

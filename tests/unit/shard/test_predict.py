@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -454,3 +455,17 @@ def test_carousels_are_of_the_rung_that_was_asked_for(shard: Shard) -> None:
     )
     slate = pb.RecommendResponse.FromString(shard.answer(asked).slate)
     assert {slate.receipt.rung, *(one.rung for one in slate.carousels)} == {pb.RUNG_PREVIOUS}
+
+
+@pytest.mark.parametrize("short", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
+def test_what_the_machine_lacks_while_a_partition_warms_up_is_raised_as_such(
+    snapshot: Snapshot, shard: Shard, monkeypatch: pytest.MonkeyPatch, short: Exception
+) -> None:
+    """Whoever opens it must not take it for a fault of the snapshot's."""
+
+    def fails(*_: object) -> None:
+        raise short
+
+    monkeypatch.setattr(snapshot.ials, "recommend", fails)
+    with pytest.raises(type(short)):
+        shard.predictor.warm_up(shard.partitions[0], 2)

@@ -13,6 +13,9 @@ from conftest import Caller, Start
 from fake_shard import FakeShard, everything
 
 from router.admission import shed
+from router.answering.last_resort import BROKEN
+from router.answering.recommend import Recommender
+from trunkshow.errors import NotFound
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -130,3 +133,37 @@ async def test_slates_that_are_kept_are_bounded(start: Start, monkeypatch: pytes
     async with full(start) as (caller, _):
         got = [await caller.recommend("u0", carousels=["for-you"], items_per_carousel=n) for n in (1, 2, 3, 1, 2, 3)]
     assert [len(shown(one)) for one in got] == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.parametrize("raised", [RuntimeError("scripted"), KeyError("v9"), NotFound("scripted")])
+async def test_a_bug_of_ours_costs_a_rung_and_no_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    """The receipt says so, and it is counted; the router takes on as many as before."""
+
+    async def broken(*arguments: object) -> bytes:
+        raise raised
+
+    monkeypatch.setattr(Recommender, "slate", broken)
+    before = BROKEN._value.get()
+    caller = await start(FakeShard(everything()), **FULL)
+    slates = [await caller.recommend("u0", carousels=["for-you"]) for _ in range(2)]
+    assert [(one.receipt.rung, list(one.receipt.reasons)) for one in slates] == [
+        (pb.RUNG_SEGMENT, [pb.REASON_ROUTER_FAILED])
+    ] * 2
+    assert BROKEN._value.get() - before == 2
+
+
+async def test_who_would_rather_have_an_error_gets_one_from_a_bug_too(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that stands for a lower rung than was allowed."""
+
+    async def broken(*arguments: object) -> bytes:
+        raise RuntimeError("scripted")
+
+    monkeypatch.setattr(Recommender, "slate", broken)
+    caller = await start(FakeShard(everything()))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.recommend("u0", partial=pb.PARTIAL_ABORT)
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE

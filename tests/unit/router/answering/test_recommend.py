@@ -11,6 +11,7 @@ from conftest import Start
 from fake_shard import FakeShard, always, answer, carousel, everything, failing, knowing_nobody, late, status
 
 from trunkshow.errors import SnapshotMismatch, from_rpc_error
+from trunkshow.serving import metrics
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -298,6 +299,12 @@ async def test_a_hung_replica_costs_a_hedge_and_no_rung(start: Start) -> None:
     async with asyncio.timeout(5):
         while not hung.cancelled:
             await caller.status()
+    assert (ended("CANCELLED", "no"), ended("ANSWERED", "yes"), ended("CANCELLED", "yes")) == (1, 1, 0)
+
+
+def ended(outcome: str, hedge: str) -> float | None:
+    """Attempts of the router under test, as Prometheus reads them."""
+    return metrics.REGISTRY.get_sample_value("trunkshow_router_attempts_total", {"outcome": outcome, "hedge": hedge})
 
 
 async def test_every_attempt_is_in_the_receipt(start: Start) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ladder_world import (
     BUDGET_MS,
@@ -16,8 +18,14 @@ from ladder_world import (
     World,
 )
 
+from router.answering.counters import Answered
+from router.served import route
 from router.served.moving import Patience
-from trunkshow.errors import PartialAborted
+from router.served.views import Candidate, Views
+from router.slates.receipt import Asking
+from trunkshow.errors import InvalidArgument, PartialAborted
+from trunkshow.serving.deadline import Deadline
+from trunkshow.snapshot.states import State
 from trunkshow.v1 import recommendation_pb2 as pb
 
 S, P, C, G, T = pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN, pb.RUNG_SEGMENT, pb.RUNG_POPULAR
@@ -178,6 +186,25 @@ def test_a_filter_that_the_snapshot_before_does_not_know_is_asked_of_the_new_one
     assert slate.receipt.snapshot_version == "v2"
 
 
+@pytest.mark.parametrize("user", [{}, {"user_id": "stranger", "context_item_ids": ["i38"]}], ids=["known", "stranger"])
+def test_a_previous_snapshot_that_turned_out_to_be_spoilt_is_not_asked_from_its_other_partitions(
+    user: dict[str, object],
+) -> None:
+    """It was overtaken before anybody took it back: neither its partitions nor its users' copies are asked."""
+    elsewhere = 3  # u0 lives in partition 0, and i38 is nearest to 2
+    world = World({**WELL, HOME: "fails", STAND_IN: "fails"}, refused=[elsewhere])
+    world.slate(**user)
+    assert {version for (version, _), _ in world.shards.asked} == {"v2"}
+
+
+def test_what_really_serves_is_asked_although_a_shard_refused_some_of_it() -> None:
+    """A disk that fails is no reason to give the rest up."""
+    slate = World(WELL, moved=False, refused=[3]).slate()
+    assert (rungs(slate), slate.receipt.snapshot_version) == ([S, S], "v1")
+    lower = World({**WELL, PREVIOUS: "fails", HOME: "fails", STAND_IN: "fails"}, moved=False, refused=[3]).slate()
+    assert (rungs(lower), lower.receipt.snapshot_version) == ([C, C], "v1")
+
+
 # --- an answer is of one snapshot ---
 
 
@@ -285,3 +312,53 @@ def test_what_would_be_refused_is_not_asked_for() -> None:
 def test_without_abort_the_worst_rung_means_nothing() -> None:
     """As the contract has it."""
     assert rungs(World({**WELL, HOME: "fails"}).slate(worst_rung=S)) == [P, P]
+
+
+def test_a_strangers_next_step_knows_who_was_late_in_the_first() -> None:
+    """As a known user's does: the previous snapshot is not asked of that replica, nor hedged to it."""
+    world = World({**WELL, HOME: "is late"})
+    world.slate(user_id="stranger", context_item_ids=["i1"])
+    assert [[one.replica for one in spent] for spent in world.shards.spent] == [[], ["v2:1"]]
+
+
+def test_while_traffic_moves_what_only_the_version_before_knows_can_be_asked_for() -> None:
+    """By those whom that one still serves, known or not; the others are told that it is gone."""
+    world = World(WELL, moved=False)
+    world.lose_attributes()
+    red = pb.Filters(attributes=[pb.AttributeFilter(name="colour", values=["red"])])
+
+    def served(user: str) -> str:
+        request = pb.RecommendRequest(user_id=user, context_item_ids=["i1"], filters=red)
+        route.check(request, world.views)
+        return world.slate(user_id=user, context_item_ids=["i1"], filters=red).receipt.snapshot_version
+
+    assert {served("u0"), served("u1"), served("stranger")} == {"v1"}
+    world.views = world.views.moved_on(replace(world.views.moves, moved=frozenset({0}), whole=True))
+    assert {served("u1"), served("stranger")} == {"v1"}
+    with pytest.raises(InvalidArgument, match="no attribute 'colour'"):
+        route.check(pb.RecommendRequest(user_id="u0", filters=red), world.views)
+    asking = Asking("r", world.now(), Deadline.after(200, world.now()))
+    at_once = world.recommender.at_once(pb.RecommendRequest(user_id="u1", filters=red), asking, world.views, ())
+    assert pb.RecommendResponse.FromString(at_once).receipt.snapshot_version == "v1"
+
+
+@pytest.mark.parametrize(
+    ("candidate_is", "meant", "made"),
+    [("held", "v2", "v2"), ("nobody's", "v2", "v1"), ("without the user", "v2", "v1")],
+)
+def test_an_answer_to_a_canarys_user_counts_for_the_canary_whoever_had_to_make_it(
+    candidate_is: str, meant: str, made: str
+) -> None:
+    """Also where nobody holds the candidate's partition, or its shard does not know the user: never for the control."""
+    fates = {"held": "answers", "nobody's": "nobody", "without the user": "forgot the user"}
+    world = World({HOME: fates[candidate_is], PREVIOUS: "answers"})
+    current, candidate = world.views.earlier[0], world.views.current
+    world.views = Views.of(current, candidate=Candidate(candidate, State.CANARY, 0.95))
+    told: list[Answered] = []
+    world.counters.listeners.append(told.append)
+    users = [user for user in ("u0", "u1", "u2") if world.views.canary_of(user)]
+    for user in users:
+        world.slate(user_id=user, context_item_ids=["i1"])
+    assert users
+    assert {(one.meant, one.made) for one in told} == {(meant, made)}
+    assert len(told) == len(users)

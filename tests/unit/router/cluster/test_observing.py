@@ -49,6 +49,14 @@ def test_who_drains_is_not_counted_and_is_named() -> None:
     assert (told(topology, A), list(observed(topology, A).leaving)) == ({0: 0, 1: 0}, [B])
 
 
+def test_who_drained_and_is_gone_is_still_leaving() -> None:
+    """Until it reports anew, or is no member: it would be left partitions that nobody else takes over."""
+    gone = cluster(state=DRAINING).lost(B, "the shard ended its watch stream")
+    assert list(observed(gone, A).leaving) == [B]
+    back = gone.updated(B, ShardFacts(B))
+    assert list(observed(back, A).leaving) == []
+
+
 def test_what_a_shard_would_give_up_is_not_counted() -> None:
     """Or two that both would, would."""
     assert told(cluster(surplus=1), A) == {0: 0, 1: 0, 2: 1}

@@ -19,8 +19,11 @@ class TellingBoard(Board):
     def __init__(self, topology: Topology) -> None:
         super().__init__(topology)
         self.changed = asyncio.Event()
+        self.broken = False
 
     def heard(self, address: str, facts: ShardFacts) -> None:
+        if self.broken:
+            raise RuntimeError("scripted")
         super().heard(address, facts)
         self.changed.set()
 
@@ -99,6 +102,30 @@ async def test_a_later_report_replaces_the_facts(shard: FakeShard, following: Fo
     shard.report(status("v1", [0]))
     topology = await watched.until(lambda now: now.covered("v1") == 1)
     assert topology.holders("v1", 3) == ()
+
+
+async def test_a_report_that_cannot_be_coped_with_loses_that_shard_until_one_that_can(
+    shard: FakeShard, following: Follow
+) -> None:
+    """What it said before may not hold any more; it is listened to again, and nobody's task ends."""
+    address = await shard.start()
+    watched = following(address)
+    await watched.until(lambda now: now.replicas[address].reachable)
+    watched.board.broken = True
+    shard.report(status("v1", [0]))
+    lost = await watched.until(lambda now: not now.replicas[address].reachable)
+    assert (lost.holders("v1", 0), "RuntimeError" in lost.replicas[address].last_error) == ((), True)
+    watched.board.broken = False
+    await watched.until(lambda now: now.holders("v1", 0) == (address,))
+
+
+async def test_a_listener_that_fails_costs_no_shard_and_no_other_listener(shard: FakeShard, following: Follow) -> None:
+    """Who is there, and what they hold, is kept all the same."""
+    address = await shard.start()
+    watched, told = following(address), asyncio.Event()
+    watched.board.listeners = [lambda: 1 // 0, told.set]
+    await watched.until(lambda now: now.replicas[address].reachable)
+    assert told.is_set()
 
 
 async def test_a_killed_shard_is_lost_and_found_again(shard: FakeShard, following: Follow) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,6 +66,42 @@ def test_a_partition_that_nobody_brings_holds_the_others_up_for_a_while_only() -
     warm = cluster({A: (0,), B: (0,)})
     waiting = BEGUN.advanced(warm, PATIENCE, now=0)
     assert [waiting.advanced(warm, PATIENCE, now).moved for now in (9.9, 10.0)] == [frozenset(), {0}]
+
+
+def with_copies(address: str, **held: frozenset[int]) -> Topology:
+    """Everything of v2 is warm on A and B, and a shard says something of the copies of its users."""
+    topology = cluster({A: (0, 1), B: (0, 1)})
+    facts = topology.replicas[address].facts
+    assert facts is not None
+    old, new = facts.generations
+    return topology.updated(address, replace(facts, generations=(old, replace(new, **held))))
+
+
+def test_copies_of_users_that_are_on_their_way_are_waited_for() -> None:
+    """They may turn out to be spoilt; a shard that never brings them holds nobody up for ever."""
+    coming = with_copies(C, loading_stand_ins=frozenset({1}))
+    waiting = BEGUN.advanced(coming, PATIENCE, now=0)
+    assert [waiting.advanced(coming, PATIENCE, now).count for now in (0, 9.9, 10.0)] == [0, 0, 2]
+    there = with_copies(C, stand_ins=frozenset({1}))
+    assert waiting.advanced(there, PATIENCE, now=1).complete
+
+
+def test_a_shard_that_has_not_opened_the_version_may_have_copies_to_bring() -> None:
+    """It has not said so yet; nor does it hold anybody up for ever."""
+    topology = cluster({A: (0, 1), B: (0, 1)})
+    facts = topology.replicas[C].facts
+    assert facts is not None
+    silent = topology.updated(C, replace(facts, generations=facts.generations[:1]))
+    waiting = BEGUN.advanced(silent, PATIENCE, now=0)
+    assert [waiting.advanced(silent, PATIENCE, now).count for now in (0, 9.9, 10.0)] == [0, 0, 2]
+    assert waiting.advanced(topology, PATIENCE, now=1).complete
+
+
+def test_copies_of_users_that_are_refused_hold_everything_up_for_good() -> None:
+    """The version is refused whole."""
+    bad = with_copies(C, refused_stand_ins=frozenset({1}))
+    waiting = BEGUN.advanced(bad, PATIENCE, now=0).advanced(bad, PATIENCE, now=1000)
+    assert (waiting.whole, waiting.count) == (False, 0)
 
 
 def test_a_partition_that_is_refused_holds_the_others_up_for_good() -> None:

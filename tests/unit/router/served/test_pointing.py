@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import small_snapshot
 from structlog.testing import capture_logs
 
+from router.served import pointing as pointing_module
 from router.served.keeper import Keeper
 from router.served.pointing import Pointing
-from router.served.views import View, Views
+from router.served.views import View, Views, chosen
 from router.slates.resident import Resident
-from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
@@ -101,6 +104,28 @@ async def test_a_version_that_is_promoted_is_served(shop: Shop) -> None:
     assert keeper.now.current.version == "v2"
     assert keeper.now.previous is not None
     assert keeper.now.previous.version == "v1"
+
+
+async def test_a_pointer_that_cannot_be_coped_with_is_looked_at_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug in choosing what is served is logged, and the next pointer is followed."""
+    broken = True
+
+    def choosing(*arguments: Any) -> Views | None:
+        if broken:
+            raise RuntimeError("scripted")
+        return chosen(*arguments)
+
+    monkeypatch.setattr(pointing_module, "chosen", choosing)
+    keeper, pointing = following(shop, Clock())
+    with capture_logs() as logs:
+        task = asyncio.ensure_future(pointing.follow())
+        await until(lambda: any(one["event"] == "pointing.failed" for one in logs))
+    broken = False
+    shop.promote("v2")
+    await until(lambda: keeper.now.current.version == "v2")
+    task.cancel()
 
 
 async def test_a_version_that_fails_a_check_is_refused_once_and_what_was_serving_goes_on(shop: Shop) -> None:
@@ -191,6 +216,16 @@ async def test_a_store_that_fails_is_unreachable_until_it_answers(shop: Shop) ->
     assert [entry["event"] for entry in logs] == ["store.unreachable", "store.reachable"]
 
 
+async def test_a_store_whose_copy_here_was_read_is_told_by_who_read_it(shop: Shop) -> None:
+    """That is the cache, which says why; one line of two modules would be two alarms."""
+    _, pointing = following(shop, Clock())
+    with capture_logs() as logs:
+        for reachable in (True, False, False, True):
+            pointing.heard(shop.pointer, reachable=reachable)
+            assert pointing.store_reachable is reachable
+    assert logs == []
+
+
 async def test_a_store_that_hangs_is_unreachable_and_hinders_nobody(shop: Shop) -> None:
     """The thread waits; the event loop does not."""
     clock = Clock()
@@ -215,3 +250,48 @@ async def test_a_pointer_to_a_version_that_is_not_there_changes_nothing(shop: Sh
     shop.promote("v9")
     await heard(pointing, shop)
     assert keeper.now.current.version == "v1"
+
+
+async def test_a_version_is_forgotten_though_a_request_that_failed_still_knew_it_at_a_swap(shop: Shop) -> None:
+    """Exceptions and tasks are often in circles, which only the collector takes apart: nothing keeps it from them."""
+    keeper, pointing = following(shop, Clock())
+    circle: list[object] = [keeper.now.current]
+    circle.append(circle)
+    gone = weakref.ref(keeper.now.current)
+    del circle
+    for version in ("v2", "v3"):
+        shop.promote(version)
+        await heard(pointing, shop)
+        keeper.moved_on(replace(keeper.now.moves, moved=frozenset(range(keeper.now.current.partitions))))
+    gc.collect()
+    assert gone() is None
+
+
+async def test_a_store_that_was_made_anew_is_followed_although_it_counts_from_one(shop: Shop) -> None:
+    """Its moves are others than those that were seen; an old answer of the same store would repeat them."""
+    keeper, pointing = following(shop, Clock())
+    before, later = Who("2026-01-01T00:00:00Z"), Who("2026-02-01T00:00:00Z")
+    shop.pointer = Pointer().pushed("v1", before).promoted("v1", before).with_pin(before)
+    await heard(pointing, shop)
+    shop.pointer = Pointer().pushed("v2", later).promoted("v2", later)
+    await heard(pointing, shop)
+    assert keeper.now.current.version == "v2"
+
+
+async def test_a_snapshot_for_which_there_is_no_memory_now_is_tried_again(shop: Shop) -> None:
+    """Nothing is wrong with it."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    whole = shop.open
+
+    class Short:
+        def need(self, *_: object, **__: object) -> None:
+            raise MemoryError
+
+    pointing._open = lambda version: replace(whole(version), resident=cast("Resident", Short()))
+    shop.promote("v2")
+    await heard(pointing, shop)
+    pointing._open = whole
+    clock.s += 0.6
+    await heard(pointing, shop)
+    assert (keeper.now.current.version, pointing.refused) == ("v2", {})

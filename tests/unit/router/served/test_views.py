@@ -272,6 +272,19 @@ def test_a_view_is_closed_once_the_last_request_that_looks_at_it_has_ended() -> 
     assert (snapshot_of(old).closed, snapshot_of(new).closed, list(keeper.opened)) == (1, 0, ["v2"])
 
 
+def test_who_keeps_copies_is_told_what_was_closed() -> None:
+    """Once, and not before the last request has ended; of what stays open nothing."""
+    old, new = view("v1"), view("v2")
+    told: list[str] = []
+    keeper = Keeper(Views.of(old), told.append)
+    with keeper.lease():
+        keeper.arrived(new)
+        keeper.adopt(Views.of(new), ["v2"])
+        assert told == []
+    keeper.adopt(keeper.now, ["v2"])
+    assert told == ["v1"]
+
+
 def test_who_comes_after_the_change_sees_the_new_one() -> None:
     """While others still look at the old one."""
     old, new = view("v1"), view("v2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_refusal_repeats_only_so_much_of_what_was_sent() -> None:
 def test_a_batch_is_refused_as_a_whole(requests: list[pb.RecommendRequest], field: str, reason: str) -> None:
     """One invalid request refuses the call, naming its index."""
     with pytest.raises(InvalidArgument) as caught:
-        validate.check_batch(pb.RecommendBatchRequest(requests=requests), KNOWN)
+        validate.check_batch(pb.RecommendBatchRequest(requests=requests), partial(validate.check, known=KNOWN))
     assert (caught.value.field, caught.value.reason) == (field, reason)
 
 

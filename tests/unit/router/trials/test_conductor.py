@@ -179,6 +179,16 @@ async def test_a_candidate_whose_partition_shards_refuse_is_refused_at_once(stag
     assert "refused 1 of its partitions (3)" in on.store.pointer.history[-1].why
 
 
+async def test_a_candidate_whose_copies_of_users_shards_refuse_is_refused_at_once(stage: MakeStage) -> None:
+    """However well it would answer while every home is there."""
+    on = stage()
+    said = holding()
+    said.generations[-1].refused_stand_ins.append(3)
+    await on.add(FakeShard(SAME), said)
+    assert await state_after_a_look(on) is State.REFUSED
+    assert "refused 1 of its copies of users (3)" in on.store.pointer.history[-1].why
+
+
 async def test_a_partition_that_another_shard_is_loading_is_waited_for(stage: MakeStage) -> None:
     """One bad disk is no bad snapshot."""
     on = stage()
@@ -344,6 +354,55 @@ async def test_a_harmful_canary_is_rolled_back(stage: MakeStage) -> None:
     assert await state_after_a_look(on) is State.REFUSED
     assert on.store.pointer.current == CURRENT
     assert "canary failed" in on.store.pointer.history[-1].why
+
+
+async def begun(on: Stage, said: shard_pb2.ShardStatus) -> FakeShard:
+    """A canary that was never rehearsed, on a shard that says this."""
+    shard = FakeShard(SAME)
+    await on.add(shard, said)
+    on.store.pointer = on.store.pointer.canaried(CANDIDATE, 0.2, someone())
+    on.poll()
+    await on.conductor.look()
+    return shard
+
+
+async def test_a_canary_with_a_spoilt_partition_is_refused_before_anybody_else_gets_it(stage: MakeStage) -> None:
+    """However well those answer who hold the others."""
+    said = holding(candidate=range(1, 4))
+    said.generations[1].refused.append(0)
+    on = stage()
+    await begun(on, said)
+    on.answers(2000)
+    on.poll()
+    assert on.store.pointer.states[CANDIDATE] is State.REFUSED
+    assert (on.store.pointer.current, "shards refused 1 of its partitions" in on.store.pointer.history[-1].why) == (
+        CURRENT,
+        True,
+    )
+
+
+async def test_of_a_canary_that_is_not_warm_yet_nothing_is_counted(stage: MakeStage) -> None:
+    """Shards that still load it are no evidence; that they never have it is, in the end."""
+    on = stage()
+    shard = await begun(on, holding(candidate=range(1, 4)))
+    on.answers(2000)
+    assert await state_after_a_look(on) is State.CANARY
+    on.reported(shard, holding())
+    await on.conductor.look()
+    candidate = on.conductor.candidate()
+    assert candidate is not None
+    assert candidate.requests == 0
+    on.answers(2000)
+    assert await state_after_a_look(on) is State.CURRENT
+
+
+async def test_a_canary_that_never_gets_warm_is_refused(stage: MakeStage) -> None:
+    """After as long as a rehearsal waits."""
+    on = stage()
+    await begun(on, holding(candidate=range(1, 4)))
+    on.clock.now += 61
+    assert await state_after_a_look(on) is State.REFUSED
+    assert "3 of 4 partitions are warm" in on.store.pointer.history[-1].why
 
 
 async def test_a_canary_that_hardly_anybody_sees_stays_one(stage: MakeStage) -> None:

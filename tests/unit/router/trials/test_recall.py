@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pytest
@@ -94,6 +94,23 @@ async def test_a_version_whose_partition_every_shard_refuses_is_taken_back() -> 
     assert dict(pointer.states) == {"v1": State.CURRENT, "v2": State.POISONED}
     assert "partition 1" in pointer.history[-1].why
     assert "shard-0: partitions/00001/items.npy: short" in pointer.history[-1].why
+
+
+async def test_a_version_whose_copies_of_users_are_refused_is_taken_back() -> None:
+    """Although everything else of it is warm: nobody would stand in when a home is lost."""
+    copies = replace(WHOLE, refused_stand_ins=frozenset({3}), why_refused="partitions/00003/standins.lmdb: short")
+    pointer = await Stage("v1", "v2").look_twice(WHOLE, copies)
+    assert dict(pointer.states) == {"v1": State.CURRENT, "v2": State.POISONED}
+    assert "users of partition 3" in pointer.history[-1].why
+    assert "shard-1: partitions/00003/standins.lmdb: short" in pointer.history[-1].why
+
+
+@pytest.mark.parametrize("there", ["stand_ins", "loading_stand_ins"])
+async def test_copies_that_somebody_has_or_brings_are_no_bad_version(there: str) -> None:
+    """The shard that refused them has a bad disk."""
+    bad = replace(WHOLE, refused_stand_ins=frozenset({3}))
+    good = replace(WHOLE, **{there: frozenset({3})})
+    assert (await Stage("v1", "v2").look_twice(bad, good)).current == "v2"
 
 
 @pytest.mark.parametrize("other", [WHOLE, LOADING, NOT_OPEN], ids=["warm", "loading", "not open yet"])

@@ -1,0 +1,177 @@
+"""Opens the versions and pieces that a shard is told to: one at a time, off the event loop, out of requests' way.
+
+    asked for → open                    it was fetched, verified, opened and warmed
+    asked for → refused, or not given   the log has it once, however many pieces fail of one cause; `shard.work` has why
+    closed    → forgotten               between two openings: the store may remove the copies that it keeps here
+
+Whatever fails here, what is warm goes on serving. What is opened, in which order, and what is closed, is
+`shard.keeper`'s to say.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import partial
+
+import structlog
+
+from shard.generation import Generation, Opened
+from shard.scene import Piece
+from shard.work import Failures, is_refusal
+from trunkshow import pacing
+from trunkshow.offload import Offload, Stuck
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot import acceptance
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
+from trunkshow.v1 import shard_pb2 as pb
+
+FORGET_WITHIN_S = 30.0
+OPEN_WITHIN_S = 600.0
+"""What takes longer is left to itself: its thread cannot be killed."""
+
+STUCK_MAX = 4
+RECENT_MAX = 64
+
+REFUSED = metrics.counter("trunkshow_shard_refused_total", "Tries to open something that failed.", ("what",))
+STORE_ERRORS = metrics.counter("trunkshow_shard_store_errors_total", "Times that the store did not answer.")
+
+log = structlog.get_logger()
+
+Key = Piece | str
+"""What is opened at a time: a piece, or a version by its name."""
+
+
+class Opening:
+    """Opens and closes.
+
+    Attributes:
+        generations: by version, those that are open.
+        failures: what could not be opened, and when it is tried again.
+        recent: requests of shoppers to warm up with; who answers them, adds some.
+        variance: by which a version's counts may differ from its parent's.
+
+    Args:
+        store: to fetch from.
+        warm_requests: replayed per piece.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, store: Store, warm_requests: int, variance: float = math.inf, clock: Clock = monotonic) -> None:
+        self.generations: dict[str, Generation] = {}
+        self.failures: Failures[Key] = Failures()
+        self.recent: deque[pb.PredictRequest] = deque(maxlen=RECENT_MAX)
+        self.variance = variance
+        self._store = store
+        self._warm_requests = warm_requests
+        self._clock = clock
+        self._busy_with = ""
+        self._closed: deque[str] = deque()
+        self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
+        self._forgetting: Offload[None] = Offload("forgetting")
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """What is warm."""
+        return [piece for generation in self.generations.values() for piece in generation.pieces]
+
+    def next(self, wanted: Iterable[Key]) -> Key | None:
+        """Of what is wanted, in this order, what to try now; None where all is open, or has to rest."""
+        opened = {*self.generations, *self.pieces}
+        return self.failures.next((one for one in wanted if one not in opened), self._clock())
+
+    async def bring(self, key: Key, parent: str) -> Exception | None:
+        """Open a version, or a piece of one that is open; why it could not be, where it could not.
+
+        Args:
+            key: to open.
+            parent: that a version is compared with; empty where there is none.
+        """
+        self._busy_with = key.version if isinstance(key, Piece) else key
+        try:
+            what = await self._fetching.run(partial(self._fetched, key, parent), OPEN_WITHIN_S)
+        except Exception as error:  # whatever it was, what is warm goes on serving
+            self._failed(key, error)
+            return error
+        finally:
+            self._busy_with = ""
+        self.failures = self.failures.opened(key)
+        if isinstance(what, Snapshot):
+            self.generations[what.version] = Generation(what, self._warm_requests)
+            log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
+        elif isinstance(key, Piece):
+            self.generations[key.version].adopt(key, what)
+            log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
+        return None
+
+    def drop(self, piece: Piece) -> None:
+        """Close a piece, once nobody reads it."""
+        log.info("piece.closed", snapshot=piece.version, kind=piece.kind.name, number=piece.number)
+        self.generations[piece.version].drop(piece)
+
+    def close_but(self, served: Iterable[str]) -> None:
+        """Close the versions that are not served and of which no piece is open, or being opened."""
+        for version in set(self.generations).difference(served):
+            if not self.generations[version].pieces and version != self._busy_with:
+                log.info("snapshot.closed", snapshot=version)
+                self.generations.pop(version).close()
+                self._closed.append(version)
+
+    async def forget(self) -> None:
+        """Let go of the files of what was closed; not while something is opened: it may be the same version again."""
+        while self._closed:
+            version = self._closed.popleft()
+            if version not in self.generations:
+                with suppress(Stuck):
+                    await self._forgetting.run(partial(self._store.forget, version), FORGET_WITHIN_S)
+
+    def close(self) -> None:
+        """Give every file back."""
+        for generation in self.generations.values():
+            generation.close()
+        self.generations.clear()
+
+    def _fetched(self, key: Key, parent: str) -> Snapshot | Opened:
+        """What was asked for; in a thread."""
+        with pacing.paced():
+            if isinstance(key, Piece):
+                return self.generations[key.version].open(key, tuple(self.recent))
+            self._compare(key, parent)
+            return Snapshot.open(self._store, key)
+
+    def _compare(self, version: str, parent: str) -> None:
+        """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""
+        if not parent or parent == version:
+            return
+        try:
+            before = self._store.manifest(parent)
+        except StoreError:
+            return
+        acceptance.compare(self._store.manifest(version), before, self.variance)
+
+    def _failed(self, key: Key, error: Exception) -> None:
+        refused = is_refusal(error)
+        known = {failure.why for failure in self.failures.of.values()}
+        self.failures = self.failures.failed(key, str(error), self._clock(), refused=refused)
+        if refused:
+            REFUSED.labels("snapshot" if isinstance(key, str) else "partition").inc()
+        else:
+            STORE_ERRORS.inc()
+        if str(error) not in known:  # a full disk fails every partition, and is told once
+            event, named = "snapshot", dict[str, object](snapshot=key)
+            if isinstance(key, Piece):
+                event, named = "partition", {"snapshot": key.version, "kind": key.kind.name, "number": key.number}
+            log.error(f"{event}.{'refused' if refused else 'not_given'}", **named, error=str(error))
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether a failure at the start is no accident that passes; a full disk is none, and somebody has to see to it."""
+    return not isinstance(error, (StoreUnreachable, Stuck))
+
+
+def _give_back(brought: Snapshot | Opened) -> None:
+    brought.close()

@@ -1,0 +1,61 @@
+"""What one request has learned of replicas holds for all that it asks: who disappointed it is asked last."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from scripted import Clock, Replica, settled
+
+from router.asking.attempts import Attempt
+from router.asking.fanout import Fanout
+from router.cluster.shard_channel import ShardChannel, ShardChannels
+from router.cluster.topology import Generation, ShardFacts, Topology
+from router.cluster.watch import Board
+from trunkshow.serving.deadline import Deadline
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+LATE = Attempt("a", pb.OUTCOME_LATE, pb.REASON_SHARD_LATE)
+
+
+class Cluster:
+    """Shards a and b, which hold everything, and a fan-out to them."""
+
+    def __init__(self) -> None:
+        topology = Topology.of("ab")
+        for address in "ab":
+            held = Generation("v1", frozenset(range(4)))
+            topology = topology.updated(address, ShardFacts(address, shard_pb2.SHARD_STATE_READY, (held,)))
+        self.clock = Clock()
+        self.replicas = {address: Replica(address) for address in "ab"}
+        channels = ShardChannels("ab", lambda address: cast("ShardChannel", self.replicas[address]))
+        self.fanout = Fanout(channels, Board(topology), clock=self.clock, set_timer=self.clock.set_timer)
+
+    async def asked(self, **how: Any) -> list[str]:
+        """Begin to ask for three partitions, out-wait everybody's patience; who was asked."""
+        before = {address: len(replica.calls) for address, replica in self.replicas.items()}
+        until = Deadline.after(10_000, self.clock())
+        running = asyncio.ensure_future(self.fanout.ask_many("v1", [0, 1, 2], lambda _: b"", until, "id", **how))
+        await settled(running)
+        self.clock.pass_ms(100)
+        await settled(running)
+        running.cancel()
+        return [address for address, replica in self.replicas.items() if len(replica.calls) > before[address]]
+
+
+@pytest.mark.parametrize("turn", range(3))
+async def test_who_was_late_in_an_earlier_step_is_neither_asked_nor_a_hedge(turn: int) -> None:
+    """While somebody else holds what is asked for, whoever's turn it is."""
+    cluster = Cluster()
+    for _ in range(turn):
+        assert await cluster.asked() == ["a", "b"]
+    assert await cluster.asked(spent=(LATE,)) == ["b"]
+
+
+async def test_who_was_late_is_asked_where_nobody_else_holds_it() -> None:
+    """There is always something to try."""
+    cluster = Cluster()
+    late = (LATE, LATE._replace(replica="b"))
+    assert len(await cluster.asked(spent=late)) == 1

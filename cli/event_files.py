@@ -36,11 +36,13 @@ class Row(NamedTuple):
         line: its number, from 1.
         event: that it holds; None where it holds none.
         why: it holds none.
+        size_bytes: of it, as it is sent.
     """
 
     line: int
     event: Event | None
     why: str = ""
+    size_bytes: int = 0
 
 
 class EventFile:
@@ -125,10 +127,10 @@ def _row(line: int, fields: Any) -> Row:
         return Row(line, None, fields if isinstance(fields, str) else "not an object")
     try:
         event = event_of(fields, line)
-        event.to_message()
+        size = event.to_message().ByteSize()
     except (InvalidArgument, ValueError, TypeError, OverflowError) as error:
         return Row(line, None, str(error))
-    return Row(line, event)
+    return Row(line, event, size_bytes=size)
 
 
 def event_of(fields: dict[str, Any], line: int) -> Event:

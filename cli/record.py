@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from cli.progress import Told, progress
 from trunkshow.channel import RECORD_DEADLINE_MS
 from trunkshow.client import Client, Recorded
 from trunkshow.errors import DeadlineExceeded, Overloaded, Unavailable
-from trunkshow.events import Event
+from trunkshow.events import Event, grouped
 
 BATCH_EVENTS = 500
 SHOWN_MAX = 10
@@ -168,8 +167,7 @@ def _record_file(client: Client, path: Path, options: RecordOptions, done: Done)
 
 def _batches(file: EventFile, done: Done, told: Told) -> Iterator[list[Row]]:
     told(str(file.path), 0, file.size + 1)
-    rows = file.rows()
-    while some := list(islice(rows, BATCH_EVENTS)):
+    for some in grouped(file.rows(), BATCH_EVENTS, lambda row: row.size_bytes):
         for one in some:
             if one.event is None:
                 done.refuse(one.line, one.why)

@@ -76,7 +76,8 @@ def up(*, options: UpOptions) -> None:
     if not options.json:
         output.remark(
             f"starting {plan.shards} shards (each partition on {min(plan.replicas, plan.shards)}) and a router "
-            f"on snapshot {plan.snapshot}; logs: {plan.logs or 'here'}"
+            f"on snapshot {plan.snapshot}; logs: {plan.logs or 'here'}; "
+            f"events: {plan.log.url or plan.log.folder or 'not recorded'}"
         )
 
     async def serve(hurry: asyncio.Event) -> None:

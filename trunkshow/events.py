@@ -7,13 +7,12 @@ that the same `Event` may be recorded again whenever it is not known what became
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import IntEnum
-from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from trunkshow.answers import written
 from trunkshow.errors import InvalidArgument
@@ -24,6 +23,11 @@ EVENTS_MAX = 1000
 
 STREAMED_EVENTS = 200
 """Of one request of a stream, as it is made here."""
+
+REQUEST_BYTES = 512 << 10
+"""Of events in one request, where they are divided here; routers take a whole request of 1 MiB."""
+
+One = TypeVar("One")
 
 NO_CONTEXT: Mapping[str, str] = MappingProxyType({})
 
@@ -214,9 +218,24 @@ def stream_of(events: Iterable[Event]) -> Iterator[pb.StreamEventsRequest]:
     Raises:
         InvalidArgument: an event cannot be written; its field says which.
     """
-    numbered = enumerate(events)
-    while some := [_message(one, index) for index, one in islice(numbered, STREAMED_EVENTS)]:
+    messages = (_message(one, index) for index, one in enumerate(events))
+    for some in grouped(messages, STREAMED_EVENTS, pb.Event.ByteSize):
         yield pb.StreamEventsRequest(events=some)
+
+
+def grouped(several: Iterable[One], count_max: int, size_of: Callable[[One], int]) -> Iterator[list[One]]:
+    """What fits into a request each: at most so many, and of at most `REQUEST_BYTES` together, or one."""
+    group: list[One] = []
+    size = 0
+    for one in several:
+        own = size_of(one)
+        if group and (len(group) == count_max or size + own > REQUEST_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += own
+    if group:
+        yield group
 
 
 def noting(requests: Iterator[pb.StreamEventsRequest], failed: list[BaseException]) -> Iterator[pb.StreamEventsRequest]:

@@ -329,11 +329,15 @@ def is_alive(pid: int) -> bool:
 def test_build_up_and_recommend_work_on_a_parquet_data_set(
     up: tuple[dict[str, Any], subprocess.Popen[str]],
 ) -> None:
-    """The three commands in a row; then SIGTERM ends the cluster with every process of it."""
+    """The three commands in a row, and an event recorded; then SIGTERM ends the cluster with every process of it."""
     ready, process = up
+    recorded = command("record", datasets.user_id(7), "anything", "click", "--target", ready["target"])
+    log = command("status", "--target", ready["target"])["event_log"]
     slate = command("recommend", datasets.user_id(7), "--target", ready["target"], "--deadline-ms", "200")
     process.send_signal(signal.SIGTERM)
     code = process.wait(20)
     assert slate["receipt"]["rung"] in {"SNAPSHOT", "SEGMENT"}
     assert slate["carousels"]
+    assert (recorded["recorded"], log["reachable"], log["url"]) == (1, True, ready["log"])
+    assert log["position"] == recorded["watermark"]
     assert (code, [pid for pid in ready["pids"].values() if is_alive(pid)]) == (0, [])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,9 @@ class NatsServer:
         folder: with its files, and its output in `server.log`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
         self.address = free_address()
+        self._settings = settings
         self.url = nats.url(self.address)
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,6 +43,8 @@ class NatsServer:
     def start(self) -> None:
         """Start it, and return once it is up."""
         command = nats.child(self.folder, self.address, None, sync="2m").command
+        written = Path(command[-1])
+        written.write_text(json.dumps(json.loads(written.read_text()) | self._settings))
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         # On a thread of its own: where this is called from, a loop may run already.
@@ -78,10 +82,10 @@ def _stands_still(pid: int) -> bool:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[NatsServer]:
-    """A server that is up, and gone afterwards, whatever happened to it."""
+def running(folder: Path, **settings: object) -> Iterator[NatsServer]:
+    """A server that is up, and gone afterwards, whatever happened to it; more settings are named as in its own file."""
     folder.mkdir(parents=True, exist_ok=True)
-    server = NatsServer(folder)
+    server = NatsServer(folder, settings)
     try:
         server.start()
         yield server

@@ -6,7 +6,7 @@
 | `TRUNKSHOW_LOG_TOKEN_FILE` | a token, on NATS |
 | `TRUNKSHOW_LOG_CREDENTIALS_FILE` | a NATS `.creds` file; needs the package `nkeys` |
 | `TRUNKSHOW_LOG_MECHANISM` | SASL's, on Kafka; SCRAM-SHA-512 where not given |
-| `TRUNKSHOW_LOG_TLS_CA` | the authority that signed the servers' certificates; where given, TLS is asked for |
+| `TRUNKSHOW_LOG_TLS_CA` | the authority of the servers' certificates; where given, nothing is said without TLS |
 | `TRUNKSHOW_LOG_TLS_CERTIFICATE`, `TRUNKSHOW_LOG_TLS_KEY` | this process's own, where the servers ask for one |
 
 Files are read at each connection, so what was renewed is used at the next one.
@@ -72,7 +72,9 @@ class Credentials:
         if self.credentials_file:
             options["user_credentials"] = self.credentials_file
         if self.tls_ca:
-            options["tls"] = self._tls()
+            # First of all, before the server has said a word: the client believes a server that asks for no TLS, and
+            # would tell its password to whoever stands in between.
+            options |= {"tls": self._tls(), "tls_handshake_first": True}
         return options
 
     def for_kafka(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
@@ -34,12 +34,12 @@ PAUSE_S_MAX = 1.0
 PAUSE_S_MIN = 0.05
 PENDING_BYTES_MAX = 8 << 20
 _NO_RESPONDERS = "503"
-FAILURES = (OSError, NatsError, TimeoutError, asyncio.CancelledError)
 
+_Answer = TypeVar("_Answer")
 _log = structlog.get_logger(__name__)
 
 
-class ConnectionLost(Exception):
+class ConnectionLost(ConnectionError):
     """The connection ended before the answer came."""
 
 
@@ -86,7 +86,7 @@ class Connection:
                     **options,
                 )
                 self._inbox = self.client.new_inbox()
-                await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
+                await self.client.subscribe(f"{self._inbox}.*", cb=self._acknowledged_by)
         except BaseException:
             await self.close()
             raise
@@ -110,8 +110,25 @@ class Connection:
             self._acknowledged.pop(token, None)
         if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
             raise NoStream
-        said = json.loads(message.data)
-        return said if isinstance(said, dict) else {}
+        return _read(message.data)
+
+    async def answered(self, question: Awaitable[_Answer]) -> _Answer:
+        """The answer to a question about a stream.
+
+        Raises:
+            ConnectionLost: before it came.
+            OSError | NatsError | TimeoutError: it is none.
+        """
+        asking = asyncio.ensure_future(question)
+        ending = asyncio.create_task(self.lost.wait())
+        try:
+            await asyncio.wait({asking, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                raise ConnectionLost
+            return asking.result()
+        finally:
+            asking.cancel()
+            ending.cancel()
 
     async def until_lost(self) -> None:
         """Return once it is lost, having looked every now and then whether it is."""
@@ -133,7 +150,7 @@ class Connection:
     async def close(self) -> None:
         """End it; what the server does not take in time is dropped."""
         self._lose()
-        with suppress(*FAILURES):
+        with suppress(OSError, NatsError, TimeoutError):
             async with asyncio.timeout(1):
                 await self.client.close()
 
@@ -145,7 +162,7 @@ class Connection:
             _log.warning("log.silent", error=type(error).__name__)
             self._lose()
 
-    async def _answered(self, message: Msg) -> None:
+    async def _acknowledged_by(self, message: Msg) -> None:
         answer = self._acknowledged.get(message.subject)
         if answer is not None and not answer.done():
             answer.set_result(message)
@@ -188,6 +205,7 @@ class Line:
         self._servers = servers
         self._within_s = within_s
         self._options = options
+        self._closed = False
         self._keeping: asyncio.Task[None] | None = None
         self._current: asyncio.Future[Connection] | None = None
         self._throttle = Throttle(10.0)
@@ -202,13 +220,15 @@ class Line:
 
     async def close(self) -> None:
         """End it for good."""
-        if self._keeping is not None:
+        self._closed = True
+        # The client takes some cancellations for itself.
+        while self._keeping is not None and not self._keeping.done():
             self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+            await asyncio.wait({self._keeping}, timeout=1)
 
     async def _keep(self) -> None:
         pause_s = PAUSE_S_MIN
-        while True:
+        while not self._closed:
             connection = await self._connect()
             if connection is None:
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
@@ -244,6 +264,15 @@ class Line:
             self._throttle.log(_log.warning, "log.unreachable", error=self.trouble)
             return None
         return connection
+
+
+def _read(data: bytes) -> Mapping[str, Any]:
+    """What an acknowledgement says; nothing where it is none."""
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _host(client: Client) -> str:

@@ -18,7 +18,7 @@ from trunkshow.eventlog import nats_stream, packing
 from trunkshow.eventlog.appending import Gate
 from trunkshow.eventlog.grouping import Groups
 from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
-from trunkshow.eventlog.nats_connection import Connection, ConnectionLost, Line, NoStream
+from trunkshow.eventlog.nats_connection import Connection, Line, NoStream
 from trunkshow.eventlog.nats_reader import Reader
 from trunkshow.eventlog.nats_stream import Stream
 from trunkshow.eventlog.settings import LogSettings
@@ -125,7 +125,7 @@ class NatsLog:
                     # Behind what was there before: the stream was made anew.
                     stream = await self._look_up(connection)
                 return Watermark(stream.log, {LANE: self._passed(connection, stream, count)})
-            except (ConnectionLost, NoStream, OSError, NatsError, TimeoutError) as error:
+            except (NoStream, OSError, NatsError, TimeoutError) as error:
                 self._known, self._trouble = None, str(error) or type(error).__name__
             await asyncio.sleep(AGAIN_AFTER_S)
 

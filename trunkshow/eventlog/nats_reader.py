@@ -140,7 +140,8 @@ class Reader:
                 start = place_in(stream.log, after).next_count(LANE) + 1
                 if start > goal or stream.first > goal:
                     return False
-                found = await connection.stream.get_msg(self._name, seq=start, subject=self._name, next=True)
+                asked = connection.stream.get_msg(self._name, seq=start, subject=self._name, next=True)
+                found = await connection.answered(asked)
                 return found.seq is not None and found.seq <= goal
             except NotFoundError:
                 return False
@@ -204,7 +205,7 @@ class Reader:
             mem_storage=True,
             num_replicas=1,
         )
-        return (await connection.stream.add_consumer(self._name, config)).name
+        return (await connection.answered(connection.stream.add_consumer(self._name, config))).name
 
     async def _ask(self, connection: Connection, consumer: str, inbox: str) -> None:
         wanted = {

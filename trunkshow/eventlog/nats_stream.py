@@ -46,7 +46,7 @@ async def look_up(connection: Connection, name: str, settings: LogSettings) -> S
         LogUnavailable: it is not what a log must be.
     """
     try:
-        info = await connection.stream.stream_info(name)
+        info = await connection.answered(connection.stream.stream_info(name))
     except NotFoundError:
         info = await _made(connection, name, settings)
     if unfit := why_unfit(info.config):
@@ -83,8 +83,10 @@ def why_unfit(config: StreamConfig) -> str:
 
 async def _made(connection: Connection, name: str, settings: LogSettings) -> StreamInfo:
     try:
-        info = await connection.stream.add_stream(wanted(name, settings))
+        info = await connection.answered(connection.stream.add_stream(wanted(name, settings)))
     except BadRequestError:
-        return await connection.stream.stream_info(name)  # somebody else made it first, with other limits
+        return await connection.answered(
+            connection.stream.stream_info(name)
+        )  # somebody else made it first, with other limits
     _log.info("log.made", stream=name, age_s_max=settings.age_s_max, bytes_max=settings.bytes_max)
     return info

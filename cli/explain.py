@@ -104,6 +104,9 @@ REASONS: Mapping[Reason, Meaning] = {
         "The router itself failed in making the slate, and used its own lists.",
         "Report the traceback in the router's log (`slate.broke`).",
     ),
+    Reason.NOT_AS_FRESH: Meaning(
+        "Events up to the watermark that was asked for had not arrived in time.", "Ask again, or look at the shards' lag."
+    ),
 }
 
 OUTCOMES: Mapping[Outcome, str] = {

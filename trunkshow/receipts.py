@@ -58,6 +58,7 @@ class Reason(_Contract):
     STORE_UNREACHABLE = 18
     PARTIAL_ABORTED = 19
     ROUTER_FAILED = 20
+    NOT_AS_FRESH = 21
 
 
 class Effort(_Contract):

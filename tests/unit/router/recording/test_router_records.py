@@ -1,0 +1,84 @@
+"""A whole router with an event log, and one without."""
+
+from __future__ import annotations
+
+import grpc
+import grpc.aio
+import pytest
+from conftest import Start
+from memory_log import MemoryLog
+
+from router.recording.recorder import Recorder
+from router.recording.service import EventService
+from trunkshow.errors import PermissionDenied, from_rpc_error
+from trunkshow.eventlog.validation import Policy
+from trunkshow.serving.auth import CallerGuard, Principal, Role
+from trunkshow.serving.server import Server
+from trunkshow.v1 import events_pb2 as pb
+
+CLICK = pb.Event(event_id="e1", user_id="ann", item_id="hat", interaction=pb.INTERACTION_CLICK)
+
+
+async def test_a_router_records_and_its_status_says_how_far(start: Start) -> None:
+    """Slates have nothing to do with it: its shard is not there."""
+    log = MemoryLog()
+    caller = await start(event_log=log, watch_silence_s=0.05)
+    answer = await caller.record(CLICK)
+    status = (await caller.status()).event_log
+    assert (answer.recorded, [one.event_id for one in log.events]) == (1, ["e1"])
+    assert (status.url, status.reachable, status.position) == (log.url, True, answer.watermark)
+
+
+async def test_a_log_that_is_gone_costs_no_slate(start: Start) -> None:
+    """Recording says so, and so does the status."""
+    log = MemoryLog()
+    log.gone = True
+    caller = await start(event_log=log, watch_silence_s=0.05)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await caller.record(CLICK)
+    assert (await caller.recommend()).carousels
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert not (await caller.status()).event_log.reachable
+
+
+async def test_a_router_without_a_log_has_none_to_tell_of(start: Start) -> None:
+    """And says which option is missing."""
+    caller = await start(watch_silence_s=0.05)
+    with pytest.raises(grpc.aio.AioRpcError, match="--log"):
+        await caller.record(CLICK)
+    assert not (await caller.status()).HasField("event_log")
+
+
+class Roles:
+    """Knows callers by what they may."""
+
+    version = 0
+
+    def principal(self, credential: str, now: float) -> Principal | None:
+        del now
+        return Principal(credential, frozenset({Role(credential)}))
+
+
+@pytest.mark.parametrize(("role", "may"), [("record", True), ("read", False), ("operate", False)])
+@pytest.mark.parametrize("method", ["RecordEvents", "StreamEvents"])
+async def test_who_records_needs_the_role(method: str, role: str, may: bool) -> None:
+    """Reading slates does not come with it."""
+    service = EventService(Recorder(MemoryLog(), Policy(age_s_max=86_400)), 2_000).service()
+    server = Server([service], guard=CallerGuard([Roles()]))
+    port = await server.start("127.0.0.1:0")
+    data = pb.RecordEventsRequest(events=[CLICK]).SerializeToString()
+    shown = (("x-api-key", role),)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        path = f"/trunkshow.v1.EventService/{method}"
+        asking = (
+            channel.unary_unary(path)(data, metadata=shown)
+            if method == "RecordEvents"
+            else channel.stream_unary(path)(iter([data]), metadata=shown)
+        )
+        try:
+            await asking
+            admitted = True
+        except grpc.aio.AioRpcError as error:
+            admitted = not isinstance(from_rpc_error(error), PermissionDenied)
+    await server.stop(0)
+    assert admitted is may

@@ -43,7 +43,8 @@ READ_WITHIN_S = 10.0
 _NANOS = 1_000_000_000
 _HEARTBEAT = "100"
 _BATCH_ENDED = ("404", "408")
-_TOO_LARGE = "Exceeded MaxBytes"
+_BATCH_ENDED_FOR = ("Batch Completed", "Exceeds MaxBytes")
+"""Of the descriptions of a conflict, those after which the consumer is there still."""
 
 _log = structlog.get_logger(__name__)
 
@@ -182,15 +183,14 @@ class Reader:
         consumer = ""
         try:
             consumer = await self._consumer(connection, start)
+            asked = 0
             while True:
-                await self._ask(connection, consumer, inbox)
-                for _ in range(BATCH_RECORDS):
-                    taken = await _next(queue)
-                    while taken is None:
-                        yield None
-                        taken = await _next(queue)
-                    if isinstance(taken, str):
-                        break
+                if asked <= BATCH_RECORDS // 2:  # the next batch is on its way before this one has ended
+                    await self._ask(connection, consumer, inbox)
+                    asked += BATCH_RECORDS
+                taken = await _next(queue)
+                asked -= taken if isinstance(taken, int) else taken is not None
+                if not isinstance(taken, int):
                     yield taken
         finally:
             forget()
@@ -241,8 +241,8 @@ def _start(stream: Stream, after: Watermark | None) -> tuple[Place, int]:
     return place, min(read, stream.last) + 1
 
 
-async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | str | None:
-    """A record; None for a sign of life; the status that a batch ended with."""
+async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | int | None:
+    """A record; None for a sign of life; or how many records a batch ended without."""
     try:
         async with asyncio.timeout(SILENCE_S_MAX):
             message = await queue.get()
@@ -250,11 +250,12 @@ async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | str | None:
         raise _Detached from None
     if message is None:
         raise _Detached
-    status = (message.headers or {}).get("Status", "")
+    headers = message.headers or {}
+    status = headers.get("Status", "")
     if status == _HEARTBEAT:
         return None
-    if status in _BATCH_ENDED or (status and _TOO_LARGE in (message.headers or {}).get("Description", "")):
-        return status
+    if status in _BATCH_ENDED or any(words in headers.get("Description", "") for words in _BATCH_ENDED_FOR):
+        return int(headers.get("Nats-Pending-Messages", BATCH_RECORDS))
     if status:
         raise _Detached
     told = message.metadata

@@ -10,8 +10,10 @@ from contextlib import aclosing
 import nats
 import pytest
 from nats.js.api import RetentionPolicy, StorageType
+from structlog.testing import capture_logs
 from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
 
+from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 
@@ -88,6 +90,20 @@ async def test_a_server_killed_in_the_middle_loses_nothing_that_it_acknowledged(
     counts = [one.watermark.counts[0] for one in following.reads]
     assert counts == list(range(1, len(counts) + 1))
     assert sum(one.lost for one in following.reads) == 0
+
+
+@pytest.mark.parametrize(("limit", "value"), [("BATCH_RECORDS", 4), ("BATCH_BYTES_MAX", 10_000)])
+async def test_a_batch_that_ends_is_no_trouble(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    """Whether it has all its records or all its bytes, the same consumer gives the next one."""
+    monkeypatch.setattr(nats_reader, limit, value)
+    for number in range(20):
+        await log.append([event("user", number, size=2048)], WITHIN_S)
+    with capture_logs() as said:
+        reads = await first(log, 20)
+    assert ids(reads) == [f"user-{number}" for number in range(20)]
+    assert [line["event"] for line in said if line["event"] == "log.reader_detached"] == []
 
 
 async def test_an_append_waits_for_a_server_that_comes_back_in_time(nats_world: NatsWorld, log: EventLog) -> None:

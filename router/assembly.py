@@ -20,6 +20,11 @@ from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.served.pointing import Pointing
 from router.served.views import View, Views
+from router.tracking.app import Tracking
+from router.tracking.gate import Gate
+from router.tracking.intake import Intake
+from router.tracking.listener import Listener
+from router.tracking.user_tokens import UserTokens
 from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
@@ -144,6 +149,26 @@ def recorder_of(
         clock: monotonic.
     """
     return Recorder(event_log, Policy(config.log_days * DAY_S), told=told, clock=clock)
+
+
+def listener_of(config: RouterConfig, recorder: Recorder) -> Listener | None:
+    """Who takes events from browsers; None where nobody does.
+
+    Raises:
+        ValueError: a file cannot be read.
+    """
+    chosen, server = config.tracking, config.server
+    if not chosen.http_listen:
+        return None
+    signatures = UserTokens(chosen.http_user_key) if chosen.http_user_key else None
+    intake = Intake(recorder, Gate(chosen), signatures, deadline_ms=config.record_deadline_ms)
+    return Listener(
+        Tracking(intake, chosen.http_origins, chosen.http_body_bytes_max).app(),
+        connections_max=chosen.http_connections_max,
+        proxies=chosen.http_proxies,
+        tls=(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
+        drain_s=config.drain_s,
+    )
 
 
 def log_of(config: RouterConfig) -> EventLog | None:

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from router.access import HOW_TO, Callers
 from router.cluster.lines import ToShards
+from router.tracking.options import TrackingOptions
 from router.trials.canary import CanaryLimits
 from router.trials.rehearsal import RehearsalLimits
 from trunkshow.eventlog.opening import parse
@@ -121,6 +122,9 @@ class RouterConfig:
     log_copies: int = 1
     """Servers that keep each event, where this router makes the log."""
 
+    tracking: Annotated[TrackingOptions, Parameter(name="*")] = TrackingOptions()
+    """Events from browsers and e-mails."""
+
     watch_silence_s: float = 3
     """Seconds after which a silent shard counts as unreachable; shards report every second."""
 
@@ -178,6 +182,9 @@ class RouterConfig:
         _less_than("deadline_ms", self.deadline_ms, reserve_ms=self.reserve_ms)
         _less_than("batch_deadline_ms", self.batch_deadline_ms, batch_reserve_ms=self.batch_reserve_ms)
         self.server.exposure(self.listen, self.callers.known(self.server), HOW_TO)
+        if self.tracking.http_listen and not self.log:
+            raise ValueError("http_listen: given without log; there is nothing to record events in")
+        self.tracking.exposure(tls=self.server.tls_cert is not None, insecure=self.server.insecure)
 
 
 def _less_than(limit: str, most: float, **settings: float) -> None:

@@ -10,11 +10,12 @@ from typing import TypeVar, cast
 
 import structlog
 
-from router.assembly import log_of, opened
+from router.assembly import listener_of, log_of, opened
 from router.config import RouterConfig
 from router.served.pointing import proved
 from router.served.views import View, Views, chosen, versions_of
 from router.service import Router
+from router.tracking.listener import listening
 from trunkshow.serving import server, telemetry
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.lifecycle import Pointer
@@ -149,15 +150,18 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 async def _serve(config: RouterConfig, views: Views, store: Store | None) -> None:
     guard = config.callers.guard()
     router = Router(config, views, store, event_log=log_of(config))
+    listener = listener_of(config, router.recorder)
     try:
-        await server.serve(
-            router.services(),
-            listen=config.listen,
-            drain_s=config.drain_s,
-            ready=router.start,
-            options=config.server,
-            guard=guard,
-            tasks=router.tasks,
-        )
+        async with listening(listener, config.tracking.http_listen):
+            await server.serve(
+                router.services(),
+                listen=config.listen,
+                drain_s=config.drain_s,
+                ready=router.start,
+                draining=listener.stop if listener else server.at_once,
+                options=config.server,
+                guard=guard,
+                tasks=router.tasks,
+            )
     finally:
         await router.close()

@@ -1,0 +1,90 @@
+// Tells Trunkshow what shoppers see and click; docs/tracking.md says how a page uses it.
+//
+//   seen      half of an element with data-ts-item is in sight for a second: an impression, once per page
+//   clicked   such an element, or anything in it
+//   sent      every 3 s, when 20 wait, and when the page is left or hidden; what failed is sent again, with the same ids
+//
+// What pages get is trunkshow.min.js: this, made small by `esbuild --minify --target=es2021`, and no more than 2,048 bytes.
+(() => {
+  try {
+    const tag = document.currentScript, me = tag.dataset, url = me.url || new URL("/v1/events", tag.src);
+    const every = 3000, shown = new Map(), done = new WeakSet();
+    let waiting = [], pause = every, busy, scanning;
+    // Whatever happens here, the page goes on.
+    const safe = work => given => { try { work(given); } catch {} };
+
+    const add = event => {
+      if (me.user && waiting.length < 500) waiting.push({
+        event_id: crypto.getRandomValues(new Uint32Array(4)).join("-"),
+        user_id: me.user, user_token: me.token, timestamp: Date.now(), channel: "web", ...event
+      });
+      // While nobody answers, the clock alone says when to try again.
+      if (waiting.length > 19 && pause == every) send();
+    };
+    const addOf = ({dataset: {tsItem, tsRequest, tsCarousel, tsPosition}}, interaction) => add({
+      item_id: tsItem, interaction,
+      request_id: tsRequest, carousel: tsCarousel, position: tsPosition ? +tsPosition : null
+    });
+
+    const body = some => JSON.stringify({sent: Date.now(), events: some});
+    const post = async some => {
+      const {status} = await fetch(url, {method: "POST", body: body(some), keepalive: true, credentials: "omit"});
+      if (status == 429 || status > 499) throw 0;
+    };
+    // What is not known to have arrived is sent again; by its id it counts once.
+    const send = async () => {
+      if (busy || !waiting[0]) return;
+      busy = 1;
+      const some = waiting.slice(0, 40);
+      try {
+        await post(some);
+        waiting = waiting.filter(one => !some.includes(one));
+        pause = every;
+      } catch { pause = Math.min(pause * 2, 60000); }
+      busy = 0;
+    };
+    const turn = () => { send(); setTimeout(turn, pause); };
+    const leave = safe(() => {
+      while (waiting[0]) {
+        const some = waiting.splice(0, 40);
+        if (!navigator.sendBeacon?.(url, body(some))) post(some).catch(() => waiting.push(...some));
+      }
+    });
+
+    // An impression is half of an element in sight for a second, of a page that is in sight itself.
+    const stop = element => clearTimeout(shown.get(element));
+    const start = element => shown.set(element, setTimeout(safe(() => {
+      shown.delete(element);
+      done.add(element);
+      addOf(element, "impression");
+    }), 1000));
+    const eyes = new IntersectionObserver(seen => seen.forEach(({target, intersectionRatio}) => {
+      stop(target);
+      shown.delete(target);
+      if (intersectionRatio >= .5 && !done.has(target)) start(target);
+    }), {threshold: .5});
+    const items = "[data-ts-item]";
+    const scan = () => {
+      scanning = 0;
+      document.querySelectorAll(items).forEach(one => eyes.observe(one));
+    };
+    new MutationObserver(() => scanning ||= setTimeout(scan, 99)).observe(document, {childList: true, subtree: true});
+
+    const on = (kind, work) => document.addEventListener(kind, safe(work), true);
+    const click = ({button, target}) => {
+      const element = button < 2 && target.closest(items);
+      if (element) addOf(element, "click");
+    };
+    on("click", click);
+    on("auxclick", click);
+    on("visibilitychange", () => {
+      shown.forEach((_, element) => document.hidden ? stop(element) : start(element));
+      if (document.hidden) leave();
+    });
+    addEventListener("pagehide", leave);
+    // For what only the page knows: trunkshow.record({item_id: "hat", interaction: "cart"}).
+    window.trunkshow = {record: safe(add)};
+    scan();
+    turn();
+  } catch {} // a browser that lacks something records nothing
+})();

@@ -105,7 +105,8 @@ REASONS: Mapping[Reason, Meaning] = {
         "Report the traceback in the router's log (`slate.broke`).",
     ),
     Reason.NOT_AS_FRESH: Meaning(
-        "Events up to the watermark that was asked for had not arrived in time.", "Ask again, or look at the shards' lag."
+        "Events up to the watermark that was asked for had not arrived in time.",
+        "Ask again, or look at the shards' lag.",
     ),
 }
 

@@ -93,13 +93,14 @@ class Dataset:
 
     name: str
     folder: Path  # what the sources' paths are relative to
-    events: tuple[EventSource, ...]
+    events: tuple[EventSource, ...]  # may be none where there is an export
     interactions: Mapping[str, float]  # weight of each type, in the order of the file; a return's can be negative
     serving: Serving
     evaluation: Evaluation
     ingest: Ingest
     items: ItemSource | None
     users: UserSource | None
+    export: str | None = None  # folder of `trunkshow export-events`, as written: relative to the dataset file
 
 
 def load_dataset(path: Path) -> Dataset:
@@ -109,22 +110,21 @@ def load_dataset(path: Path) -> Dataset:
         DatasetInvalid: The file cannot be read, is not TOML, or holds a wrong key or value.
     """
     top = TomlTable.load(path).with_keys(
-        ("name", "events", "interactions", "serving", "evaluation", "ingest", "items", "users")
+        ("name", "events", "interactions", "serving", "evaluation", "ingest", "items", "users", "log")
     )
     interactions = _interactions(top)
+    export = _export(top.table("log"))
     return Dataset(
         name=top.text("name", "the dataset's name, as text"),
         folder=path.parent,
-        events=tuple(
-            _event_source(table, interactions)
-            for table in top.tables("events", "at least one [[events]] table, with its path and columns")
-        ),
+        events=_event_sources(top, interactions) if "events" in top.values or export is None else (),
         interactions=interactions,
         serving=_serving(top.table("serving")),
         evaluation=_evaluation(top.table("evaluation")),
         ingest=_ingest(top.table("ingest")),
         items=_items(top.table("items")),
         users=_users(top.table("users")),
+        export=export,
     )
 
 
@@ -135,6 +135,17 @@ def _interactions(top: TomlTable) -> Mapping[str, float]:
     if len(table.values) > INTERACTIONS_MAX:
         raise top.wrong("interactions", f"at most {INTERACTIONS_MAX} interaction types")
     return {kind.strip(): table.number(kind, 0.0) for kind in table.values}
+
+
+def _event_sources(top: TomlTable, interactions: Mapping[str, float]) -> tuple[EventSource, ...]:
+    tables = top.tables("events", "at least one [[events]] table, with its path and columns")
+    return tuple(_event_source(table, interactions) for table in tables)
+
+
+def _export(table: TomlTable | None) -> str | None:
+    if table is None:
+        return None
+    return table.with_keys(("export",)).text("export", "the folder of `trunkshow export-events`, relative to this file")
 
 
 def _event_source(table: TomlTable, interactions: Mapping[str, float]) -> EventSource:

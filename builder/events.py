@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from builder.dataset import Dataset, EventSource
 from builder.errors import SourceEmpty
+from builder.export import source as exported
 from builder.ingest.bad_rows import BadRow, BadRowTally
 from builder.ingest.event_rows import event_columns, event_rows, kind_codes
 from builder.ingest.id_book import IdBook
@@ -70,6 +71,7 @@ class IngestReport:
     files: tuple[str, ...]  # in the order of reading
     first: datetime  # earliest timestamp, UTC
     last: datetime  # latest timestamp, UTC
+    log_watermark: str = ""  # of the event log, up to which an export among the sources has it
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values; times as ISO text."""
@@ -84,6 +86,7 @@ class IngestReport:
             "files": list(self.files),
             "first": self.first.isoformat(),
             "last": self.last.isoformat(),
+            "log_watermark": self.log_watermark,
         }
 
 
@@ -101,7 +104,9 @@ def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _s
     Raises:
         BuildError: One of its subclasses; see `builder.errors`.
     """
-    todo = [(source, path) for source in dataset.events for path in find_files(dataset.folder, source.path)]
+    export = exported.source_of(dataset)
+    sources = (*dataset.events, *export.sources)
+    todo = [(source, path) for source in sources for path in find_files(dataset.folder, source.path)]
     intake = _Intake(tuple(dataset.interactions))
     files = []
     for done, (source, path) in enumerate(todo, start=1):
@@ -113,10 +118,10 @@ def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _s
     if not intake.parts:
         raise SourceEmpty(f"{dataset.name}: no event in {', '.join(files[:5])}; check the paths of [[events]]")
     events, duplicates = intake.sorted_events()
-    return events, _report(intake.tally, events, duplicates, files)
+    return events, _report(intake.tally, events, duplicates, files, export.watermark)
 
 
-def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str]) -> IngestReport:
+def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str], watermark: str) -> IngestReport:
     return IngestReport(
         rows_read=tally.rows_read,
         events=len(events),
@@ -126,6 +131,7 @@ def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str
         files=tuple(files),
         first=EPOCH + timedelta(milliseconds=int(events.times[0])),
         last=EPOCH + timedelta(milliseconds=int(events.times[-1])),
+        log_watermark=watermark,
     )
 
 

@@ -28,6 +28,12 @@ SNAPSHOTS = Group("Snapshots", sort_key=4)
 
 COMMANDS = (
     ("build", "cli.build:build", "Build a snapshot from a dataset file and publish it.", BUILDING),
+    (
+        "export-events",
+        "cli.export_events:export_events",
+        "Write the event log as files that `build` reads.",
+        BUILDING,
+    ),
     ("inspect", "cli.inspect:inspect", "Show what a snapshot says of itself.", BUILDING),
     ("demo", "cli.demo:demo", "See all of it once, on simulated grocery shopping.", BUILDING),
     ("up", "cli.up:up", "Run a whole cluster on this machine until Ctrl-C.", SERVING),

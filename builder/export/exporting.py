@@ -1,0 +1,155 @@
+"""Reads the log up to its end and writes it part by part; whatever ends it early, the next export goes on there.
+
+Memory is bounded by a part, however long the log is. An event is written once: its id is looked for among the newest
+ones that were written, `IDS_MAX` of them, here or by the exports before. What comes again after more than that is
+written again, and the builder, which counts rows that are equal in every field once, counts it once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from builder.errors import BuildError
+from builder.export.folder import Folder
+from builder.export.rows import SHOWN, Rows
+from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
+from trunkshow.eventlog.watermark import Watermark
+
+IDS_MAX = 500_000
+"""About 60 MB."""
+
+END_WITHIN_S = 10.0
+
+Progress = Callable[[str, int, int], None]
+
+
+class LogUnreadable(BuildError):
+    """The log does not answer, or is gone; what was exported before is whole."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one part.
+
+    Attributes:
+        events_max: in it.
+        bytes_max: of its events, as they stand in the log.
+    """
+
+    events_max: int = 500_000
+    bytes_max: int = 64 << 20
+
+
+LIMITS = Limits()
+
+
+class SeenIds:
+    """The newest event ids, by 64 bits of their hash.
+
+    Args:
+        ids: to begin with.
+        most: that are kept.
+    """
+
+    def __init__(self, ids: Iterable[str] = (), most: int = IDS_MAX) -> None:
+        self._most = most
+        self._keys: OrderedDict[int, None] = OrderedDict()
+        for one in ids:
+            self.is_new(one)
+
+    def is_new(self, event_id: str) -> bool:
+        """Whether an id is seen for the first time; it is known from now on."""
+        key = int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > self._most:
+            self._keys.popitem(last=False)
+        return True
+
+
+async def export(log: EventLog, folder: Folder, after: Watermark | None, progress: Progress, limits: Limits) -> None:
+    """Write what the log has after a watermark, up to where it ends now.
+
+    Args:
+        log: to read.
+        folder: to write to; goes on where it ended.
+        after: where a folder begins that has nothing yet; None is the first record that is left.
+        progress: told (what, records read, of how many).
+        limits: of a part.
+
+    Raises:
+        LogUnreadable: the log does not answer; parts that were written so far are kept.
+    """
+    begun = folder.exported.watermark or after
+    try:
+        end = await log.end(END_WITHIN_S)
+        await _Export(folder, progress, limits, begun, end).run(log)
+    except LogUnavailable as error:
+        raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
+
+
+class _Export:
+    """One run."""
+
+    def __init__(
+        self, folder: Folder, progress: Progress, limits: Limits, begun: Watermark | None, end: Watermark
+    ) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._limits = limits
+        self._begun = begun if begun is not None and begun.log == end.log else None
+        self._end = end
+        self._seen = SeenIds(folder.newest_ids(IDS_MAX))
+        self._events, self._shown = Rows(), Rows()
+        self._told = folder.exported
+        self._records = 0
+
+    async def run(self, log: EventLog) -> None:
+        """Read and write."""
+        records = sum(self._end.counts.values()) - sum(self._begun.counts.values() if self._begun else ())
+        self._progress("read the log", 0, max(records, 1))
+        async with aclosing(log.read(self._begun, self._end)) as reads:
+            async for read in reads:
+                self._take(read)
+                self._progress("read the log", min(self._records, max(records - 1, 0)), max(records, 1))
+                if self._is_full():
+                    await self._write(read.watermark)
+        await self._write(self._last())
+        self._folder.offer_dataset()
+        self._progress("read the log", max(records, 1), max(records, 1))
+
+    def _take(self, read: Read) -> None:
+        self._records += 1 + read.lost
+        again = 0
+        for event in read.record.events:
+            if not self._seen.is_new(event.event_id):
+                again += 1
+            else:
+                (self._shown if event.interaction in SHOWN else self._events).add(event)
+        self._told = replace(
+            self._told,
+            watermark=read.watermark,
+            duplicates=self._told.duplicates + again,
+            lost=self._told.lost + read.lost,
+        )
+
+    def _is_full(self) -> bool:
+        rows, size = len(self._events) + len(self._shown), self._events.bytes + self._shown.bytes
+        return rows >= self._limits.events_max or size >= self._limits.bytes_max
+
+    def _last(self) -> Watermark:
+        """Everything up to the end was read, also where its last records had been removed."""
+        read = self._told.watermark
+        return self._end if read is None or read.log != self._end.log else read.joined(self._end)
+
+    async def _write(self, watermark: Watermark) -> None:
+        told = replace(self._told, watermark=watermark)
+        # In a thread, so that the log's connection is kept alive meanwhile.
+        await asyncio.to_thread(self._folder.add, self._events.taken(), self._shown.taken(), told)
+        self._told = self._folder.exported

@@ -1,0 +1,159 @@
+"""An export's folder, held by one process at a time.
+
+Parts are written under other names, forced to the disk, renamed, and named in `export.json` last. Whatever kills the
+export, the folder says what is in it, and nothing else counts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import polars as pl
+
+from builder.errors import BuildError
+from builder.export import state
+from builder.export.rows import name_of
+from builder.export.state import Exported, Part
+from builder.ingest.block import BLOCK_ROWS
+from trunkshow.online.weights import SHARES
+
+EVENTS, SHOWN = "events", "shown"
+DATASET = "dataset.toml"
+_UNFINISHED = ".unfinished"
+
+
+class FolderUnusable(BuildError):
+    """The folder cannot be exported to."""
+
+
+@contextmanager
+def held(path: Path) -> Iterator[Folder]:
+    """A folder, made where it is not there, for nobody else meanwhile.
+
+    Raises:
+        FolderUnusable: somebody exports to it now, or it cannot be written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with (path / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield Folder(path)
+    except BlockingIOError:
+        raise FolderUnusable(f"{path}: another export writes there now; wait for it, or choose another") from None
+    except OSError as error:
+        raise FolderUnusable(f"{path}: cannot be written to ({error.strerror}); choose another folder") from error
+
+
+class Folder:
+    """An export's folder.
+
+    Attributes:
+        path: of it.
+        exported: what is in it.
+
+    Args:
+        path: of it; held by this process.
+
+    Raises:
+        DatasetInvalid: what it says of itself cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.exported = state.read(path) or state.NOTHING
+        self._tidy()
+
+    def add(self, events: pl.DataFrame, shown: pl.DataFrame, after: Exported) -> None:
+        """One part of each kind that has rows, and then what the folder says.
+
+        Args:
+            events: rows of taste.
+            shown: the others.
+            after: what is told, without these two parts.
+        """
+        number = 1 + max((_number(part) for part in (*after.events, *after.shown)), default=0)
+        taste, other = self._part(EVENTS, number, events), self._part(SHOWN, number, shown)
+        _sync(self.path)
+        self._say(replace(after, events=after.events + taste, shown=after.shown + other))
+
+    def newest_ids(self, most: int) -> Iterator[str]:
+        """Event ids of the newest rows, about so many, the oldest of them first."""
+        chosen: list[str] = []
+        rows = 0
+        for part in sorted((*self.exported.events, *self.exported.shown), key=_number, reverse=True):
+            if rows >= most:
+                break
+            chosen.append(part.name)
+            rows += part.rows
+        return chain.from_iterable(self._ids(name) for name in reversed(chosen))
+
+    def offer_dataset(self) -> None:
+        """A data set file, unless there is one: a person may have changed it."""
+        path = self.path / DATASET
+        if not path.exists():
+            self._written(path, lambda fresh: fresh.write_text(_dataset(), encoding="utf-8"))
+
+    def _ids(self, name: str) -> Iterator[str]:
+        scan = pl.scan_parquet(self.path / name, glob=False, hive_partitioning=False).select("event_id")
+        rows = int(scan.select(pl.len()).collect().item())
+        for start in range(0, rows, BLOCK_ROWS):
+            yield from scan.slice(start, BLOCK_ROWS).collect()["event_id"]
+
+    def _part(self, kind: str, number: int, rows: pl.DataFrame) -> tuple[Part, ...]:
+        if not rows.height:
+            return ()
+        name = f"{kind}-{number:06d}.parquet"
+        self._written(self.path / name, rows.write_parquet)
+        return (Part(name, rows.height),)
+
+    def _say(self, exported: Exported) -> None:
+        text = exported.text()
+        self._written(self.path / state.FILE_NAME, lambda fresh: fresh.write_text(text, encoding="utf-8"))
+        _sync(self.path)
+        self.exported = exported
+
+    def _written(self, path: Path, write: Callable[[Path], object]) -> None:
+        fresh = path.with_name(f"{_UNFINISHED}-{path.name}")
+        write(fresh)
+        _sync(fresh)
+        fresh.replace(path)
+
+    def _tidy(self) -> None:
+        """Remove what a killed export left; it is in the log still."""
+        named = {part.name for part in (*self.exported.events, *self.exported.shown)}
+        ours = [*self.path.glob(f"{EVENTS}-*.parquet"), *self.path.glob(f"{SHOWN}-*.parquet")]
+        for path in (*self.path.glob(f"{_UNFINISHED}-*"), *(one for one in ours if one.name not in named)):
+            path.unlink(missing_ok=True)
+
+
+def _number(part: Part) -> int:
+    digits = part.name.partition("-")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _dataset() -> str:
+    weights = "\n".join(f"{name_of(kind)} = {share:g}" for kind, share in SHARES.items())
+    return f"""\
+# Made by `trunkshow export-events`, which leaves it alone from now on: change what you like.
+name = "events"
+
+[log]
+export = "."        # reads what export.json names; [[events]] may add other sources, [items] and [users] tables
+
+[interactions]
+{weights}
+"""

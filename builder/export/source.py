@@ -1,0 +1,52 @@
+"""An export as a source of events of a data set: the files that it names, and how far it has the log."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import NamedTuple
+
+from builder.dataset import Dataset, EventSource
+from builder.errors import SourceMissing
+from builder.export import state
+
+
+class Source(NamedTuple):
+    """What a data set's export gives.
+
+    Attributes:
+        sources: of events; impressions and searches are none.
+        watermark: of the log, up to which they are in it; empty where there is no export.
+    """
+
+    sources: tuple[EventSource, ...] = ()
+    watermark: str = ""
+
+
+def source_of(dataset: Dataset) -> Source:
+    """The export of a data set, as it is now; nothing where it has none.
+
+    Raises:
+        SourceMissing: the folder is no export's.
+        DatasetInvalid: what it says of itself cannot be read.
+    """
+    if dataset.export is None:
+        return Source()
+    exported = state.read(dataset.folder / dataset.export)
+    if exported is None:
+        raise SourceMissing(
+            f"{dataset.export}: it has no {state.FILE_NAME}; correct [log] export, or run `trunkshow export-events`"
+        )
+    sources = tuple(_events(str(PurePath(dataset.export, part.name))) for part in exported.events)
+    return Source(sources, str(exported.watermark or ""))
+
+
+def _events(path: str) -> EventSource:
+    return EventSource(
+        path=path,
+        user="user",
+        item="item",
+        interaction="interaction",
+        interaction_type=None,
+        timestamp="timestamp",
+        value="value",
+    )

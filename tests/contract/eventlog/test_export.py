@@ -1,0 +1,88 @@
+"""The loop closes: what was recorded in a real NATS server is exported, built, and in the snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import datasets
+from worlds import NatsWorld, opened
+
+from builder.pipeline import BuildSettings, build
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.events import Event
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
+
+SMALL = BuildSettings(partitions=2, factors=8)
+
+
+def shop_events() -> list[Event]:
+    """A shop's events as serving would have recorded them, the last one an hour ago."""
+    told = sorted(datasets.clustered(users=30, items=24, events_per_user=10).events, key=lambda one: one.time_ms)
+    shift = datetime.now(UTC) - timedelta(hours=1) - datetime.fromtimestamp(told[-1].time_ms / 1000, UTC)
+    return [
+        Event(one.user, one.item, "order", timestamp=datetime.fromtimestamp(one.time_ms / 1000, UTC) + shift)
+        for one in told
+    ]
+
+
+async def recorded(world: NatsWorld, events: list[Event]) -> Watermark:
+    """Write them, a hundred at a time."""
+    log = opened(world)
+    watermark = await log.end(10)
+    for start in range(0, len(events), 100):
+        watermark = await log.append([one.to_message() for one in events[start : start + 100]], 10)
+    await log.close()
+    return watermark
+
+
+async def exported(world: NatsWorld, folder: Path) -> dict[str, Any]:
+    """Run the command; what it says."""
+    command = (sys.executable, "-m", "cli.main", "export-events", "--log", world.url, "--out", str(folder), "--json")
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(child.communicate(), 60)
+    assert child.returncode == 0
+    told: dict[str, Any] = json.loads(said)
+    return told
+
+
+def history(store: Path, user: str) -> set[str]:
+    """Items that the published snapshot knows of a user."""
+    with closing(Snapshot.open(open_store(store))) as snapshot:
+        home = snapshot.directory.find(user)
+        assert home is not None
+        with closing(snapshot.open_partition(home.partition)) as partition:
+            record = partition.user(user)
+            assert record is not None
+            return {snapshot.catalogue.id(row) for row in record.items.tolist()}
+
+
+async def test_what_was_recorded_is_in_the_next_snapshot(nats_world: NatsWorld, tmp_path: Path) -> None:
+    """In the users' histories; and the manifest says from where on shards replay."""
+    events = shop_events()
+    half = len(events) // 2
+    await recorded(nats_world, events[:half])
+    await exported(nats_world, tmp_path / "log")
+    watermark = await recorded(nats_world, events[half:])
+    await exported(nats_world, tmp_path / "log")
+
+    report = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
+
+    assert report.manifest.log_watermark == str(watermark)
+    assert report.manifest.counts["events"] == len(events)
+    assert history(tmp_path / "store", events[-1].user_id) == {
+        one.item_id for one in events if one.user_id == events[-1].user_id
+    }
+
+
+async def test_what_was_exported_is_told(nats_world: NatsWorld, tmp_path: Path) -> None:
+    """As JSON, with the watermark to go on from."""
+    watermark = await recorded(nats_world, shop_events()[:150])
+    told = await exported(nats_world, tmp_path / "log")
+    assert (told["events"], told["watermark"], told["lost"]) == (150, str(watermark), 0)

@@ -1,0 +1,248 @@
+"""The log as Parquet: every event once, whatever ends an export, in parts, with what the folder says last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from memory_log import MemoryLog
+
+from builder.dataset import load_dataset
+from builder.errors import BuildError
+from builder.events import read_events
+from builder.export import state
+from builder.export.exporting import LIMITS, Limits, LogUnreadable, SeenIds, export
+from builder.export.folder import FolderUnusable, held
+from trunkshow.eventlog.log import LogUnavailable, Read
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.events import Channel, Event
+
+WHEN = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+
+
+def event(number: int, interaction: str = "order", user: str = "ada", item: str = "hat") -> Event:
+    """One event; the number is its id's."""
+    return Event(user, item, interaction, timestamp=WHEN, event_id=f"e{number}")
+
+
+async def log_of(*records: Sequence[Event], name: str = "memory") -> MemoryLog:
+    """A log of so many records."""
+    log = MemoryLog(name)
+    for events in records:
+        await log.append([one.to_message() for one in events], 1)
+    return log
+
+
+async def exported(log: MemoryLog, path: Path, limits: Limits = LIMITS, after: Watermark | None = None) -> None:
+    """Run an export."""
+    with held(path) as folder:
+        await export(log, folder, after, lambda *told: None, limits)
+
+
+def rows(path: Path, kind: str = "events") -> pl.DataFrame:
+    """What the folder says that it has of a kind."""
+    said = json.loads((path / state.FILE_NAME).read_text())[kind]
+    return pl.concat([pl.read_parquet(path / part["name"]) for part in said])
+
+
+def names(path: Path) -> set[str]:
+    """Of all files that an export wrote."""
+    return {one.name for one in path.iterdir()} - {".lock"}
+
+
+class BrokenLog(MemoryLog):
+    """Gone after so many records."""
+
+    async def read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
+        """Two records."""
+        count = 0
+        async for read in super().read(after, until):
+            if count == 2:
+                raise LogUnavailable("it was told to break")
+            count += 1
+            yield read
+
+
+async def test_every_field_is_written(tmp_path: Path) -> None:
+    """In the columns of the four-field standard, and what came with them."""
+    full = Event(
+        "ada", "hat", "content-impression", timestamp=WHEN, event_id="e1", value=2.5, request_id="r", carousel="c",
+        position=3, channel=Channel.APP, context={"b": "2", "a": "ü"},
+    )  # fmt: skip
+    await exported(await log_of([full]), tmp_path)
+    assert rows(tmp_path, "shown").row(0, named=True) == {
+        "user": "ada", "item": "hat", "interaction": "content-impression", "timestamp": WHEN, "event_id": "e1",
+        "value": 2.5, "request_id": "r", "carousel": "c", "position": 3, "channel": "app",
+        "context": '{"a": "ü", "b": "2"}',
+    }  # fmt: skip
+
+
+async def test_what_was_not_said_is_null(tmp_path: Path) -> None:
+    """Not a zero, nor an empty text."""
+    await exported(await log_of([event(1)]), tmp_path)
+    row = rows(tmp_path).row(0, named=True)
+    assert [row[name] for name in ("value", "request_id", "carousel", "position", "channel", "context")] == [None] * 6
+
+
+async def test_what_was_shown_lies_apart_from_what_says_something_of_taste(tmp_path: Path) -> None:
+    """Since to the builder an item of any event is one that the user had."""
+    kinds = ["view", "click", "cart", "rental", "return", "like", "hide", "search", "impression"]
+    await exported(await log_of([event(number, kind) for number, kind in enumerate(kinds)]), tmp_path)
+    assert rows(tmp_path)["interaction"].to_list() == kinds[:7]
+    assert rows(tmp_path, "shown")["interaction"].to_list() == kinds[7:]
+
+
+async def test_an_event_that_came_twice_is_written_once(tmp_path: Path) -> None:
+    """In one export, and in the next one."""
+    log = await log_of([event(1), event(2)], [event(1)])
+    await exported(log, tmp_path)
+    await log.append([event(2).to_message(), event(3).to_message()], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e1", "e2", "e3"]
+    assert json.loads((tmp_path / state.FILE_NAME).read_text())["duplicates"] == 2
+
+
+async def test_a_second_export_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
+    """With new parts, and the same old ones."""
+    log = await log_of([event(1)], [event(2)])
+    await exported(log, tmp_path)
+    first = {name: (tmp_path / name).stat().st_mtime_ns for name in names(tmp_path) if name.endswith(".parquet")}
+    await log.append([event(3).to_message()], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e1", "e2", "e3"]
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in first} == first
+    said = state.read(tmp_path)
+    assert said is not None
+    assert str(said.watermark) == "memory/0:3"
+
+
+async def test_an_export_of_nothing_new_writes_no_part(tmp_path: Path) -> None:
+    """And says the same."""
+    log = await log_of([event(1)])
+    await exported(log, tmp_path)
+    before = names(tmp_path)
+    await exported(log, tmp_path)
+    assert names(tmp_path) == before
+
+
+async def test_a_new_folder_begins_where_it_is_told(tmp_path: Path) -> None:
+    """After a watermark."""
+    await exported(await log_of([event(1)], [event(2)]), tmp_path, after=Watermark("memory", {0: 1}))
+    assert rows(tmp_path)["event_id"].to_list() == ["e2"]
+
+
+async def test_a_log_that_began_anew_is_exported_whole(tmp_path: Path) -> None:
+    """Beside what there was of the old one."""
+    await exported(await log_of([event(1)], [event(2)]), tmp_path)
+    await exported(await log_of([event(3)], name="other"), tmp_path)
+    said = state.read(tmp_path)
+    assert said is not None
+    assert rows(tmp_path)["event_id"].to_list() == ["e1", "e2", "e3"]
+    assert str(said.watermark) == "other/0:1"
+
+
+async def test_parts_have_a_limit(tmp_path: Path) -> None:
+    """In events, and in bytes; a record is never divided."""
+    log = await log_of(*[[event(2 * number), event(2 * number + 1)] for number in range(4)])
+    await exported(log, tmp_path / "few", Limits(events_max=3))
+    assert [part.rows for part in (state.read(tmp_path / "few") or state.NOTHING).events] == [4, 4]
+    await exported(log, tmp_path / "small", Limits(bytes_max=1))
+    assert [part.rows for part in (state.read(tmp_path / "small") or state.NOTHING).events] == [2, 2, 2, 2]
+
+
+async def test_an_export_that_breaks_off_keeps_what_is_whole(tmp_path: Path) -> None:
+    """And the next one goes on there: nothing is missing, and nothing there twice."""
+    log = BrokenLog()
+    for number in range(5):
+        await log.append([event(number).to_message()], 1)
+    with pytest.raises(LogUnreadable, match="run this again"):
+        await exported(log, tmp_path, Limits(events_max=1))
+    said = state.read(tmp_path)
+    assert said is not None
+    assert (str(said.watermark), said.rows) == ("memory/0:2", 2)
+    await exported(await log_of(*[[event(number)] for number in range(5)]), tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == [f"e{number}" for number in range(5)]
+
+
+async def test_what_a_killed_export_left_does_not_count(tmp_path: Path) -> None:
+    """Half a file, and a whole one that was not named yet, are gone with the next export; a person's files stay."""
+    await exported(await log_of([event(1)]), tmp_path)
+    for name in (".unfinished-events-000002.parquet", "events-000002.parquet", "shown-000002.parquet", "mine.parquet"):
+        (tmp_path / name).write_bytes(b"half")
+    await exported(await log_of([event(1)]), tmp_path)
+    assert names(tmp_path) == {"events-000001.parquet", "export.json", "dataset.toml", "mine.parquet"}
+
+
+async def test_two_exports_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    """The second is refused."""
+    with held(tmp_path), pytest.raises(FolderUnusable, match="another export"), held(tmp_path):
+        pass
+
+
+async def test_a_log_that_is_gone_is_an_error_of_one_line(tmp_path: Path) -> None:
+    """That the command line prints."""
+    log = await log_of([event(1)])
+    log.gone = True
+    with pytest.raises(BuildError):
+        await exported(log, tmp_path)
+
+
+async def test_progress_ends_with_all_of_it(tmp_path: Path) -> None:
+    """And never goes back."""
+    told: list[tuple[str, int, int]] = []
+    with held(tmp_path) as folder:
+        log = await log_of([event(1)], [event(2)])
+        await export(log, folder, None, lambda what, done, of: told.append((what, done, of)), LIMITS)
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert told[-1] == ("read the log", 2, 2)
+
+
+def test_ids_are_known_within_a_limit() -> None:
+    """The oldest is new again beyond it."""
+    seen = SeenIds(["a", "b"], most=2)
+    assert not seen.is_new("b")
+    assert seen.is_new("c")
+    assert seen.is_new("a")
+
+
+async def test_the_builder_reads_what_is_named(tmp_path: Path) -> None:
+    """With the data set file beside it, and the watermark."""
+    log = await log_of([event(1, "view"), event(2, "impression"), event(3, "order", item="shoe")])
+    await exported(log, tmp_path)
+    (tmp_path / "events-000009.parquet").write_bytes(b"of nobody")
+    events, report = read_events(load_dataset(tmp_path / "dataset.toml"))
+    assert events.item_ids.to_list() == ["hat", "shoe"]
+    assert events.times.tolist() == [int(WHEN.timestamp() * 1000)] * 2
+    assert (report.log_watermark, report.bad) == ("memory/0:1", {})
+
+
+async def test_an_export_stands_beside_other_sources(tmp_path: Path) -> None:
+    """Of the same data set."""
+    await exported(await log_of([event(1, "order")]), tmp_path / "log")
+    (tmp_path / "old.csv").write_text("u,i,t\nbob,cap,2023-01-01\n")
+    (tmp_path / "shop.toml").write_text(
+        'name = "shop"\n[log]\nexport = "log"\n[[events]]\npath = "old.csv"\nuser = "u"\nitem = "i"\ntimestamp = "t"\n'
+        'interaction_type = "order"\n[interactions]\norder = 1\n'
+    )
+    events, _ = read_events(load_dataset(tmp_path / "shop.toml"))
+    assert events.user_ids.to_list() == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("said", ["", "{}", '{"schema": 2}', "[]", "nonsense"])
+def test_a_folder_that_says_nothing_sensible_is_refused(tmp_path: Path, said: str) -> None:
+    """In one line that names the file."""
+    (tmp_path / "shop.toml").write_text('name = "shop"\n[log]\nexport = "."\n[interactions]\norder = 1\n')
+    (tmp_path / state.FILE_NAME).write_text(said)
+    with pytest.raises(BuildError, match=r"export\.json"):
+        read_events(load_dataset(tmp_path / "shop.toml"))
+
+
+def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
+    """With what to do."""
+    (tmp_path / "shop.toml").write_text('name = "shop"\n[log]\nexport = "."\n[interactions]\norder = 1\n')
+    with pytest.raises(BuildError, match="run `trunkshow export-events`"):
+        read_events(load_dataset(tmp_path / "shop.toml"))

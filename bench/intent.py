@@ -3,7 +3,7 @@
     nothing of the session      the vector of the history alone: a snapshot's
     session folded in           the same equations with the session's items as further events of weight 1, as the rung
                                 FRESH serves it; and of the weight that did best, so that intent is held against that
-    ... and intent              the 500 best candidates of the line above, in the order of `trunkshow.stream.ranking`
+    ... and intent              the 300 best candidates of the line above, in the order of `trunkshow.stream.ranking`
 
 The model is fitted on the first 80 % of the events. Weights and rules are chosen on sessions that begin in the next
 10 %, one after the other, and reported on those of the last 10 %, in the order of time; nothing is fitted again. "More"
@@ -21,7 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,10 +35,10 @@ from builder.kinship import kinship
 from cli import demo_data
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Floats, Rows, Settings
-from trunkshow.stream.intent import IntentRule, Interest, Kinship, Usual, present_intent
+from trunkshow.stream.intent import Intent, IntentRule, Interest, Kinship, Usual, present_intent
 from trunkshow.stream.ranking import by_intent
 
-K, CANDIDATES = 20, 500
+K, CANDIDATES = 20, 300
 SESSION_WEIGHTS = (1.0, 4.0, 16.0, 64.0)
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 PRIOR_EVENTS = (1.0, 2.0, 5.0, 10.0)
@@ -99,10 +99,13 @@ class Replay:
         shares = ((own + SHOP_EVENTS * self._mix) / (own.sum() + SHOP_EVENTS)).tolist()
         return lambda category: float(shares[category])
 
-    def reordered(self, question: Question, found: Found, choice: Choice) -> list[int]:
-        """The candidates by the present intent."""
+    def intent(self, question: Question, rule: IntentRule) -> Intent:
+        """What the user is doing when the next item is taken."""
         lately = [Interest(time, int(self.categories[item])) for time, item in question.lately if item >= 0]
-        intent = present_intent(lately, question.now_ms, self.usual(question), choice.rule)
+        return present_intent(lately, question.now_ms, self.usual(question), rule)
+
+    def reordered(self, found: Found, intent: Intent, choice: Choice) -> list[int]:
+        """The candidates by an intent."""
         related = self._kinship if choice.related else None
         order = by_intent(found.scores, self.categories[found.rows].tolist(), intent, choice.weight, related)
         return [found.rows[at] for at in order]
@@ -130,21 +133,24 @@ def choose_session_weight(replay: Replay, questions: Sequence[Question]) -> floa
 
 
 def choose(replay: Replay, questions: Sequence[Question], session_weight: float) -> Choice:
-    """Each parameter of the intent after the other; the first of equals."""
-    pairs = [(question, replay.candidates(question, session_weight)) for question in questions]
+    """Weight and kinship of the intent, then each parameter of its rule, then the weight again; the first of equals."""
+    found = [replay.candidates(question, session_weight) for question in questions]
+    intents: dict[IntentRule, list[Intent]] = {}
 
     def score(choice: Choice) -> float:
+        if choice.rule not in intents:
+            intents[choice.rule] = [replay.intent(question, choice.rule) for question in questions]
+        pairs = zip(found, intents[choice.rule], strict=True)
         return float(hits(questions, (replay.reordered(*pair, choice) for pair in pairs)).mean())
 
-    def vary(choice: Choice, values: Sequence[float], changed: Callable[[Choice, float], Choice]) -> Choice:
-        return max((changed(choice, value) for value in values), key=score)
+    def best(choices: Iterable[Choice]) -> Choice:
+        return max(choices, key=score)
 
-    first = max((Choice(), Choice(related=False)), key=lambda one: max(score(one._replace(weight=w)) for w in WEIGHTS))
-    choice = vary(first, WEIGHTS, lambda one, value: one._replace(weight=value))
-    choice = vary(choice, PRIOR_EVENTS, lambda one, value: _with(one, prior_events=value))
-    choice = vary(choice, TURNS, lambda one, value: _with(one, turn=value))
-    choice = vary(choice, HALF_LIVES_MS, lambda one, value: _with(one, half_life_ms=value))
-    return vary(choice, WEIGHTS, lambda one, value: one._replace(weight=value))
+    choice = best(Choice(weight, related=related) for related in (True, False) for weight in WEIGHTS)
+    choice = best(_with(choice, prior_events=value) for value in PRIOR_EVENTS)
+    choice = best(_with(choice, turn=value) for value in TURNS)
+    choice = best(_with(choice, half_life_ms=value) for value in HALF_LIVES_MS)
+    return best(choice._replace(weight=weight) for weight in WEIGHTS)
 
 
 def _with(choice: Choice, **changed: float) -> Choice:
@@ -164,7 +170,7 @@ def report(replay: Replay, questions: Sequence[Question], chosen: Mapping[float,
     for weight, choice in chosen.items():
         found = [replay.candidates(one, weight) for one in questions]
         plain = hits(questions, (one.rows for one in found))
-        pairs = zip(questions, found, strict=True)
+        pairs = zip(found, (replay.intent(one, choice.rule) for one in questions), strict=True)
         reordered = hits(questions, (replay.reordered(*pair, choice) for pair in pairs))
         rows.append(_row(f"session folded in as {weight:g} events each", plain, without))
         rows.append(_row("... and intent", reordered, plain))
@@ -212,7 +218,7 @@ def main() -> None:
     parser.add_argument("--taobao", type=Path, help="Parquet with user_id, item_id, event_type, timestamp")
     parser.add_argument("--no-demo", action="store_true", help="leave the demo's data out")
     parser.add_argument("--clusters", type=int, default=0, help="of item vectors, instead of a data set's categories")
-    parser.add_argument("--questions", type=int, default=4000)
+    parser.add_argument("--questions", type=int, default=2000)
     parser.add_argument("--users-share", type=float, default=1.0)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)

@@ -6,7 +6,7 @@ third, surges are planted: items of all sizes, 4 to 15 times what they have, ris
 five minutes each way lists its ten; an item is right while its surge lasts, and counts neither way for an hour after.
 
     precision   of the listed; in brackets, of as many as there are surges (a way that lists little is not let off)
-    found       surges that were listed before they ended
+    found       surges whose item was listed before they ended, and was not as they began
     delay       minutes from a surge's beginning to its first listing: median, 90 %, of those found
     quiet       items listed per list in the last day of learning, where nothing surges
 
@@ -45,6 +45,8 @@ KINDS = (
 )
 KIND_SHARES = (0.6, 0.25, 0.1, 0.05)
 HALF_LIFE_S = 1800.0
+LIKELY = 9.0
+"""Log likelihood ratio from which on an item is listed: as precise on seed 1 as the credible surge."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,14 @@ class Plainer:
             "counts of the last hour": _best(np.sum(self._lately, axis=0), 0),
             "decayed counts": _best(sums, 0),
             "share of now ÷ share before, at least 3 events": _best(
-                np.where(enough, observed / np.maximum(usual, 1e-9), 0), 1.5
+                np.where(enough, observed / np.maximum(usual, 1e-9), 0), RULES.surge_min
             ),
-            "÷ forecast, at least 3 events": _best(np.where(enough, observed / np.maximum(expected, 1e-9), 0), 1.5),
-            "likelihood ratio to the forecast": _best(np.where(observed > expected, ratio, 0), 6.6),
+            "÷ forecast, at least 3 events": _best(
+                np.where(enough, observed / np.maximum(expected, 1e-9), 0), RULES.surge_min
+            ),
+            "likelihood ratio to the forecast": _best(np.where(observed > expected, ratio, 0), LIKELY),
             "credible surge over the forecast": _best(
-                np.where(enough, credible_surges(observed, expected, self._seasons.shape), 0), RULES.surge_min
+                np.where(enough, credible_surges(observed, expected), 0), RULES.surge_min
             ),
         }
 
@@ -163,6 +167,9 @@ class Judge:
     def __init__(self, surges: list[Surge]) -> None:
         self._surges = surges
         self._first: dict[Surge, float] = {}
+        self._begun: set[Surge] = set()
+        self._already: set[Surge] = set()
+        self._before: set[int] = set()
         self.right = self.wrong = self.possible = self.quiet = self.quiet_lists = 0
 
     def see(self, listed: list[int], now_s: float, surging: bool) -> None:
@@ -173,9 +180,13 @@ class Judge:
             return
         active = {one.item: one for one in self._surges if 0 < now_s - one.begins_s <= SURGE_S}
         fading = {one.item for one in self._surges if SURGE_S < now_s - one.begins_s <= SURGE_S + AFTER_S}
-        for item in listed:
-            if item in active:
-                self._first.setdefault(active[item], now_s)
+        for item, surge in active.items():
+            if surge not in self._begun and item in self._before:
+                self._already.add(surge)
+            if item in listed and surge not in self._already:
+                self._first.setdefault(surge, now_s)
+        self._begun.update(active.values())
+        self._before = set(listed)
         self.right += sum(item in active for item in listed)
         self.wrong += sum(item not in active and item not in fading for item in listed)
         self.possible += min(len(active), LISTED)

@@ -18,12 +18,10 @@ its own expectation. Hours and days are UTC's, as are the events'. Rows are thos
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from trunkshow.stream.surges import Numbers, Slots, shape_of
+from trunkshow.stream.surges import Numbers, Slots
 
 HALF_LIFE_H = 14 * 24.0
 SHOP_EVENTS = 20.0
@@ -32,14 +30,14 @@ MEAN_H = 12.0
 KNOWN_H = 24.0
 """Exposure from which on an item's hours are held to what was credible."""
 
+FORECAST_CV = 0.5
+"""By how much of itself a forecast is taken to be off, as a standard deviation, beside Poisson's."""
+
 MONDAY = 3
 """To be added to the days since the epoch, which was a Thursday, so that Monday is 0."""
 
 _DECAY = 0.5 ** (1 / HALF_LIFE_H)
 _FITS = 4
-_EXPECTED_MIN = 1.0
-"""Forecasts of less say little of how far off forecasts are."""
-
 Singles = NDArray[np.float32]
 
 
@@ -64,12 +62,6 @@ class Seasons:
         self._lived = np.zeros((7, 24))  # decayed hours that were seen
         self._profile = np.ones((7, 24))
         self._exposure = 0.0
-        self._excess = self._squares = 0.0
-
-    @property
-    def shape(self) -> float:
-        """The shape a of `trunkshow.stream.surges`, as far as forecasts of single hours show it."""
-        return shape_of(self._excess, self._squares)
 
     def grow(self, rows: int) -> None:
         """Make room."""
@@ -129,15 +121,11 @@ class Seasons:
         return own
 
     def _credible(self, items: Slots, hour: int, counts: Numbers) -> Numbers:
-        """Counts of an hour, held to what was credible; and what they say of forecasts."""
+        """Counts of an hour, held to what was credible."""
         expected = self.rates(items, np.array([hour]))[:, 0]
-        most = expected + 3 * np.sqrt(expected + expected**2 / self.shape) + 1
+        most = expected + 3 * np.sqrt(expected + (FORECAST_CV * expected) ** 2) + 1
         known = self._exposure - self._before[items] >= KNOWN_H
-        counts = np.where(known, np.minimum(counts, most), counts)
-        told = known & (expected >= _EXPECTED_MIN)
-        self._excess = self._excess * _DECAY + math.fsum((counts - expected)[told] ** 2 - counts[told])
-        self._squares = self._squares * _DECAY + math.fsum(expected[told] ** 2)
-        return counts
+        return np.where(known, np.minimum(counts, most), counts)
 
 
 def _fitted(week: Numbers, lived: Numbers) -> Numbers:

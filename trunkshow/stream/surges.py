@@ -5,8 +5,8 @@ with mean r e. The posterior is Gamma(a + n, a + e), and the score its lower 5 %
 least so many times what was expected. One event where a hundredth was expected gives no surge of a hundred; a hundred
 where one was expected gives one of dozens. The score and its use for ranking sparse counts are DuMouchel's "EB05":
 "Bayesian Data Mining in Large Frequency Tables, with an Application to the FDA Spontaneous Reporting System", The
-American Statistician 53(3), 1999; the prior here is one Gamma, not his mixture of two. Its shape a is how far off
-forecasts were (`shape_of`): n is negative binomial around e with the variance e + e² / a.
+American Statistician 53(3), 1999; the prior here is one Gamma with a chosen by replay (`bench.trending`), not a fitted
+mixture of two.
 
 Counts here are sums of weights: an order weighs more than a view, and what lies back counts less. Such a sum A = Σ w is
 taken for s times a Poisson count, s = Σ w² / Σ w, which has the right mean and variance (the scaled Poisson
@@ -14,7 +14,7 @@ distribution of Bohm and Zech: "Statistics of Weighted Poisson Events and its Ap
 arXiv:1309.1287): n = A / s events, where e = E[A] / s were expected. s is at least what a steady stream would have,
 half of its interactions' own: else events that lie far back would seem many, though small.
 
-The quantile is Wilson and Hilferty's ("The Distribution of Chi-Square", PNAS 17, 1931): within 4 % where a + n ≥ 2.
+The quantile is Wilson and Hilferty's ("The Distribution of Chi-Square", PNAS 17, 1931): within 1 % where a + n ≥ 4.
 """
 
 from __future__ import annotations
@@ -28,36 +28,19 @@ Slots = NDArray[np.int64]
 LOWER, UPPER = -1.6448536269514722, 1.6448536269514722
 """The normal distribution's quantiles of 5 % and 95 %."""
 
-SHAPE = 4.0
-"""a where forecasts are good, and until they have shown that they are not: the standard deviation of r is a half. A
-larger one would hold surges themselves for next to impossible."""
-
-SHAPE_MIN = 1.0
-EVIDENCE = 1000.0
-"""Σ e² of forecasts that count as much as the first guess of the shape."""
+SHAPE = 1.0
+"""a: before anything is known, r has a standard deviation of 1; a larger a would hold surges for next to impossible."""
 
 
-def credible_surges(observed: Numbers, expected: Numbers, shape: float = SHAPE, z: float = LOWER) -> Numbers:
+def credible_surges(observed: Numbers, expected: Numbers, z: float = LOWER) -> Numbers:
     """(n,) a quantile of r, given n (n,) observed and e (n,) expected.
 
     Args:
         observed: numbers of events.
         expected: as many.
-        shape: of the prior.
         z: the normal distribution's quantile of the same probability.
     """
-    strength = shape + observed
+    strength = SHAPE + observed
     cube_root = 1 - 1 / (9 * strength) + z / (3 * np.sqrt(strength))
-    quantiles: Numbers = strength * np.maximum(cube_root, 0) ** 3 / (shape + expected)
+    quantiles: Numbers = strength * np.maximum(cube_root, 0) ** 3 / (SHAPE + expected)
     return quantiles
-
-
-def shape_of(excess: float, squares: float) -> float:
-    """The shape a by the method of moments, at most `SHAPE`, and drawn towards it while there is little to go by.
-
-    Args:
-        excess: Σ ((n - e)² - n) over forecasts: what Poisson's variance does not explain.
-        squares: Σ e² over the same.
-    """
-    dispersion = (max(excess, 0.0) + EVIDENCE / SHAPE) / (squares + EVIDENCE)
-    return float(np.clip(1 / dispersion, SHAPE_MIN, SHAPE))

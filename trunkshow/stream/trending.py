@@ -59,7 +59,7 @@ class TrendingRules:
     """
 
     half_lives_s: tuple[float, ...] = (600.0, 1800.0)
-    surge_min: float = 1.5
+    surge_min: float = 2.0
     settling_h: int = 24
     items_max: int = 50_000
     segments_max: int = 32
@@ -161,9 +161,8 @@ class Surges(Generic[Item]):
             return []
         rows, observed = self._busy()
         expected = np.stack([self._expected(decayed, rows) for decayed in self._decayed])
-        shape = self._seasons.shape
-        surges = np.where(observed >= EVENTS_MIN, credible_surges(observed, expected, shape), 0)
-        over = credible_surges(observed[0], expected[0], shape, UPPER) < self._rules.surge_min
+        surges = np.where(observed >= EVENTS_MIN, credible_surges(observed, expected), 0)
+        over = credible_surges(observed[0], expected[0], UPPER) < self._rules.surge_min
         best, scores = np.argmax(surges, axis=0), np.where(over, 0, np.max(surges, axis=0))
         return [
             self._trend(int(rows[at]), best[at], scores[at], observed[best[at], at], expected[best[at], at])

@@ -8,7 +8,7 @@ from scipy import stats
 
 from trunkshow.stream.decayed import HOUR_S, Decayed
 from trunkshow.stream.seasons import Seasons
-from trunkshow.stream.surges import SHAPE, SHAPE_MIN, credible_surges, shape_of
+from trunkshow.stream.surges import SHAPE, credible_surges
 from trunkshow.stream.trending import RULES, WEIGHTS, Surges, Trending, TrendingRules
 from trunkshow.v1 import events_pb2
 
@@ -161,25 +161,12 @@ def test_segments_have_their_own_trends() -> None:
     assert trending.top(now_s + 60, 5, segment=5) == everybodys
 
 
-@pytest.mark.parametrize("observed", [0, 1, 3, 20, 500])
+@pytest.mark.parametrize("observed", [3, 4, 20, 500])
 @pytest.mark.parametrize("expected", [0.01, 1.0, 40.0])
 def test_the_score_is_the_posteriors_quantile(observed: int, expected: float) -> None:
     """Wilson and Hilferty's formula against the exact quantile."""
     exact = stats.gamma.ppf(0.05, SHAPE + observed, scale=1 / (SHAPE + expected))
-    assert credible_surges(np.array([float(observed)]), np.array([expected]))[0] == pytest.approx(exact, rel=0.04)
-
-
-def test_the_shape_is_found_from_forecasts() -> None:
-    """From counts that are negative binomial around what was expected; and it stays within limits."""
-    rng = np.random.default_rng(5)
-    expected = np.full(20_000, 30.0)
-    counts = rng.poisson(expected * rng.gamma(2, 1 / 2, len(expected)))
-    assert shape_of(float(((counts - expected) ** 2 - counts).sum()), float((expected**2).sum())) == pytest.approx(
-        2, rel=0.1
-    )
-    assert shape_of(0, 0) == SHAPE
-    assert shape_of(1e30, 1e6) == SHAPE_MIN
-    assert shape_of(-1e30, 1e12) == SHAPE
+    assert credible_surges(np.array([float(observed)]), np.array([expected]))[0] == pytest.approx(exact, rel=0.01)
 
 
 def test_decayed_sums_are_what_they_say() -> None:

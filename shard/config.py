@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from shard.access import HOW_TO, Routers
 from trunkshow import membership
+from trunkshow.eventlog import opening
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
@@ -52,6 +53,17 @@ class ShardConfig:
     """By how much a version's counts of users, items and events may differ from those of the version before, and still
     be opened: 0.5 lets them be half, or one and a half times as many. No limit by default: `trunkshow promote` has one,
     and whoever lifts it there would have to lift it here; dimensions and the data set must agree anyway."""
+
+    log: str = ""
+    """The event log to follow: nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC. Empty: what users did since the
+    snapshot is not in their slates."""
+
+    online_events_max: int = 2_000_000
+    """Events since the snapshot that are kept, of all users held here; one takes about 300 bytes. Beyond it the users
+    of whom nothing was heard for longest are served from the snapshot alone."""
+
+    replay_s: float = 30.0
+    """Seconds after which a partition is served though the log could not be replayed for it."""
 
     handover_s: float = 60.0
     """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""
@@ -102,6 +114,10 @@ class ShardConfig:
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         if self.shards and self.own_name not in self.shards:
             raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
+        at_least(1, online_events_max=self.online_events_max)
+        at_least(0, replay_s=self.replay_s)
+        if self.log:
+            opening.parse(self.log)
         at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)
         at_least(0, warm_requests=self.warm_requests, drain_s=self.drain_s)
         at_least(0.001, status_period_s=self.status_period_s)

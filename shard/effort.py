@@ -77,6 +77,10 @@ class Costs:
         full = self._known.get((pb.EFFORT_FULL, partitions))
         return SHARES[effort] * (full[0] + 4 * full[1]) if full else 0.0
 
+    def spare_ms(self, remaining_ms: float, partitions: int) -> float:
+        """Of the time left, what full effort leaves."""
+        return max(remaining_ms - MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions), 0.0)
+
     def choose(self, remaining_ms: float, partitions: int) -> pb.Effort:
         """The most effort that fits into the time left; EFFORT_UNSPECIFIED where none does."""
         left = remaining_ms - MARGIN_MS

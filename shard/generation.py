@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 import structlog
 
+from shard.online.residents import NOTHING_ONLINE, Online
 from shard.predict import Predictor
 from shard.scene import Kind, Piece, Sizes
 from shard.uses import Uses
@@ -54,14 +55,15 @@ class Generation:
     Args:
         snapshot: opened.
         warm_requests: replayed per piece before it is reported warm.
+        online: what users did since.
     """
 
-    def __init__(self, snapshot: Snapshot, warm_requests: int) -> None:
+    def __init__(self, snapshot: Snapshot, warm_requests: int, online: Online = NOTHING_ONLINE) -> None:
         self.snapshot = snapshot
         self.sizes = Sizes.of(snapshot.manifest, snapshot.partitions)
         self.warm: dict[int, Partition] = {}
         self.stand_ins: dict[int, StandIns] = {}
-        self.predictor = Predictor(snapshot, self.warm, self.stand_ins)
+        self.predictor = Predictor(snapshot, self.warm, self.stand_ins, online)
         self.uses = Uses()
         self._warm_requests = warm_requests
 

@@ -19,6 +19,7 @@ import structlog
 
 from shard import holdings
 from shard.heard import Heard, Word
+from shard.online.port import NO_LOG, OnlineKeeping
 from shard.opening import Key, Opening, is_lasting
 from shard.pointing import Pointing
 from shard.scene import Limits, Peers, Piece, Plan, Scene, Sizes
@@ -52,6 +53,7 @@ class Keeper:
         warm_requests: replayed per piece.
         variance: by which a version's counts may differ from its parent's.
         changed: called after every change of what there is to report.
+        online: what users did since a snapshot; known before a partition of it is reported warm.
         clock: a port: monotonic seconds.
     """
 
@@ -65,9 +67,11 @@ class Keeper:
         warm_requests: int,
         changed: Callable[[], None],
         variance: float = math.inf,
+        online: OnlineKeeping = NO_LOG,
         clock: Clock = monotonic,
     ) -> None:
-        self.opening = Opening(store, warm_requests, variance, clock)
+        self.opening = Opening(store, warm_requests, variance, clock, online)
+        self._online = online
         self.generations, self.recent = self.opening.generations, self.opening.recent
         self.heard = Heard()
         self.watchers = 0
@@ -136,6 +140,7 @@ class Keeper:
         before, scene = self._plan, self._scene()
         self._plan = holdings.planned(scene, before.surplus)
         self._planned_for = frozenset(scene.sizes)
+        self._online.want({*self._plan.wanted, *scene.open}.difference(self._plan.close))
         for piece in self._plan.close:
             self.opening.drop(piece)
         self.opening.close_but(self._versions())

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shard import numbers
 from shard.config import ShardConfig
 from shard.keeper import Keeper
+from shard.online.port import NO_LOG
+from shard.online.upkeep import Upkeep
 from shard.scene import Limits
 from shard.service import ShardService
+from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.opening import open_log
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
 from trunkshow.serving.tasks import Tasks
@@ -30,6 +36,8 @@ def run(config: ShardConfig) -> None:
 async def _serve(config: ShardConfig, store: Store) -> None:
     guard = config.routers.guard()  # first: it may find that its files are no good
     service = ShardService(config, config.own_name)
+    source = open_log(config.log) if config.log else None
+    upkeep = _upkeep(config, source, service) if source is not None else None
     keeper = Keeper(
         store,
         config.own_name,
@@ -38,6 +46,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         warm_requests=config.warm_requests,
         variance=config.variance,
         changed=service.changed,
+        online=upkeep or NO_LOG,
     )
     service.serve(keeper)
     metrics.reading("shard", lambda: numbers.of(service.status()))
@@ -45,6 +54,8 @@ async def _serve(config: ShardConfig, store: Store) -> None:
 
     async def ready() -> None:
         _begin(tasks, config, keeper)  # not before the door: what cannot listen must not begin to load
+        if upkeep is not None:
+            tasks.begin("log", upkeep.run())
         await keeper.ready()
 
     async def draining() -> None:
@@ -65,7 +76,27 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         )
     finally:
         await tasks.close()
+        if source is not None:
+            await source.close()
         keeper.close()
+
+
+def _upkeep(config: ShardConfig, source: EventLog, service: ShardService) -> Upkeep:
+    """What keeps users' events."""
+    busy = _busy(lambda: service.answered)
+    return Upkeep(source, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
+
+
+def _busy(answered: Callable[[], int]) -> Callable[[], bool]:
+    """Whether predictions were asked for since the last time that somebody wanted to know."""
+    before = answered()
+
+    def busy() -> bool:
+        nonlocal before
+        before, last = answered(), before
+        return before != last
+
+    return busy
 
 
 def _begin(tasks: Tasks, config: ShardConfig, keeper: Keeper) -> None:

@@ -19,7 +19,8 @@ from functools import partial
 import structlog
 
 from shard.generation import Generation, Opened
-from shard.scene import Piece
+from shard.online.port import NO_LOG, OnlineKeeping
+from shard.scene import Kind, Piece
 from shard.work import Failures, is_refusal
 from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
@@ -59,9 +60,17 @@ class Opening:
         store: to fetch from.
         warm_requests: replayed per piece.
         clock: monotonic seconds.
+        online: what users did since a snapshot; known before a partition of it is open.
     """
 
-    def __init__(self, store: Store, warm_requests: int, variance: float = math.inf, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        warm_requests: int,
+        variance: float = math.inf,
+        clock: Clock = monotonic,
+        online: OnlineKeeping = NO_LOG,
+    ) -> None:
         self.generations: dict[str, Generation] = {}
         self.failures: Failures[Key] = Failures()
         self.recent: deque[pb.PredictRequest] = deque(maxlen=RECENT_MAX)
@@ -69,6 +78,7 @@ class Opening:
         self._store = store
         self._warm_requests = warm_requests
         self._clock = clock
+        self._online = online
         self._busy_with = ""
         self._closed: deque[str] = deque()
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
@@ -94,6 +104,8 @@ class Opening:
         self._busy_with = key.version if isinstance(key, Piece) else key
         try:
             what = await self._fetching.run(partial(self._fetched, key, parent), OPEN_WITHIN_S)
+            if isinstance(key, Piece) and key.kind is Kind.HOME:
+                await self._online.whole(key)
         except Exception as error:  # whatever it was, what is warm goes on serving
             self._failed(key, error)
             return error
@@ -101,7 +113,7 @@ class Opening:
             self._busy_with = ""
         self.failures = self.failures.opened(key)
         if isinstance(what, Snapshot):
-            self.generations[what.version] = Generation(what, self._warm_requests)
+            self.generations[what.version] = Generation(what, self._warm_requests, self._online.admit(what))
             log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
         elif isinstance(key, Piece):
             self.generations[key.version].adopt(key, what)
@@ -119,6 +131,7 @@ class Opening:
             if not self.generations[version].pieces and version != self._busy_with:
                 log.info("snapshot.closed", snapshot=version)
                 self.generations.pop(version).close()
+                self._online.dismiss(version)
                 self._closed.append(version)
 
     async def forget(self) -> None:
@@ -141,7 +154,13 @@ class Opening:
             if isinstance(key, Piece):
                 return self.generations[key.version].open(key, tuple(self.recent))
             self._compare(key, parent)
-            return Snapshot.open(self._store, key)
+            opened = Snapshot.open(self._store, key)
+            try:
+                self._online.prepare(opened)
+            except BaseException:
+                opened.close()
+                raise
+            return opened
 
     def _compare(self, version: str, parent: str) -> None:
         """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""

@@ -1,8 +1,9 @@
 """One user's slate from the partitions at hand. Mapped reads are its only I/O: it runs on the event loop.
 
-It waits for nothing but plugged-in models, which are asked on threads of their own (`shard.isolation`). While it does,
-and as long as such a thread works, what it reads from is kept open: whoever holds a partition may close it at any time.
-How much work a prediction gets is `shard.effort`'s to say; who asks, and where it is looked, `shard.seats`'.
+It waits for nothing but plugged-in models, which are asked on threads of their own (`shard.isolation`), and for events
+that are to be in the slate, where the request says so (`shard.online.freshness`). While it does, and as long as such a
+thread works, what it reads from is kept open: whoever holds a partition may close it at any time. How much work a
+prediction gets is `shard.effort`'s to say; who asks, and where it is looked, `shard.seats`'.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import structlog
 
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
+from shard.online.freshness import NOTHING_KNOWN, Known, known, waited
+from shard.online.residents import NOTHING_ONLINE, Online
 from shard.seats import Seat, Seats, parse
 from trunkshow import carousels, pacing
 from trunkshow.catalogue_shelf import CatalogueShelf
@@ -60,6 +63,7 @@ class Predictor:
         snapshot: opened.
         warm: its partitions that may be asked, by number; the caller adds to it as they come up.
         stand_ins: compact copies of the users of partitions that are held elsewhere, by number, as they come up.
+        online: what users did since the snapshot.
         apart: who asks plugged-in models; one of its own where None. Predictors over the same snapshot share one, since
             a model that hangs would otherwise hang threads of each.
         clock: seconds, monotonic.
@@ -73,13 +77,15 @@ class Predictor:
         snapshot: Snapshot,
         warm: Mapping[int, Partition],
         stand_ins: Mapping[int, StandIns] = MappingProxyType({}),
+        online: Online = NOTHING_ONLINE,
         *,
         apart: Apart | None = None,
         clock: Clock = monotonic,
     ) -> None:
         self._snapshot = snapshot
         self._maker = SlateMaker(snapshot)
-        self._seats = Seats(snapshot, warm, stand_ins)
+        self._seats = Seats(snapshot, warm, stand_ins, online)
+        self._online = online
         self._clock = clock
         self._costs = Costs()
         self.apart = apart or Apart(self._maker)
@@ -97,27 +103,29 @@ class Predictor:
             InvalidArgument: the wrapped request is no request, no partition is named, or the vector is another model's.
             Overloaded: the time left is too short for any slate.
         """
-        began = self._clock()
         self._seats.refuse_what_is_not_here(asked)
         looked_in = STAND_IN_PARTITIONS if asked.rung == pb.RUNG_STAND_IN else len(asked.partitions)
-        effort = self._effort(began, looked_in, deadline)
         request = parse(asked.request)
+        as_fresh = not request.at_least_as_fresh or await self._as_fresh(asked, request, looked_in, deadline)
+        began = self._clock()
+        effort = self._effort(began, looked_in, deadline)
         seat = self._seats.seat(asked, request, partitions_of(effort, looked_in))
         if not seat.shelves:
-            made: list[pb.Carousel] = []
             missing = [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in asked.carousels]
-            return self._response(made, missing, effort, began)
+            receipt = _receipt(effort, NOTHING_KNOWN, seat, as_fresh=as_fresh)
+            return self._response([], missing, receipt, began)
+        knows = known(self._online, asked, request.user_id)
+        receipt = _receipt(effort, knows, seat, as_fresh=as_fresh)
         asking = self._seats.asking(request, seat, asked.carousels, WORK[effort])
-        rung = asked.rung or pb.RUNG_SNAPSHOT
         waited = 0.0
         if apart := self._maker.proposer.apart(asked.carousels):
             asked_at = self._clock()
             async with self.apart.asked(apart, asking, self._model_s(deadline)) as (own, proposals):
                 waited = self._clock() - asked_at
-                made, missing = self._maker.make(own, rung, proposals)
+                made, missing = self._maker.make(own, knows.rung, proposals)
         else:
-            made, missing = self._maker.make(asking, rung)
-        response = self._response(made, missing, effort, began)
+            made, missing = self._maker.make(asking, knows.rung)
+        response = self._response(made, missing, receipt, began)
         # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
         self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response
@@ -174,21 +182,26 @@ class Predictor:
             raise Overloaded(message, reason="TIME_TOO_SHORT")
         return effort
 
+    async def _as_fresh(
+        self, asked: shard_pb2.PredictRequest, request: pb.RecommendRequest, partitions: int, deadline: Deadline | None
+    ) -> bool:
+        """Whether the slate will be as fresh as it is to be; waited for as long as there is time beside making it."""
+        left_ms = deadline.remaining_ms(self._clock()) if deadline is not None else 0.0
+        return await waited(self._online, asked, request, self._costs.spare_ms(left_ms, partitions) / 1000)
+
     def _response(
-        self, made: Sequence[pb.Carousel], missing: Sequence[Missing], effort: pb.Effort, began: float
+        self, made: Sequence[pb.Carousel], missing: Sequence[Missing], receipt: pb.Receipt, began: float
     ) -> Response:
+        """An answer, with a receipt that says so far what it rests on."""
         if missing:
             self._report(missing)
-        receipt = pb.Receipt(
-            rung=made[0].rung if made else pb.RUNG_UNSPECIFIED,
-            snapshot_version=self._snapshot.version,
-            stages=[pb.Stage(name="predict", ms=(self._clock() - began) * 1000)],
-            effort=effort,
-            reasons=() if effort == pb.EFFORT_FULL else (pb.REASON_REDUCED_EFFORT,),
-        )
+        rung = made[0].rung if made else pb.RUNG_UNSPECIFIED
+        receipt.rung, receipt.snapshot_version = rung, self._snapshot.version
+        receipt.stages.add(name="predict", ms=(self._clock() - began) * 1000)
         slate = pb.RecommendResponse(carousels=made, receipt=receipt)
         return Response(
             slate=slate.SerializeToString(),
+            rung=rung,
             missing=[shard_pb2.Missing(carousel=one.carousel, reason=one.reason, model=one.model) for one in missing],
         )
 
@@ -200,3 +213,15 @@ class Predictor:
                 self._throttle.log(
                     log.error, "model.failed", carousel=lost.carousel, model=lost.model, why=why, exc_info=lost.error
                 )
+
+
+def _receipt(effort: pb.Effort, knows: Known, seat: Seat, *, as_fresh: bool) -> pb.Receipt:
+    """What a slate rests on."""
+    receipt = pb.Receipt(effort=effort, watermark=knows.watermark)
+    if seat.folded is not None:
+        receipt.events_folded = seat.folded.events
+    if effort != pb.EFFORT_FULL:
+        receipt.reasons.append(pb.REASON_REDUCED_EFFORT)
+    if not as_fresh:
+        receipt.reasons.append(pb.REASON_NOT_AS_FRESH)
+    return receipt

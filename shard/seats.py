@@ -1,8 +1,9 @@
 """Where a request is seated: who asks, as far as this shard knows them, which partitions are looked in, what is asked.
 
-A user who lives here is read from their partition, one who lives elsewhere from the compact copy that stands in for
-it, and a stranger comes with a vector that the router folded in. What is not here is refused, so that the router asks
-somebody else. Mapped reads are the only I/O; what becomes of what is asked is left to `shard.predict`.
+A user who lives here is read from their partition, with what they did since folded in (`shard.online`), one who lives
+elsewhere from the compact copy that stands in for it, and a stranger comes with a vector that the router folded in.
+What is not here is refused, so that the router asks somebody else. Mapped reads are the only I/O; what becomes of what
+is asked is left to `shard.predict`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from shard.online.folding import Folded
+from shard.online.residents import NOTHING_ONLINE, Online
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
@@ -33,11 +36,13 @@ class Seat(NamedTuple):
         user: who asks, as a partition or a stand-in knows them; None for anybody else.
         vector: (factors,) float32 of somebody whom the router folded in; empty for a user.
         shelves: of the partitions to look in, nearest first.
+        folded: what the user did since the snapshot, which is in `user`; None where there is nothing.
     """
 
     user: UserRecord | None
     vector: Floats
     shelves: Sequence[Partition | CatalogueShelf]
+    folded: Folded | None = None
 
 
 NOWHERE = Seat(None, NO_FLOATS, ())
@@ -51,10 +56,18 @@ class Seats:
         snapshot: opened.
         warm: its partitions that may be asked, by number; the caller adds to it as they come up.
         stand_ins: compact copies of the users of partitions that are held elsewhere, by number, as they come up.
+        online: what users did since the snapshot.
     """
 
-    def __init__(self, snapshot: Snapshot, warm: Mapping[int, Partition], stand_ins: Mapping[int, StandIns]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        warm: Mapping[int, Partition],
+        stand_ins: Mapping[int, StandIns],
+        online: Online = NOTHING_ONLINE,
+    ) -> None:
         self._snapshot = snapshot
+        self._online = online
         self._catalogue = snapshot.catalogue
         self._warm = warm
         self._stand_ins = stand_ins
@@ -96,6 +109,9 @@ class Seats:
         if asked.vector:
             return Seat(None, np.frombuffer(asked.vector, np.float32), shelves)
         user = shelves[0].user(request.user_id)
+        folded = self._online.folded(request.user_id, user)
+        if folded is not None:
+            return Seat(folded.record, NO_FLOATS, self._moved(shelves, asked.partitions[0], folded), folded)
         return NOWHERE if user is None else Seat(user, NO_FLOATS, shelves)
 
     def asking(self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], work: Work) -> Asking:
@@ -103,8 +119,11 @@ class Seats:
         query = self._query(request, seat)
         taken = {row for item in request.exclude_item_ids if (row := self._catalogue.row(item)) is not None}
         taken.update(query.context)
+        folded = seat.folded
         if not (self._snapshot.repeat or request.include_seen):
-            taken.update(query.history.tolist())
+            taken.update((query.history if folded is None else folded.had).tolist())
+        if folded is not None:
+            taken.update(folded.hidden.tolist())
         count = request.items_per_carousel or carousels.ITEMS_DEFAULT
         return Asking(wanted, query, seat.shelves, count, taken, work)
 
@@ -120,6 +139,11 @@ class Seats:
         if not nearest:
             raise SnapshotMismatch("no partition is warm here, so that nothing can stand in")
         return Seat(user, NO_FLOATS, nearest[:partitions])
+
+    def _moved(self, shelves: Sequence[Partition], home: int, folded: Folded) -> Sequence[Partition]:
+        """Home, and where that is somewhere else by now, and warm here, the partition nearest to the user's taste."""
+        nearest = self._snapshot.codebook.probe(folded.record.vector, 1)[0]
+        return [*shelves, self._warm[nearest]] if nearest != home and nearest in self._warm else shelves
 
     def _query(self, request: pb.RecommendRequest, seat: Seat) -> Query:
         user = seat.user

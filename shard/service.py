@@ -44,6 +44,9 @@ log = structlog.get_logger()
 class ShardService:
     """What a shard answers.
 
+    Attributes:
+        answered: predictions, since the start.
+
     Args:
         config: of this shard.
         name: this shard's address in the membership.
@@ -55,7 +58,7 @@ class ShardService:
         self._keeper: Keeper | None = None
         self._draining = False
         self._requests = itertools.count()
-        self._answered = 0
+        self.answered = 0
         self._cancelled = 0
         self._refused_work = 0
         self._changed = asyncio.Event()
@@ -146,7 +149,7 @@ class ShardService:
             name=self._name,
             state=shard_pb2.SHARD_STATE_DRAINING if self._draining else state,
             generations=keeper.status() if keeper is not None else [],
-            requests=self._answered,
+            requests=self.answered,
             rss_bytes=resident_bytes(),
             cancelled=self._cancelled,
             refused_work=self._refused_work,
@@ -167,7 +170,7 @@ class ShardService:
         except (DeadlineExceeded, Overloaded):
             self._refused_work += 1
             raise
-        self._answered += 1
+        self.answered += 1
         if next(self._requests) % REMEMBER_EVERY == 0:
             self._keeper.recent.append(asked)
         return answer

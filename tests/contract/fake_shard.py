@@ -192,6 +192,7 @@ def answer(
     )
     return shard_pb2.PredictResponse(
         slate=pb.RecommendResponse(carousels=made, receipt=receipt).SerializeToString(),
+        rung=receipt.rung,
         missing=[shard_pb2.Missing(carousel=one, reason=reason) for one, reason in missing],
     )
 

@@ -6,7 +6,7 @@ import asyncio
 import errno
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from builder.pipeline import BuildSettings, build
 from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
+from shard.online.port import NoLog
 from shard.placement import share
-from shard.scene import Kind, Limits
+from shard.scene import Kind, Limits, Piece
 from trunkshow.serving import metrics
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.cached_store import CachedStore
@@ -400,3 +401,39 @@ async def test_a_store_that_is_gone_is_counted_although_there_is_a_copy(stage: S
     before = metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") or 0.0
     await keeper.pointing.look()
     assert metrics.REGISTRY.get_sample_value("trunkshow_shard_store_errors_total") == before + 1
+
+
+class Waiting(NoLog):
+    """Events that are not all known yet."""
+
+    def __init__(self) -> None:
+        self.wanted: set[Piece] = set()
+        self.asked, self.known = asyncio.Event(), asyncio.Event()
+
+    def want(self, pieces: Iterable[Piece]) -> None:
+        """Remember."""
+        self.wanted = set(pieces)
+
+    async def whole(self, piece: Piece) -> None:
+        """Wait."""
+        assert piece in self.wanted  # or nobody would make it whole
+        self.asked.set()
+        await self.known.wait()
+
+
+async def test_a_partition_is_warm_once_everything_is_known_that_its_users_did(two: Path) -> None:
+    """Until then nobody is sent to it; what was warm before is served meanwhile."""
+    online, stage = Waiting(), Stage(two)
+    stage.keeper._online = stage.keeper.opening._online = online
+    stage.keeper.joined((OWN,))
+    stage.keeper.pointed(stage.pointer)
+    stage.keeper.tend()
+    await stage.keeper.bring_next()
+    stage.keeper.tend()
+    bringing = asyncio.create_task(stage.keeper.bring_next())
+    await online.asked.wait()
+    assert stage.warm() == {stage.pointer.current: []}
+    online.known.set()
+    await bringing
+    assert len(stage.warm()[stage.pointer.current]) == 1
+    stage.keeper.close()

@@ -1,0 +1,181 @@
+"""The users of one generation who live in the partitions held here: whose events are kept, and what is folded in.
+
+A user lives where the snapshot's directory says, a newcomer where their first event leads to
+(`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for it, from where the
+snapshot ends (`shard.online.upkeep`); only then, and while the log is followed closely, are its slates FRESH. What was
+folded in before stays in, whatever becomes of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Protocol
+
+from shard.online.folding import NOBODY, Folded, Terms, fold
+from shard.online.state import Events
+from shard.online.users import Users
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.follower import Follower
+from trunkshow.online.newcomers import Newcomers, home_of
+from trunkshow.online.positions import Position, Since
+from trunkshow.online.weights import weights_of
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.records import UserRecord
+from trunkshow.v1 import events_pb2 as pb
+
+FOLDED_MAX = 8192
+"""Users whose folded record is kept until their next event; one takes about 2 KB."""
+
+
+class Online(Protocol):
+    """What a prediction asks."""
+
+    @property
+    def watermark(self) -> str:
+        """Up to which events are known; empty where no log is followed."""
+        ...
+
+    def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
+        """Somebody with their events; None where there are none that the snapshot has not seen."""
+        ...
+
+    def is_whole(self, user_id: str, partition: int) -> bool:
+        """Whether everything up to the watermark is known of somebody who lives in a partition."""
+        ...
+
+    def is_fresh(self) -> bool:
+        """Whether the log is followed closely."""
+        ...
+
+    async def reached(self, watermark: Watermark, within_s: float) -> bool:
+        """Whether everything up to a watermark is known, waiting for it so long at most."""
+        ...
+
+
+class Nothing:
+    """Of a shard that follows no log."""
+
+    watermark = ""
+
+    def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
+        """Nobody has events."""
+        del user_id, record
+        return None
+
+    def is_whole(self, user_id: str, partition: int) -> bool:
+        """Of nobody."""
+        del user_id, partition
+        return False
+
+    def is_fresh(self) -> bool:
+        """Never."""
+        return False
+
+    async def reached(self, watermark: Watermark, within_s: float) -> bool:
+        """Never."""
+        del watermark, within_s
+        return False
+
+
+NOTHING_ONLINE: Online = Nothing()
+
+
+class Residents:
+    """Of one generation.
+
+    Attributes:
+        version: of the snapshot.
+        since: up to where it has seen the log.
+        held: partitions whose users' events are kept.
+        whole: of these, those for which the log was replayed.
+
+    Args:
+        snapshot: opened, its directory too.
+        users: everybody's events.
+        follower: of the log.
+        clock: a port: monotonic seconds.
+    """
+
+    def __init__(self, snapshot: Snapshot, users: Users, follower: Follower, clock: Clock = monotonic) -> None:
+        self.version = snapshot.version
+        self.since = Since.of(snapshot.manifest)
+        self.held: frozenset[int] = frozenset()
+        self.whole: frozenset[int] = frozenset()
+        self._users = users
+        self._follower = follower
+        self._clock = clock
+        self._find = snapshot.directory.find
+        self._row_of = snapshot.catalogue.row
+        equations = snapshot.ials.equations
+        self._terms = Terms(self._row_of, equations, weights_of(snapshot.manifest.parameters), self.since)
+        self._newcomers = Newcomers(partial(home_of, equations, snapshot.codebook))
+        self._folded: dict[str, tuple[Events, Folded | None]] = {}
+
+    # --- whose events are kept -----------------------------------------------------------------------------------
+
+    @property
+    def lacking(self) -> frozenset[int]:
+        """Partitions for which the log is to be replayed."""
+        return self.held - self.whole
+
+    def hold(self, partitions: frozenset[int]) -> None:
+        """These are held, and no others."""
+        self.held, self.whole = partitions, self.whole & partitions
+
+    def replayed(self, partitions: frozenset[int]) -> None:
+        """The log was replayed for these."""
+        self.whole |= partitions & self.held
+
+    def takes(self, event: pb.Event, at: Position, among: Collection[int]) -> bool:
+        """Whether an event is of somebody who lives in one of these partitions.
+
+        As long as the log is being replayed every newcomer may turn out to: an earlier event may come yet.
+        """
+        home = self._find(event.user_id)
+        if home is not None:
+            return home.partition in among
+        if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
+            return False
+        row = self._row_of(event.item_id)
+        if row is None:
+            return self._newcomers.find(event.user_id) in among
+        return self._newcomers.hear(event.user_id, row, at) in among or bool(self.lacking)
+
+    def has(self, user_id: str) -> bool:
+        """Whether somebody lives in what is held."""
+        home = self._find(user_id)
+        return (home.partition if home is not None else self._newcomers.find(user_id)) in self.held
+
+    # --- what a prediction asks ----------------------------------------------------------------------------------
+
+    @property
+    def watermark(self) -> str:
+        """Up to which events are known."""
+        return self._follower.progress.text
+
+    def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
+        """Somebody with their events, as far as the snapshot has not seen these; kept until the next one comes."""
+        events = self._users.of(user_id)
+        if not events:
+            return None
+        known = self._folded.pop(user_id, None)
+        if known is None or known[0] is not events:
+            known = events, fold(record or NOBODY, events, self._terms)
+        self._folded[user_id] = known
+        if len(self._folded) > FOLDED_MAX:
+            del self._folded[next(iter(self._folded))]
+        return known[1]
+
+    def is_whole(self, user_id: str, partition: int) -> bool:
+        """Whether everything up to the watermark is known of somebody who lives in a partition."""
+        return partition in self.whole and self._users.is_whole(user_id)
+
+    def is_fresh(self) -> bool:
+        """Whether the log is followed closely."""
+        return self._follower.progress.is_caught_up(self._clock())
+
+    async def reached(self, watermark: Watermark, within_s: float) -> bool:
+        """Whether everything up to a watermark is known, waiting for it so long at most."""
+        return await self._follower.reached(watermark, within_s)

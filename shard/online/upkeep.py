@@ -1,0 +1,217 @@
+"""Keeps what is known of users' events as it should be: follows the log, replays it for what comes, frees what goes.
+
+    the log ──► follower ──► who lives in what is held here? ──► users' events
+                   replay ──► the same, for partitions that came later
+
+Whoever takes over a partition, opens a new snapshot, or starts after a crash, goes the same way: `want` names what is
+held, and the log is replayed for whatever of it is not whole yet, once for all of these together. What is followed and
+what is replayed overlap, which does no harm (`shard.online.state`). A partition is reported warm once that is done;
+but a log that cannot be read keeps nothing from being served: it is tried again, and until then what is served is of
+the snapshot alone, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Never
+
+import structlog
+
+from shard.online.residents import Residents
+from shard.online.state import Event, compact
+from shard.online.users import Users, only
+from shard.scene import Kind, Piece
+from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.online.follower import AGAIN_AFTER_S, Follower
+from trunkshow.online.positions import Position
+from trunkshow.online.weights import SHARES
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import events_pb2 as pb
+
+SENT_AGAIN_MS = 3_600_000
+"""An event that every snapshot here has is known for so long behind the newest: it may be sent again."""
+
+STEPS_AT_ONCE = 256
+
+REPLAYS = metrics.counter("trunkshow_shard_replays_total", "Times that the log was replayed, by outcome.", ("outcome",))
+
+USERS = metrics.gauge("trunkshow_shard_online_users", "Users of whom events since the snapshot are kept.")
+KEPT = metrics.gauge("trunkshow_shard_online_events", "Events since the snapshot that are kept.")
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """Of one shard.
+
+    Attributes:
+        users: everybody's events.
+        follower: of the log.
+
+    Args:
+        source: the log.
+        events_max: kept, of all users.
+        within_s: after which a partition is served, though the log was not replayed for it.
+        busy: whether there are requests to answer.
+        clock: a port: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        source: EventLog,
+        *,
+        events_max: int,
+        within_s: float,
+        busy: Callable[[], bool] = lambda: False,
+        clock: Clock = monotonic,
+    ) -> None:
+        self.users = Users(events_max)
+        self.follower = Follower(source, self._hear, busy=busy, clock=clock)
+        self._within_s = within_s
+        self._clock = clock
+        self._residents: dict[str, Residents] = {}
+        self._wanted_since: dict[Piece, float] = {}
+        self._given_up: set[str] = set()
+        self._newest_ms = 0
+        self._untidy = False
+        self._poked = asyncio.Event()
+        self._turned = asyncio.Event()
+        USERS.set_function(lambda: len(self.users))
+        KEPT.set_function(lambda: self.users.events)
+
+    # --- what comes in -------------------------------------------------------------------------------------------
+
+    def prepare(self, snapshot: Snapshot) -> None:
+        """Read what it takes to know where a snapshot's users live. Blocking."""
+        _ = snapshot.directory
+
+    def admit(self, snapshot: Snapshot) -> Residents:
+        """A snapshot, prepared, is served from now on."""
+        admitted = Residents(snapshot, self.users, self.follower, self._clock)
+        self._residents[snapshot.version] = admitted
+        self._hold()
+        return admitted
+
+    def dismiss(self, version: str) -> None:
+        """A snapshot is not served any more."""
+        self._residents.pop(version, None)
+        self._given_up.discard(version)
+        self._tidy_up()
+
+    def want(self, pieces: Iterable[Piece]) -> None:
+        """These are held, or are to be: their users' events are wanted."""
+        homes = {piece for piece in pieces if piece.kind is Kind.HOME}
+        if homes == self._wanted_since.keys():
+            return
+        gone = self._wanted_since.keys() - homes
+        now = self._clock()
+        self._wanted_since = {piece: self._wanted_since.get(piece, now) for piece in homes}
+        self._hold()
+        if gone:
+            self._tidy_up()
+
+    async def whole(self, piece: Piece) -> None:
+        """Return once the log was replayed for a partition, or cannot be, or that takes too long."""
+        until = self._wanted_since.get(piece, self._clock()) + self._within_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - self._clock()):
+                while not self._is_settled(piece):
+                    await self._turned.wait()
+
+    # --- what runs -----------------------------------------------------------------------------------------------
+
+    async def run(self) -> Never:
+        """Follow and replay, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.follower.run(from_end=True))
+            both.create_task(self._replay_again_and_again())
+        raise AssertionError("neither has an end")
+
+    async def _replay_again_and_again(self) -> Never:
+        while True:
+            self._poked.clear()
+            failed = [one for one in list(self._residents.values()) if one.lacking and not await self._replay(one)]
+            if self._untidy:
+                self._untidy = False
+                await self._tidy()
+            if failed:
+                await asyncio.sleep(AGAIN_AFTER_S)
+            elif not any(one.lacking for one in self._residents.values()):
+                await self._poked.wait()
+
+    async def _replay(self, residents: Residents) -> bool:
+        """Replay the log for the partitions of a snapshot that lack it; whether that was done."""
+        lacking, began = residents.lacking, self._clock()
+        try:
+            await self.follower.replay(residents.since.start, partial(self._hear_again, residents, lacking))
+        except LogUnavailable as error:
+            if residents.version not in self._given_up:
+                log.error("log.not_replayed", snapshot=residents.version, error=str(error))
+            self._given_up.add(residents.version)
+            REPLAYS.labels("failed").inc()
+            self._turn()
+            return False
+        residents.replayed(lacking)
+        self._given_up.discard(residents.version)
+        self._untidy = True  # newcomers were kept who turned out to live elsewhere
+        took = round(self._clock() - began, 3)
+        log.info("log.replayed", snapshot=residents.version, partitions=len(lacking), users=len(self.users), s=took)
+        REPLAYS.labels("done").inc()
+        self._turn()
+        return True
+
+    # --- how -----------------------------------------------------------------------------------------------------
+
+    def _hear(self, event: pb.Event, at: Position) -> None:
+        if event.interaction not in SHARES:  # most events: what was shown
+            return
+        # All of them are asked: each has newcomers of its own.
+        takers = [one for one in self._residents.values() if one.takes(event, at, one.held)]
+        if takers:
+            self._keep(event, at)
+
+    def _hear_again(self, residents: Residents, partitions: frozenset[int], event: pb.Event, at: Position) -> None:
+        if residents is not self._residents.get(residents.version):
+            return  # its snapshot was closed meanwhile
+        if event.interaction in SHARES and residents.takes(event, at, partitions):
+            self._keep(event, at)
+
+    def _keep(self, event: pb.Event, at: Position) -> None:
+        kept = compact(event, at)
+        self._newest_ms = max(self._newest_ms, kept.time_ms)
+        self.users.add(event.user_id, kept)
+
+    def _hold(self) -> None:
+        for version, residents in self._residents.items():
+            residents.hold(frozenset(piece.number for piece in self._wanted_since if piece.version == version))
+        self._poked.set()
+
+    def _is_settled(self, piece: Piece) -> bool:
+        residents = self._residents.get(piece.version)
+        return residents is None or piece.number in residents.whole or piece.version in self._given_up
+
+    def _turn(self) -> None:
+        self._turned.set()
+        self._turned = asyncio.Event()
+
+    def _tidy_up(self) -> None:
+        self._untidy = True
+        self._poked.set()
+
+    async def _tidy(self) -> None:
+        """Free the events of who is not held any more, and those that every snapshot here has."""
+        known_until = self._newest_ms - SENT_AGAIN_MS
+        everybody = list(self._residents.values())
+
+        def wanted(event: Event) -> bool:
+            return event.time_ms > known_until or any(one.since.is_new(event.at, event.time_ms) for one in everybody)
+
+        steps = only(self.users, lambda user_id: any(one.has(user_id) for one in everybody), wanted)
+        for number, _ in enumerate(steps):
+            if number % STEPS_AT_ONCE == 0:
+                await asyncio.sleep(0)

@@ -1,0 +1,322 @@
+"""What users do is in their next slate, whatever happens to the shard, to what it holds and to the log."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+
+import datasets
+import pytest
+from followed_log import FollowedLog
+
+from shard.online.upkeep import Upkeep
+from shard.predict import Predictor
+from shard.scene import Kind, Piece
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.progress import FRESH_WITHIN_S
+from trunkshow.serving.deadline import Deadline
+from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import events_pb2, shard_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+NEW = "somebody-new"
+WANTED = ("for-you",)
+ids = itertools.count()
+
+
+def event(user: str, item: str, kind: int, after_s: float = 60.0, event_id: str = "") -> events_pb2.Event:
+    """One that happened so long after the data of the snapshot ends."""
+    made = events_pb2.Event(event_id=event_id or f"e{next(ids)}", user_id=user, item_id=item, interaction=kind)
+    made.timestamp.FromMilliseconds(round((event.data_until_s + after_s) * 1000))  # type: ignore[attr-defined]
+    return made
+
+
+def click(user: str, item: str) -> events_pb2.Event:
+    """A click."""
+    return event(user, item, events_pb2.INTERACTION_CLICK)
+
+
+class Shard:
+    """One that holds what it is told to; its log, and its time, are the test's."""
+
+    def __init__(self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition]) -> None:
+        self.snapshot, self.log, self.partitions = snapshot, log, partitions
+        self.now = 1000.0
+        self.upkeep = Upkeep(log, events_max=1000, within_s=30.0, clock=lambda: self.now)
+        self.upkeep.prepare(snapshot)
+        self.residents = self.upkeep.admit(snapshot)
+        self.predictor = Predictor(snapshot, partitions, {}, self.residents, clock=lambda: self.now)
+
+    async def hold(self, *numbers: int) -> None:
+        """Hold these partitions, each opened as the keeper would."""
+        pieces = [Piece(self.snapshot.version, Kind.HOME, number) for number in numbers]
+        self.upkeep.want(pieces)
+        for piece in pieces:
+            await asyncio.wait_for(self.upkeep.whole(piece), 10)
+
+    async def hears(self, *events: events_pb2.Event) -> Watermark:
+        """These are recorded, and heard of."""
+        mark = await self.log.append(events, 1)
+        await turns(lambda: self.upkeep.follower.progress.covers(mark))
+        return mark
+
+    async def slate(self, user: str, wanted: tuple[str, ...] = WANTED, **request: object) -> pb.RecommendResponse:
+        """A user's slate."""
+        asked = shard_pb2.PredictRequest(
+            request=pb.RecommendRequest(user_id=user, **request).SerializeToString(),  # type: ignore[arg-type]
+            snapshot_version=self.snapshot.version,
+            partitions=[self.home(user)],
+            carousels=wanted,
+        )
+        answer = await self.predictor.predict(asked, Deadline.after(150, self.now))
+        slate = pb.RecommendResponse.FromString(answer.slate)
+        assert answer.rung == slate.receipt.rung
+        return slate
+
+    def home(self, user: str) -> int:
+        """Where a user lives."""
+        found = self.snapshot.directory.find(user)
+        return found.partition if found is not None else self.residents._newcomers.find(user) or 0
+
+    @asynccontextmanager
+    async def up(self) -> AsyncIterator[Shard]:
+        """It runs."""
+        running = asyncio.create_task(self.upkeep.run())
+        try:
+            yield self
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+
+async def turns(until: Callable[[], bool]) -> None:
+    """Give others turns until something is so."""
+    for _ in range(2000):
+        if until():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came to that")
+
+
+@pytest.fixture(scope="module")
+def partitions(snapshot: Snapshot) -> AsyncIterator[dict[int, Partition]]:  # type: ignore[misc]
+    """All of them, open."""
+    event.data_until_s = datetime.fromisoformat(snapshot.manifest.data_until).timestamp()  # type: ignore[attr-defined]
+    opened = {number: snapshot.open_partition(number) for number in range(snapshot.partitions)}
+    yield opened
+    for one in opened.values():
+        one.close()
+
+
+@pytest.fixture
+def shard(snapshot: Snapshot, partitions: dict[int, Partition]) -> Callable[..., Shard]:
+    """Makes shards of the built snapshot."""
+    return lambda log=None: Shard(snapshot, log or FollowedLog(), partitions)
+
+
+USER = datasets.user_id(17)
+
+
+def unlike(shard: Shard, user: str) -> list[str]:
+    """Items that are nothing like what a user gets, of one kind."""
+    record = shard.partitions[shard.home(user)].user(user)
+    assert record is not None
+    vectors = shard.snapshot.ials.vectors
+    farthest = int((vectors @ record.vector).argmin())
+    return [shard.snapshot.catalogue.id(int(row)) for row in (vectors @ vectors[farthest]).argsort()[::-1][:12]]
+
+
+def nearness(shard: Shard, slate: pb.RecommendResponse, liked: list[str]) -> float:
+    """How near what a slate shows is to some items, in the mean."""
+    vectors, row = shard.snapshot.ials.vectors, shard.snapshot.catalogue.row
+    return float((vectors[[row(item) for item in items(slate)]] @ vectors[[row(item) for item in liked]].T).mean())
+
+
+def items(slate: pb.RecommendResponse) -> list[str]:
+    """Shown."""
+    return [item.item_id for carousel in slate.carousels for item in carousel.items]
+
+
+async def test_what_was_liked_is_in_the_next_slate(shard: Callable[..., Shard]) -> None:
+    """It moves towards that, at the rung FRESH, and its receipt says how much it knows."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        before = await up.slate(USER)
+        liked = unlike(up, USER)
+        mark = await up.hears(*(event(USER, item, events_pb2.INTERACTION_LIKE) for item in liked))
+        after = await up.slate(USER)
+        assert nearness(up, after, liked) > nearness(up, before, liked)
+        assert {one.rung for one in after.carousels} == {pb.RUNG_FRESH}
+        receipt = after.receipt
+        assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_FRESH, str(mark), len(liked))
+
+
+async def test_one_click_is_enough_for_a_carousel_about_it(shard: Callable[..., Shard]) -> None:
+    """The history has it first."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        liked = unlike(up, USER)[0]
+        await up.hears(click(USER, liked))
+        slate = await up.slate(USER, wanted=("because-you-liked",))
+        assert up.snapshot.catalogue.title(up.snapshot.catalogue.row(liked)) in slate.carousels[0].title
+
+
+async def test_who_did_nothing_is_served_as_before(shard: Callable[..., Shard]) -> None:
+    """Fresh, since that is known."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        slate = await up.slate(USER)
+        plain = Predictor(up.snapshot, up.partitions, clock=lambda: up.now)
+        up.predictor = plain
+        assert items(slate) == items(await up.slate(USER))
+        assert (slate.receipt.rung, slate.receipt.events_folded) == (pb.RUNG_FRESH, 0)
+        assert (await up.slate(USER)).receipt.rung == pb.RUNG_SNAPSHOT
+
+
+async def test_a_shard_that_starts_again_knows_what_the_one_before_knew(shard: Callable[..., Shard]) -> None:
+    """Before it says that it is warm; nothing is lost, and nothing counts twice."""
+    log, users = FollowedLog(), [datasets.user_id(number) for number in range(20)]
+    async with shard(log).up() as first:
+        await first.hold(*first.partitions)
+        for user in users:
+            await first.hears(click(user, unlike(first, user)[0]), click(user, unlike(first, user)[1]))
+        known = {user: items(await first.slate(user)) for user in users}
+    log.twice = True
+    async with shard(log).up() as second:
+        await second.hold(*second.partitions)
+        assert {user: items(await second.slate(user)) for user in users} == known
+        assert {(await second.slate(user)).receipt.events_folded for user in users} == {2}
+
+
+async def test_a_partition_that_is_taken_over_is_whole_before_it_is_warm(shard: Callable[..., Shard]) -> None:
+    """What its users did while it was elsewhere is replayed, of nobody else."""
+    async with shard().up() as up:
+        home = up.home(USER)
+        stranger = next(user for user in map(datasets.user_id, range(400)) if up.home(user) != home)
+        await up.hold(up.home(stranger))
+        await up.hears(click(USER, unlike(up, USER)[0]), click(stranger, unlike(up, stranger)[0]))
+        assert list(up.upkeep.users) == [stranger]
+        await up.hold(up.home(stranger), home)
+        receipt = (await up.slate(USER)).receipt
+        assert (receipt.rung, receipt.events_folded) == (pb.RUNG_FRESH, 1)
+        await up.hold(home)
+        await turns(lambda: list(up.upkeep.users) == [USER])
+
+
+async def test_a_log_that_is_gone_keeps_nothing_from_being_served(shard: Callable[..., Shard]) -> None:
+    """From the snapshot, until it is back."""
+    log = FollowedLog()
+    await log.append([click(USER, "item-0001")], 1)
+    log.gone = True
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        receipt = (await up.slate(USER)).receipt
+        assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_SNAPSHOT, "", 0)
+        log.gone = False
+        await turns(lambda: not up.residents.lacking)
+        await turns(lambda: up.residents.is_fresh())
+        assert (await up.slate(USER)).receipt.rung == pb.RUNG_FRESH
+
+
+async def test_what_was_folded_in_stays_when_the_log_goes(shard: Callable[..., Shard]) -> None:
+    """But nobody can say any more that it is fresh."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        mark = await up.hears(click(USER, unlike(up, USER)[0]))
+        fresh = await up.slate(USER)
+        up.log.gone = True
+        up.now += FRESH_WITHIN_S + 2
+        slate = await up.slate(USER)
+        receipt = slate.receipt
+        assert items(slate) == items(fresh)
+        assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_SNAPSHOT, str(mark), 1)
+
+
+async def test_what_is_hidden_is_not_shown_again(shard: Callable[..., Shard]) -> None:
+    """Nor what was ordered, where an item does not come back; though a click alone hides nothing."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        first, second, third, *_ = items(await up.slate(USER))
+        hidden, ordered = events_pb2.INTERACTION_HIDE, events_pb2.INTERACTION_ORDER
+        await up.hears(event(USER, first, hidden), event(USER, second, ordered))
+        assert first not in items(await up.slate(USER))
+        assert (second in items(await up.slate(USER))) == up.snapshot.repeat
+        await up.hears(click(USER, third))
+        assert third in items(await up.slate(USER))
+
+
+async def test_what_is_to_be_in_the_slate_is_waited_for(shard: Callable[..., Shard]) -> None:
+    """And where it does not come in time, the receipt says so."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        up.log.held = True
+        mark = str(await up.log.append([click(USER, unlike(up, USER)[0])], 1))
+        late = (await up.slate(USER, at_least_as_fresh=mark)).receipt
+        waiting = asyncio.create_task(up.slate(USER, at_least_as_fresh=mark))
+        await asyncio.sleep(0)
+        up.log.held = False
+        up.log.turn()
+        there = (await waiting).receipt
+        assert (list(late.reasons), late.events_folded) == ([pb.REASON_NOT_AS_FRESH], 0)
+        assert (list(there.reasons), there.events_folded, there.watermark) == ([], 1, mark)
+        another = (await up.slate(USER, at_least_as_fresh="another/0:1")).receipt
+        assert list(another.reasons) == [pb.REASON_NOT_AS_FRESH]
+
+
+async def test_a_stranger_is_served_where_their_first_click_leads(shard: Callable[..., Shard]) -> None:
+    """After two clicks, as anybody who lives there; and after a restart too."""
+    log = FollowedLog()
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        liked, *more = unlike(up, USER)
+        await up.hears(click(NEW, "no-such-item"), click(NEW, liked), click(NEW, more[0]))
+        slate = await up.slate(NEW)
+        assert (slate.receipt.rung, slate.receipt.events_folded) == (pb.RUNG_FRESH, 2)
+        assert set(more[1:]) & set(items(slate))
+        home = up.home(NEW)
+    async with shard(log).up() as elsewhere:
+        await elsewhere.hold(*(number for number in elsewhere.partitions if number != home))
+        await turns(lambda: not list(elsewhere.upkeep.users))
+        await elsewhere.hold(*elsewhere.partitions)
+        assert items(await elsewhere.slate(NEW)) == items(slate)
+
+
+async def test_a_snapshot_is_told_from_the_log_by_its_watermark(
+    snapshot: Snapshot, partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was built with is not folded in again, also where it is sent again later."""
+    log = FollowedLog()
+    built_with = click(USER, "item-0001")
+    mark = await log.append([built_with], 1)
+    await log.append([click(USER, "item-0002")], 1)
+    monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, log_watermark=str(mark)))
+    async with Shard(snapshot, log, partitions).up() as up:
+        await up.hold(*partitions)
+        await up.hears(built_with)
+        assert (await up.slate(USER)).receipt.events_folded == 1
+
+
+async def test_there_is_a_limit_to_what_is_kept(shard: Callable[..., Shard]) -> None:
+    """Whose events had to go is served from the snapshot, and it says so."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        up.upkeep.users._events_max = 2
+        others = [datasets.user_id(number) for number in (3, 4)]
+        await up.hears(*(click(user, "item-0001") for user in (USER, *others)))
+        receipt = (await up.slate(USER)).receipt
+        assert (receipt.rung, receipt.watermark, up.upkeep.users.events) == (pb.RUNG_SNAPSHOT, "", 2)
+        assert (await up.slate(others[0])).receipt.rung == pb.RUNG_FRESH
+
+
+async def test_what_was_merely_shown_takes_no_room(shard: Callable[..., Shard]) -> None:
+    """It is most of what is recorded."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        await up.hears(event(USER, "item-0001", events_pb2.INTERACTION_IMPRESSION))
+        assert up.upkeep.users.events == 0

@@ -83,7 +83,7 @@ def check_router(reply: bytes) -> bool:
     """A whole slate.
 
     Returns:
-        Whether it is of the snapshot's rung: the shard was asked, and answered.
+        Whether it is of the snapshot's rung or FRESH: the shard was asked, and answered.
 
     Raises:
         WrongReply: it is not.
@@ -95,7 +95,7 @@ def _check_slate(slate: pb.RecommendResponse) -> bool:
     shape = [(one.id, len(one.items)) for one in slate.carousels]
     if shape != [(name, ITEMS) for name in CAROUSELS]:
         raise WrongReply(f"the slate is {shape}, receipt {slate.receipt}")
-    return all(one.rung == pb.RUNG_SNAPSHOT for one in slate.carousels)
+    return all(one.rung <= pb.RUNG_SNAPSHOT for one in slate.carousels)
 
 
 CHECKS: dict[str, Callable[[bytes], bool]] = {"shard": check_shard, "router": check_router, "echo": lambda reply: True}

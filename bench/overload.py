@@ -111,7 +111,7 @@ def _counted(
         all_ms.append(ms)
         if pb.REASON_OVERLOADED in reply.receipt.reasons:
             shed.append(ms)
-        elif reply.receipt.rung == pb.RUNG_SNAPSHOT and ms <= DEADLINE_MS:
+        elif reply.receipt.rung in (pb.RUNG_FRESH, pb.RUNG_SNAPSHOT) and ms <= DEADLINE_MS:
             good.append(ms)
         else:
             other.append(ms)

@@ -101,7 +101,10 @@ class RecommendOptions(AskOptions):
     """Also items that the user already had, where the data set would hide them."""
 
     worst_rung: str = ""
-    """Rather an error than a carousel of a lower rung than this: snapshot, previous, stand-in, segment or popular."""
+    """Rather an error than a carousel of a lower rung than fresh, snapshot, previous, stand-in, segment or popular."""
+
+    at_least_as_fresh: str = ""
+    """Watermark that recording events was answered with: the slate waits for these, as long as its deadline allows."""
 
     request_id: str = ""
     """Comes back in the receipt, and stands in the logs; made by the router where empty."""
@@ -172,6 +175,7 @@ def ask(user: str, options: RecommendOptions) -> Slate:
             include_unavailable=options.include_unavailable,
             include_seen=options.include_seen,
             worst_rung=options.lowest(),
+            at_least_as_fresh=options.at_least_as_fresh,
             request_id=options.request_id,
         )
 

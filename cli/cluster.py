@@ -84,9 +84,8 @@ def children(plan: Plan, router: str, shards: Mapping[str, str], members: Path, 
 
 def shard_child(plan: Plan, name: str, address: str, members: Path, log: LocalLog = NOWHERE) -> Child:
     """The process of one shard."""
-    del log
     own = ("--name", address, "--listen", address, "--replicas", str(plan.replicas))
-    return _child(plan, name, ("shard", *_store(plan, name), *own, "--members", f"file:{members}"))
+    return _child(plan, name, ("shard", *_store(plan, name), *own, "--members", f"file:{members}", *_log(log)))
 
 
 def _log(log: LocalLog) -> tuple[str, ...]:

@@ -193,6 +193,9 @@ def _facts(one: Receipt) -> RenderableType:
     lines.add_row("snapshot", escape(one.snapshot_version) or "none could be read")
     lines.add_row("coverage", f"{one.partitions_answered} of {one.partitions_asked} partitions answered")
     lines.add_row("effort", EFFORTS[one.effort])
+    if one.watermark:
+        events = "1 event" if one.events_folded == 1 else f"{one.events_folded} events"
+        lines.add_row("events", f"{events} since the snapshot; everything known up to {escape(one.watermark)}")
     left = f"; {max(one.budget_ms - one.elapsed_ms, 0):.0f} ms were left" if one.budget_ms else ""
     given = f" of {one.budget_ms:.0f} ms" if one.budget_ms else ""
     lines.add_row("time", f"{one.elapsed_ms:.1f} ms{given}{left}")

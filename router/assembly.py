@@ -16,6 +16,7 @@ from router.asking.fanout import Fanout
 from router.cluster.watch import Board
 from router.config import RouterConfig
 from router.recording.recorder import Recorder
+from router.served.arrivals import Arrivals
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.served.pointing import Pointing
@@ -182,6 +183,11 @@ def log_of(config: RouterConfig) -> EventLog | None:
         in_flight_bytes_max=round(config.record_mib_max * (1 << 20)),
     )
     return open_log(config.log, settings)
+
+
+def arrivals_of(event_log: EventLog, keeper: Keeper, limiter: Limiter, clock: Clock) -> Arrivals:
+    """Who finds newcomers' homes."""
+    return Arrivals(keeper, event_log, busy=lambda: limiter.in_flight > 0, clock=clock)
 
 
 def opened(store: Store, version: str) -> View:

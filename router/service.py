@@ -41,6 +41,7 @@ from router.trials.conductor import Conductor
 from router.trials.recall import Recall
 from router.trials.sample import Sample
 from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
 from trunkshow.serving.auth import Role
@@ -135,6 +136,7 @@ class Router:
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
+        self._arrivals = assembly.arrivals_of(event_log, self.keeper, self.limiter, clock) if event_log else None
         self.tasks = Tasks()
 
     def services(self) -> list[Service]:
@@ -177,6 +179,8 @@ class Router:
             self.tasks.begin("recall", self._recall.run())
         if self._log_watch is not None:
             self.tasks.begin("log", self._log_watch.run())
+        if self._arrivals is not None:
+            self.tasks.begin("arrivals", self._arrivals.run())
 
     async def close(self) -> None:
         """Cut every line, and close the log and every snapshot."""
@@ -201,6 +205,8 @@ class Router:
             for sample in self.samplers:
                 sample(data, call.arrived)
             asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
+            if request.at_least_as_fresh:
+                await self._arrived(request, views, asking)
             return await self._admission.slate(data, request, asking, views)
 
     async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
@@ -216,6 +222,12 @@ class Router:
             async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
                 async for answer in answers:
                     yield answer
+
+    async def _arrived(self, request: pb.RecommendRequest, views: Views, asking: Asking) -> None:
+        """Wait for what makes a stranger a newcomer, half of the time that there is at most."""
+        if self._arrivals is not None and views.current.find(request.user_id) is None:
+            watermark = Watermark.parse(request.at_least_as_fresh)
+            await self._arrivals.reached(views.current, watermark, asking.shards_by.remaining_s(self._clock()) / 2)
 
     def advance(self) -> None:
         """Move the traffic of those partitions whose time has come."""

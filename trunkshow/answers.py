@@ -39,6 +39,8 @@ class SlateRequest:
         include_unavailable: also what the catalogue marks as not available.
         include_seen: also what the user already had.
         worst_rung: rather no answer (`PartialAborted`) than a carousel of a lower rung; None takes what can be had.
+        at_least_as_fresh: watermark of recorded events that are to be in the slate; where they did not arrive in time,
+            the receipt says `NOT_AS_FRESH`.
     """
 
     user_id: str
@@ -52,6 +54,7 @@ class SlateRequest:
     include_unavailable: bool = False
     include_seen: bool = False
     worst_rung: Rung | None = None
+    at_least_as_fresh: str = ""
 
     def to_message(self) -> pb.RecommendRequest:
         """The request as the contract writes it.
@@ -71,6 +74,7 @@ class SlateRequest:
             include_seen=self.include_seen,
             partial=pb.PARTIAL_UNSPECIFIED if self.worst_rung is None else pb.PARTIAL_ABORT,
             worst_rung=pb.RUNG_UNSPECIFIED if self.worst_rung is None else self.worst_rung.value,
+            at_least_as_fresh=self.at_least_as_fresh,
         )
 
 

@@ -88,6 +88,7 @@ class AsyncClient:
         include_unavailable: bool = False,
         include_seen: bool = False,
         worst_rung: Rung | None = None,
+        at_least_as_fresh: str = "",
         request_id: str = "",
         deadline_ms: float | None = None,
     ) -> Slate:
@@ -104,6 +105,7 @@ class AsyncClient:
             include_unavailable=include_unavailable,
             include_seen=include_seen,
             worst_rung=worst_rung,
+            at_least_as_fresh=at_least_as_fresh,
         )
         return Slate.from_message(
             await self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)

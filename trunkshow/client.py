@@ -137,6 +137,7 @@ class Client:
         include_unavailable: bool = False,
         include_seen: bool = False,
         worst_rung: Rung | None = None,
+        at_least_as_fresh: str = "",
         request_id: str = "",
         deadline_ms: float | None = None,
     ) -> Slate:
@@ -154,6 +155,7 @@ class Client:
             include_unavailable: also what the catalogue marks as not available.
             include_seen: also what the user already had.
             worst_rung: rather `PartialAborted` than a carousel of a lower rung; None takes what can be had.
+            at_least_as_fresh: watermark of recorded events that are to be in the slate.
             request_id: comes back in the receipt and stands in the logs; made by the router where empty.
             deadline_ms: this call's own; the client's where None.
         """
@@ -169,6 +171,7 @@ class Client:
             include_unavailable=include_unavailable,
             include_seen=include_seen,
             worst_rung=worst_rung,
+            at_least_as_fresh=at_least_as_fresh,
         )
         return Slate.from_message(
             self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)

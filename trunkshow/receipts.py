@@ -157,6 +157,8 @@ class Receipt:
         reasons: everything that made this answer other than a full personal one, each once.
         attempts: all askings of shards, in the order in which they began.
         budget_ms: the time that the request was given.
+        watermark: of the event log, up to which the answer knows the user's events; empty where that cannot be said.
+        events_folded: the user's events since the snapshot that are in the answer.
     """
 
     request_id: str
@@ -172,6 +174,8 @@ class Receipt:
     budget_ms: float = 0.0
     hedged: bool = False
     model_failures: tuple[ModelFailure, ...] = ()
+    watermark: str = ""
+    events_folded: int = 0
 
     @classmethod
     def from_message(cls, message: pb.Receipt) -> Receipt:
@@ -190,6 +194,8 @@ class Receipt:
             budget_ms=message.budget_ms,
             hedged=message.hedged,
             model_failures=tuple(map(ModelFailure.from_message, message.model_failures)),
+            watermark=message.watermark,
+            events_folded=message.events_folded,
         )
 
     @classmethod
@@ -226,4 +232,6 @@ class Receipt:
             "budget_ms": self.budget_ms,
             "hedged": self.hedged,
             "model_failures": [failure.to_json() for failure in self.model_failures],
+            "watermark": self.watermark,
+            "events_folded": self.events_folded,
         }

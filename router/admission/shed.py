@@ -109,7 +109,8 @@ class ResidentSlates:
         hidden = (*request.exclude_item_ids, *request.context_item_ids)
         if hidden and not entry.shown.isdisjoint(hidden):
             return make(request)
-        return entry.data + receipt.routers_part(asking, NOWHERE, (), (), now)
+        not_as_fresh = (pb.REASON_NOT_AS_FRESH,) if request.at_least_as_fresh else ()
+        return entry.data + receipt.routers_part(asking, NOWHERE, not_as_fresh, (), now)
 
     def _made(self, request: pb.RecommendRequest, make: Make, now: float) -> _Entry:
         """What everybody with this key can be sent: nothing of this request is left in it."""
@@ -117,6 +118,7 @@ class ResidentSlates:
         anybodys.CopyFrom(request)
         del anybodys.exclude_item_ids[:]
         del anybodys.context_item_ids[:]
+        anybodys.at_least_as_fresh = ""
         slate = pb.RecommendResponse.FromString(make(anybodys))
         said = slate.receipt
         kept = pb.Receipt(rung=said.rung, reasons=said.reasons, snapshot_version=said.snapshot_version)

@@ -49,7 +49,7 @@ class Counters:
         self.listeners: list[Callable[[Answered], None]] = []
 
     def passed_on(self, carousels: int, rung: pb.Rung) -> None:
-        """A shard's slate went out undecoded; shards make the rung that they are asked for and no other."""
+        """A shard's slate went out undecoded; all of it is of one rung."""
         self.requests += 1
         self.carousels[rung] += carousels
 

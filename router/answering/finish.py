@@ -65,6 +65,8 @@ class Finish:
         self._check_floor(slate, request)
         self._counters.served(slate)
         reasons = [*so_far.reasons, *more]
+        if request.at_least_as_fresh and not so_far.receipts:  # a shard that answered says so itself
+            reasons.append(pb.REASON_NOT_AS_FRESH)
         if len(so_far.made) < len(slate) and not self._store_reachable():
             reasons.append(pb.REASON_STORE_UNREACHABLE)
         said = receipt.whole(
@@ -98,11 +100,12 @@ class Finish:
             reach: of this place.
             asking: who asks.
         """
-        self._counters.passed_on(len(so_far.wanted) - len(answer.missing), place.rung)
+        rung = answer.rung or place.rung
+        self._counters.passed_on(len(so_far.wanted) - len(answer.missing), rung)
         reasons = once((*so_far.reasons, *(one.reason for one in answer.missing)))
         whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
         if self._counters.listeners:
-            self._tell(meant, place.view.version, place.rung, so_far, whole, _ms(asking, now))
+            self._tell(meant, place.view.version, rung, so_far, whole, _ms(asking, now))
         return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
 
     def _tell(self, meant: str, made: str, rung: pb.Rung, so_far: Descent, reach: Reach, ms: float) -> None:

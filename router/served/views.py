@@ -29,6 +29,7 @@ from router.slates.validate import Known
 from trunkshow import carousels
 from trunkshow.errors import InvalidArgument
 from trunkshow.models.protocol import Floats
+from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.reader import Snapshot
@@ -46,17 +47,20 @@ class View:
         snapshot: open.
         resident: makes carousels from its shared files.
         known: what a request can name.
+        newcomers: users whom the snapshot does not know and the event log does, as far as somebody told of them.
     """
 
     snapshot: Snapshot
     resident: Resident
     known: Known
+    newcomers: Newcomers
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> View:
         """A snapshot as a view; it is closed with it."""
         known = Known(snapshot.carousels, snapshot.catalogue.attribute_names)
-        return cls(snapshot, Resident(snapshot), known)
+        newcomers = Newcomers(lambda row: home_of(snapshot.ials.equations, snapshot.codebook, row))
+        return cls(snapshot, Resident(snapshot), known, newcomers)
 
     @property
     def version(self) -> str:
@@ -69,8 +73,11 @@ class View:
         return self.snapshot.partitions
 
     def find(self, user_id: str) -> Home | None:
-        """Where a user lives; None for one that this snapshot has not seen."""
-        return self.snapshot.directory.find(user_id)
+        """Where a user lives; None for one whom neither this snapshot nor, since then, the event log has seen."""
+        home = self.snapshot.directory.find(user_id)
+        if home is None and (partition := self.newcomers.find(user_id)) is not None:
+            return Home(partition, segment=-1)
+        return home
 
     def nearest(self, vector: Floats, count: int) -> Sequence[int]:
         """The partitions nearest to a taste, nearest first."""

@@ -104,6 +104,7 @@ def whole(
     now: float,
 ) -> pb.Receipt:
     """A receipt for carousels that the router put together, with what the shards' own ones said."""
+    known = next((receipt for receipt in of_shards if receipt.watermark), pb.Receipt())
     of_models = [*(failure for receipt in of_shards for failure in receipt.model_failures), *failures]
     return pb.Receipt(
         request_id=asking.request_id,
@@ -119,6 +120,8 @@ def whole(
         attempts=told(reach.attempts),
         budget_ms=asking.budget_ms,
         hedged=_hedged(reach),
+        watermark=known.watermark,
+        events_folded=known.events_folded,
     )
 
 

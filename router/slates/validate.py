@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from trunkshow import carousels
 from trunkshow.errors import InvalidArgument
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.v1 import recommendation_pb2 as pb
 
 ID_BYTES_MAX = 256
@@ -57,6 +58,8 @@ def check(request: pb.RecommendRequest, known: Known) -> None:
         _check_carousels(request.carousels, known)
     if request.HasField("filters"):
         check_filters(request.filters, known)
+    if request.at_least_as_fresh:
+        _check_watermark(request.at_least_as_fresh)
 
 
 def check_batch(batch: pb.RecommendBatchRequest, check_one: Callable[[pb.RecommendRequest], None]) -> None:
@@ -120,6 +123,14 @@ def _check_carousels(asked: Sequence[str], known: Known) -> None:
             allowed = f"{', '.join(sorted(known.carousels))} and {carousels.OCCASION_PREFIX}NAME"
             what = f"{_shown(carousel)} is not one of {allowed}"
             raise _refusal(f"carousels[{index}]", "CAROUSEL_UNKNOWN", what)
+
+
+def _check_watermark(text: str) -> None:
+    try:
+        Watermark.parse(text)
+    except ValueError:
+        what = f"{_shown(text)} is no watermark; send one that RecordEvents answered with"
+        raise _refusal("at_least_as_fresh", "WATERMARK", what) from None
 
 
 def _check_id(field: str, reason: str, value: str) -> None:

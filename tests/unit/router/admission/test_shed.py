@@ -59,6 +59,17 @@ async def test_beyond_the_limit_a_resident_slate_comes_at_once(start: Start) -> 
     assert all(one.receipt.budget_ms for one in slates)
 
 
+async def test_it_is_never_as_fresh_as_it_was_to_be(start: Start) -> None:
+    """Who asked for events is told so; who gets the same bytes and did not ask is not."""
+    async with full(start) as (caller, _):
+        for_you = {"carousels": ["for-you"]}
+        asked = [await caller.recommend("u0", **for_you, at_least_as_fresh="log/0:7") for _ in range(2)]
+        plain = await caller.recommend("u0", **for_you)
+    reasons = {tuple(one.receipt.reasons) for one in asked}
+    assert reasons == {(pb.REASON_OVERLOADED, pb.REASON_NOT_AS_FRESH)}
+    assert list(plain.receipt.reasons) == [pb.REASON_OVERLOADED]
+
+
 async def test_each_segment_has_its_own(start: Start) -> None:
     """And so do strangers, and each length of a page."""
     async with full(start) as (caller, _):

@@ -56,6 +56,33 @@ async def test_the_receipt_of_a_full_answer_is_the_shards_and_the_routers(start:
     ) == (pb.RUNG_SNAPSHOT, "v1", "order-17", 1, 1, [], ["predict", "shard"])
 
 
+async def test_a_fresh_slate_is_counted_as_one(start: Start) -> None:
+    """Though nobody decoded it; its receipt says what the shard said."""
+    made = answer([carousel("for-you", ["i1"], rung=pb.RUNG_FRESH)])
+    slate = pb.RecommendResponse.FromString(made.slate)
+    slate.receipt.watermark, slate.receipt.events_folded = "log/0:7", 3
+    made.slate = slate.SerializeToString()
+    caller = await start(FakeShard(always(made)))
+    receipt = (
+        await caller.recommend(carousels=["for-you"], worst_rung=pb.RUNG_FRESH, partial=pb.PARTIAL_ABORT)
+    ).receipt
+    passed_on = (await caller.recommend(carousels=["for-you"])).receipt
+    assert {(one.rung, one.watermark, one.events_folded) for one in (receipt, passed_on)} == {
+        (pb.RUNG_FRESH, "log/0:7", 3)
+    }
+    status = await caller.status()
+    assert [(one.rung, one.carousels) for one in status.rungs] == [(pb.RUNG_FRESH, 2)]
+
+
+async def test_where_no_shard_answers_nothing_recent_is_in_the_slate(start: Start) -> None:
+    """Who asked for it is told; nobody else is."""
+    caller = await start(FakeShard(failing()))
+    asked = (await caller.recommend(carousels=TWO, at_least_as_fresh="log/0:7")).receipt
+    plain = (await caller.recommend(carousels=TWO)).receipt
+    assert list(asked.reasons) == [pb.REASON_SHARD_FAILED, pb.REASON_NOT_AS_FRESH]
+    assert list(plain.reasons) == [pb.REASON_SHARD_FAILED]
+
+
 async def test_the_time_in_the_receipt_covers_the_shards(start: Start) -> None:
     """A stage lies within the whole."""
     caller = await start(FakeShard(everything()))

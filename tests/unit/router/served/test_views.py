@@ -32,7 +32,7 @@ class Named:
 
 def view(version: str) -> View:
     """A view of nothing but a name."""
-    return View(cast("Snapshot", Named(version)), cast("object", None), cast("object", None))  # type: ignore[arg-type]
+    return View(cast("Snapshot", Named(version)), cast("object", None), cast("object", None), cast("object", None))  # type: ignore[arg-type]
 
 
 V1, V2, V3 = view("v1"), view("v2"), view("v3")

@@ -41,7 +41,7 @@ class Named:
 
 def view(version: str) -> View:
     """A view of nothing but a name."""
-    return View(cast("Snapshot", Named(version)), cast("object", None), cast("object", None))  # type: ignore[arg-type]
+    return View(cast("Snapshot", Named(version)), cast("object", None), cast("object", None), cast("object", None))  # type: ignore[arg-type]
 
 
 def cluster(*held: Generation) -> Topology:

@@ -1,0 +1,93 @@
+"""Where newcomers live, in every snapshot that is open here: routers follow the event log for this alone.
+
+Each snapshot's newcomers are read from where it ends, by a reader of its own, so that every router finds the same homes
+as every shard does, whenever it started (`trunkshow.online.newcomers`). Somebody who is not heard of yet is a stranger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Never
+
+from router.served.keeper import Keeper
+from router.served.views import View
+from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.follower import Follower
+from trunkshow.online.positions import Position, Since
+from trunkshow.online.weights import SHARES
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.v1 import events_pb2
+
+LOOK_EVERY_S = 0.25
+
+NEWCOMERS = metrics.gauge("trunkshow_router_newcomers", "Users whom no snapshot knows and the event log does.")
+
+
+class Arrivals:
+    """Follows the log for every view that is open.
+
+    Args:
+        keeper: of the views.
+        source: the log.
+        busy: whether there are requests to answer.
+        clock: a port: monotonic seconds.
+    """
+
+    def __init__(self, keeper: Keeper, source: EventLog, *, busy: Callable[[], bool], clock: Clock = monotonic) -> None:
+        self._keeper = keeper
+        self._source = source
+        self._busy = busy
+        self._clock = clock
+        self._readers: dict[View, Follower] = {}
+        self._running: dict[View, asyncio.Task[None]] = {}
+        NEWCOMERS.set_function(lambda: len(keeper.now.current.newcomers))
+
+    async def run(self) -> Never:
+        """Read for what is open, and for nothing else, until cancelled."""
+        try:
+            while True:
+                self.look()
+                await asyncio.sleep(LOOK_EVERY_S)
+        finally:
+            for task in self._running.values():
+                task.cancel()
+
+    def look(self) -> None:
+        """Begin to read for views that came, and end it for those that went."""
+        opened = list(self._keeper.opened.values())
+        for view in [one for one in self._running if one not in opened]:
+            self._running.pop(view).cancel()
+            del self._readers[view]
+        for view in opened:
+            if view not in self._running:
+                self._read_for(view)
+            elif self._running[view].done():
+                self._running[view].result()  # a bug: it must not stay unseen
+
+    async def reached(self, view: View, watermark: Watermark, within_s: float) -> bool:
+        """Whether a view's newcomers up to a watermark are known, waiting for them so long at most."""
+        reader = self._readers.get(view)
+        return reader is not None and await reader.reached(watermark, within_s)
+
+    def _read_for(self, view: View) -> None:
+        since = Since.of(view.snapshot.manifest)
+
+        def hear(event: events_pb2.Event, at: Position) -> None:
+            if event.interaction in SHARES and self._keeper.opened.get(view.version) is view:
+                _hear(view, since, event, at)
+
+        reader = Follower(self._source, hear, busy=self._busy, clock=self._clock)
+        self._readers[view] = reader
+        self._running[view] = asyncio.create_task(reader.run(since.start))
+
+
+def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> None:
+    """An event, maybe of a newcomer, maybe their first."""
+    if not since.is_new(at, event.timestamp.ToMilliseconds()):
+        return
+    row = view.snapshot.catalogue.row(event.item_id)
+    if row is not None and view.snapshot.directory.find(event.user_id) is None:
+        view.newcomers.hear(event.user_id, row, at)

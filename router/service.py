@@ -66,6 +66,7 @@ class Router:
         views: to begin with; this closes them.
         store: whose pointer is followed; none is where None.
         clock: monotonic.
+        tasks: what runs beside answering; this begins and closes them.
 
     Attributes:
         keeper: of what is served.
@@ -77,7 +78,12 @@ class Router:
     """
 
     def __init__(
-        self, config: RouterConfig, views: Views, store: Store | None = None, clock: Clock = monotonic
+        self,
+        config: RouterConfig,
+        views: Views,
+        store: Store | None = None,
+        clock: Clock = monotonic,
+        tasks: Tasks | None = None,
     ) -> None:
         self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
@@ -118,7 +124,7 @@ class Router:
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
-        self.tasks = Tasks()
+        self.tasks = tasks or Tasks()
 
     def services(self) -> list[Service]:
         """The methods, for registration."""

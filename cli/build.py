@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from cyclopts import Parameter
 from rich.console import RenderableType
@@ -73,6 +75,7 @@ def build(dataset: Path, /, *, options: BuildOptions) -> None:
         dataset: TOML file that maps the sources; docs/dataset.md says how it is written.
         options: what can be chosen.
     """
+    signal.signal(signal.SIGTERM, _ended)
     report = run_build(dataset, options, quiet=options.json)
     if options.json:
         output.show_json(report.to_json())
@@ -104,6 +107,16 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     )
     with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told)
+
+
+def _ended(number: int, _: FrameType | None) -> NoReturn:
+    """End as at any error: what was built so far is cleared away.
+
+    As the first process of a container, which Linux spares what it does not listen for, a build would otherwise go on
+    until it is killed. What a model computes outside of Python, such as an epoch of its training, is waited for.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
 
 
 _STATES = {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TypeVar, cast
 
 import structlog
@@ -15,11 +18,13 @@ from router.config import RouterConfig
 from router.served.pointing import proved
 from router.served.views import View, Views, chosen, versions_of
 from router.service import Router
-from router.tracking.listener import listening
+from router.tracking.listener import Listener
+from trunkshow.offload import Offload, Stuck, aside
 from trunkshow.serving import server, telemetry
+from trunkshow.serving.methods import Service
+from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.signature import load_key
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store, resolve
 
@@ -43,12 +48,7 @@ def run(config: RouterConfig) -> None:
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
     store = open_store(config.store, config.cache, config.verify_key)
-    views = within(
-        OPEN_WITHIN_S, lambda: first_views(answering(store, config.cache, config.verify_key), config.snapshot)
-    )
-    for view in views:
-        log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
-    server.run(_serve(config, views, None if config.snapshot else store))
+    server.run(_serve(config, store))
 
 
 def first_views(store: Store, version: str) -> Views:
@@ -62,18 +62,57 @@ def first_views(store: Store, version: str) -> Views:
         return Views.of(proved(opened(store, version)))
     pointer = store.pointer()
     resolve(store)
-    views: dict[str, View] = {}
-    failed: Exception | None = None
-    for one in _needed(pointer):
-        try:
-            views[one] = proved(opened(store, one))
-        except (StoreError, SnapshotRefused) as error:
-            log.error("snapshot.refused", snapshot=one, error=str(error))
-            failed = failed or error
+    views, failed = _opened_in_time(store, pointer)
     found = chosen(pointer, views, None)
     if found is None:
         raise failed or StoreError(f"{store.url} serves no snapshot")
     return found
+
+
+def _opened_in_time(store: Store, pointer: Pointer) -> tuple[dict[str, View], Exception | None]:
+    """What the pointer names, as far as it opens, and what was wrong with the first of the others.
+
+    Each version is opened on a thread of its own: one whose files hang, or come over a slow line, keeps nobody waiting
+    for longer than `ANSWER_WITHIN_S` once another one can be served, such as one that lies in the cache. Whoever
+    follows the pointer then opens it again.
+    """
+    arrived: SimpleQueue[tuple[str, View | Exception]] = SimpleQueue()
+    over = threading.Event()
+    needed = _needed(pointer)
+    for version in needed:
+        aside(f"opening {version}", partial(_bring, store, version, arrived, over))
+    views: dict[str, View] = {}
+    failures: list[Exception] = []
+    until = monotonic() + ANSWER_WITHIN_S
+    while len(views) + len(failures) < len(needed):
+        enough = chosen(pointer, views, None) is not None
+        try:
+            version, came = arrived.get(timeout=max(0.0, until - monotonic()) if enough else None)
+        except Empty:
+            log.warning("snapshot.not_waited_for", snapshots=[one for one in needed if one not in views])
+            break
+        if isinstance(came, View):
+            views[version] = came
+        else:
+            log.error("snapshot.refused", snapshot=version, error=str(came))
+            failures.append(came)
+    over.set()
+    return views, failures[0] if failures else None
+
+
+def _bring(
+    store: Store, version: str, arrived: SimpleQueue[tuple[str, View | Exception]], over: threading.Event
+) -> None:
+    """Open one version; one that comes too late is closed again."""
+    try:
+        view = proved(opened(store, version))
+    except Exception as error:  # told where it is waited for
+        arrived.put((version, error))
+        return
+    if over.is_set():
+        view.snapshot.close()
+    else:
+        arrived.put((version, view))
 
 
 def answering(store: Store, cache: Path | None, verify_key: Path | None = None) -> Store:
@@ -147,21 +186,48 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     return done[0]
 
 
-async def _serve(config: RouterConfig, views: Views, store: Store | None) -> None:
+async def _serve(config: RouterConfig, store: Store) -> None:
     guard = config.callers.guard()
-    router = Router(config, views, store, event_log=log_of(config))
-    listener = listener_of(config, router.recorder)
+    tasks = Tasks()
+    made: list[Router] = []
+    listeners: list[Listener] = []
+
+    def first() -> Views:
+        return first_views(answering(store, config.cache, config.verify_key), config.snapshot)
+
+    async def services() -> Sequence[Service]:
+        try:
+            views = await Offload[Views]("opening").run(first, OPEN_WITHIN_S)
+        except Stuck as error:
+            raise StoreUnreachable(f"the store has given nothing for {OPEN_WITHIN_S:g} s") from error
+        for view in views:
+            log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
+        own_store = None if config.snapshot else store
+        made.append(Router(config, views, own_store, event_log=log_of(config), tasks=tasks))
+        if (listener := listener_of(config, made[0].recorder)) is not None:
+            await listener.start(config.tracking.http_listen)
+            listeners.append(listener)
+        return made[0].services()
+
+    async def ready() -> None:
+        await made[0].start()
+
+    async def draining() -> None:
+        for listener in listeners:
+            await listener.stop()
+
     try:
-        async with listening(listener, config.tracking.http_listen):
-            await server.serve(
-                router.services(),
-                listen=config.listen,
-                drain_s=config.drain_s,
-                ready=router.start,
-                draining=listener.stop if listener else server.at_once,
-                options=config.server,
-                guard=guard,
-                tasks=router.tasks,
-            )
+        await server.serve(
+            services,
+            listen=config.listen,
+            drain_s=config.drain_s,
+            ready=ready,
+            draining=draining,
+            options=config.server,
+            guard=guard,
+            tasks=tasks,
+        )
     finally:
-        await router.close()
+        await draining()
+        for router in made:
+            await router.close()

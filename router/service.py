@@ -72,6 +72,7 @@ class Router:
         store: whose pointer is followed; none is where None.
         clock: monotonic.
         event_log: to record in; this closes it; nothing is recorded where None.
+        tasks: what runs beside answering; this begins and closes them.
 
     Attributes:
         keeper: of what is served.
@@ -90,6 +91,7 @@ class Router:
         store: Store | None = None,
         clock: Clock = monotonic,
         event_log: EventLog | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
         self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
@@ -137,7 +139,7 @@ class Router:
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
         self._arrivals = assembly.arrivals_of(event_log, self.keeper, self.limiter, clock) if event_log else None
-        self.tasks = Tasks()
+        self.tasks = tasks or Tasks()
 
     def services(self) -> list[Service]:
         """The methods, for registration."""

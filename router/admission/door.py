@@ -91,8 +91,11 @@ class Admission:
     def _at_once(
         self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: tuple[pb.Reason, ...]
     ) -> bytes:
-        def make(anybodys: pb.RecommendRequest) -> bytes:
-            return self._recommender.at_once(anybodys, asking, views, reasons)
+        if request.partial == pb.PARTIAL_ABORT:
+            return self._recommender.at_once(request, asking, views, reasons)
+
+        def make(one: pb.RecommendRequest) -> bytes:
+            return self._recommender.at_once(one, asking, views, reasons, counted=False)
 
         return self._resident.slate(request, asking, route.unasked(request, views)[0], reasons, make)
 

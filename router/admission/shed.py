@@ -2,8 +2,9 @@
 
 At five times the load that a cluster sustains, four of five requests end here, so this must cost next to nothing: what
 is sent are bytes that were serialised before, with the request's own part of the receipt laid behind. One slate
-serves everybody of a segment who asks for the same page. Only a request that must not see an item of it gets one of its
-own, and so does one that would rather have an error.
+serves everybody of a segment who asks for the same page. Who must not see an item of it, since it is in hand or
+excluded, gets the same page with the next items in their place: longer lists are kept beside it, made once somebody
+needs them. Only where these do not reach does a request get a slate of its own.
 
 When this is done is `router.admission.door`'s to say; what a resident slate is made of, `router.slates.resident`'s.
 """
@@ -11,8 +12,9 @@ When this is done is `router.admission.door`'s to say; what a resident slate is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
 
 from router.answering.counters import Counters
 from router.slates import receipt
@@ -50,24 +52,41 @@ class View(Protocol):
         ...
 
 
+SPARE_ITEMS = 50
+"""Items beyond those shown that are kept of each carousel, for requests that must not see some."""
+
 Make = Callable[[pb.RecommendRequest], bytes]
-"""Makes one request's slate from resident lists alone, for the reasons in question."""
+"""Makes one request's slate from resident lists alone, for the reasons in question, and counts nothing."""
 
 _Key = tuple[str, bool, int, str, tuple[str, ...], int, bytes, tuple[pb.Reason, ...]]
 
 
-class _Entry(NamedTuple):
+@dataclass(slots=True)
+class _Entry:
+    """A slate for everybody with one key.
+
+    Attributes:
+        slate: that is shown.
+        data: the same, serialised.
+        shown: its items.
+        rungs: its carousels by rung.
+        until: when it is made anew.
+        longer: the same with longer lists; None until somebody needed it.
+    """
+
+    slate: pb.RecommendResponse
     data: bytes
     shown: frozenset[str]
     rungs: Counter[pb.Rung]
     until: float
+    longer: pb.RecommendResponse | None = None
 
 
 class ResidentSlates:
     """Keeps them.
 
     Args:
-        counters: told of slates that were made before; those that are made here are counted in their making.
+        counters: told of every slate.
         clock: monotonic.
     """
 
@@ -87,50 +106,87 @@ class ResidentSlates:
         """A serialised RecommendResponse.
 
         Args:
-            request: valid.
+            request: valid; one that would rather have an error is not for here.
             asking: who asks.
             view: of the snapshot that the slate is to be made from.
             reasons: why it is a resident one.
             make: makes one, where none is kept.
-
-        Raises:
-            PartialAborted: the request would rather have this.
         """
-        if request.partial == pb.PARTIAL_ABORT:
-            return make(request)
         now = self._clock()
         key = _key(request, view, reasons)
         entry = self._entries.get(key)
         if entry is None or entry.until < now:
             entry = self._made(request, make, now)
             self._keep(key, entry)
-        else:
-            self._counters.resident(entry.rungs)
+        self._counters.resident(entry.rungs)
         hidden = (*request.exclude_item_ids, *request.context_item_ids)
+        data = entry.data
         if hidden and not entry.shown.isdisjoint(hidden):
-            return make(request)
+            if entry.longer is None:
+                entry.longer = self._longer(request, make)
+            narrowed = without(entry.slate, entry.longer, frozenset(hidden))
+            if narrowed is None:
+                return make(request)
+            data = narrowed.SerializeToString()
         not_as_fresh = (pb.REASON_NOT_AS_FRESH,) if request.at_least_as_fresh else ()
-        return entry.data + receipt.routers_part(asking, NOWHERE, not_as_fresh, (), now)
+        return data + receipt.routers_part(asking, NOWHERE, not_as_fresh, (), now)
 
     def _made(self, request: pb.RecommendRequest, make: Make, now: float) -> _Entry:
         """What everybody with this key can be sent: nothing of this request is left in it."""
-        anybodys = pb.RecommendRequest()
-        anybodys.CopyFrom(request)
-        del anybodys.exclude_item_ids[:]
-        del anybodys.context_item_ids[:]
-        anybodys.at_least_as_fresh = ""
-        slate = pb.RecommendResponse.FromString(make(anybodys))
+        slate = pb.RecommendResponse.FromString(make(_anybodys(request)))
         said = slate.receipt
         kept = pb.Receipt(rung=said.rung, reasons=said.reasons, snapshot_version=said.snapshot_version)
         slate.receipt.CopyFrom(kept)
         shown = frozenset(item.item_id for carousel in slate.carousels for item in carousel.items)
         rungs = Counter(carousel.rung for carousel in slate.carousels)
-        return _Entry(slate.SerializeToString(), shown, rungs, now + KEPT_S)
+        return _Entry(slate, slate.SerializeToString(), shown, rungs, now + KEPT_S)
+
+    def _longer(self, request: pb.RecommendRequest, make: Make) -> pb.RecommendResponse:
+        anybodys = _anybodys(request)
+        # Beyond what callers may ask for: that limit is for what is sent.
+        anybodys.items_per_carousel = (request.items_per_carousel or carousels.ITEMS_DEFAULT) + SPARE_ITEMS
+        return pb.RecommendResponse.FromString(make(anybodys))
 
     def _keep(self, key: _Key, entry: _Entry) -> None:
         if key not in self._entries and len(self._entries) >= ENTRIES_MAX:
             del self._entries[next(iter(self._entries))]
         self._entries[key] = entry
+
+
+def without(
+    slate: pb.RecommendResponse, longer: pb.RecommendResponse, hidden: Collection[str]
+) -> pb.RecommendResponse | None:
+    """A slate of which some items must not be shown: what comes next takes their place.
+
+    Args:
+        slate: for everybody.
+        longer: the same carousels with more items, none of them twice.
+        hidden: what must not be shown.
+
+    Returns:
+        As many items in each carousel as before; None where there are not enough.
+    """
+    spare = {carousel.id: carousel.items for carousel in longer.carousels}
+    narrowed = pb.RecommendResponse(receipt=slate.receipt)
+    for carousel in slate.carousels:
+        kept = [item for item in spare.get(carousel.id, ()) if item.item_id not in hidden]
+        if len(kept) < len(carousel.items):
+            return None
+        made = narrowed.carousels.add()
+        made.CopyFrom(carousel)
+        del made.items[:]
+        made.items.extend(kept[: len(carousel.items)])
+    return narrowed
+
+
+def _anybodys(request: pb.RecommendRequest) -> pb.RecommendRequest:
+    """A request with nothing left in it of what only this one must not see."""
+    anybodys = pb.RecommendRequest()
+    anybodys.CopyFrom(request)
+    del anybodys.exclude_item_ids[:]
+    del anybodys.context_item_ids[:]
+    anybodys.at_least_as_fresh = ""
+    return anybodys
 
 
 def _key(request: pb.RecommendRequest, view: View, reasons: tuple[pb.Reason, ...]) -> _Key:

@@ -41,6 +41,8 @@ class Finish:
         need: Need,
         asking: Asking,
         meant: str = "",
+        *,
+        counted: bool = True,
     ) -> bytes:
         """A serialised RecommendResponse.
 
@@ -51,6 +53,7 @@ class Finish:
             need: the request, in rows of that view.
             asking: who asks.
             meant: the version that the answer was meant from; where empty, the one that was asked first, if any.
+            counted: whether it is sent to the request's caller; else whoever sends it counts it.
 
         Raises:
             PartialAborted: the request would rather have this than a slate of so low a rung.
@@ -63,7 +66,8 @@ class Finish:
             made, ms = (so_far.origins.get(slate[0].id) if slate else None) or view.version, _ms(asking, now)
             self._tell(meant, made, ladder.rung_of(slate), so_far, so_far.reach, ms)
         self._check_floor(slate, request)
-        self._counters.served(slate)
+        if counted:
+            self._counters.served(slate)
         reasons = [*so_far.reasons, *more]
         if request.at_least_as_fresh and not so_far.receipts:  # a shard that answered says so itself
             reasons.append(pb.REASON_NOT_AS_FRESH)

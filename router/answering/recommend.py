@@ -141,9 +141,15 @@ class Recommender:
         return self._finish.slate(taken, plan.request, view, need, asking, plan.meant)
 
     def at_once(
-        self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: Sequence[pb.Reason]
+        self,
+        request: pb.RecommendRequest,
+        asking: Asking,
+        views: Views,
+        reasons: Sequence[pb.Reason],
+        *,
+        counted: bool = True,
     ) -> bytes:
-        """A slate from what the router holds itself, nobody asked, for these reasons.
+        """A slate from what the router holds itself, nobody asked, for these reasons; whoever keeps it counts it.
 
         Raises:
             PartialAborted: as above.
@@ -151,7 +157,7 @@ class Recommender:
         view, home = route.unasked(request, views)
         wanted = view.wanted(request, impersonal=home is None)
         need = view.resident.need(request, home.segment if home is not None else -1)
-        return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, view, need, asking)
+        return self._finish.slate(Descent(wanted, reasons=tuple(reasons)), request, view, need, asking, counted=counted)
 
     async def _descended(self, plan: Plan, asking: Asking, so_far: Descent) -> Descent | bytes:
         """The places below the first one, as long as there is something to ask for, and time."""

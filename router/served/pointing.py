@@ -6,6 +6,8 @@ A version's way into this router; each step is one log event:
     opening → open     its shared files passed every check, and it made a slate: it is served (`views.chosen`)
     opening → refused  a check failed: it is never tried again by this process, and what was serving goes on
     opening → named    the store failed; it is tried again, after a delay that doubles
+    opening → missing  the store says that there is no such version; told and counted once, as one that is refused, and
+                       looked for again at the longest delay: a store may show later what was pushed before
 
 Whatever the store does (it hangs, it fails, it names a version that is not there), requests notice nothing. The
 pointer is read in a thread of its own: one that hangs leaves `store_reachable` false, and nothing else behind.
@@ -30,6 +32,7 @@ from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.store import NoSuchSnapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RETRY_FIRST_S, RETRY_LONGEST_S = 0.5, 30.0
@@ -40,7 +43,9 @@ READ_WITHIN_S = 5.0
 OPEN_WITHIN_S = 600.0
 """Long enough for a catalogue to come over a slow line; a store that hangs has this version tried again after it."""
 
-REFUSED = metrics.counter("trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router.")
+REFUSED = metrics.counter(
+    "trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router, or were not there."
+)
 
 log = structlog.get_logger()
 
@@ -102,6 +107,7 @@ class Pointing:
         self._bringing = Offload[View]("snapshot", stuck_max=OPENING_MAX, late=keeper.arrived)
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._retries: dict[str, Retry] = {}
+        self._missing: set[str] = set()
         self.refused: dict[str, str] = {}
 
     @property
@@ -168,6 +174,12 @@ class Pointing:
             self.refused[version] = str(error)
             REFUSED.inc()
             log.error("snapshot.refused", snapshot=version, error=str(error))
+        except NoSuchSnapshot as error:
+            if version not in self._missing:
+                self._missing.add(version)
+                REFUSED.inc()
+                log.error("snapshot.missing", snapshot=version, error=str(error))
+            self._retries[version] = Retry(self._clock() + RETRY_LONGEST_S, 1)
         except Exception as error:  # the store's failures, the disk's, and what nobody thought of
             failures = self._retries[version].failures + 1 if version in self._retries else 1
             self._retries[version] = Retry.after(failures, self._clock())
@@ -175,6 +187,7 @@ class Pointing:
                 log.warning("snapshot.not_opened", snapshot=version, error=str(error) or repr(error))
         else:
             self._retries.pop(version, None)
+            self._missing.discard(version)
             log.info("snapshot.opened", snapshot=version, items=len(view.snapshot.catalogue))
             self._keeper.arrived(view)
         finally:

@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
 import pytest
+from processes import BUILT_WITHIN_S, Process
 
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.manifest import verify
@@ -71,6 +73,8 @@ def builders(dataset: Path) -> Iterator[Builders]:
 def served(builders: Builders, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one snapshot. Look, but do not touch."""
     store = tmp_path_factory.mktemp("served") / "store"
+    with FolderStore(store).building():
+        pass  # writes the first pointer: every build calls fsync as often as the next one
     assert builders.build(store) == 0
     return store
 
@@ -178,3 +182,20 @@ def test_a_file_that_cannot_be_written_ends_the_build_in_one_line(store: Path, d
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), (done.returncode, done.stderr)
     assert "cannot be written to" in done.stderr
     assert opens_whole(store) == before
+
+
+def test_a_build_that_is_told_to_end_clears_up_and_publishes_nothing(dataset: Path, tmp_path: Path) -> None:
+    """With the exit code of SIGTERM; as the first process of a container it would otherwise hear nothing."""
+    store = tmp_path / "store"
+    building = Process(["build", str(dataset), "--store", str(store), "--factors", "512"], tmp_path / "log")
+    try:
+        until = time.monotonic() + BUILT_WITHIN_S
+        while not list(store.glob("building/*/LOCK")):
+            assert building.lives
+            assert time.monotonic() < until
+        building.signal(signal.SIGTERM)
+        assert building.wait() == 128 + signal.SIGTERM
+    finally:
+        building.kill()
+    assert not open_store(store).pointer().states
+    assert [path.name for path in store.glob("building/*")] == []

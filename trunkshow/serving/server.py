@@ -1,6 +1,7 @@
 """A server's life: listen, become ready, serve, drain, leave.
 
-1. It listens at once, its health NOT_SERVING, so that a probe can tell "starting" from "gone".
+1. It listens at once, its health NOT_SERVING, so that a probe can tell "starting" from "gone"; on the health port even
+   before there is anything that could be served.
 2. It is SERVING once `ready` has returned; should that raise, the process ends loudly.
 3. At SIGTERM or SIGINT its health turns NOT_SERVING and `draining` is awaited, for so long at most, so that a shard
    can tell its routers and hand over, answering all the while; a moment later it stops accepting, finishes what it
@@ -43,6 +44,8 @@ HANDOVER_S = 20.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
+Making = Callable[[], Awaitable[Sequence[Service]]]
+
 log = structlog.get_logger()
 
 
@@ -65,13 +68,17 @@ class Server:
     """
 
     def __init__(
-        self, services: Sequence[Service], options: ServerOptions = ServerOptions(), guard: Guard | None = None
+        self,
+        services: Sequence[Service],
+        options: ServerOptions = ServerOptions(),
+        guard: Guard | None = None,
+        health: HealthServicer | None = None,
     ) -> None:
         self._credentials = _credentials(options)  # before gRPC has a server that would have to be stopped
         self.in_flight = InFlight()
         self._options = options
         self._names = [service.name for service in services]
-        self.health = HealthServicer()
+        self.health = health or HealthServicer()
         # Two servers on one port would share its calls in silence.
         self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", 0)))
         # First come the services that are called most: handlers are asked in order.
@@ -147,7 +154,7 @@ async def at_once() -> None:
 
 
 async def serve(
-    services: Sequence[Service],
+    services: Sequence[Service] | Making,
     *,
     listen: str,
     drain_s: float = 5.0,
@@ -161,7 +168,8 @@ async def serve(
     """Serve until SIGTERM or SIGINT, then drain and return.
 
     Args:
-        services: what to serve, most called first.
+        services: what to serve, most called first; or what makes them, and may take its time: the health port is open
+            meanwhile, and a signal ends it at once.
         listen: HOST:PORT; port 0 lets the system choose.
         drain_s: what is in flight gets so long to finish.
         ready: returns when the process can answer; what it raises ends the process.
@@ -177,11 +185,24 @@ async def serve(
     stopping = _signalled()
     tasks = tasks or Tasks()
     tasks.ending = stopping.set
-    server = Server(services, options, guard)
-    metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
-    async with exporting(options.metrics_listen), probed(options.health_listen, server.health):
-        await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
+    health = HealthServicer()
+    await health.set(LIVE, _SERVING)
+    await health.set("", _NOT_SERVING)
+    async with exporting(options.metrics_listen), probed(options.health_listen, health):
+        made = await _made(services, stopping)
+        if made is not None:
+            server = Server(made, options, guard, health)
+            metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
+            await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
     tasks.check()
+
+
+async def _made(services: Sequence[Service] | Making, stopping: asyncio.Event) -> Sequence[Service] | None:
+    """The services; None where the stop came before they were made."""
+    if not callable(services):
+        return services
+    making = asyncio.ensure_future(services())
+    return making.result() if await _unless(stopping, making) else None
 
 
 async def _live(
@@ -224,7 +245,7 @@ def _signalled() -> asyncio.Event:
     return event
 
 
-async def _unless(stopping: asyncio.Event, getting_ready: Awaitable[None]) -> bool:
+async def _unless(stopping: asyncio.Event, getting_ready: Awaitable[object]) -> bool:
     """Whether the awaitable finished before the stop; it is cancelled otherwise."""
     task = asyncio.ensure_future(getting_ready)
     stopped = asyncio.ensure_future(stopping.wait())

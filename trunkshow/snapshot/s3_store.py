@@ -26,6 +26,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from trunkshow.snapshot import local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.local_holds import Holds
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
 from trunkshow.snapshot.object_store_clients import open_clients
 from trunkshow.snapshot.object_store_errors import told
@@ -63,6 +64,7 @@ class S3Store:
         self.url = url.rstrip("/")
         self._key = key
         self._local = local or _cache_folder(self.url)
+        self._holds = Holds(self._local)
         try:
             self._clients = open_clients(parts.netloc, parts.path.strip("/"))
         except Exception as error:
@@ -98,6 +100,7 @@ class S3Store:
     def ensure(self, version: str, files: Mapping[str, File]) -> Path:
         """The local folder of a version, once these files were fetched and checked; what is there is not fetched."""
         folder = self._local / version
+        self._holds.hold(version)
         try:
             local_files.ensure(folder, files, lambda path, target: self.fetch(version, path, target))
         except OSError as error:
@@ -105,8 +108,8 @@ class S3Store:
         return folder
 
     def forget(self, version: str) -> None:
-        """Remove what was fetched of a version. Processes that share the folder have open what they serve."""
-        local_files.remove(self._local / version)
+        """Remove what was fetched of a version, unless another process that shares the folder needs it."""
+        self._holds.let_go(version, lambda: local_files.remove(self._local / version))
 
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Download one file of a version."""

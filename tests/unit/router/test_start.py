@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
@@ -12,8 +13,11 @@ from datasets import Built
 
 from router import main
 from trunkshow.snapshot import signature
-from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store
+
+WHO = Who("2026-01-01T00:00:00Z")
 
 
 class Hanging:
@@ -93,3 +97,37 @@ def test_a_copy_that_is_not_signed_is_not_served_where_signatures_are_wanted(
     signature.make_pair(tmp_path / "private.pem", tmp_path / "public.pem")
     with pytest.raises(StoreUnreachable):
         main.first_views(main.answering(cast("Store", Hanging()), tmp_path / "cache", tmp_path / "public.pem"), "")
+
+
+class HalfHanging:
+    """A store that says what is served, and hangs on the files of the newest version, as over a line that went dead."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.url = store.url
+        self.before = store.pointer().current
+
+    def pointer(self) -> Pointer:
+        """With a newer version than there are files of."""
+        return self._store.pointer().pushed("new", WHO).promoted("new", WHO)
+
+    def manifest(self, version: str) -> Manifest:
+        """Of the version before."""
+        if version == "new":
+            threading.Event().wait()
+        return self._store.manifest(version)
+
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """As the store."""
+        return self._store.ensure(version, files)
+
+
+def test_a_newest_version_whose_files_hang_does_not_keep_the_one_before_from_being_served(
+    built: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there, in the cache or in the store: within seconds, not after ten minutes, and not never."""
+    monkeypatch.setattr(main, "ANSWER_WITHIN_S", 0.05)
+    store = HalfHanging(open_store(built.store))
+    views = main.within(60, lambda: main.first_views(cast("Store", store), ""))
+    views.current.snapshot.close()
+    assert views.current.version == store.before

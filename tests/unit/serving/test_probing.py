@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import echo_service as echo
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from structlog.testing import capture_logs
 
+from trunkshow.serving.methods import Service
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.probing import LIVE, probed
-from trunkshow.serving.server import Server
+from trunkshow.serving.server import Server, serve
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -57,3 +62,27 @@ def test_a_wrong_address_is_refused_at_once() -> None:
     """Before anything starts, naming the setting."""
     with pytest.raises(ValueError, match="health_listen"):
         ServerOptions(health_listen="here")
+
+
+async def test_while_there_is_nothing_to_serve_yet_probes_are_answered_and_a_signal_ends_it_at_once() -> None:
+    """A first download may take longer than a startup probe is patient, and nobody should have to kill it."""
+    making = asyncio.Event()
+
+    async def never() -> list[Service]:
+        making.set()
+        await asyncio.Event().wait()
+        return []
+
+    options = ServerOptions(health_listen="127.0.0.1:0")
+    async with asyncio.timeout(30):
+        with capture_logs() as logs:
+            serving = asyncio.ensure_future(serve(never, listen="127.0.0.1:0", options=options))
+            await making.wait()
+        port = next(one["port"] for one in logs if one["event"] == "health.listening")
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
+            said = [(await check(health_pb2.HealthCheckRequest(service=service))).status for service in (LIVE, "")]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await serving
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert said == [SERVING, NOT_SERVING]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -98,6 +99,33 @@ async def test_what_must_not_be_shown_is_not(start: Start) -> None:
         ["i1", "i2", "i3"],
         ["i1", "i3", "i5"],
     ]
+
+
+async def test_a_flood_that_excludes_what_sells_best_makes_no_slate_of_its_own(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page, a longer one, and from then on the next items from that; each request is counted once."""
+    made: list[int] = []
+    at_once = Recommender.at_once
+
+    def making(self: Recommender, *arguments: Any, **how: Any) -> bytes:
+        made.append(1)
+        return at_once(self, *arguments, **how)
+
+    monkeypatch.setattr(Recommender, "at_once", making)
+    async with full(start) as (caller, _):
+        got = [
+            await caller.recommend("u6", carousels=["for-you"], items_per_carousel=3, exclude_item_ids=[f"i{n}", "i2"])
+            for n in range(10)
+        ]
+        beyond = await caller.recommend(
+            "u6", carousels=["for-you"], items_per_carousel=3, exclude_item_ids=[f"i{n}" for n in range(38)]
+        )
+        counted = (await caller.status()).requests
+    expected = [[f"i{row}" for row in range(10) if row not in (n, 2)][:3] for n in range(10)]
+    assert [shown(one) for one in got] == expected
+    assert [item for item in shown(beyond) if item not in {"i38", "i39"}] == []
+    assert (len(made), counted) == (3, 11)
 
 
 async def test_who_would_rather_have_an_error_gets_one(start: Start) -> None:

@@ -131,9 +131,9 @@ async def test_strangers_in_a_hurry_cost_no_error(monkeypatch: pytest.MonkeyPatc
     world = World({HOME: "is late", PREVIOUS: "is late"})
     finishing = Finish.slate
 
-    def slate(self: Finish, *arguments: Any) -> bytes:
+    def slate(self: Finish, *arguments: Any, **how: Any) -> bytes:
         world.now.s += resident_ms / 1000
-        return finishing(self, *arguments)
+        return finishing(self, *arguments, **how)
 
     monkeypatch.setattr(Finish, "slate", slate)
     fanout = cast("Fanout", world.shards)

@@ -17,14 +17,14 @@ from structlog.testing import capture_logs
 
 from router.served import pointing as pointing_module
 from router.served.keeper import Keeper
-from router.served.pointing import Pointing
+from router.served.pointing import REFUSED, Pointing
 from router.served.views import View, Views, chosen
 from router.slates.resident import Resident
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
-from trunkshow.snapshot.store import StoreUnreachable
+from trunkshow.snapshot.store import NoSuchSnapshot, StoreUnreachable
 
 
 class Shop:
@@ -243,13 +243,26 @@ async def test_a_store_that_hangs_is_unreachable_and_hinders_nobody(shop: Shop) 
     await running(pointing, meanwhile)
 
 
-async def test_a_pointer_to_a_version_that_is_not_there_changes_nothing(shop: Shop) -> None:
-    """However wrong it is."""
-    keeper, pointing = following(shop, Clock())
-    shop.wrong["v9"] = KeyError("v9")
+async def test_a_pointer_to_a_version_that_is_not_there_changes_nothing_and_is_told_and_counted_once(
+    shop: Shop,
+) -> None:
+    """It is looked for again, slowly, in case that the store shows it late."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    shop.wrong["v9"] = NoSuchSnapshot("no snapshot 'v9'")
     shop.promote("v9")
-    await heard(pointing, shop)
+    counted = REFUSED._value.get()
+    with capture_logs() as logs:
+        for _ in range(3):
+            await heard(pointing, shop)
+            await heard(pointing, shop)
+            clock.s += 31
     assert keeper.now.current.version == "v1"
+    assert shop.opened.count("v9") == 3
+    assert ([one["event"] for one in logs], REFUSED._value.get() - counted) == (["snapshot.missing"], 1)
+    shop.wrong.clear()
+    await heard(pointing, shop)
+    assert keeper.now.current.version == "v9"
 
 
 async def test_a_version_is_forgotten_though_a_request_that_failed_still_knew_it_at_a_swap(shop: Shop) -> None:

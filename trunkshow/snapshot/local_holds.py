@@ -1,0 +1,69 @@
+"""Who on this machine needs the local copies of a version: told between processes by locks, which end with them.
+
+Processes of one user share a folder of copies. One that is done with a version must not remove what another one has
+just checked and is about to open: that would look like a version with a file missing. So each holds a shared lock on
+a version from its first file until it is done, and whoever can have the lock for itself is the last one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+
+class Holds:
+    """The versions that this process needs. Safe between threads: one may forget what another one brings.
+
+    Args:
+        folder: of the copies; a lock is a file in it, `.VERSION.lock`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._held: dict[str, int] = {}
+        self._mine = threading.Lock()
+
+    def hold(self, version: str) -> None:
+        """Need a version; waits for whoever is removing it now. A file system without locks does without."""
+        with self._mine, suppress(OSError):
+            if version not in self._held:
+                self._held[version] = self._locked(version)
+
+    def let_go(self, version: str, remove: Callable[[], None]) -> None:
+        """Need a version no more; where nobody else does either, remove it. Where that cannot be told, it stays."""
+        with self._mine, suppress(OSError):
+            held = self._held.pop(version, None)
+            handle = self._locked(version) if held is None else held
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove()
+                self._path(version).unlink(missing_ok=True)
+            finally:
+                os.close(handle)
+
+    def _locked(self, version: str) -> int:
+        """A descriptor with a shared lock on the version's file, as it is there now."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            handle = os.open(self._path(version), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH)
+                if self._is_there(version, handle):
+                    return handle
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)  # whoever removed the version removed this file
+
+    def _is_there(self, version: str, handle: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(handle), self._path(version).stat())
+        except FileNotFoundError:
+            return False
+
+    def _path(self, version: str) -> Path:
+        return self._folder / f".{version}.lock"

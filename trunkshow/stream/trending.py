@@ -27,8 +27,8 @@ from trunkshow.v1 import events_pb2
 
 LATE_H = 2
 WAITING_MAX = 4096
-SILENCE_H = 24 * 365
-"""Hours without any event that are learned at most; whatever was before them has decayed to nothing."""
+SILENCE_H = 24 * 7
+"""Hours over which nobody asked or recorded anything that are learned at most: each costs milliseconds, all at once."""
 
 EVENTS_MIN = 3.0
 """Fewer events in a window are no trend, whatever was expected."""

@@ -144,6 +144,16 @@ def test_items_are_bounded_and_the_popular_ones_stay() -> None:
     assert [trend.item for trend in surges.top(NOW_S + 2600, 1)] == [3]
 
 
+def test_a_year_of_silence_is_no_work_of_a_year() -> None:
+    """Whoever comes back finds no trends, and a surge then is one."""
+    surges = shop()
+    burst(surges, 3, 400)
+    later_s = NOW_S + 365 * DAY_S
+    assert surges.top(later_s, 10) == []
+    burst(surges, 3, 40, later_s)
+    assert [trend.item for trend in surges.top(later_s + 600, 10)] == [3]
+
+
 def test_segments_have_their_own_trends() -> None:
     """A segment's own, and nobody else's; one beyond the limit gets everybody's."""
     trending = Trending[int](TrendingRules(segments_max=1))

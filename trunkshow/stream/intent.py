@@ -28,9 +28,11 @@ intent. What is done with it is left to `trunkshow.stream.ranking`; which catego
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import NamedTuple
 
 from trunkshow.v1 import events_pb2
@@ -97,7 +99,8 @@ class Intent:
     Attributes:
         lifts: p(c | now) ÷ p₀(c) of each category of the day's events.
         other_lift: the same of every category without an event: below 1.
-        shares: of each category of the day's events its part in p(c | now) that the events bring; p₀ has the rest.
+        present: of each category of the day's events, how many of them are of the present intent, as far as it still
+            holds: expected numbers.
         strength: 1 - h(age), the probability that the newest event's intent still holds.
         leading: the category with the largest p(c | now) among those of the day; -1 where there is none.
         window: the name of the shortest span that holds the present run; empty without events.
@@ -107,7 +110,7 @@ class Intent:
 
     lifts: Mapping[int, float]
     other_lift: float = 1.0
-    shares: Mapping[int, float] = field(default_factory=dict)
+    present: Mapping[int, float] = field(default_factory=dict)
     strength: float = 0.0
     leading: int = -1
     window: str = ""
@@ -119,10 +122,10 @@ class Intent:
         return self.lifts.get(category, self.other_lift) if category >= 0 else 1.0
 
     def related_lift(self, category: int, kinship: Kinship) -> float:
-        """The same where a run is not of one category's items only, but of what goes with them in a session."""
+        """The same by what goes with the categories of the present intent: each of its events is evidence."""
         if category < 0:
             return 1.0
-        return self.other_lift + sum(share * kinship(one, category) for one, share in self.shares.items())
+        return math.exp(math.fsum(count * math.log(kinship(one, category)) for one, count in self.present.items()))
 
 
 NO_INTENT = Intent({})
@@ -151,7 +154,7 @@ def present_intent(events: Sequence[Interest], now_ms: int, usual: Usual, rule: 
     return Intent(
         lifts=lifts,
         other_lift=other,
-        shares=shares,
+        present=_present(session, weights, strength),
         strength=strength,
         leading=max(lifts, key=lambda category: (lifts[category] * usual(category), -category)),
         window=next(name for name, span in SPANS if now_ms - session[start].time_ms <= span),
@@ -189,6 +192,14 @@ def _shares(
         for category, count in counted.items():
             shares[category] += share * count
     return shares
+
+
+def _present(session: Sequence[Interest], weights: Sequence[float], strength: float) -> dict[int, float]:
+    """Expected events of the present run, by category: one is of it if it began there or before."""
+    counts = dict.fromkeys((event.category for event in session), 0.0)
+    for event, reached in zip(session, accumulate(weights), strict=True):
+        counts[event.category] += strength * reached
+    return counts
 
 
 def _mix(session: Sequence[Interest], after_ms: int) -> dict[int, float]:

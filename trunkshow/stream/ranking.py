@@ -11,8 +11,8 @@ its category's lift (`trunkshow.stream.intent`). The weight stands for the unkno
 is added or left out.
 
 What is wanted next need not be of the category just looked at: flour goes with eggs. Where it is known how much more
-likely a category is in a session that has another (`builder.kinship`), an intent lifts each by what the session's
-categories do for it, each by its share: lift(c) = 1 - sum of shares + sum of share(c') kinship(c', c).
+likely a category is in a session that has another (`builder.kinship`), the events of the present intent, n(c') of them
+in c', are taken for independent evidence, as by naive Bayes: log lift(c) = sum of n(c') log kinship(c', c).
 """
 
 from __future__ import annotations

@@ -157,6 +157,27 @@ def test_candidates_of_the_intent_come_first() -> None:
     assert by_intent(scores, categories, present_intent(events, NOW + 5 * 3_600_000, usual)) == [0, 1, 2, 3, 4]
 
 
+def test_kin_categories_come_first_too() -> None:
+    """What goes with the present intent rises as well, and falls back with it."""
+
+    def kinship(one: int, other: int) -> float:
+        return 3.0 if (one, other) == (PARTY, ICE) else 1.0
+
+    scores, categories = [0.9, 0.8, 0.7], [CARDS, PARTY, ICE]
+    events = session(PARTY, PARTY)
+    assert by_intent(scores, categories, present_intent(events, NOW, usual), kinship=kinship, weight=2)[0] == 2
+    later = present_intent(events, NOW + DAY_MS - MINUTE, usual)
+    assert by_intent(scores, categories, later, kinship=kinship, weight=2) == [0, 1, 2]
+
+
+def test_events_of_an_intent_that_ended_are_not_present() -> None:
+    """After a turn, few of what came before it count; after a pause, all count less."""
+    intent = present_intent(session(*[PARTY] * 6, *[ICE] * 5), NOW, usual)
+    assert intent.present[ICE] > 4
+    assert intent.present[PARTY] < 1
+    assert present_intent(session(PARTY), NOW + 30 * MINUTE, usual).present[PARTY] < 0.5
+
+
 @given(
     st.lists(st.tuples(st.floats(-1e6, 1e6), st.integers(-1, 6)), max_size=40),
 )

@@ -85,8 +85,9 @@ class Flooded:
 
 
 async def _good_a_second(ground: Ground) -> float:
-    """After a while: answers of SNAPSHOT that came in time, each second."""
+    """After a while: answers of SNAPSHOT or better that came in time, each second."""
     await asyncio.sleep(SETTLE_S + MEASURE_S)
     until = time.monotonic() - 2 * SLICE_S
     measured = ground.traffic.series.between(until - MEASURE_S, until)
-    return max(0.0, (measured.rungs["SNAPSHOT"] - measured.late) / MEASURE_S)
+    good = measured.rungs["FRESH"] + measured.rungs["SNAPSHOT"]
+    return max(0.0, (good - measured.late) / MEASURE_S)

@@ -336,7 +336,7 @@ def test_build_up_and_recommend_work_on_a_parquet_data_set(
     slate = command("recommend", datasets.user_id(7), "--target", ready["target"], "--deadline-ms", "200")
     process.send_signal(signal.SIGTERM)
     code = process.wait(20)
-    assert slate["receipt"]["rung"] in {"SNAPSHOT", "SEGMENT"}
+    assert slate["receipt"]["rung"] in {"FRESH", "SNAPSHOT", "SEGMENT"}
     assert slate["carousels"]
     assert (recorded["recorded"], log["reachable"], log["url"]) == (1, True, ready["log"])
     assert log["position"] == recorded["watermark"]

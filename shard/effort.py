@@ -78,8 +78,8 @@ class Costs:
         return SHARES[effort] * (full[0] + 4 * full[1]) if full else 0.0
 
     def spare_ms(self, remaining_ms: float, partitions: int) -> float:
-        """Of the time left, what full effort leaves."""
-        return max(remaining_ms - MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions), 0.0)
+        """Of the time left, what can be waited before full effort is put in; who waits is woken a moment late."""
+        return max(remaining_ms - 2 * MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions), 0.0)
 
     def choose(self, remaining_ms: float, partitions: int) -> pb.Effort:
         """The most effort that fits into the time left; EFFORT_UNSPECIFIED where none does."""

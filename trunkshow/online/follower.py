@@ -83,7 +83,13 @@ class Follower:
             both.create_task(self._follow_on(after, from_end=from_end))
 
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
-        """Whether everything up to a watermark was heard, waiting for it so long at most."""
+        """Whether everything up to a watermark was heard, waiting for it so long at most.
+
+        A reader that is not caught up is not waited for: what is waited for would come after all that it lacks, and
+        waiting requests are taken for a shard that is slow.
+        """
+        if self._is_behind():
+            return self.progress.covers(watermark)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 while not self.progress.covers(watermark) and not self._is_anothers(watermark):

@@ -13,6 +13,7 @@ from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
 from trunkshow.online.positions import Position
+from trunkshow.serving.deadline import monotonic
 from trunkshow.v1 import events_pb2
 
 USERS = [f"u{number}" for number in range(12)]
@@ -33,6 +34,15 @@ class Listener:
     def ids(self) -> Counter[str]:
         """Of what was heard."""
         return Counter(event_id for event_id, _ in self.heard)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it keeps up."""
+        return self.follower.progress.is_caught_up(monotonic())
+
+    async def hears(self, mark: Watermark) -> None:
+        """Wait until everything up to there was heard."""
+        await until(lambda: self.follower.progress.covers(mark))
 
     @asynccontextmanager
     async def up(self, after: Watermark | None = None, *, from_end: bool = False) -> AsyncIterator[Listener]:
@@ -71,7 +81,7 @@ async def test_what_is_written_is_reached_and_is_fresh(log: EventLog) -> None:
     """Every event of it, once, and in order within its lane; nothing that stood there before."""
     await written(log, 1, 2)
     async with Listener(log).up(from_end=True) as one:
-        await until(lambda: one.follower.progress.watermark is not None)
+        await until(lambda: one.is_fresh)
         mark = await written(log, 3, 5)
         assert await one.follower.reached(mark, WITHIN_S)
         assert one.ids == everything(3, 5)
@@ -79,7 +89,6 @@ async def test_what_is_written_is_reached_and_is_fresh(log: EventLog) -> None:
         for lane in {at.lane for at in places}:
             numbers = [at.number for at in places if at.lane == lane]
             assert numbers == sorted(numbers)
-        await until(lambda: one.follower.progress.is_caught_up(asyncio.get_running_loop().time()))
 
 
 async def test_a_replay_and_what_is_followed_leave_no_gap(log: EventLog) -> None:
@@ -89,7 +98,7 @@ async def test_a_replay_and_what_is_followed_leave_no_gap(log: EventLog) -> None
         await until(lambda: one.follower.progress.watermark is not None)
         await written(log, 5, 5)
         await one.follower.replay(None, one.hear)
-        assert await one.follower.reached(await written(log, 6, 6), WITHIN_S)
+        await one.hears(await written(log, 6, 6))
         assert set(one.ids) == set(everything(1, 6))
 
 
@@ -100,7 +109,7 @@ async def test_places_are_the_same_for_every_reader(log: EventLog) -> None:
     heard = []
     for after in (None, early):
         async with Listener(log).up(after) as one:
-            assert await one.follower.reached(late, WITHIN_S)
+            await one.hears(late)
             heard.append(dict(one.heard))
     whole, rest = heard
     assert set(rest) == set(everything(3, 4))
@@ -113,11 +122,11 @@ async def test_a_log_that_begins_anew_is_followed_on(world: World) -> None:
         return  # another mock cluster has another address
     log = opened(world)
     async with Listener(log).up() as one:
-        assert await one.follower.reached(await written(log, 1, 3), WITHIN_S)
+        await one.hears(await written(log, 1, 3))
         await world.make_anew()
         await until(lambda: one.follower.progress.text.endswith("/"))
         mark = await written(log, 4, 4)
-        assert await one.follower.reached(mark, WITHIN_S)
+        await one.hears(mark)
         assert one.ids == everything(1, 4)
     await log.close()
 
@@ -126,10 +135,10 @@ async def test_a_log_that_is_killed_and_comes_back_is_followed_on(nats_world: Na
     """Nothing is missed, and the reader knows that it was behind."""
     log = opened(nats_world)
     async with Listener(log).up() as one:
-        assert await one.follower.reached(await written(log, 1, 2), WITHIN_S)
+        await one.hears(await written(log, 1, 2))
         await nats_world.kill()
         assert not await one.follower.reached(Watermark(one.follower.progress.watermark.log, {0: 9}), 0.2)  # type: ignore[union-attr]
         await nats_world.restart()
-        assert await one.follower.reached(await written(log, 3, 4), WITHIN_S)
+        await one.hears(await written(log, 3, 4))
         assert set(one.ids) == set(everything(1, 4))
     await log.close()

@@ -142,8 +142,9 @@ async def test_an_event_that_breaks_the_listener_does_not_end_the_reading() -> N
 async def test_what_is_waited_for_is_there_when_it_was_heard() -> None:
     """Not before, and not for ever."""
     log = await filled(1)
-    log.held = True
     async with Watched(log).following() as watched:
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        log.held = True
         mark = await log.append([event(2)], 1)
         waiting = asyncio.create_task(watched.follower.reached(mark, 1000))
         await turns(lambda: watched.slept != [])
@@ -153,6 +154,15 @@ async def test_what_is_waited_for_is_there_when_it_was_heard() -> None:
         assert await waiting
         assert not await watched.follower.reached(Watermark("log", {0: 3}), 0)
         assert not await watched.follower.reached(Watermark("another", {0: 1}), 1000)
+
+
+async def test_a_reader_that_is_far_behind_is_not_waited_for() -> None:
+    """What it has not heard it will not hear in time."""
+    log = await filled(1)
+    log.held = True
+    async with Watched(log).following() as watched:
+        async with asyncio.timeout(5):
+            assert not await watched.follower.reached(await log.end(1), 1000)
 
 
 async def test_far_behind_and_busy_it_rests() -> None:

@@ -18,18 +18,21 @@
         event_id: crypto.getRandomValues(new Uint32Array(4)).join("-"),
         user_id: me.user, user_token: me.token, timestamp: Date.now(), channel: "web", ...event
       });
-      // While nobody answers, the clock alone says when to try again.
-      if (waiting.length > 19 && pause == every) send();
+      soon();
     };
+    // While nobody answers, the clock alone says when to try again.
+    const soon = () => { if (waiting.length > 19 && pause == every) send(); };
     const addOf = ({dataset: {tsItem, tsRequest, tsCarousel, tsPosition}}, interaction) => add({
       item_id: tsItem, interaction,
       request_id: tsRequest, carousel: tsCarousel, position: tsPosition ? +tsPosition : null
     });
 
     const body = some => JSON.stringify({sent: Date.now(), events: some});
-    const post = async some => {
-      const {status} = await fetch(url, {method: "POST", body: body(some), keepalive: true, credentials: "omit"});
-      if (status == 429 || status > 499) throw 0;
+    // A body that nobody reads counts against what a browser lets outlive its page, 64 KiB for all of them.
+    const post = async (some, keepalive) => {
+      const answer = await fetch(url, {method: "POST", body: body(some), keepalive, credentials: "omit"});
+      await answer.text();
+      if (answer.status == 429 || answer.status > 499) throw 0;
     };
     // What is not known to have arrived is sent again; by its id it counts once.
     const send = async () => {
@@ -42,12 +45,13 @@
         pause = every;
       } catch { pause = Math.min(pause * 2, 60000); }
       busy = 0;
+      soon();
     };
-    const turn = () => { send(); setTimeout(turn, pause); };
+    const turn = () => send().then(() => setTimeout(turn, pause));
     const leave = safe(() => {
       while (waiting[0]) {
         const some = waiting.splice(0, 40);
-        if (!navigator.sendBeacon?.(url, body(some))) post(some).catch(() => waiting.push(...some));
+        if (!navigator.sendBeacon?.(url, body(some))) post(some, true).catch(() => waiting.push(...some));
       }
     });
 

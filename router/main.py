@@ -207,6 +207,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
         if (listener := listener_of(config, made[0].recorder)) is not None:
             await listener.start(config.tracking.http_listen)
             listeners.append(listener)
+            tasks.begin("tracking", listener.watched())
         return made[0].services()
 
     async def ready() -> None:

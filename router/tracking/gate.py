@@ -1,9 +1,10 @@
 """How much callers may send: a token bucket for each address and for each user. Pure, but for the buckets' levels.
 
     address  asked before anything of a call is read, charged one for the call and one for each event after the first
-    user     asked once the call was read, for each user in it; charged one for each event
+    user     asked once the call was read, for each user in it; charged one for each event that may be theirs
 
-A call is taken or turned away whole, and what is turned away is charged to nobody but its address.
+A call is taken or turned away whole, and what is turned away is charged to nobody but its address. So is what was not
+signed where it has to be: or strangers could use up what a user may send.
 """
 
 from __future__ import annotations
@@ -57,15 +58,21 @@ class Gate:
             raise TooMany("ADDRESS_LIMIT", wait_s)
         self._addresses.charge(key, 1, now)
 
-    def events(self, address: str, users: Iterable[str], now: float) -> None:
-        """A call has these users' events, each as often as it has events.
+    def events(self, address: str, count: int, users: Iterable[str], now: float) -> None:
+        """A call has so many events.
+
+        Args:
+            address: that it came from.
+            count: of all of its events.
+            users: whose they are, once for each event that may be recorded.
+            now: monotonic seconds.
 
         Raises:
             TooMany: one of them has to wait.
         """
         # By hash: a bucket takes no more room for a long id, and a dump of memory holds no list of users.
         counts = Counter(hash(user) for user in users)
-        self._addresses.charge(network_of(address), max(0, counts.total() - 1), now)
+        self._addresses.charge(network_of(address), max(0, count - 1), now)
         wait_s = max((self._users.wait_s(user, now) for user in counts), default=0.0)
         if wait_s:
             raise TooMany("USER_LIMIT", wait_s)

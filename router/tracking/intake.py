@@ -101,13 +101,14 @@ class Intake:
             Unavailable: it is not known whether they are in the log.
             Overloaded: there is no room for them.
         """
-        self._gate.events(address, (one.event.user_id for one in batch.sent), self._clock())
         unsigned = [refusal for one in batch.sent if (refusal := self._unsigned(one))]
         here = [*batch.refused, *unsigned]
-        for refusal in here:
-            REFUSED.labels(refusal.reason).inc()
         without = {refusal.index for refusal in unsigned}
         sent = [one for one in batch.sent if one.place not in without]
+        count = len(here) + len(sent)
+        self._gate.events(address, count, (one.event.user_id for one in sent), self._clock())
+        for refusal in here:
+            REFUSED.labels(refusal.reason).inc()
         if here and not sent:
             return Taken(0, _ordered(here), None)
         done = await self._recorder.record(

@@ -12,10 +12,9 @@ import contextlib
 import math
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import structlog
 import uvicorn
@@ -93,9 +92,22 @@ class Listener:
         door = await _bound(host, port)
         bound = int(door.getsockname()[1])
         self._running = asyncio.ensure_future(self._server.serve([door]))
-        self._running.add_done_callback(_ended)
         log.info("tracking.listening", host=host, port=bound)
         return bound
+
+    async def watched(self) -> Never:
+        """Wait, as one of the process's tasks.
+
+        Raises:
+            RuntimeError: it has come to an end, and nobody stopped it.
+        """
+        running = self._running
+        if running is not None:
+            await asyncio.wait({running})
+        if running is not None and running is self._running:
+            raise RuntimeError("nobody listens any more") from (None if running.cancelled() else running.exception())
+        while True:
+            await asyncio.Event().wait()
 
     async def stop(self) -> None:
         """Accept nothing more, and return once what is under way has finished; a second time it does nothing."""
@@ -105,28 +117,6 @@ class Listener:
         self._server.should_exit = True
         await running
         log.info("tracking.stopped")
-
-
-def _ended(running: asyncio.Task[None]) -> None:
-    if not running.cancelled() and (error := running.exception()):
-        log.error("tracking.ended", exc_info=error)
-
-
-@asynccontextmanager
-async def listening(listener: Listener | None, listen: str) -> AsyncIterator[int]:
-    """Answer HTTP while inside; gives the port, 0 where there is no listener.
-
-    Raises:
-        OSError: the address cannot be bound.
-    """
-    if listener is None:
-        yield 0
-        return
-    port = await listener.start(listen)
-    try:
-        yield port
-    finally:
-        await listener.stop()
 
 
 class _Server(uvicorn.Server):

@@ -16,7 +16,7 @@ def test_an_address_pays_for_calls_and_for_their_events() -> None:
     """A call of three costs three."""
     tight = gate(http_address_events_s=1, http_address_burst=3)
     tight.call("192.0.2.1", 0.0)
-    tight.events("192.0.2.1", ["ann", "bob", "cem"], 0.0)
+    tight.events("192.0.2.1", 3, ["ann"], 0.0)
     with pytest.raises(TooMany) as caught:
         tight.call("192.0.2.1", 0.0)
     assert (caught.value.reason, caught.value.wait_s) == ("ADDRESS_LIMIT", 1.0)
@@ -26,11 +26,11 @@ def test_an_address_pays_for_calls_and_for_their_events() -> None:
 def test_one_user_beyond_the_limit_turns_the_call_away_whole() -> None:
     """And the others in it are not charged, since nothing of theirs was recorded."""
     tight = gate(http_user_events_s=1, http_user_burst=2)
-    tight.events("192.0.2.1", ["ann", "ann"], 0.0)
+    tight.events("192.0.2.1", 2, ["ann", "ann"], 0.0)
     with pytest.raises(TooMany) as caught:
-        tight.events("192.0.2.1", ["bob", "bob", "ann"], 0.0)
+        tight.events("192.0.2.1", 3, ["bob", "bob", "ann"], 0.0)
     assert (caught.value.reason, caught.value.wait_s) == ("USER_LIMIT", 1.0)
-    tight.events("192.0.2.1", ["bob", "bob"], 0.0)
+    tight.events("192.0.2.1", 2, ["bob", "bob"], 0.0)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from router.tracking import listener
-from router.tracking.listener import HEADER_BYTES_MAX, Listener, listening
+from router.tracking.listener import HEADER_BYTES_MAX, Listener
 from trunkshow.serving.reloaded import LOOK_EVERY_S
 
 HERE = "127.0.0.1:0"
@@ -51,8 +51,11 @@ class Subject:
 @asynccontextmanager
 async def running(**chosen: Any) -> AsyncIterator[Subject]:
     subject = Subject(**chosen)
-    async with listening(subject.listener, HERE) as subject.port:
+    subject.port = await subject.listener.start(HERE)
+    try:
         yield subject
+    finally:
+        await subject.listener.stop()
 
 
 async def read_all(reader: asyncio.StreamReader) -> bytes:
@@ -62,12 +65,6 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
             return await reader.read()
         except ConnectionResetError:
             return b""
-
-
-async def test_a_router_without_one_has_none() -> None:
-    """Off by default."""
-    async with listening(None, "") as port:
-        assert port == 0
 
 
 async def test_it_answers_and_stops() -> None:
@@ -102,6 +99,25 @@ async def test_what_does_not_finish_is_cut_off() -> None:
         await subject.listener.stop()
         assert (await asyncio.gather(under_way, return_exceptions=True))[0] is not None
         assert not subject.go.is_set()
+
+
+async def test_an_end_that_nobody_asked_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the process can leave; one that was asked for is not."""
+    async with running() as stopped:
+        watch = asyncio.ensure_future(stopped.listener.watched())
+        await stopped.get()
+        await stopped.listener.stop()
+        assert not watch.done()
+        watch.cancel()
+
+    async def breaks(*_: object) -> bool:
+        raise OSError("broken")
+
+    monkeypatch.setattr("uvicorn.Server.on_tick", breaks)
+    subject = Subject()
+    await subject.listener.start(HERE)
+    with pytest.raises(RuntimeError, match="nobody listens"):
+        await subject.listener.watched()
 
 
 async def test_signals_stay_with_the_process() -> None:

@@ -265,6 +265,15 @@ async def test_with_a_key_only_signed_users_are_recorded() -> None:
     assert (answer.status_code, [one.event_id for one in world.log.events]) == (202, ["e-0"])
 
 
+async def test_strangers_do_not_use_up_what_a_user_may_send() -> None:
+    """What is not signed is charged to its address alone."""
+    world = World(signed=True, http_user_burst=1, http_user_events_s=0.1)
+    for number in range(3):
+        assert (await world.post(event(number))).status_code == 400
+    signed = event(9, user_token=token_of(SECRET, "ann", int(NOW_S) + 60))
+    assert (await world.post(signed)).status_code == 202
+
+
 async def test_the_pixel_records_one_event(world: World) -> None:
     """And is never kept by a browser, or each would count once only."""
     answer = await world.get("/p.gif", **event(7, interaction="impression"))

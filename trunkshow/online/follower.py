@@ -19,7 +19,7 @@ from trunkshow import pacing
 from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, position_of
-from trunkshow.online.progress import Progress
+from trunkshow.online.progress import FRESH_WITHIN_S, Progress
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import events_pb2 as pb
@@ -70,6 +70,7 @@ class Follower:
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
+        self._made_at = clock()
         self._moved = asyncio.Event()
         self._gone = False
         LAG.set_function(lambda: self.progress.lag_s(self._clock()))
@@ -85,10 +86,11 @@ class Follower:
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Whether everything up to a watermark was heard, waiting for it so long at most.
 
-        A reader that is not caught up is not waited for: what is waited for would come after all that it lacks, and
-        waiting requests are taken for a shard that is slow.
+        A reader that has been behind for a while is not waited for: what is waited for would come after all that it
+        lacks, and waiting requests are taken for a shard that is slow.
         """
-        if self._is_behind():
+        now = self._clock()
+        if min(self.progress.lag_s(now), now - self._made_at) > FRESH_WITHIN_S:
             return self.progress.covers(watermark)
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):

@@ -24,7 +24,7 @@ SOURCE = Path(router.tracking.__file__).with_name("trunkshow.js").read_bytes()
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(
-        FOUND is None, reason="no Chromium is installed (apt-get install chromium), or TRUNKSHOW_CHROMIUM"
+        FOUND is None, reason="no Chromium is installed (apt-get install chromium, or TRUNKSHOW_CHROMIUM=PATH)"
     ),
 ]
 

@@ -8,7 +8,7 @@ mean are left to `builder.ingest`; splitting and training to what follows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from builder.dataset import Dataset, EventSource
 from builder.errors import SourceEmpty
 from builder.export import source as exported
+from builder.export.forgotten import without
 from builder.ingest.bad_rows import BadRow, BadRowTally
 from builder.ingest.event_rows import event_columns, event_rows, kind_codes
 from builder.ingest.id_book import IdBook
@@ -71,7 +72,9 @@ class IngestReport:
     files: tuple[str, ...]  # in the order of reading
     first: datetime  # earliest timestamp, UTC
     last: datetime  # latest timestamp, UTC
+    forgotten: int = 0  # rows of people who are to be forgotten; not bad
     log_watermark: str = ""  # of the event log, up to which an export among the sources has it
+    forgotten_watermark: str = ""  # of its tombstones, up to which people were left out
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values; times as ISO text."""
@@ -86,7 +89,9 @@ class IngestReport:
             "files": list(self.files),
             "first": self.first.isoformat(),
             "last": self.last.isoformat(),
+            "forgotten": self.forgotten,
             "log_watermark": self.log_watermark,
+            "forgotten_watermark": self.forgotten_watermark,
         }
 
 
@@ -107,7 +112,7 @@ def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _s
     export = exported.source_of(dataset)
     sources = (*dataset.events, *export.sources)
     todo = [(source, path) for source in sources for path in find_files(dataset.folder, source.path)]
-    intake = _Intake(tuple(dataset.interactions))
+    intake = _Intake(tuple(dataset.interactions), export.forgotten)
     files = []
     for done, (source, path) in enumerate(todo, start=1):
         file = file_name(path, dataset.folder)
@@ -118,10 +123,16 @@ def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _s
     if not intake.parts:
         raise SourceEmpty(f"{dataset.name}: no event in {', '.join(files[:5])}; check the paths of [[events]]")
     events, duplicates = intake.sorted_events()
-    return events, _report(intake.tally, events, duplicates, files, export.watermark)
+    report = _report(intake.tally, events, duplicates, files)
+    return events, replace(
+        report,
+        forgotten=intake.forgotten,
+        log_watermark=export.watermark,
+        forgotten_watermark=export.forgotten_watermark,
+    )
 
 
-def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str], watermark: str) -> IngestReport:
+def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str]) -> IngestReport:
     return IngestReport(
         rows_read=tally.rows_read,
         events=len(events),
@@ -131,7 +142,6 @@ def _report(tally: BadRowTally, events: Events, duplicates: int, files: list[str
         files=tuple(files),
         first=EPOCH + timedelta(milliseconds=int(events.times[0])),
         last=EPOCH + timedelta(milliseconds=int(events.times[-1])),
-        log_watermark=watermark,
     )
 
 
@@ -140,6 +150,8 @@ class _Intake:
     """What has been read so far, as numbers."""
 
     kind_names: tuple[str, ...]
+    people: pl.DataFrame  # who is to be forgotten
+    forgotten: int = 0
     tally: BadRowTally = field(default_factory=BadRowTally)
     users: IdBook = field(default_factory=IdBook)
     items: IdBook = field(default_factory=IdBook)
@@ -153,7 +165,10 @@ class _Intake:
             self.tally.add(file, block, rows["reason"])
             times.add(block, rows["time"], rows["time_given"])
             rows = rows.with_columns(kind_codes(rows, self.kind_names, file, block))
-            self._keep(rows.filter(pl.col("reason").is_null()))
+            good = rows.filter(pl.col("reason").is_null())
+            kept = without(good, self.people)
+            self.forgotten += good.height - kept.height
+            self._keep(kept)
         times.check()
 
     def _keep(self, good: pl.DataFrame) -> None:

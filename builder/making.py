@@ -27,13 +27,14 @@ from trunkshow.snapshot.manifest import SCHEMA, Manifest
 
 
 class Sources(NamedTuple):
-    """What was read of a data set; a table that it does not have is None, the log's watermark empty without one."""
+    """What was read of a data set; a table that it does not have is None, a log's watermark empty without one."""
 
     dataset: Dataset
     events: Events
     items: ItemTable | None
     users: UserTable | None
     log_watermark: str = ""
+    forgotten_watermark: str = ""
 
 
 def make_snapshot(
@@ -49,7 +50,7 @@ def make_snapshot(
         metrics: of the evaluation, for the manifest.
         stages: told of every step.
     """
-    dataset, events, items, users, log_watermark = sources
+    dataset, events, items, users, *_ = sources
     with stages.stage("fit"):
         numbered = number(dataset, events, items, users, chosen, progress=stages.progress)
         fitted: dict[str, Arrays] = {}
@@ -90,7 +91,8 @@ def make_snapshot(
             partitioning=plan.measures,
             index=index,
             files={},
-            log_watermark=log_watermark,
+            log_watermark=sources.log_watermark,
+            forgotten_watermark=sources.forgotten_watermark,
         )
         return write.seal(folder, draft)
 

@@ -137,7 +137,7 @@ def build(
             metrics = evaluate_models(dataset, events, users, chosen, progress)
         snapshot = folder / "snapshot"
         snapshot.mkdir()
-        sources = Sources(dataset, events, items, users, ingest.log_watermark)
+        sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
         manifest = make_snapshot(snapshot, sources, chosen, settings.partitions, metrics, stages)
         if settings.sign_key:
             signature = sign(settings.sign_key, (snapshot / FILE_NAME).read_bytes())

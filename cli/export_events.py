@@ -15,7 +15,7 @@ from cli import output, render
 from cli.ask import Json
 from cli.output import UsageError
 from cli.progress import Told, progress
-from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import telemetry
 
@@ -76,16 +76,17 @@ def export_events(*, options: ExportOptions) -> None:
 
 
 async def _export(url: str, folder: Folder, after: Watermark | None, told: Told) -> None:
-    from builder.export.exporting import LIMITS, export
+    from builder.export.exporting import export
 
     try:
-        log = open_log(url)
+        log, tombstones = open_log(url), open_tombstones(url)
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:
-        await export(log, folder, after, told, LIMITS)
+        await export(log, tombstones, folder, after, told)
     finally:
         await log.close()
+        await tombstones.close()
 
 
 def _watermark(text: str) -> Watermark | None:

@@ -51,6 +51,12 @@ class MemoryLog:
         self._news.set()
         return self._mark(len(self.records))
 
+    async def forget(self, forget: log_pb2.Forget, within_s: float) -> Watermark:
+        """Keep a tombstone."""
+        await self.append((), within_s)
+        self.records[-1].forget.CopyFrom(forget)
+        return self._mark(len(self.records))
+
     async def _wait(self, until: asyncio.Event, within_s: float) -> None:
         self.waiting += 1
         try:

@@ -16,9 +16,12 @@ from hashlib import blake2b
 
 from builder.errors import BuildError
 from builder.export.folder import Folder
+from builder.export.forgotten import table
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten import Forgotten, read_all
+from trunkshow.online.positions import position_of
 
 IDS_MAX = 500_000
 """About 60 MB."""
@@ -73,11 +76,19 @@ class SeenIds:
         return True
 
 
-async def export(log: EventLog, folder: Folder, after: Watermark | None, progress: Progress, limits: Limits) -> None:
-    """Write what the log has after a watermark, up to where it ends now.
+async def export(
+    log: EventLog,
+    tombstones: EventLog,
+    folder: Folder,
+    after: Watermark | None,
+    progress: Progress = lambda what, done, of: None,
+    limits: Limits = LIMITS,
+) -> None:
+    """Write what the log has after a watermark, up to where it ends now, but nothing of who is to be forgotten.
 
     Args:
         log: to read.
+        tombstones: beside it; whom they name is removed from the parts that there are, too.
         folder: to write to; goes on where it ended.
         after: where a folder begins that has nothing yet; None is the first record that is left.
         progress: told (what, records read, of how many).
@@ -89,7 +100,12 @@ async def export(log: EventLog, folder: Folder, after: Watermark | None, progres
     begun = folder.exported.watermark or after
     try:
         end = await log.end(END_WITHIN_S)
-        await _Export(folder, progress, limits, begun, end).run(log)
+        # After the end: whoever asked to be forgotten before it is among them.
+        forgotten = await read_all(tombstones, END_WITHIN_S)
+        if forgotten.watermark not in (None, folder.exported.forgotten):
+            people = table(forgotten.tombstones())
+            await asyncio.to_thread(folder.forget, people, forgotten.watermark)
+        await _Export(folder, progress, limits, begun, end, forgotten).run(log)
     except LogUnavailable as error:
         raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
 
@@ -98,13 +114,21 @@ class _Export:
     """One run."""
 
     def __init__(
-        self, folder: Folder, progress: Progress, limits: Limits, begun: Watermark | None, end: Watermark
+        self,
+        folder: Folder,
+        progress: Progress,
+        limits: Limits,
+        begun: Watermark | None,
+        end: Watermark,
+        forgotten: Forgotten,
     ) -> None:
         self._folder = folder
         self._progress = progress
         self._limits = limits
         self._begun = begun if begun is not None and begun.log == end.log else None
         self._end = end
+        self._forgotten = forgotten
+        self._before = self._begun
         self._seen = SeenIds(folder.newest_ids(IDS_MAX))
         self._events, self._shown = Rows(), Rows()
         self._told = folder.exported
@@ -127,7 +151,10 @@ class _Export:
     def _take(self, read: Read) -> None:
         self._records += 1 + read.lost
         again = 0
+        at, self._before = position_of(self._before, read.watermark), read.watermark
         for event in read.record.events:
+            if self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+                continue
             if not self._seen.is_new(event.event_id):
                 again += 1
             else:

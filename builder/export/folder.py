@@ -17,10 +17,12 @@ from pathlib import Path
 import polars as pl
 
 from builder.errors import BuildError
+from builder.export import forgotten as forgetting
 from builder.export import state
 from builder.export.rows import name_of
 from builder.export.state import Exported, Part
 from builder.ingest.block import BLOCK_ROWS
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.weights import SHARES
 
 EVENTS, SHOWN = "events", "shown"
@@ -81,6 +83,28 @@ class Folder:
         taste, other = self._part(EVENTS, number, events), self._part(SHOWN, number, shown)
         _sync(self.path)
         self._say(replace(after, events=after.events + taste, shown=after.shown + other))
+
+    def forget(self, people: pl.DataFrame, forgotten: Watermark) -> None:
+        """Remove people from all parts, and name them for other sources.
+
+        Args:
+            people: as `builder.export.forgotten` has them, all of them.
+            forgotten: of the tombstones' log with the last of them.
+        """
+        said = self.exported
+        events, shown = (tuple(self._without(part, people) for part in kind) for kind in (said.events, said.shown))
+        text = forgetting.text(people)
+        self._written(self.path / forgetting.FILE_NAME, lambda fresh: fresh.write_text(text, encoding="utf-8"))
+        self._say(replace(said, events=events, shown=shown, forgotten=forgotten))
+
+    def _without(self, part: Part, people: pl.DataFrame) -> Part:
+        path = self.path / part.name
+        rows = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        timed = rows.with_columns(time=pl.col("timestamp").dt.timestamp("ms"))
+        kept = forgetting.without(timed, people).drop("time")
+        if kept.height < rows.height:
+            self._written(path, kept.write_parquet)
+        return replace(part, rows=kept.height)
 
     def newest_ids(self, most: int) -> Iterator[str]:
         """Event ids of the newest rows, about so many, the oldest of them first."""

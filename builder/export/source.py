@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import NamedTuple
 
+import polars as pl
+
 from builder.dataset import Dataset, EventSource
 from builder.errors import SourceMissing
-from builder.export import state
+from builder.export import forgotten, state
+from builder.export.forgotten import NOBODY
 
 
 class Source(NamedTuple):
@@ -16,10 +19,14 @@ class Source(NamedTuple):
     Attributes:
         sources: of events; impressions and searches are none.
         watermark: of the log, up to which they are in it; empty where there is no export.
+        forgotten: who is to be left out of all sources, as `builder.export.forgotten` has them.
+        forgotten_watermark: of the tombstones' log, with the last of them.
     """
 
     sources: tuple[EventSource, ...] = ()
     watermark: str = ""
+    forgotten: pl.DataFrame = NOBODY
+    forgotten_watermark: str = ""
 
 
 def source_of(dataset: Dataset) -> Source:
@@ -31,13 +38,15 @@ def source_of(dataset: Dataset) -> Source:
     """
     if dataset.export is None:
         return Source()
-    exported = state.read(dataset.folder / dataset.export)
+    folder = dataset.folder / dataset.export
+    exported = state.read(folder)
     if exported is None:
         raise SourceMissing(
             f"{dataset.export}: it has no {state.FILE_NAME}; correct [log] export, or run `trunkshow export-events`"
         )
     sources = tuple(_events(str(PurePath(dataset.export, part.name))) for part in exported.events)
-    return Source(sources, str(exported.watermark or ""))
+    people = forgotten.read(folder) if exported.forgotten else forgotten.NOBODY
+    return Source(sources, str(exported.watermark or ""), people, str(exported.forgotten or ""))
 
 
 def _events(path: str) -> EventSource:

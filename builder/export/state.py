@@ -40,6 +40,7 @@ class Exported:
         shown: parts with impressions and searches, oldest first.
         duplicates: events that were left out because they had come before.
         lost: records that the log had removed before they were exported.
+        forgotten: of the tombstones' log; everybody up to there is in `forgotten.json`, and in no part.
     """
 
     watermark: Watermark | None = None
@@ -47,6 +48,7 @@ class Exported:
     shown: tuple[Part, ...] = ()
     duplicates: int = 0
     lost: int = 0
+    forgotten: Watermark | None = None
 
     @property
     def rows(self) -> int:
@@ -62,6 +64,7 @@ class Exported:
             "shown": [asdict(part) for part in self.shown],
             "duplicates": self.duplicates,
             "lost": self.lost,
+            "forgotten": str(self.forgotten or ""),
         }
 
     def text(self) -> str:
@@ -100,6 +103,7 @@ def _parsed(raw: dict[str, Any]) -> Exported:
         shown=_parts(raw["shown"]),
         duplicates=int(raw["duplicates"]),
         lost=int(raw["lost"]),
+        forgotten=Watermark.parse(raw["forgotten"]) if raw.get("forgotten") else None,
     )
 
 

@@ -27,7 +27,7 @@ from trunkshow.eventlog.packing import Packed
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.v1 import events_pb2
+from trunkshow.v1 import events_pb2, log_pb2
 
 DELIVERY_S_MAX = 10.0
 """Seconds for which the client goes on sending what its caller may have given up."""
@@ -98,6 +98,16 @@ class KafkaLog:
         with self._gate.passed(len(events), size):
             return await self._within(within_s, self._append(events))
 
+    async def forget(self, forget: log_pb2.Forget, within_s: float) -> Watermark:
+        """Write a tombstone; the watermark that covers it.
+
+        Raises:
+            LogUnavailable: it is not known whether it is in the log.
+            LogFull: more waits to be sent than may.
+        """
+        with self._gate.passed(0, forget.ByteSize()):
+            return await self._within(within_s, self._forget(forget))
+
     async def end(self, within_s: float) -> Watermark:
         """The watermark of everything that is in the log.
 
@@ -136,9 +146,15 @@ class KafkaLog:
 
     async def _append(self, events: Sequence[events_pb2.Event]) -> Watermark:
         topic = await self._asker.topic()
-        records = packing.pack(events, self._clock(), topic.lanes)
+        return await self._write(topic.log, packing.pack(events, self._clock(), topic.lanes))
+
+    async def _forget(self, forget: log_pb2.Forget) -> Watermark:
+        topic = await self._asker.topic()
+        return await self._write(topic.log, [packing.tombstone(forget, self._clock(), topic.lanes)])
+
+    async def _write(self, log: str, records: Sequence[Packed]) -> Watermark:
         counts = await asyncio.gather(*[self._sender.send(record) for record in records])
-        mark = Watermark(topic.log)
+        mark = Watermark(log)
         for record, count in zip(records, counts, strict=True):
             mark = mark.advanced(record.lane, count)
         return mark

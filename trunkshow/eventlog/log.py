@@ -88,3 +88,16 @@ class EventLog(Protocol):
     async def close(self) -> None:
         """Let go of it."""
         ...
+
+
+class Tombstones(EventLog, Protocol):
+    """The log beside an event log that says who is to be forgotten; kept for longer than events are."""
+
+    async def forget(self, forget: log_pb2.Forget, within_s: float) -> Watermark:
+        """Write a tombstone; the watermark that covers it.
+
+        Raises:
+            LogUnavailable: it is not known whether it is in the log.
+            LogFull: there is no room for it.
+        """
+        ...

@@ -23,7 +23,7 @@ from trunkshow.eventlog.nats_reader import Reader
 from trunkshow.eventlog.nats_stream import Stream
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.v1 import events_pb2
+from trunkshow.v1 import events_pb2, log_pb2
 
 LANE = 0
 AGAIN_AFTER_S = 0.05
@@ -80,6 +80,17 @@ class NatsLog:
         with self._gate.passed(len(events), size):
             return await self._within(within_s, self._groups.append(events, size))
 
+    async def forget(self, forget: log_pb2.Forget, within_s: float) -> Watermark:
+        """Write a tombstone; the watermark that covers it.
+
+        Raises:
+            LogUnavailable: it is not known whether it is in the log.
+            LogFull: there is no room for it.
+        """
+        data = packing.tombstone(forget, self._clock()).data
+        with self._gate.passed(0, len(data)):
+            return await self._within(within_s, self._write([data]))
+
     async def end(self, within_s: float) -> Watermark:
         """The watermark of everything that is in the log.
 
@@ -114,8 +125,10 @@ class NatsLog:
             raise LogUnavailable(f"{self.url}: {why}, within {within_s:g} s") from None
 
     async def _append(self, events: Sequence[events_pb2.Event]) -> Watermark:
+        return await self._write([packed.data for packed in packing.pack(events, self._clock())])
+
+    async def _write(self, records: Sequence[bytes]) -> Watermark:
         """Try until it is done; the deadlines are the callers'."""
-        records = [packed.data for packed in packing.pack(events, self._clock())]
         while True:
             connection = await self._line.connected()
             try:

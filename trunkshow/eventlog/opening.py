@@ -9,14 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from trunkshow.eventlog.credentials import Credentials
-from trunkshow.eventlog.log import EventLog
-from trunkshow.eventlog.settings import LogSettings
+from trunkshow.eventlog.log import EventLog, Tombstones
+from trunkshow.eventlog.settings import DAY_S, LogSettings
 
 HOW = "write nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC, several servers with commas between them"
 SERVERS_MAX = 16
+TOMBSTONE_DAYS = 3650
+TOMBSTONE_BYTES_MAX = 64 << 20
+"""About 400,000 people; a full log refuses to forget more, and says so."""
+
+_FORGOTTEN = "-forgotten"
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -68,14 +74,29 @@ def open_log(url: str, settings: LogSettings = LogSettings(), environment: Mappi
     Raises:
         LogUnknown: the address names none, or one that needs a package that is not installed.
     """
+    return _opened(parse(url), settings, Credentials.of(environment))
+
+
+def open_tombstones(
+    url: str, settings: LogSettings = LogSettings(), environment: Mapping[str, str] = os.environ
+) -> Tombstones:
+    """The tombstones of the log at an address; the rest is `open_log`'s.
+
+    They are kept for `TOMBSTONE_DAYS`, whatever events are: longer than any snapshot, export or file of the builder's
+    that may know the person.
+    """
     address = parse(url)
-    credentials = Credentials.of(environment)
+    kept = replace(settings, age_s_max=TOMBSTONE_DAYS * DAY_S, bytes_max=TOMBSTONE_BYTES_MAX, lanes=1)
+    return _opened(address._replace(name=address.name + _FORGOTTEN), kept, Credentials.of(environment))
+
+
+def _opened(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
     if address.kind == "nats":
         return _nats(address, settings, credentials)
     return _kafka(address, settings, credentials)
 
 
-def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> EventLog:
+def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
     from trunkshow.eventlog.nats_log import NatsLog
 
     async def options() -> Mapping[str, Any]:
@@ -84,7 +105,7 @@ def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> 
     return NatsLog([f"nats://{server}" for server in address.servers], address.name, settings, options)
 
 
-def _kafka(address: Address, settings: LogSettings, credentials: Credentials) -> EventLog:
+def _kafka(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
     try:
         from trunkshow.eventlog.kafka_log import KafkaLog
     except ImportError:

@@ -51,6 +51,13 @@ def pack(events: Sequence[events_pb2.Event], received_s: float, lanes: int = 1) 
     ]
 
 
+def tombstone(forget: log_pb2.Forget, received_s: float, lanes: int = 1) -> Packed:
+    """The record by which somebody is forgotten."""
+    record = _record((), received_s)
+    record.forget.CopyFrom(forget)
+    return Packed(lane_of(forget.user_id, lanes), record.SerializeToString())
+
+
 def _record(events: Sequence[events_pb2.Event], received_s: float) -> log_pb2.Record:
     record = log_pb2.Record(events=events)
     seconds, part = divmod(received_s, 1)

@@ -66,6 +66,8 @@ class Manifest:
         files: path within the snapshot → size and checksum.
         log_watermark: of the event log, up to which the events were read that it was built from; empty where they are
             not from a log. Snapshots from before there was one have none.
+        forgotten_watermark: of the tombstones beside the log, up to which those who are to be forgotten were left out;
+            empty as above.
     """
 
     schema: int
@@ -82,12 +84,14 @@ class Manifest:
     index: Mapping[str, Any]
     files: Mapping[str, File]
     log_watermark: str = ""
+    forgotten_watermark: str = ""
 
     def to_json(self) -> str:
         """The manifest as text, keys sorted, so that equal manifests are equal bytes."""
         said = asdict(self)
-        if not self.log_watermark:  # releases that do not know it read the manifest as well
-            del said["log_watermark"]
+        for name in _OF_LOGS:  # releases that do not know them read the manifest as well
+            if not said[name]:
+                del said[name]
         return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -112,8 +116,9 @@ class Manifest:
         for name, kind in _TYPES.items():
             if not isinstance(getattr(manifest, name), kind):
                 raise SnapshotRefused(f"the manifest's {name} is not a {kind.__name__}")
-        if manifest.log_watermark:
-            _refuse_no_watermark(manifest.log_watermark)
+        for name in _OF_LOGS:
+            if watermark := getattr(manifest, name):
+                _refuse_no_watermark(name, watermark)
         return manifest
 
     def under(self, *folders: str) -> dict[str, File]:
@@ -122,17 +127,18 @@ class Manifest:
         return {path: file for path, file in self.files.items() if path.startswith(prefixes)}
 
 
+_OF_LOGS = ("log_watermark", "forgotten_watermark")
 _TYPES: Mapping[str, type] = {
-    **dict.fromkeys(("version", "created_at", "dataset", "data_until", "log_watermark"), str),
+    **dict.fromkeys(("version", "created_at", "dataset", "data_until", *_OF_LOGS), str),
     **dict.fromkeys(("parameters", "counts", "models", "metrics", "partitioning", "index"), dict),
 }
 
 
-def _refuse_no_watermark(text: str) -> None:
+def _refuse_no_watermark(name: str, text: str) -> None:
     try:
         Watermark.parse(text)
     except ValueError as error:
-        raise SnapshotRefused(f"the manifest's log_watermark is none: {text[:200]!r}") from error
+        raise SnapshotRefused(f"the manifest's {name} is none: {text[:200]!r}") from error
 
 
 def _file(path: str, raw: Mapping[str, Any]) -> File:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trunkshow/v1/events.proto\x12\x0ctrunkshow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07item_id\x18\x03 \x01(\t\x12.\n\x0binteraction\x18\x04 \x01(\x0e\x32\x19.trunkshow.v1.Interaction\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x10\n\x08\x63\x61rousel\x18\x08 \x01(\t\x12\x15\n\x08position\x18\t \x01(\rH\x01\x88\x01\x01\x12&\n\x07\x63hannel\x18\n \x01(\x0e\x32\x15.trunkshow.v1.Channel\x12\x31\n\x07\x63ontext\x18\x0b \x03(\x0b\x32 .trunkshow.v1.Event.ContextEntry\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_valueB\x0b\n\t_position\":\n\x13RecordEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.trunkshow.v1.Event\"h\n\x14RecordEventsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\r\x12+\n\x07refused\x18\x02 \x03(\x0b\x32\x1a.trunkshow.v1.RefusedEvent\x12\x11\n\twatermark\x18\x03 \x01(\t\"_\n\x0cRefusedEvent\x12\r\n\x05index\x18\x01 \x01(\r\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\":\n\x13StreamEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.trunkshow.v1.Event\"\x7f\n\x14StreamEventsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\x04\x12\x31\n\rfirst_refused\x18\x03 \x03(\x0b\x32\x1a.trunkshow.v1.RefusedEvent\x12\x11\n\twatermark\x18\x04 \x01(\t*\xb8\x02\n\x0bInteraction\x12\x1b\n\x17INTERACTION_UNSPECIFIED\x10\x00\x12\x14\n\x10INTERACTION_VIEW\x10\x01\x12\x15\n\x11INTERACTION_CLICK\x10\x02\x12\x14\n\x10INTERACTION_CART\x10\x03\x12\x15\n\x11INTERACTION_ORDER\x10\x04\x12\x16\n\x12INTERACTION_RENTAL\x10\x05\x12\x16\n\x12INTERACTION_RETURN\x10\x06\x12\x14\n\x10INTERACTION_LIKE\x10\x07\x12\x14\n\x10INTERACTION_HIDE\x10\x08\x12\x16\n\x12INTERACTION_SEARCH\x10\t\x12\x1a\n\x16INTERACTION_IMPRESSION\x10\n\x12\"\n\x1eINTERACTION_CONTENT_IMPRESSION\x10\x0b*j\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x01\x12\x0f\n\x0b\x43HANNEL_APP\x10\x02\x12\x11\n\rCHANNEL_STORE\x10\x03\x12\x11\n\rCHANNEL_EMAIL\x10\x04\x32\xbe\x01\n\x0c\x45ventService\x12U\n\x0cRecordEvents\x12!.trunkshow.v1.RecordEventsRequest\x1a\".trunkshow.v1.RecordEventsResponse\x12W\n\x0cStreamEvents\x12!.trunkshow.v1.StreamEventsRequest\x1a\".trunkshow.v1.StreamEventsResponse(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19trunkshow/v1/events.proto\x12\x0ctrunkshow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x8d\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07item_id\x18\x03 \x01(\t\x12.\n\x0binteraction\x18\x04 \x01(\x0e\x32\x19.trunkshow.v1.Interaction\x12-\n\ttimestamp\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x05value\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x10\n\x08\x63\x61rousel\x18\x08 \x01(\t\x12\x15\n\x08position\x18\t \x01(\rH\x01\x88\x01\x01\x12&\n\x07\x63hannel\x18\n \x01(\x0e\x32\x15.trunkshow.v1.Channel\x12\x31\n\x07\x63ontext\x18\x0b \x03(\x0b\x32 .trunkshow.v1.Event.ContextEntry\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_valueB\x0b\n\t_position\":\n\x13RecordEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.trunkshow.v1.Event\"h\n\x14RecordEventsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\r\x12+\n\x07refused\x18\x02 \x03(\x0b\x32\x1a.trunkshow.v1.RefusedEvent\x12\x11\n\twatermark\x18\x03 \x01(\t\"_\n\x0cRefusedEvent\x12\r\n\x05index\x18\x01 \x01(\r\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\":\n\x13StreamEventsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.trunkshow.v1.Event\"\x7f\n\x14StreamEventsResponse\x12\x10\n\x08recorded\x18\x01 \x01(\x04\x12\x0f\n\x07refused\x18\x02 \x01(\x04\x12\x31\n\rfirst_refused\x18\x03 \x03(\x0b\x32\x1a.trunkshow.v1.RefusedEvent\x12\x11\n\twatermark\x18\x04 \x01(\t\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"\xa1\x01\n\x12\x46orgetUserResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12-\n\ttimestamp\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\twatermark\x18\x03 \x01(\t\x12\x14\n\x0c\x65vents_until\x18\x04 \x01(\t\x12\'\n\x06places\x18\x05 \x03(\x0b\x32\x17.trunkshow.v1.Forgotten\"9\n\tForgotten\x12\r\n\x05place\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t*\xb8\x02\n\x0bInteraction\x12\x1b\n\x17INTERACTION_UNSPECIFIED\x10\x00\x12\x14\n\x10INTERACTION_VIEW\x10\x01\x12\x15\n\x11INTERACTION_CLICK\x10\x02\x12\x14\n\x10INTERACTION_CART\x10\x03\x12\x15\n\x11INTERACTION_ORDER\x10\x04\x12\x16\n\x12INTERACTION_RENTAL\x10\x05\x12\x16\n\x12INTERACTION_RETURN\x10\x06\x12\x14\n\x10INTERACTION_LIKE\x10\x07\x12\x14\n\x10INTERACTION_HIDE\x10\x08\x12\x16\n\x12INTERACTION_SEARCH\x10\t\x12\x1a\n\x16INTERACTION_IMPRESSION\x10\n\x12\"\n\x1eINTERACTION_CONTENT_IMPRESSION\x10\x0b*j\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x01\x12\x0f\n\x0b\x43HANNEL_APP\x10\x02\x12\x11\n\rCHANNEL_STORE\x10\x03\x12\x11\n\rCHANNEL_EMAIL\x10\x04\x32\x8f\x02\n\x0c\x45ventService\x12U\n\x0cRecordEvents\x12!.trunkshow.v1.RecordEventsRequest\x1a\".trunkshow.v1.RecordEventsResponse\x12W\n\x0cStreamEvents\x12!.trunkshow.v1.StreamEventsRequest\x1a\".trunkshow.v1.StreamEventsResponse(\x01\x12O\n\nForgetUser\x12\x1f.trunkshow.v1.ForgetUserRequest\x1a .trunkshow.v1.ForgetUserResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT_CONTEXTENTRY']._loaded_options = None
   _globals['_EVENT_CONTEXTENTRY']._serialized_options = b'8\001'
-  _globals['_INTERACTION']._serialized_start=929
-  _globals['_INTERACTION']._serialized_end=1241
-  _globals['_CHANNEL']._serialized_start=1243
-  _globals['_CHANNEL']._serialized_end=1349
+  _globals['_INTERACTION']._serialized_start=1190
+  _globals['_INTERACTION']._serialized_end=1502
+  _globals['_CHANNEL']._serialized_start=1504
+  _globals['_CHANNEL']._serialized_end=1610
   _globals['_EVENT']._serialized_start=77
   _globals['_EVENT']._serialized_end=474
   _globals['_EVENT_CONTEXTENTRY']._serialized_start=405
@@ -52,6 +52,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMEVENTSREQUEST']._serialized_end=797
   _globals['_STREAMEVENTSRESPONSE']._serialized_start=799
   _globals['_STREAMEVENTSRESPONSE']._serialized_end=926
-  _globals['_EVENTSERVICE']._serialized_start=1352
-  _globals['_EVENTSERVICE']._serialized_end=1542
+  _globals['_FORGETUSERREQUEST']._serialized_start=928
+  _globals['_FORGETUSERREQUEST']._serialized_end=964
+  _globals['_FORGETUSERRESPONSE']._serialized_start=967
+  _globals['_FORGETUSERRESPONSE']._serialized_end=1128
+  _globals['_FORGOTTEN']._serialized_start=1130
+  _globals['_FORGOTTEN']._serialized_end=1187
+  _globals['_EVENTSERVICE']._serialized_start=1613
+  _globals['_EVENTSERVICE']._serialized_end=1884
 # @@protoc_insertion_point(module_scope)

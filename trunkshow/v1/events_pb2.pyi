@@ -130,3 +130,33 @@ class StreamEventsResponse(_message.Message):
     first_refused: _containers.RepeatedCompositeFieldContainer[RefusedEvent]
     watermark: str
     def __init__(self, recorded: _Optional[int] = ..., refused: _Optional[int] = ..., first_refused: _Optional[_Iterable[_Union[RefusedEvent, _Mapping]]] = ..., watermark: _Optional[str] = ...) -> None: ...
+
+class ForgetUserRequest(_message.Message):
+    __slots__ = ("user_id",)
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    user_id: str
+    def __init__(self, user_id: _Optional[str] = ...) -> None: ...
+
+class ForgetUserResponse(_message.Message):
+    __slots__ = ("id", "timestamp", "watermark", "events_until", "places")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    WATERMARK_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    timestamp: _timestamp_pb2.Timestamp
+    watermark: str
+    events_until: str
+    places: _containers.RepeatedCompositeFieldContainer[Forgotten]
+    def __init__(self, id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., watermark: _Optional[str] = ..., events_until: _Optional[str] = ..., places: _Optional[_Iterable[_Union[Forgotten, _Mapping]]] = ...) -> None: ...
+
+class Forgotten(_message.Message):
+    __slots__ = ("place", "done", "message")
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    place: str
+    done: bool
+    message: str
+    def __init__(self, place: _Optional[str] = ..., done: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...

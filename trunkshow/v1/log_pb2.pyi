@@ -11,9 +11,23 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Record(_message.Message):
-    __slots__ = ("received", "events")
+    __slots__ = ("received", "events", "forget")
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
+    FORGET_FIELD_NUMBER: _ClassVar[int]
     received: _timestamp_pb2.Timestamp
     events: _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]
-    def __init__(self, received: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[_Iterable[_Union[_events_pb2.Event, _Mapping]]] = ...) -> None: ...
+    forget: Forget
+    def __init__(self, received: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[_Iterable[_Union[_events_pb2.Event, _Mapping]]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
+
+class Forget(_message.Message):
+    __slots__ = ("id", "user_id", "timestamp", "events_until")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_UNTIL_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    user_id: str
+    timestamp: _timestamp_pb2.Timestamp
+    events_until: str
+    def __init__(self, id: _Optional[str] = ..., user_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events_until: _Optional[str] = ...) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -20,6 +20,7 @@ from builder.export.folder import FolderUnusable, held
 from trunkshow.eventlog.log import LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.events import Channel, Event
+from trunkshow.v1 import log_pb2
 
 WHEN = datetime(2024, 5, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 
@@ -37,10 +38,16 @@ async def log_of(*records: Sequence[Event], name: str = "memory") -> MemoryLog:
     return log
 
 
-async def exported(log: MemoryLog, path: Path, limits: Limits = LIMITS, after: Watermark | None = None) -> None:
+async def exported(
+    log: MemoryLog,
+    path: Path,
+    limits: Limits = LIMITS,
+    after: Watermark | None = None,
+    tombstones: MemoryLog | None = None,
+) -> None:
     """Run an export."""
     with held(path) as folder:
-        await export(log, folder, after, lambda *told: None, limits)
+        await export(log, tombstones or MemoryLog("gone"), folder, after, limits=limits)
 
 
 def rows(path: Path, kind: str = "events") -> pl.DataFrame:
@@ -196,7 +203,7 @@ async def test_progress_ends_with_all_of_it(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     with held(tmp_path) as folder:
         log = await log_of([event(1)], [event(2)])
-        await export(log, folder, None, lambda what, done, of: told.append((what, done, of)), LIMITS)
+        await export(log, MemoryLog("gone"), folder, None, lambda what, done, of: told.append((what, done, of)))
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1] == ("read the log", 2, 2)
 
@@ -246,3 +253,65 @@ def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.toml").write_text('name = "shop"\n[log]\nexport = "."\n[interactions]\norder = 1\n')
     with pytest.raises(BuildError, match="run `trunkshow export-events`"):
         read_events(load_dataset(tmp_path / "shop.toml"))
+
+
+# ---- who is to be forgotten
+
+
+async def forgotten(user: str, log: MemoryLog, when: datetime = WHEN) -> MemoryLog:
+    """A tombstone of somebody, as of now in the log."""
+    tombstones = MemoryLog("gone")
+    forget = log_pb2.Forget(id="t", user_id=user, events_until=str(await log.end(1)))
+    forget.timestamp.FromDatetime(when)
+    await tombstones.forget(forget, 1)
+    return tombstones
+
+
+async def test_nothing_of_a_forgotten_user_is_exported(tmp_path: Path) -> None:
+    """Not even where it is recorded late; what they do afterwards is."""
+    log = await log_of([event(1), event(2, user="bob")])
+    tombstones = await forgotten("ada", log)
+    afterwards = Event("ada", "shoe", "order", timestamp=WHEN + timedelta(hours=1), event_id="e4")
+    await log.append([event(3).to_message(), afterwards.to_message()], 1)
+    await exported(log, tmp_path, tombstones=tombstones)
+    assert rows(tmp_path)["event_id"].to_list() == ["e2", "e4"]
+
+
+async def test_an_event_from_the_future_is_forgotten_by_its_place(tmp_path: Path) -> None:
+    """Clocks may be fast; the log's order says that it was there before."""
+    log = await log_of([event(1)])
+    await exported(log, tmp_path, tombstones=await forgotten("ada", log, WHEN - timedelta(minutes=3)))
+    assert (state.read(tmp_path) or state.NOTHING).rows == 0
+
+
+async def test_what_was_exported_before_is_taken_out(tmp_path: Path) -> None:
+    """Of every part, and the others' rows stay."""
+    log = await log_of([event(1), event(2, user="bob")], [event(3, "impression")])
+    await exported(log, tmp_path)
+    await exported(log, tmp_path, tombstones=await forgotten("ada", log))
+    assert rows(tmp_path)["user"].to_list() == ["bob"]
+    assert rows(tmp_path, "shown").height == 0
+    assert not any(b"ada" in (tmp_path / name).read_bytes() for name in names(tmp_path) if name.endswith(".parquet"))
+
+
+async def test_a_build_leaves_a_forgotten_user_out_of_every_source(tmp_path: Path) -> None:
+    """Up to when they asked for it; and the report says how many rows, and up to which tombstone."""
+    log = await log_of([event(1), event(2, user="bob")])
+    await exported(log, tmp_path / "log", tombstones=await forgotten("ada", log))
+    (tmp_path / "old.csv").write_text("u,i,t\nada,cap,2023-01-01\nada,belt,2025-01-01\n")
+    (tmp_path / "shop.toml").write_text(
+        'name = "shop"\n[log]\nexport = "log"\n[[events]]\npath = "old.csv"\nuser = "u"\nitem = "i"\ntimestamp = "t"\n'
+        'interaction_type = "order"\n[interactions]\norder = 1\n'
+    )
+    events, report = read_events(load_dataset(tmp_path / "shop.toml"))
+    assert events.item_ids.to_list() == ["belt", "hat"]
+    assert (report.forgotten, report.forgotten_watermark) == (1, "gone/0:1")
+
+
+async def test_a_build_without_the_list_of_the_forgotten_is_refused(tmp_path: Path) -> None:
+    """Rather than made with them."""
+    log = await log_of([event(1), event(2, user="bob")])
+    await exported(log, tmp_path, tombstones=await forgotten("ada", log))
+    (tmp_path / "forgotten.json").unlink()
+    with pytest.raises(BuildError, match=r"forgotten\.json"):
+        read_events(load_dataset(tmp_path / "dataset.toml"))

@@ -1,0 +1,54 @@
+"""`forgotten.json` beside an export: who is to be forgotten, and until when; for the export's own parts and any source.
+
+A row is forgotten where it is of such a user and happened before they asked for it, whatever file it is in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+
+from builder.errors import DatasetInvalid
+from builder.ingest import values
+from trunkshow.online.forgotten import Tombstone
+
+FILE_NAME = "forgotten.json"
+SCHEMA = {"user": pl.String, "until": pl.Int64}
+
+NOBODY = pl.DataFrame(schema=SCHEMA)
+"""(people,) `user`, an id as sources have it, and `until`, milliseconds since the epoch."""
+
+
+def table(tombstones: Iterable[Tombstone]) -> pl.DataFrame:
+    """Everybody in these."""
+    return pl.DataFrame([(one.user_id, one.time_ms) for one in tombstones], schema=SCHEMA, orient="row")
+
+
+def text(people: pl.DataFrame) -> str:
+    """As the file has it."""
+    return json.dumps(people.to_dicts(), ensure_ascii=False, indent=1) + "\n"
+
+
+def read(folder: Path) -> pl.DataFrame:
+    """Everybody in a folder's file.
+
+    Raises:
+        DatasetInvalid: it is missing, or cannot be read: then nobody must be built with.
+    """
+    path = folder / FILE_NAME
+    try:
+        return pl.DataFrame(json.loads(path.read_text(encoding="utf-8")), schema=SCHEMA)
+    except (OSError, ValueError, TypeError, RecursionError, pl.exceptions.PolarsError) as error:
+        raise DatasetInvalid(f"{path}: cannot be read ({error!s:.100}); run `trunkshow export-events` again") from error
+
+
+def without(rows: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
+    """Rows, of which `user` is one's id and `time` milliseconds since the epoch, that nobody asked to be forgotten."""
+    if not people.height:
+        return rows
+    known = people.with_columns(values.ids(people["user"])).group_by("user").agg(pl.col("until").max())
+    until = rows.select("user").join(known, on="user", how="left", maintain_order="left")["until"]
+    return rows.filter((until.is_null() | (rows["time"] > until)).fill_null(True))

@@ -1,0 +1,177 @@
+"""Who is to be forgotten, as the tombstones beside the event log say, and what that means for events and snapshots.
+
+1. An event that stands in the log before its user's tombstone, or that happened before it, is forgotten.
+2. A snapshot that was not built with the tombstone (`Manifest.forgotten_watermark`) must not use what it knows of the
+   user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's.
+3. Of several tombstones of a user the last one counts.
+
+Values and one set of them; `following` is the only I/O. Where tombstones stand, and for how long, is
+`trunkshow.eventlog.opening`'s business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Never
+
+import structlog
+
+from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.positions import Position, position_of
+from trunkshow.v1 import log_pb2
+
+END_WITHIN_S = 2.0
+AGAIN_AFTER_S = 0.2
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Of one person.
+
+    Attributes:
+        id: of the request.
+        user_id: who.
+        time_ms: when it was asked for, milliseconds since the epoch.
+        events_until: up to where events are forgotten; None where the log of events was empty, or not there.
+        at: where the tombstone stands in its log.
+    """
+
+    id: str
+    user_id: str
+    time_ms: int
+    events_until: Watermark | None
+    at: Position
+
+    @classmethod
+    def of(cls, forget: log_pb2.Forget, at: Position) -> Tombstone:
+        """As a record has it."""
+        until = None
+        with suppress(ValueError):
+            until = Watermark.parse(forget.events_until)
+        return cls(forget.id, forget.user_id, forget.timestamp.ToMilliseconds(), until, at)
+
+    def covers(self, at: Position, time_ms: int) -> bool:
+        """Whether an event that stands there and happened then is forgotten."""
+        if time_ms <= self.time_ms:
+            return True
+        until = self.events_until
+        return until is not None and until.log == at.log and at.number <= until.counts.get(at.lane, 0)
+
+    def is_known_to(self, forgotten: Watermark | None) -> bool:
+        """Whether whoever has read tombstones up to a watermark knows this one."""
+        at = self.at
+        return forgotten is not None and forgotten.log == at.log and at.number <= forgotten.counts.get(at.lane, 0)
+
+
+class Forgotten:
+    """Everybody who is to be forgotten; a person takes about 300 bytes.
+
+    Attributes:
+        watermark: of the tombstones that were heard; None before the first.
+        whole: set once all were heard that there were when they were first asked for.
+    """
+
+    def __init__(self) -> None:
+        self.watermark: Watermark | None = None
+        self._of: dict[str, Tombstone] = {}
+        self._listeners: list[Callable[[Tombstone], None]] = []
+        self._end: Watermark | None = None
+        self.whole = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def listen(self, listener: Callable[[Tombstone], None]) -> None:
+        """Be told of every tombstone from now on."""
+        self._listeners.append(listener)
+
+    def hear(self, record: log_pb2.Record, watermark: Watermark) -> None:
+        """A record of the tombstones' log, and its reader's watermark with it."""
+        at = position_of(self.watermark, watermark)
+        self.watermark = watermark
+        if record.HasField("forget"):
+            tombstone = Tombstone.of(record.forget, at)
+            self._of[tombstone.user_id] = tombstone
+            for listener in self._listeners:
+                listener(tombstone)
+        self._settle()
+
+    def expect(self, end: Watermark) -> None:
+        """The tombstones' log has so much for now."""
+        self._end = end
+        self._settle()
+
+    def find(self, user_id: str) -> Tombstone | None:
+        """A person's tombstone."""
+        return self._of.get(user_id)
+
+    def covers(self, user_id: str, at: Position, time_ms: int) -> bool:
+        """Whether an event is forgotten."""
+        tombstone = self._of.get(user_id)
+        return tombstone is not None and tombstone.covers(at, time_ms)
+
+    def hides(self, user_id: str, built_with: Watermark | None) -> bool:
+        """Whether a snapshot that was built with so many tombstones must not use what it knows of somebody."""
+        tombstone = self._of.get(user_id)
+        return tombstone is not None and not tombstone.is_known_to(built_with)
+
+    def _settle(self) -> None:
+        if self._end is not None and not self.whole.is_set() and _has_reached(self.watermark, self._end):
+            self.whole.set()
+            log.info("forgotten.known", people=len(self))
+
+    def tombstones(self) -> tuple[Tombstone, ...]:
+        """All of them."""
+        return tuple(self._of.values())
+
+
+NOBODY_FORGOTTEN = Forgotten()
+"""Where no log is followed."""
+
+
+async def read_all(source: EventLog, within_s: float = END_WITHIN_S) -> Forgotten:
+    """All tombstones that there are now.
+
+    Raises:
+        LogUnavailable: the log does not answer.
+    """
+    forgotten = Forgotten()
+    end = await source.end(within_s)
+    async for read in source.read(None, end):
+        forgotten.hear(read.record, read.watermark)
+    forgotten.watermark = end if any(end.counts.values()) else forgotten.watermark
+    return forgotten
+
+
+async def following(forgotten: Forgotten, source: EventLog) -> Never:
+    """Hear every tombstone, until cancelled; `whole` is set once all that were there in the beginning were heard."""
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_until_whole(forgotten, source))
+        both.create_task(_hear_all(forgotten, source))
+    raise AssertionError("a log has no end")
+
+
+async def _hear_all(forgotten: Forgotten, source: EventLog) -> None:
+    async for read in source.follow(None):
+        forgotten.hear(read.record, read.watermark)
+
+
+async def _until_whole(forgotten: Forgotten, source: EventLog) -> None:
+    while True:
+        with suppress(LogUnavailable):
+            end = await source.end(END_WITHIN_S)
+            break
+        await asyncio.sleep(AGAIN_AFTER_S)
+    forgotten.expect(end)
+
+
+def _has_reached(read: Watermark | None, end: Watermark) -> bool:
+    if not any(end.counts.values()):
+        return True
+    return read is not None and (read.log != end.log or read.covers(end))

@@ -15,6 +15,7 @@ from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
 from router.cluster.watch import Board
 from router.config import RouterConfig
+from router.recording.forgetter import Forgetter, Logs
 from router.recording.recorder import Recorder
 from router.served.arrivals import Arrivals
 from router.served.keeper import Keeper
@@ -30,8 +31,8 @@ from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
 from router.trials.sample import Sample
-from trunkshow.eventlog.log import EventLog, LogUnavailable
-from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.log import EventLog, LogUnavailable, Tombstones
+from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.eventlog.settings import DAY_S, LogSettings
 from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
@@ -174,20 +175,38 @@ def listener_of(config: RouterConfig, recorder: Recorder) -> Listener | None:
 
 def log_of(config: RouterConfig) -> EventLog | None:
     """The event log to record in; None where there is none. It connects by itself, whenever that can be done."""
-    if not config.log:
-        return None
-    settings = LogSettings(
+    return open_log(config.log, _log_settings(config)) if config.log else None
+
+
+def tombstones_of(config: RouterConfig) -> Tombstones | None:
+    """Its tombstones; None where there is no log."""
+    return open_tombstones(config.log, _log_settings(config)) if config.log else None
+
+
+def forgetter_of(
+    config: RouterConfig, event_log: EventLog | None, tombstones: Tombstones | None, arrivals: Arrivals | None
+) -> Forgetter:
+    """Who forgets people."""
+    logs = None
+    if event_log is not None and tombstones is not None and arrivals is not None:
+        logs = Logs(event_log, tombstones, arrivals.forgotten)
+    return Forgetter(logs, config.log_days)
+
+
+def _log_settings(config: RouterConfig) -> LogSettings:
+    return LogSettings(
         age_s_max=config.log_days * DAY_S,
         bytes_max=round(config.log_gib_max * (1 << 30)),
         copies=config.log_copies,
         in_flight_bytes_max=round(config.record_mib_max * (1 << 20)),
     )
-    return open_log(config.log, settings)
 
 
-def arrivals_of(event_log: EventLog, keeper: Keeper, limiter: Limiter, clock: Clock) -> Arrivals:
-    """Who finds newcomers' homes."""
-    return Arrivals(keeper, event_log, busy=lambda: limiter.in_flight > 0, clock=clock)
+def arrivals_of(
+    event_log: EventLog, tombstones: EventLog | None, keeper: Keeper, limiter: Limiter, clock: Clock
+) -> Arrivals:
+    """Who finds newcomers' homes, and hides who is to be forgotten."""
+    return Arrivals(keeper, event_log, tombstones, busy=lambda: limiter.in_flight > 0, clock=clock)
 
 
 def opened(store: Store, version: str) -> View:

@@ -40,7 +40,7 @@ from router.status import Status
 from router.trials.conductor import Conductor
 from router.trials.recall import Recall
 from router.trials.sample import Sample
-from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.log import EventLog, Tombstones
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
@@ -73,6 +73,7 @@ class Router:
         clock: monotonic.
         event_log: to record in; this closes it; nothing is recorded where None.
         tasks: what runs beside answering; this begins and closes them.
+        tombstones: beside it; this closes them, too.
 
     Attributes:
         keeper: of what is served.
@@ -92,6 +93,7 @@ class Router:
         clock: Clock = monotonic,
         event_log: EventLog | None = None,
         tasks: Tasks | None = None,
+        tombstones: Tombstones | None = None,
     ) -> None:
         self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
@@ -134,11 +136,15 @@ class Router:
         self._status.log_state = lambda: watch.state if watch else None
         told = watch.hear if watch else lambda _: None
         self.recorder = assembly.recorder_of(config, event_log, told, clock)
-        self._events = EventService(self.recorder, config.record_deadline_ms, clock)
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
-        self._arrivals = assembly.arrivals_of(event_log, self.keeper, self.limiter, clock) if event_log else None
+        self._tombstones = tombstones
+        self._arrivals = (
+            assembly.arrivals_of(event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
+        )
+        forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
+        self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter)
         self.tasks = tasks or Tasks()
 
     def services(self) -> list[Service]:
@@ -190,8 +196,9 @@ class Router:
         if self._pointing is not None:
             await self._pointing.close()
         await self._following.close()
-        if self._log is not None:
-            await self._log.close()
+        for log in (self._log, self._tombstones):
+            if log is not None:
+                await log.close()
         self.keeper.close()
 
     async def recommend(self, data: bytes, call: CallView) -> bytes:

@@ -12,7 +12,7 @@ from shard.online.upkeep import Upkeep
 from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.eventlog.log import EventLog
-from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
 from trunkshow.serving.tasks import Tasks
@@ -37,7 +37,8 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     guard = config.routers.guard()  # first: it may find that its files are no good
     service = ShardService(config, config.own_name)
     source = open_log(config.log) if config.log else None
-    upkeep = _upkeep(config, source, service) if source is not None else None
+    tombstones = open_tombstones(config.log) if config.log else None
+    upkeep = _upkeep(config, source, tombstones, service) if source is not None else None
     keeper = Keeper(
         store,
         config.own_name,
@@ -76,15 +77,16 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         )
     finally:
         await tasks.close()
-        if source is not None:
-            await source.close()
+        for log in (source, tombstones):
+            if log is not None:
+                await log.close()
         keeper.close()
 
 
-def _upkeep(config: ShardConfig, source: EventLog, service: ShardService) -> Upkeep:
+def _upkeep(config: ShardConfig, source: EventLog, tombstones: EventLog | None, service: ShardService) -> Upkeep:
     """What keeps users' events."""
     busy = _busy(lambda: service.answered)
-    return Upkeep(source, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
+    return Upkeep(source, tombstones, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
 
 
 def _busy(answered: Callable[[], int]) -> Callable[[], bool]:

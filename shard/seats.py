@@ -108,7 +108,8 @@ class Seats:
             raise SnapshotMismatch(f"partition {error} is not warm here") from None
         if asked.vector:
             return Seat(None, np.frombuffer(asked.vector, np.float32), shelves)
-        user = shelves[0].user(request.user_id)
+        hidden = self._online.is_hidden(request.user_id)
+        user = None if hidden else shelves[0].user(request.user_id)
         folded = self._online.folded(request.user_id, user)
         if folded is not None:
             return Seat(folded.record, NO_FLOATS, self._moved(shelves, asked.partitions[0], folded), folded)
@@ -131,7 +132,7 @@ class Seats:
         """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""
         if home not in self._stand_ins:
             raise SnapshotMismatch(f"no stand-ins of partition {home} here")
-        user = self._stand_ins[home].user(user_id)
+        user = None if self._online.is_hidden(user_id) else self._stand_ins[home].user(user_id)
         if user is None:
             return NOWHERE
         codebook, warm = self._snapshot.codebook, self._warm

@@ -23,8 +23,9 @@ from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, 
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
+from trunkshow.forgetting import ForgetReceipt
 from trunkshow.receipts import Rung
-from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 
@@ -179,6 +180,11 @@ class AsyncClient:
             if failed:
                 raise failed[0] from error
             raise from_rpc_error(error) if isinstance(error, grpc.RpcError) else error from error
+
+    async def forget(self, user_id: str, *, deadline_ms: float = wire.RECORD_DEADLINE_MS) -> ForgetReceipt:
+        """Forget a person; see `trunkshow.client.Client.forget`."""
+        request = events_pb2.ForgetUserRequest(user_id=user_id)
+        return ForgetReceipt.from_message(await self._call(wire.FORGET_USER, request, deadline_ms, "", self._recording))
 
     async def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""

@@ -140,6 +140,9 @@ RECORD_EVENTS = Method(
 STREAM_EVENTS = Method(
     "/trunkshow.v1.EventService/StreamEvents", events_pb2.StreamEventsRequest, events_pb2.StreamEventsResponse
 )
+FORGET_USER = Method(
+    "/trunkshow.v1.EventService/ForgetUser", events_pb2.ForgetUserRequest, events_pb2.ForgetUserResponse
+)
 GET_CLUSTER_STATUS = Method(
     "/trunkshow.v1.ClusterService/GetClusterStatus",
     cluster_pb2.GetClusterStatusRequest,

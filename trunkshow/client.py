@@ -37,8 +37,9 @@ from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
 from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
+from trunkshow.forgetting import ForgetReceipt
 from trunkshow.receipts import Reason, Receipt, Rung
-from trunkshow.v1 import cluster_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 __all__ = [
@@ -251,6 +252,15 @@ class Client:
         except grpc.RpcError as error:
             # gRPC reads the events on a thread of its own, and says no more than that they could not be had.
             raise failed[0] if failed else from_rpc_error(error) from error
+
+    def forget(self, user_id: str, *, deadline_ms: float = wire.RECORD_DEADLINE_MS) -> ForgetReceipt:
+        """Forget a person: what they did up to now is in no slate from then on, nor in the next export and build.
+
+        What is recorded of the same id afterwards is of somebody new. It needs the role of an operator. Where this
+        raises `Unavailable` or `DeadlineExceeded`, do it again.
+        """
+        request = events_pb2.ForgetUserRequest(user_id=user_id)
+        return ForgetReceipt.from_message(self._call(wire.FORGET_USER, request, deadline_ms, "", self._recording))
 
     def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from router.recording.forgetter import Forgetter
 from router.recording.recorder import Outcome, Recorder
 from router.recording.tally import Tally
 from trunkshow.errors import NOT_AGAIN, Overloaded, TrunkshowError, Unavailable
@@ -28,13 +29,14 @@ PAUSE_S = 0.02
 
 
 class EventService:
-    """Answers RecordEvents and StreamEvents.
+    """Answers RecordEvents, StreamEvents and ForgetUser.
 
     Args:
         recorder: writes events.
         deadline_ms: of a call, and of each request of a stream, where the caller set none or a longer one.
         clock: monotonic.
         sleep: a port: waits.
+        forgetter: forgets people; nobody is forgotten where None.
     """
 
     def __init__(
@@ -43,7 +45,10 @@ class EventService:
         deadline_ms: float,
         clock: Clock = monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        forgetter: Forgetter | None = None,
     ) -> None:
+        self._forgetter = forgetter or Forgetter(None, 0)
         self._recorder = recorder
         self._deadline_ms = deadline_ms
         self._clock = clock
@@ -53,9 +58,10 @@ class EventService:
         """The methods, for registration."""
         return Service(
             EVENTS,
-            unary={"RecordEvents": self.record_events},
+            unary={"RecordEvents": self.record_events, "ForgetUser": self.forget_user},
             upload={"StreamEvents": self.stream_events},
             role=Role.RECORD,
+            roles={"ForgetUser": Role.OPERATE},
         )
 
     async def record_events(self, data: bytes, call: CallView) -> bytes:
@@ -76,6 +82,17 @@ class EventService:
             refused=[one.to_message() for one in done.refused],
             watermark=str(done.watermark or ""),
         ).SerializeToString()
+
+    async def forget_user(self, data: bytes, call: CallView) -> bytes:
+        """ForgetUser.
+
+        Raises:
+            InvalidArgument: that is no user's id.
+            Unavailable: it is not known whether the tombstone is durable.
+            Overloaded: there is no room for it.
+        """
+        user_id = pb.ForgetUserRequest.FromString(data).user_id
+        return (await self._forgetter.forget(user_id, call.deadline(self._deadline_ms))).SerializeToString()
 
     async def stream_events(self, requests: AsyncIterator[bytes], call: CallView) -> bytes:
         """StreamEvents.

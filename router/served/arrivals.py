@@ -1,4 +1,4 @@
-"""Where newcomers live, in every snapshot that is open here: routers follow the event log for this alone.
+"""Where newcomers live, and who is to be forgotten, in every snapshot that is open here: why routers follow the log.
 
 Each snapshot's newcomers are read from where it ends, by a reader of its own, so that every router finds the same homes
 as every shard does, whenever it started (`trunkshow.online.newcomers`). Somebody who is not heard of yet is a stranger.
@@ -15,6 +15,7 @@ from router.served.views import View
 from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
+from trunkshow.online.forgotten import Forgotten, Tombstone, following, watermark_of
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
@@ -32,11 +33,23 @@ class Arrivals:
     Args:
         keeper: of the views.
         source: the log.
+        tombstones: beside it; nobody is forgotten where None.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
     """
 
-    def __init__(self, keeper: Keeper, source: EventLog, *, busy: Callable[[], bool], clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        source: EventLog,
+        tombstones: EventLog | None = None,
+        *,
+        busy: Callable[[], bool],
+        clock: Clock = monotonic,
+    ) -> None:
+        self.forgotten = Forgotten()
+        self.forgotten.listen(self._forget)
+        self._tombstones = tombstones
         self._keeper = keeper
         self._source = source
         self._busy = busy
@@ -47,6 +60,14 @@ class Arrivals:
 
     async def run(self) -> Never:
         """Read for what is open, and for nothing else, until cancelled."""
+        async with asyncio.TaskGroup() as both:
+            if self._tombstones is not None:
+                both.create_task(following(self.forgotten, self._tombstones))
+                await self.forgotten.known()
+            both.create_task(self._look_again_and_again())
+        raise AssertionError("neither has an end")
+
+    async def _look_again_and_again(self) -> Never:
         try:
             while True:
                 self.look()
@@ -74,8 +95,12 @@ class Arrivals:
 
     def _read_for(self, view: View) -> None:
         since = Since.of(view.snapshot.manifest)
+        for tombstone in self.forgotten.tombstones():
+            _forget(view, tombstone)
 
         def hear(event: events_pb2.Event, at: Position) -> None:
+            if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+                return
             if event.interaction in SHARES and self._keeper.opened.get(view.version) is view:
                 _hear(view, since, event, at)
 
@@ -83,11 +108,21 @@ class Arrivals:
         self._readers[view] = reader
         self._running[view] = asyncio.create_task(reader.run(since.start))
 
+    def _forget(self, tombstone: Tombstone) -> None:
+        for view in self._running:
+            _forget(view, tombstone)
+
+
+def _forget(view: View, tombstone: Tombstone) -> None:
+    """To a snapshot that was built without the tombstone the person is a stranger from now on."""
+    built_with = watermark_of(view.snapshot.manifest.forgotten_watermark)
+    view.forget(tombstone.user_id, hide=not tombstone.is_known_to(built_with))
+
 
 def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> None:
     """An event, maybe of a newcomer, maybe their first."""
     if not since.is_new(at, event.timestamp.ToMilliseconds()):
         return
     row = view.snapshot.catalogue.row(event.item_id)
-    if row is not None and view.snapshot.directory.find(event.user_id) is None:
+    if row is not None and view.home_in_snapshot(event.user_id) is None:
         view.newcomers.hear(event.user_id, row, at)

@@ -48,12 +48,14 @@ class View:
         resident: makes carousels from its shared files.
         known: what a request can name.
         newcomers: users whom the snapshot does not know and the event log does, as far as somebody told of them.
+        hidden: users whom the snapshot knows, and who asked to be forgotten since, as far as somebody told of them.
     """
 
     snapshot: Snapshot
     resident: Resident
     known: Known
     newcomers: Newcomers
+    hidden: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> View:
@@ -74,10 +76,20 @@ class View:
 
     def find(self, user_id: str) -> Home | None:
         """Where a user lives; None for one whom neither this snapshot nor, since then, the event log has seen."""
-        home = self.snapshot.directory.find(user_id)
+        home = self.home_in_snapshot(user_id)
         if home is None and (partition := self.newcomers.find(user_id)) is not None:
             return Home(partition, segment=-1)
         return home
+
+    def home_in_snapshot(self, user_id: str) -> Home | None:
+        """Where the snapshot has a user; None for one who is to be forgotten."""
+        return None if user_id in self.hidden else self.snapshot.directory.find(user_id)
+
+    def forget(self, user_id: str, *, hide: bool) -> None:
+        """Somebody asked to be forgotten: as a newcomer they never came; as a user they are hidden, where they are."""
+        self.newcomers.forget(user_id)
+        if hide:
+            self.hidden.add(user_id)
 
     def nearest(self, vector: Floats, count: int) -> Sequence[int]:
         """The partitions nearest to a taste, nearest first."""

@@ -17,10 +17,12 @@ from shard.online.state import Events
 from shard.online.users import Users
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
+from trunkshow.online.forgotten import Forgotten, watermark_of
 from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.weights import weights_of
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.v1 import events_pb2 as pb
@@ -39,6 +41,10 @@ class Online(Protocol):
 
     def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
         """Somebody with their events; None where there are none that the snapshot has not seen."""
+        ...
+
+    def is_hidden(self, user_id: str) -> bool:
+        """Whether what the snapshot knows of somebody must not be used: they asked to be forgotten."""
         ...
 
     def is_whole(self, user_id: str, partition: int) -> bool:
@@ -63,6 +69,11 @@ class Nothing:
         """Nobody has events."""
         del user_id, record
         return None
+
+    def is_hidden(self, user_id: str) -> bool:
+        """Nobody is heard of."""
+        del user_id
+        return False
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Of nobody."""
@@ -95,10 +106,18 @@ class Residents:
         snapshot: opened, its directory too.
         users: everybody's events.
         follower: of the log.
+        forgotten: who is to be forgotten.
         clock: a port: monotonic seconds.
     """
 
-    def __init__(self, snapshot: Snapshot, users: Users, follower: Follower, clock: Clock = monotonic) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        users: Users,
+        follower: Follower,
+        forgotten: Forgotten,
+        clock: Clock = monotonic,
+    ) -> None:
         self.version = snapshot.version
         self.since = Since.of(snapshot.manifest)
         self.held: frozenset[int] = frozenset()
@@ -106,7 +125,9 @@ class Residents:
         self._users = users
         self._follower = follower
         self._clock = clock
-        self._find = snapshot.directory.find
+        self._directory = snapshot.directory
+        self._forgotten = forgotten
+        self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
         self._row_of = snapshot.catalogue.row
         equations = snapshot.ials.equations
         self._terms = Terms(self._row_of, equations, weights_of(snapshot.manifest.parameters), self.since)
@@ -148,7 +169,19 @@ class Residents:
         home = self._find(user_id)
         return (home.partition if home is not None else self._newcomers.find(user_id)) in self.held
 
+    def forget(self, user_id: str) -> None:
+        """Somebody asked to be forgotten: where they came as a newcomer, they did not."""
+        self._newcomers.forget(user_id)
+        self._folded.pop(user_id, None)
+
+    def _find(self, user_id: str) -> Home | None:
+        return None if self.is_hidden(user_id) else self._directory.find(user_id)
+
     # --- what a prediction asks ----------------------------------------------------------------------------------
+
+    def is_hidden(self, user_id: str) -> bool:
+        """Whether what the snapshot knows of somebody must not be used."""
+        return self._forgotten.hides(user_id, self._built_with)
 
     @property
     def watermark(self) -> str:

@@ -26,6 +26,7 @@ from shard.online.users import Users, only
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
+from trunkshow.online.forgotten import Forgotten, Tombstone, following
 from trunkshow.online.positions import Position
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
@@ -55,6 +56,7 @@ class Upkeep:
 
     Args:
         source: the log.
+        tombstones: beside it; nobody is forgotten where None.
         events_max: kept, of all users.
         within_s: after which a partition is served, though the log was not replayed for it.
         busy: whether there are requests to answer.
@@ -64,6 +66,7 @@ class Upkeep:
     def __init__(
         self,
         source: EventLog,
+        tombstones: EventLog | None = None,
         *,
         events_max: int,
         within_s: float,
@@ -72,6 +75,9 @@ class Upkeep:
     ) -> None:
         self.users = Users(events_max)
         self.follower = Follower(source, self._hear, busy=busy, clock=clock)
+        self.forgotten = Forgotten()
+        self.forgotten.listen(self._forget)
+        self._tombstones = tombstones
         self._within_s = within_s
         self._clock = clock
         self._residents: dict[str, Residents] = {}
@@ -92,7 +98,7 @@ class Upkeep:
 
     def admit(self, snapshot: Snapshot) -> Residents:
         """A snapshot, prepared, is served from now on."""
-        admitted = Residents(snapshot, self.users, self.follower, self._clock)
+        admitted = Residents(snapshot, self.users, self.follower, self.forgotten, self._clock)
         self._residents[snapshot.version] = admitted
         self._hold()
         return admitted
@@ -126,11 +132,14 @@ class Upkeep:
     # --- what runs -----------------------------------------------------------------------------------------------
 
     async def run(self) -> Never:
-        """Follow and replay, until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self.follower.run(from_end=True))
-            both.create_task(self._replay_again_and_again())
-        raise AssertionError("neither has an end")
+        """Follow and replay, until cancelled; who is to be forgotten is known before anything is heard."""
+        async with asyncio.TaskGroup() as all_of_them:
+            if self._tombstones is not None:
+                all_of_them.create_task(following(self.forgotten, self._tombstones))
+                await self.forgotten.known()
+            all_of_them.create_task(self.follower.run(from_end=True))
+            all_of_them.create_task(self._replay_again_and_again())
+        raise AssertionError("none has an end")
 
     async def _replay_again_and_again(self) -> Never:
         while True:
@@ -170,6 +179,8 @@ class Upkeep:
     def _hear(self, event: pb.Event, at: Position) -> None:
         if event.interaction not in SHARES:  # most events: what was shown
             return
+        if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+            return
         # All of them are asked: each has newcomers of its own.
         takers = [one for one in self._residents.values() if one.takes(event, at, one.held)]
         if takers:
@@ -178,8 +189,16 @@ class Upkeep:
     def _hear_again(self, residents: Residents, partitions: frozenset[int], event: pb.Event, at: Position) -> None:
         if residents is not self._residents.get(residents.version):
             return  # its snapshot was closed meanwhile
+        if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+            return
         if event.interaction in SHARES and residents.takes(event, at, partitions):
             self._keep(event, at)
+
+    def _forget(self, tombstone: Tombstone) -> None:
+        """Somebody's online events go at once."""
+        for one in self._residents.values():
+            one.forget(tombstone.user_id)
+        self.users.keep(tombstone.user_id, lambda event: not tombstone.covers(event.at, event.time_ms))
 
     def _keep(self, event: pb.Event, at: Position) -> None:
         kept = compact(event, at)

@@ -26,6 +26,9 @@ from trunkshow.v1 import log_pb2
 
 END_WITHIN_S = 2.0
 AGAIN_AFTER_S = 0.2
+KNOWN_WITHIN_S = 5.0
+"""After which a process goes on without; whom it hears of later is forgotten then."""
+
 
 log = structlog.get_logger()
 
@@ -51,10 +54,7 @@ class Tombstone:
     @classmethod
     def of(cls, forget: log_pb2.Forget, at: Position) -> Tombstone:
         """As a record has it."""
-        until = None
-        with suppress(ValueError):
-            until = Watermark.parse(forget.events_until)
-        return cls(forget.id, forget.user_id, forget.timestamp.ToMilliseconds(), until, at)
+        return cls(forget.id, forget.user_id, forget.timestamp.ToMilliseconds(), watermark_of(forget.events_until), at)
 
     def covers(self, at: Position, time_ms: int) -> bool:
         """Whether an event that stands there and happened then is forgotten."""
@@ -67,6 +67,14 @@ class Tombstone:
         """Whether whoever has read tombstones up to a watermark knows this one."""
         at = self.at
         return forgotten is not None and forgotten.log == at.log and at.number <= forgotten.counts.get(at.lane, 0)
+
+
+def watermark_of(text: str) -> Watermark | None:
+    """A watermark as somebody wrote it; None where they had none."""
+    try:
+        return Watermark.parse(text)
+    except ValueError:
+        return None
 
 
 class Forgotten:
@@ -83,6 +91,7 @@ class Forgotten:
         self._listeners: list[Callable[[Tombstone], None]] = []
         self._end: Watermark | None = None
         self.whole = asyncio.Event()
+        self._moved = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._of)
@@ -101,11 +110,28 @@ class Forgotten:
             for listener in self._listeners:
                 listener(tombstone)
         self._settle()
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     def expect(self, end: Watermark) -> None:
         """The tombstones' log has so much for now."""
         self._end = end
         self._settle()
+
+    async def reached(self, watermark: Watermark, within_s: float) -> bool:
+        """Whether everything up to a watermark was heard, waiting for it so long at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(within_s, 0)):
+                while not _has_reached(self.watermark, watermark):
+                    await self._moved.wait()
+        return _has_reached(self.watermark, watermark)
+
+    async def known(self, within_s: float = KNOWN_WITHIN_S) -> None:
+        """Return once everybody is known who was to be forgotten in the beginning, or that takes too long."""
+        try:
+            await asyncio.wait_for(self.whole.wait(), within_s)
+        except TimeoutError:
+            log.error("forgotten.unknown", after_s=within_s)
 
     def find(self, user_id: str) -> Tombstone | None:
         """A person's tombstone."""

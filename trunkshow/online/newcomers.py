@@ -62,6 +62,10 @@ class Newcomers:
         self._arrivals[user_id] = Arrival(at, self._homes[row])
         return self._homes[row]
 
+    def forget(self, user_id: str) -> None:
+        """Somebody is nobody's newcomer any more, until they are heard of again."""
+        self._arrivals.pop(user_id, None)
+
     def find(self, user_id: str) -> int | None:
         """Where a newcomer lives; None for somebody who was not heard of."""
         arrival = self._arrivals.get(user_id)

@@ -12,6 +12,7 @@ from datetime import datetime
 import datasets
 import pytest
 from followed_log import FollowedLog
+from memory_log import MemoryLog
 
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
@@ -21,7 +22,7 @@ from trunkshow.online.progress import FRESH_WITHIN_S
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.v1 import events_pb2, shard_pb2
+from trunkshow.v1 import events_pb2, log_pb2, shard_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 NEW = "somebody-new"
@@ -47,7 +48,8 @@ class Shard:
     def __init__(self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition]) -> None:
         self.snapshot, self.log, self.partitions = snapshot, log, partitions
         self.now = 1000.0
-        self.upkeep = Upkeep(log, events_max=1000, within_s=30.0, clock=lambda: self.now)
+        self.tombstones = MemoryLog("gone")
+        self.upkeep = Upkeep(log, self.tombstones, events_max=1000, within_s=30.0, clock=lambda: self.now)
         self.upkeep.prepare(snapshot)
         self.residents = self.upkeep.admit(snapshot)
         self.predictor = Predictor(snapshot, partitions, {}, self.residents, clock=lambda: self.now)
@@ -64,6 +66,20 @@ class Shard:
         mark = await self.log.append(events, 1)
         await turns(lambda: self.upkeep.follower.progress.covers(mark))
         return mark
+
+    async def forgets(self, user: str, after_s: float) -> None:
+        """Somebody asks to be forgotten, so long after the data of the snapshot ends."""
+        forget = log_pb2.Forget(id="t", user_id=user, events_until=str(await self.log.end(1)))
+        forget.timestamp.FromMilliseconds(round((event.data_until_s + after_s) * 1000))  # type: ignore[attr-defined]
+        assert await self.upkeep.forgotten.reached(await self.tombstones.forget(forget, 1), 5)
+
+    async def unknown(self, user: str, **asked: object) -> bool:
+        """Whether a user is a stranger here."""
+        request = pb.RecommendRequest(user_id=user).SerializeToString()
+        where = {"partitions": [self.home(user)], "carousels": WANTED, **asked}
+        predict = shard_pb2.PredictRequest(request=request, snapshot_version=self.snapshot.version, **where)  # type: ignore[arg-type]
+        missing = (await self.predictor.predict(predict, Deadline.after(150, self.now))).missing
+        return [one.reason for one in missing] == [pb.REASON_USER_UNKNOWN]
 
     async def slate(self, user: str, wanted: tuple[str, ...] = WANTED, **request: object) -> pb.RecommendResponse:
         """A user's slate."""
@@ -320,3 +336,45 @@ async def test_what_was_merely_shown_takes_no_room(shard: Callable[..., Shard]) 
         await up.hold(*up.partitions)
         await up.hears(event(USER, "item-0001", events_pb2.INTERACTION_IMPRESSION))
         assert up.upkeep.users.events == 0
+
+
+async def test_a_forgotten_user_is_a_stranger_at_once(shard: Callable[..., Shard]) -> None:
+    """Their events go, and what the snapshot knows of them is not used; another user's is."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        await up.hears(click(USER, unlike(up, USER)[0]))
+        await up.forgets(USER, after_s=100)
+        assert await up.unknown(USER)
+        assert up.upkeep.users.of(USER) == ()
+        assert not await up.unknown(datasets.user_id(18))
+
+
+async def test_a_forgotten_user_is_a_stranger_after_a_restart(shard: Callable[..., Shard]) -> None:
+    """Before the first answer, and whatever the log still has of them."""
+    before = shard()
+    async with before.up():
+        await before.hold(*before.partitions)
+        await before.hears(click(USER, unlike(before, USER)[0]))
+        await before.forgets(USER, after_s=100)
+    after = shard(before.log)
+    after.tombstones.records = before.tombstones.records
+    async with after.up():
+        await after.hold(*after.partitions)
+        assert await after.unknown(USER)
+
+
+async def test_who_comes_back_is_somebody_new(shard: Callable[..., Shard]) -> None:
+    """Known by what they did since, and by nothing else; what was done before and comes late is forgotten, too."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        old, new = unlike(up, USER)[:2]
+        await up.forgets(USER, after_s=100)
+        await up.hears(
+            event(USER, old, events_pb2.INTERACTION_LIKE, after_s=50),
+            event(USER, new, events_pb2.INTERACTION_LIKE, after_s=150),
+        )
+        folded = up.residents.folded(USER, None)
+        assert folded is not None
+        assert [up.snapshot.catalogue.id(row) for row in folded.record.items.tolist()] == [new]
+        assert up.residents.has(USER)
+        assert (await up.slate(USER)).receipt.events_folded == 1

@@ -1,0 +1,95 @@
+"""Who is to be forgotten, and what that means for events and snapshots."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from memory_log import MemoryLog
+
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten import Forgotten, following, read_all
+from trunkshow.online.positions import Position
+from trunkshow.v1 import log_pb2
+
+LOG = "log"
+
+
+def tombstone(user: str = "ada", time_ms: int = 1000, until: int = 5) -> log_pb2.Forget:
+    """Of somebody."""
+    made = log_pb2.Forget(id="t", user_id=user, events_until=f"{LOG}/0:{until}" if until else f"{LOG}/")
+    made.timestamp.FromMilliseconds(time_ms)
+    return made
+
+
+async def people(*tombstones: log_pb2.Forget) -> Forgotten:
+    """Everybody in these, read from a log."""
+    log = MemoryLog("gone")
+    for one in tombstones:
+        await log.forget(one, 1)
+    return await read_all(log)
+
+
+@pytest.mark.parametrize(
+    ("number", "time_ms", "covered"),
+    [(5, 9999, True), (6, 9999, False), (6, 1000, True), (6, 1001, False)],
+    ids=["before it in the log", "after it", "after it, of before", "after it, of just after"],
+)
+async def test_an_event_is_forgotten_by_its_place_or_by_its_time(number: int, time_ms: int, covered: bool) -> None:
+    """Either will do: what is recorded late is forgotten as well."""
+    forgotten = await people(tombstone())
+    assert forgotten.covers("ada", Position(LOG, 0, number), time_ms) is covered
+    assert not forgotten.covers("bob", Position(LOG, 0, number), time_ms)
+
+
+async def test_places_in_another_log_say_nothing() -> None:
+    """There the time alone counts."""
+    forgotten = await people(tombstone())
+    assert not forgotten.covers("ada", Position("other", 0, 1), 1001)
+
+
+async def test_the_last_tombstone_counts() -> None:
+    """Somebody came back, and left again."""
+    forgotten = await people(tombstone(), tombstone(time_ms=5000, until=9))
+    assert forgotten.covers("ada", Position(LOG, 0, 9), 9999)
+
+
+async def test_a_snapshot_without_the_tombstone_must_not_use_what_it_knows() -> None:
+    """One that was built with it may: whom it knows came afterwards."""
+    forgotten = await people(tombstone("bob"), tombstone())
+    assert forgotten.hides("ada", None)
+    assert forgotten.hides("ada", Watermark("gone", {0: 1}))
+    assert forgotten.hides("ada", Watermark("other", {0: 2}))
+    assert not forgotten.hides("ada", Watermark("gone", {0: 2}))
+    assert not forgotten.hides("eve", None)
+
+
+async def test_following_hears_what_comes() -> None:
+    """Listeners are told, and whoever waits for a watermark goes on."""
+    log, forgotten = MemoryLog("gone"), Forgotten()
+    told: list[str] = []
+    forgotten.listen(lambda one: told.append(one.user_id))
+    await log.forget(tombstone("bob"), 1)
+    running = asyncio.create_task(following(forgotten, log))
+    await forgotten.known(5)
+    assert told == ["bob"]
+    mark = await log.forget(tombstone("ada"), 1)
+    assert await forgotten.reached(mark, 5)
+    assert told == ["bob", "ada"]
+    assert not await forgotten.reached(Watermark("gone", {0: 3}), 0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_who_cannot_be_known_is_not_waited_for() -> None:
+    """A log that is gone keeps nobody from serving."""
+    log, forgotten = MemoryLog("gone"), Forgotten()
+    log.gone = True
+    running = asyncio.create_task(following(forgotten, log))
+    await forgotten.known(0)
+    assert not forgotten.whole.is_set()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running

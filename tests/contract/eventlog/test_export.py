@@ -14,8 +14,13 @@ import datasets
 from worlds import NatsWorld, opened
 
 from builder.pipeline import BuildSettings, build
+from router.recording.forgetter import Forgetter, Logs
+from trunkshow.eventlog.opening import open_tombstones
+from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.events import Event
+from trunkshow.online.forgotten import Forgotten
+from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 
@@ -86,3 +91,39 @@ async def test_what_was_exported_is_told(nats_world: NatsWorld, tmp_path: Path) 
     watermark = await recorded(nats_world, shop_events()[:150])
     told = await exported(nats_world, tmp_path / "log")
     assert (told["events"], told["watermark"], told["lost"]) == (150, str(watermark), 0)
+
+
+async def forgotten(world: NatsWorld, store: Path, user: str) -> dict[str, bool]:
+    """What the command says: whether somebody is gone, by place."""
+    command = (sys.executable, "-m", "cli.main", "forgotten", user, "--log", world.url, "--store", str(store), "--json")
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await asyncio.wait_for(child.communicate(), 60)
+    told: dict[str, Any] = json.loads(said)
+    assert child.returncode == (0 if told["forgotten"] else 2)
+    return {one["place"]: one["done"] for one in told["places"]}
+
+
+async def test_a_forgotten_user_is_in_no_next_snapshot(nats_world: NatsWorld, tmp_path: Path) -> None:
+    """Nor in the export; and `forgotten` tells where they still are, and where not."""
+    events = shop_events()
+    user = events[-1].user_id
+    await recorded(nats_world, events)
+    await exported(nats_world, tmp_path / "log")
+    first = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
+    assert not any((await forgotten(nats_world, tmp_path / "store", user)).values())
+
+    log, tombstones = opened(nats_world), open_tombstones(nats_world.url, LogSettings(), {})
+    logs = Logs(log, tombstones, Forgotten())
+    receipt = await Forgetter(logs, 30).forget(user, Deadline.after(2_000, monotonic()))
+    await log.close()
+    await tombstones.close()
+    await exported(nats_world, tmp_path / "log")
+    second = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
+
+    assert second.manifest.forgotten_watermark == receipt.watermark
+    assert await forgotten(nats_world, tmp_path / "store", user) == {
+        "tombstone": True,
+        "event log": False,
+        f"snapshot {first.manifest.version}": False,
+        f"snapshot {second.manifest.version}": True,
+    }

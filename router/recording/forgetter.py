@@ -110,7 +110,7 @@ def _places(watermark: str, heard: bool, days: float) -> Iterator[pb.Forgotten]:
     yield pb.Forgotten(
         place="other routers and shards",
         message="each drops their online events, and has no snapshot use what it knows of them, once it has read the "
-        "tombstone; milliseconds while the log answers, and before anything is served where a process starts",
+        "tombstone; milliseconds while the log answers",
     )
     yield pb.Forgotten(
         place="event log",

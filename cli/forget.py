@@ -1,7 +1,7 @@
 """`trunkshow forget` and `trunkshow forgotten`: forget a person, and see where they still are.
 
-`forgotten` believes nobody: it reads the tombstones and the log itself, opens every snapshot's directory in the store,
-and asks the router for a slate, whose receipt says whether the cluster knows them.
+`forgotten` reads the tombstones and the log itself, opens every snapshot's directory in the store, and asks the router
+for a slate, whose receipt says whether the cluster knows them, and how many tombstones it and its shards have read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.forgetting import Place
 from trunkshow.online.forgotten import Forgotten, Tombstone, read_all, watermark_of
 from trunkshow.online.positions import position_of
-from trunkshow.receipts import Reason
+from trunkshow.receipts import Reason, Receipt
 from trunkshow.serving import telemetry
 from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
@@ -103,7 +103,7 @@ def forgotten(user: str, /, *, options: ForgottenOptions) -> None:
     if options.store:
         places += _in_snapshots(user, tombstone, open_store(options.store))
     if options.target:
-        places.append(_at_router(user, options))
+        places += _in_cluster(user, tombstone, options)
     if options.json:
         output.show_json({"user": user, "forgotten": tombstone is not None, "places": [asdict(one) for one in places]})
     else:
@@ -178,15 +178,33 @@ def _in_snapshot(place: str, manifest: Manifest, tombstone: Tombstone | None, *,
     return Place(place, False, message)
 
 
-def _at_router(user: str, options: ForgottenOptions) -> Place:
-    """Whether a slate's receipt says that nobody knows them."""
+def _in_cluster(user: str, tombstone: Tombstone | None, options: ForgottenOptions) -> Iterator[Place]:
+    """A router and its shards: how many tombstones each has read; and a slate, whose receipt says who is known."""
     place = f"router {options.target}"
     try:
         with options.access.client(options.target) as client:
             client.connect(CONNECT_WITHIN_S)
-            receipt = client.recommend(user).receipt
+            receipt, status = client.recommend(user).receipt, client.status()
     except TrunkshowError as error:
-        return Place(place, False, f"cannot be asked: {error}")
+        yield Place(place, False, f"cannot be asked: {error}")
+        return
+    yield _by_tombstones(place, tombstone, status.event_log.forgotten if status.event_log else "", "")
+    for shard in status.shards:
+        lost = "" if shard.reachable else f" (not reachable now: {shard.last_error})"
+        yield _by_tombstones(f"shard {shard.address}", tombstone, shard.forgotten, lost)
+    yield _in_slate(f"slate of {options.target}", receipt)
+
+
+def _by_tombstones(place: str, tombstone: Tombstone | None, read: str, lost: str) -> Place:
+    """Whoever has read the tombstone has dropped their events, and uses nothing of older snapshots."""
+    if not read:
+        return Place(place, False, f"has read no tombstones{lost}")
+    if tombstone is None or not tombstone.is_known_to(watermark_of(read)):
+        return Place(place, False, f"has read tombstones up to {read}, and none of theirs{lost}")
+    return Place(place, True, f"has read the tombstone{lost}")
+
+
+def _in_slate(place: str, receipt: Receipt) -> Place:
     if Reason.USER_UNKNOWN in receipt.reasons:
         return Place(place, True, "they are a stranger to it")
     made = f"it made a slate of the rung {receipt.rung.name.lower()}, with {receipt.events_folded} events folded in"

@@ -143,6 +143,8 @@ class Router:
         self._arrivals = (
             assembly.arrivals_of(event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
+        arrivals = self._arrivals
+        self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
         self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter)
         self.tasks = tasks or Tasks()

@@ -33,6 +33,7 @@ class Status:
     Attributes:
         candidate: what is known of the snapshot that is tried.
         log_state: of the event log, as it was last heard; None where there is none.
+        forgotten: watermark of the tombstones that were read; empty before the first.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Status:
         self._counters = counters
         self.candidate: Callable[[], cluster_pb2.Candidate | None] = lambda: None
         self.log_state: Callable[[], LogState | None] = lambda: None
+        self.forgotten: Callable[[], str] = lambda: ""
 
     async def get_cluster_status(self, data: bytes, call: CallView) -> bytes:
         """GetClusterStatus."""
@@ -82,7 +84,7 @@ class Status:
                 for rung, count in sorted(self._counters.carousels.items())
             ],
             requests=self._counters.requests,
-            event_log=_log_of(self.log_state()),
+            event_log=_log_of(self.log_state(), self.forgotten()),
         )
 
     def _candidate(self, candidate: Candidate) -> cluster_pb2.Candidate:
@@ -107,11 +109,15 @@ class Status:
         )
 
 
-def _log_of(state: LogState | None) -> cluster_pb2.EventLogStatus | None:
+def _log_of(state: LogState | None, forgotten: str) -> cluster_pb2.EventLogStatus | None:
     if state is None:
         return None
     return cluster_pb2.EventLogStatus(
-        url=state.url, reachable=state.reachable, position=str(state.position or ""), last_error=state.last_error
+        url=state.url,
+        reachable=state.reachable,
+        position=str(state.position or ""),
+        last_error=state.last_error,
+        forgotten=forgotten,
     )
 
 
@@ -138,4 +144,5 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
         rss_bytes=facts.rss_bytes,
         cancelled=facts.cancelled,
         refused_work=facts.refused_work,
+        forgotten=facts.forgotten,
     )

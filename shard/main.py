@@ -86,7 +86,10 @@ async def _serve(config: ShardConfig, store: Store) -> None:
 def _upkeep(config: ShardConfig, source: EventLog, tombstones: EventLog | None, service: ShardService) -> Upkeep:
     """What keeps users' events."""
     busy = _busy(lambda: service.answered)
-    return Upkeep(source, tombstones, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
+    upkeep = Upkeep(source, tombstones, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
+    service.forgotten = lambda: str(upkeep.forgotten.watermark or "")
+    upkeep.forgotten.listen(lambda _: service.changed())
+    return upkeep
 
 
 def _busy(answered: Callable[[], int]) -> Callable[[], bool]:

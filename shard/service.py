@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import structlog
 
@@ -46,6 +46,7 @@ class ShardService:
 
     Attributes:
         answered: predictions, since the start.
+        forgotten: watermark of the tombstones that were read; empty where none are.
 
     Args:
         config: of this shard.
@@ -59,6 +60,7 @@ class ShardService:
         self._draining = False
         self._requests = itertools.count()
         self.answered = 0
+        self.forgotten: Callable[[], str] = lambda: ""
         self._cancelled = 0
         self._refused_work = 0
         self._changed = asyncio.Event()
@@ -153,6 +155,7 @@ class ShardService:
             rss_bytes=resident_bytes(),
             cancelled=self._cancelled,
             refused_work=self._refused_work,
+            forgotten=self.forgotten(),
         )
 
     async def _predicted(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:

@@ -75,6 +75,7 @@ class ShardView:
         ejected: others are asked first, since it failed or lagged.
         cancelled: predictions that the router did not need any more.
         refused_work: predictions that it turned away, since their time could not be kept.
+        forgotten: watermark of the tombstones that it has read; empty where it follows no event log.
     """
 
     address: str
@@ -89,6 +90,7 @@ class ShardView:
     ejected: bool = False
     cancelled: int = 0
     refused_work: int = 0
+    forgotten: str = ""
 
     @classmethod
     def from_message(cls, message: cluster_pb2.ReplicaStatus) -> ShardView:
@@ -106,6 +108,7 @@ class ShardView:
             rss_bytes=message.status.rss_bytes,
             cancelled=message.status.cancelled,
             refused_work=message.status.refused_work,
+            forgotten=message.status.forgotten,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ class ShardView:
             "rss_bytes": self.rss_bytes,
             "cancelled": self.cancelled,
             "refused_work": self.refused_work,
+            "forgotten": self.forgotten,
         }
 
 
@@ -171,17 +175,19 @@ class LogView:
         reachable: it answered a moment ago.
         position: the newest watermark that the router heard of; empty before the first.
         last_error: why it is not reachable.
+        forgotten: watermark of the tombstones that the router has read; empty before the first.
     """
 
     url: str
     reachable: bool
     position: str
     last_error: str
+    forgotten: str = ""
 
     @classmethod
     def from_message(cls, message: cluster_pb2.EventLogStatus) -> LogView:
         """The log of a status."""
-        return cls(message.url, message.reachable, message.position, message.last_error)
+        return cls(message.url, message.reachable, message.position, message.last_error, message.forgotten)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""

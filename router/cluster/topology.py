@@ -64,6 +64,7 @@ class ShardFacts:
         rss_bytes: resident memory.
         cancelled: predictions that were called off.
         refused_work: predictions that were turned away.
+        forgotten: watermark of the tombstones that it has read; empty where there is none.
     """
 
     name: str = ""
@@ -73,6 +74,7 @@ class ShardFacts:
     rss_bytes: int = 0
     cancelled: int = 0
     refused_work: int = 0
+    forgotten: str = ""
 
 
 @dataclass(frozen=True, slots=True)

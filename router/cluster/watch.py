@@ -179,6 +179,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         rss_bytes=status.rss_bytes,
         cancelled=status.cancelled,
         refused_work=status.refused_work,
+        forgotten=status.forgotten,
     )
 
 

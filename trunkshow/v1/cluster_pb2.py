@@ -26,7 +26,7 @@ from trunkshow.v1 import recommendation_pb2 as trunkshow_dot_v1_dot_recommendati
 from trunkshow.v1 import shard_pb2 as trunkshow_dot_v1_dot_shard__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkshow/v1/cluster.proto\x12\x0ctrunkshow.v1\x1a!trunkshow/v1/recommendation.proto\x1a\x18trunkshow/v1/shard.proto\"\x19\n\x17GetClusterStatusRequest\"\xc1\x03\n\x18GetClusterStatusResponse\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x1a\n\x12partitions_covered\x18\x03 \x01(\r\x12+\n\x06shards\x18\x04 \x03(\x0b\x32\x1b.trunkshow.v1.ReplicaStatus\x12&\n\x05rungs\x18\x05 \x03(\x0b\x32\x17.trunkshow.v1.RungCount\x12\x10\n\x08requests\x18\x06 \x01(\x04\x12\x18\n\x10previous_version\x18\x07 \x01(\t\x12*\n\tcandidate\x18\x08 \x01(\x0b\x32\x17.trunkshow.v1.Candidate\x12\x17\n\x0fstore_reachable\x18\t \x01(\x08\x12\x0c\n\x04shed\x18\n \x01(\x04\x12\x0e\n\x06hedges\x18\x0b \x01(\x04\x12\x19\n\x11\x63oncurrency_limit\x18\x0c \x01(\r\x12\x11\n\tin_flight\x18\r \x01(\r\x12\x18\n\x10partitions_moved\x18\x0e \x01(\r\x12/\n\tevent_log\x18\x0f \x01(\x0b\x32\x1c.trunkshow.v1.EventLogStatus\"V\n\x0e\x45ventLogStatus\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x12\n\nlast_error\x18\x04 \x01(\t\"\x82\x01\n\tCandidate\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\r\n\x05share\x18\x03 \x01(\x02\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x1a\n\x12partitions_covered\x18\x05 \x01(\r\x12\x0f\n\x07verdict\x18\x06 \x01(\t\"\xa6\x01\n\rReplicaStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.trunkshow.v1.ShardStatus\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x12\n\nlast_error\x18\x05 \x01(\t\x12\x0e\n\x06p95_ms\x18\x06 \x01(\x02\x12\x0f\n\x07\x65jected\x18\x07 \x01(\x08\"@\n\tRungCount\x12 \n\x04rung\x18\x01 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x11\n\tcarousels\x18\x02 \x01(\x04\x32s\n\x0e\x43lusterService\x12\x61\n\x10GetClusterStatus\x12%.trunkshow.v1.GetClusterStatusRequest\x1a&.trunkshow.v1.GetClusterStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atrunkshow/v1/cluster.proto\x12\x0ctrunkshow.v1\x1a!trunkshow/v1/recommendation.proto\x1a\x18trunkshow/v1/shard.proto\"\x19\n\x17GetClusterStatusRequest\"\xc1\x03\n\x18GetClusterStatusResponse\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x01(\r\x12\x1a\n\x12partitions_covered\x18\x03 \x01(\r\x12+\n\x06shards\x18\x04 \x03(\x0b\x32\x1b.trunkshow.v1.ReplicaStatus\x12&\n\x05rungs\x18\x05 \x03(\x0b\x32\x17.trunkshow.v1.RungCount\x12\x10\n\x08requests\x18\x06 \x01(\x04\x12\x18\n\x10previous_version\x18\x07 \x01(\t\x12*\n\tcandidate\x18\x08 \x01(\x0b\x32\x17.trunkshow.v1.Candidate\x12\x17\n\x0fstore_reachable\x18\t \x01(\x08\x12\x0c\n\x04shed\x18\n \x01(\x04\x12\x0e\n\x06hedges\x18\x0b \x01(\x04\x12\x19\n\x11\x63oncurrency_limit\x18\x0c \x01(\r\x12\x11\n\tin_flight\x18\r \x01(\r\x12\x18\n\x10partitions_moved\x18\x0e \x01(\r\x12/\n\tevent_log\x18\x0f \x01(\x0b\x32\x1c.trunkshow.v1.EventLogStatus\"i\n\x0e\x45ventLogStatus\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x11\n\tforgotten\x18\x05 \x01(\t\"\x82\x01\n\tCandidate\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\r\n\x05share\x18\x03 \x01(\x02\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x1a\n\x12partitions_covered\x18\x05 \x01(\r\x12\x0f\n\x07verdict\x18\x06 \x01(\t\"\xa6\x01\n\rReplicaStatus\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\treachable\x18\x02 \x01(\x08\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.trunkshow.v1.ShardStatus\x12\x11\n\tin_flight\x18\x04 \x01(\r\x12\x12\n\nlast_error\x18\x05 \x01(\t\x12\x0e\n\x06p95_ms\x18\x06 \x01(\x02\x12\x0f\n\x07\x65jected\x18\x07 \x01(\x08\"@\n\tRungCount\x12 \n\x04rung\x18\x01 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x11\n\tcarousels\x18\x02 \x01(\x04\x32s\n\x0e\x43lusterService\x12\x61\n\x10GetClusterStatus\x12%.trunkshow.v1.GetClusterStatusRequest\x1a&.trunkshow.v1.GetClusterStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,13 +38,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_start=133
   _globals['_GETCLUSTERSTATUSRESPONSE']._serialized_end=582
   _globals['_EVENTLOGSTATUS']._serialized_start=584
-  _globals['_EVENTLOGSTATUS']._serialized_end=670
-  _globals['_CANDIDATE']._serialized_start=673
-  _globals['_CANDIDATE']._serialized_end=803
-  _globals['_REPLICASTATUS']._serialized_start=806
-  _globals['_REPLICASTATUS']._serialized_end=972
-  _globals['_RUNGCOUNT']._serialized_start=974
-  _globals['_RUNGCOUNT']._serialized_end=1038
-  _globals['_CLUSTERSERVICE']._serialized_start=1040
-  _globals['_CLUSTERSERVICE']._serialized_end=1155
+  _globals['_EVENTLOGSTATUS']._serialized_end=689
+  _globals['_CANDIDATE']._serialized_start=692
+  _globals['_CANDIDATE']._serialized_end=822
+  _globals['_REPLICASTATUS']._serialized_start=825
+  _globals['_REPLICASTATUS']._serialized_end=991
+  _globals['_RUNGCOUNT']._serialized_start=993
+  _globals['_RUNGCOUNT']._serialized_end=1057
+  _globals['_CLUSTERSERVICE']._serialized_start=1059
+  _globals['_CLUSTERSERVICE']._serialized_end=1174
 # @@protoc_insertion_point(module_scope)

@@ -47,16 +47,18 @@ class GetClusterStatusResponse(_message.Message):
     def __init__(self, snapshot_version: _Optional[str] = ..., partitions: _Optional[int] = ..., partitions_covered: _Optional[int] = ..., shards: _Optional[_Iterable[_Union[ReplicaStatus, _Mapping]]] = ..., rungs: _Optional[_Iterable[_Union[RungCount, _Mapping]]] = ..., requests: _Optional[int] = ..., previous_version: _Optional[str] = ..., candidate: _Optional[_Union[Candidate, _Mapping]] = ..., store_reachable: _Optional[bool] = ..., shed: _Optional[int] = ..., hedges: _Optional[int] = ..., concurrency_limit: _Optional[int] = ..., in_flight: _Optional[int] = ..., partitions_moved: _Optional[int] = ..., event_log: _Optional[_Union[EventLogStatus, _Mapping]] = ...) -> None: ...
 
 class EventLogStatus(_message.Message):
-    __slots__ = ("url", "reachable", "position", "last_error")
+    __slots__ = ("url", "reachable", "position", "last_error", "forgotten")
     URL_FIELD_NUMBER: _ClassVar[int]
     REACHABLE_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     url: str
     reachable: bool
     position: str
     last_error: str
-    def __init__(self, url: _Optional[str] = ..., reachable: _Optional[bool] = ..., position: _Optional[str] = ..., last_error: _Optional[str] = ...) -> None: ...
+    forgotten: str
+    def __init__(self, url: _Optional[str] = ..., reachable: _Optional[bool] = ..., position: _Optional[str] = ..., last_error: _Optional[str] = ..., forgotten: _Optional[str] = ...) -> None: ...
 
 class Candidate(_message.Message):
     __slots__ = ("snapshot_version", "phase", "share", "requests", "partitions_covered", "verdict")

@@ -82,7 +82,7 @@ class WatchResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work")
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -90,6 +90,7 @@ class ShardStatus(_message.Message):
     RSS_BYTES_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_WORK_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ShardState
     generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
@@ -97,7 +98,8 @@ class ShardStatus(_message.Message):
     rss_bytes: int
     cancelled: int
     refused_work: int
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ...) -> None: ...
+    forgotten: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
     __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused", "refused_stand_ins", "loading_stand_ins")

@@ -18,7 +18,7 @@ from fake_shard import FakeShard
 from router.config import RouterConfig
 from router.served.views import View, Views
 from router.service import Router
-from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.log import EventLog, Tombstones
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import cluster_pb2, events_pb2
@@ -66,6 +66,12 @@ class Caller:
         answer = await self.channel.unary_unary("/trunkshow.v1.EventService/RecordEvents")(data)
         return events_pb2.RecordEventsResponse.FromString(answer)
 
+    async def forget(self, user_id: str) -> events_pb2.ForgetUserResponse:
+        """ForgetUser."""
+        data = events_pb2.ForgetUserRequest(user_id=user_id).SerializeToString()
+        answer = await self.channel.unary_unary("/trunkshow.v1.EventService/ForgetUser")(data)
+        return events_pb2.ForgetUserResponse.FromString(answer)
+
     async def status(self) -> cluster_pb2.GetClusterStatusResponse:
         """GetClusterStatus."""
         answer = await self.channel.unary_unary("/trunkshow.v1.ClusterService/GetClusterStatus")(b"")
@@ -86,12 +92,16 @@ async def start(snapshot: Snapshot) -> AsyncIterator[Start]:
     """Starts a router over scripted shards; gives a caller of it."""
     opened: list[Callable[[], Awaitable[Any]]] = []
 
-    async def starting(*shards: FakeShard, event_log: EventLog | None = None, **settings: Any) -> Caller:
+    async def starting(
+        *shards: FakeShard, event_log: EventLog | None = None, tombstones: Tombstones | None = None, **settings: Any
+    ) -> Caller:
         addresses = [await shard.start() for shard in shards] or [NOBODY]
         opened.extend(shard.stop for shard in shards)
         chosen = {"deadline_ms": 2000, "reserve_ms": 15, "watch_silence_s": 30, "probes": 2} | settings
         views = Views.of(View.of(snapshot))
-        router = Router(RouterConfig(store="", shards=tuple(addresses), **chosen), views, event_log=event_log)
+        router = Router(
+            RouterConfig(store="", shards=tuple(addresses), **chosen), views, event_log=event_log, tombstones=tombstones
+        )
         await router.start()
         server = Server(router.services())
         port = await server.start("127.0.0.1:0")

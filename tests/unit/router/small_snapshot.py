@@ -63,7 +63,11 @@ class SmallSnapshot:
     repeat: bool = False
     has_occasions: bool = True
     segment_names: tuple[str, ...] = ("new", "loyal")
-    manifest: SimpleNamespace = field(default_factory=SimpleNamespace)
+    manifest: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(
+            data_until="2024-01-01T00:00:00+00:00", log_watermark="", forgotten_watermark=""
+        )
+    )
     codebook: Codebook = field(default_factory=lambda: Codebook("sign", np.eye(PARTITIONS, dtype=np.float32)))
     carousels: frozenset[str] = frozenset(
         {"for-you", "because-you-liked", "people-like-you", "popular", "new-arrivals", "occasions"}

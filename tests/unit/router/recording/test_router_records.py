@@ -10,11 +10,12 @@ from memory_log import MemoryLog
 
 from router.recording.recorder import Recorder
 from router.recording.service import EventService
-from trunkshow.errors import PermissionDenied, from_rpc_error
+from trunkshow.errors import PermissionDenied, Unavailable, from_rpc_error
 from trunkshow.eventlog.validation import Policy
 from trunkshow.serving.auth import CallerGuard, Principal, Role
 from trunkshow.serving.server import Server
 from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import recommendation_pb2 as pb2
 
 CLICK = pb.Event(event_id="e1", user_id="ann", item_id="hat", interaction=pb.INTERACTION_CLICK)
 
@@ -57,6 +58,31 @@ class Roles:
     def principal(self, credential: str, now: float) -> Principal | None:
         del now
         return Principal(credential, frozenset({Role(credential)}))
+
+
+async def test_a_forgotten_user_is_a_stranger_to_the_router_at_once(start: Start) -> None:
+    """Not even the popular list of their segment is theirs; and the status says how many tombstones were read."""
+    caller = await start(event_log=MemoryLog(), tombstones=MemoryLog("gone"), watch_silence_s=0.05)
+    before = (await caller.recommend()).receipt
+    receipt = await caller.forget("u0")
+    after = (await caller.recommend()).receipt
+    assert (before.rung, pb2.REASON_USER_UNKNOWN in before.reasons) == (pb2.RUNG_SEGMENT, False)
+    assert (after.rung, pb2.REASON_USER_UNKNOWN in after.reasons) == (pb2.RUNG_POPULAR, True)
+    assert (await caller.status()).event_log.forgotten == receipt.watermark == "gone/0:1"
+
+
+@pytest.mark.parametrize(("role", "may"), [("record", False), ("read", False), ("operate", True)])
+async def test_who_forgets_needs_the_role_of_an_operator(role: str, may: bool) -> None:
+    """A page that records must not be able to."""
+    service = EventService(Recorder(MemoryLog(), Policy(age_s_max=86_400)), 2_000).service()
+    server = Server([service], guard=CallerGuard([Roles()]))
+    port = await server.start("127.0.0.1:0")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            forget = channel.unary_unary("/trunkshow.v1.EventService/ForgetUser")
+            await forget(pb.ForgetUserRequest(user_id="ann").SerializeToString(), metadata=(("x-api-key", role),))
+    await server.stop(0)
+    assert isinstance(from_rpc_error(caught.value), Unavailable if may else PermissionDenied)
 
 
 @pytest.mark.parametrize(("role", "may"), [("record", True), ("read", False), ("operate", False)])

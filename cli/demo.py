@@ -1,4 +1,4 @@
-"""`trunkshow demo`: all of it once, on simulated grocery shopping. Data, build, cluster, three shoppers, goodbye."""
+"""`trunkshow demo`: all of it once, on simulated grocery shopping. Data, build, cluster, shoppers, clicks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.rule import Rule
 
-from cli import cluster_view, output, render
+from cli import cluster_view, demo_clicks, output, render
 from cli.build import BuildOptions, run_build, summary
 from cli.cluster import Plan, interruptible, running
+from cli.local_log import LogPlan
 from cli.logs import fresh_folder
 from cli.output import UsageError
 from cli.titles import Titles
@@ -42,7 +43,7 @@ class DemoOptions:
     """End once the snapshot is built; `trunkshow up --store WORK/store` then serves it."""
 
     json: bool = False
-    """Print one JSON: the build's report and the three slates."""
+    """Print one JSON: the build's report, the three slates, and what clicks made of two others."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,28 @@ class Shopper:
     items: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Who appears, and what became of it.
+
+    Attributes:
+        shoppers: asked for, one after the other.
+        clicks: items that are clicked.
+        slates: of the shoppers, as plain values.
+        clicked: what the clicks made, as plain values.
+    """
+
+    shoppers: tuple[Shopper, ...]
+    clicks: tuple[str, ...]
+    slates: list[dict[str, Any]]
+    clicked: list[dict[str, Any]]
+
+
 DEFAULTS = DemoOptions()
 
 
 def demo(*, options: DemoOptions = DEFAULTS) -> None:
-    """See all of it once: build from simulated grocery shopping, start a cluster, ask for three shoppers, end it."""
+    """See all of it once: build from simulated grocery shopping, start a cluster, ask for shoppers, click, end it."""
     try:
         from cli import demo_data
     except ImportError as error:
@@ -74,6 +92,7 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
     if not quiet:
         output.show(*summary(report, store))
     slates: list[dict[str, Any]] = []
+    clicks: list[dict[str, Any]] = []
     if not options.build_only:
         shoppers = (
             Shopper("a shopper we know", data.known_user),
@@ -81,21 +100,21 @@ def demo(*, options: DemoOptions = DEFAULTS) -> None:
             Shopper("a shopper nobody knows", "nobody-knows-me"),
         )
         logs = fresh_folder(options.work.resolve() / "logs")
-        plan = Plan(str(store.resolve()), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", logs)
-        done = asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, shoppers, slates, hurry, quiet=quiet)))
+        events = LogPlan(folder=fresh_folder(options.work.resolve() / "events"))
+        plan = Plan(str(store.resolve()), report["version"], SHARDS, REPLICAS, "127.0.0.1:0", logs, log=events)
+        stage = Stage(shoppers, data.clicks, slates, clicks)
+        done = asyncio.run(interruptible(lambda hurry: _ask_a_cluster(plan, stage, hurry, quiet=quiet)))
         if not done:
             raise KeyboardInterrupt
     if quiet:
-        output.show_json({"build": report, "slates": slates})
+        output.show_json({"build": report, "slates": slates, "clicks": clicks})
     else:
         output.show("", Rule("your turn", align="left"))
         output.show_as_it_is(_what_next(data.known_user, store))
 
 
-async def _ask_a_cluster(
-    plan: Plan, shoppers: tuple[Shopper, ...], slates: list[dict[str, Any]], hurry: asyncio.Event, *, quiet: bool
-) -> None:
-    """Start a cluster, ask for every shopper, show the slates, end it; the slates are kept for JSON."""
+async def _ask_a_cluster(plan: Plan, stage: Stage, hurry: asyncio.Event, *, quiet: bool) -> None:
+    """Start a cluster, ask for every shopper, let two of them click, show the slates, end it; all are kept for JSON."""
     if not quiet:
         output.show(
             "", Rule(f"3  a cluster: {SHARDS} shards, each partition on {REPLICAS}, and a router", align="left")
@@ -105,12 +124,24 @@ async def _ask_a_cluster(
         async with running(plan, say, hurry) as cluster, AsyncClient(cluster.target) as client:
             await client.connect()
             for _ in range(WARMING):
-                await client.recommend(shoppers[0].user)
-            for number, shopper in enumerate(shoppers, 4):
+                await client.recommend(stage.shoppers[0].user)
+            for number, shopper in enumerate(stage.shoppers, 4):
                 slate = await client.recommend(shopper.user, items=shopper.items, items_per_carousel=ITEMS_SHOWN)
-                slates.append({"who": shopper.who, "user": shopper.user, "items": shopper.items, **slate.to_json()})
+                stage.slates.append(
+                    {"who": shopper.who, "user": shopper.user, "items": shopper.items, **slate.to_json()}
+                )
                 if not quiet:
                     output.show("", *_shown(number, shopper, slate, titles))
+            known = stage.shoppers[0].user
+            clicking = (
+                ("that shopper clicks three items of one category", known, stage.clicks),
+                ("a stranger clicks two", "first-time-here", stage.clicks[:2]),
+            )
+            for number, (who, user, items) in enumerate(clicking, 4 + len(stage.shoppers)):
+                one = await demo_clicks.clicked(client, who, user, items, ITEMS_SHOWN)
+                stage.clicked.append(one.to_json())
+                if not quiet:
+                    output.show("", Rule(f"{number}  {who}: {user}", align="left"), *demo_clicks.shown(one, titles))
             if not quiet:
                 # Shards report now and then; what is shown is to count the answers above.
                 await asyncio.sleep(1.5 * ShardConfig.status_period_s)

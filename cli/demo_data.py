@@ -94,6 +94,9 @@ _CODES = re.compile(r"^(?:SW GDS|PREP FD|QSR FD|SV BEV|SNDWCHS?) ?: ?")
 _CUT_OFF = re.compile(r" ?\([^)]*$")
 
 
+CLICKS = 3
+
+
 @dataclass(frozen=True)
 class DemoData:
     """The dataset file, and the people whom the demo asks for."""
@@ -101,6 +104,7 @@ class DemoData:
     dataset: Path
     known_user: str
     items_in_hand: tuple[str, ...]
+    clicks: tuple[str, ...]
 
 
 def materialise(work: Path) -> DemoData:
@@ -119,7 +123,8 @@ def materialise(work: Path) -> DemoData:
     # A JSON string is also a TOML string.
     paths = {name: json.dumps(str(package / f"{name}.parquet")) for name in ("transactions", "demographics")}
     dataset.write_text(DATASET.format(**paths), encoding="utf-8")
-    return DemoData(dataset, known_user(purchases, households), items_in_hand(products, purchases))
+    known = known_user(purchases, households)
+    return DemoData(dataset, known, items_in_hand(products, purchases), clicks(products, purchases, known))
 
 
 def package_data() -> Path:
@@ -196,3 +201,16 @@ def items_in_hand(products: pl.DataFrame, purchases: pl.DataFrame) -> tuple[str,
     sold = purchases.group_by("product_id").len().join(products, on="product_id")
     best = sold.sort(pl.col("len"), pl.col("product_id"), descending=[True, False])
     return tuple(str(best.filter(pl.col("product_category") == category)["product_id"][0]) for category in IN_HAND)
+
+
+def clicks(products: pl.DataFrame, purchases: pl.DataFrame, user: str) -> tuple[str, ...]:
+    """The three best sellers of the best-selling category of which a household never bought anything."""
+    sold = purchases.group_by("product_id").len().join(products, on="product_id")
+    own = purchases.filter(pl.col("household_id").cast(pl.String) == user).join(products, on="product_id")
+    for_sale = sold.filter(pl.col("department").is_in(NOT_FOR_SALE).not_(), pl.col("product_type").is_not_null())
+    new = for_sale.filter(pl.col("product_category").is_in(own["product_category"].drop_nulls().to_list()).not_())
+    categories = new.group_by("product_category").agg(pl.col("len").sum(), pl.len().alias("products"))
+    wide = categories.filter(pl.col("products") >= CLICKS).sort("len", "product_category", descending=[True, False])
+    best = new.filter(pl.col("product_category") == wide["product_category"][0])
+    chosen = best.sort("len", "product_id", descending=[True, False])["product_id"].head(CLICKS)
+    return tuple(str(item) for item in chosen)

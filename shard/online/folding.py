@@ -17,7 +17,7 @@ from shard.online.state import Event, Events
 from trunkshow.models.fold_in import NormalEquations
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Rows
 from trunkshow.online.positions import Since
-from trunkshow.online.weights import HAD, Weights
+from trunkshow.online.weights import HAD, SESSION_FACTOR, Weights, session_begins_ms
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.v1 import events_pb2 as pb
 
@@ -71,7 +71,7 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
     if not new:
         return None
     weighed = [(row, event) for row, event in new if terms.weights[event.interaction]]
-    items, weights, times = _merged(record, weighed, terms.weights)
+    items, weights, times = _merged(record, weighed, _worth([event for _, event in weighed], terms.weights))
     solved = bool(weighed) or not len(record.vector)
     vector = terms.equations.solve(items, weights) if solved else record.vector.copy()
     return Folded(
@@ -89,12 +89,19 @@ def _new(events: Events, terms: Terms) -> list[tuple[int, Event]]:
     return [(row, event) for row, event in found if row is not None]
 
 
+def _worth(events: Sequence[Event], weights: Weights) -> list[float]:
+    """What each event counts; those of the present session more."""
+    begins_ms = session_begins_ms([event.time_ms for event in events]) if events else 0
+    worth = ((weights[event.interaction], event.time_ms >= begins_ms) for event in events)
+    return [weight * SESSION_FACTOR if present and weight > 0 else weight for weight, present in worth]
+
+
 def _merged(
-    record: UserRecord, weighed: Sequence[tuple[int, Event]], weights: Weights
+    record: UserRecord, weighed: Sequence[tuple[int, Event]], counted: Sequence[float]
 ) -> tuple[Rows, NDArray[np.float32], NDArray[np.uint32]]:
     """A history with events: newest first, each item once, at its last time, with its summed weight."""
     rows = np.concatenate([record.items, _rows(row for row, _ in weighed)])
-    worth = np.concatenate([record.weights, [weights[event.interaction] for _, event in weighed]])
+    worth = np.concatenate([record.weights, counted])
     seconds = np.concatenate([record.times, [event.time_ms // 1000 for _, event in weighed]])
     items, where = np.unique(rows, return_inverse=True)
     last = np.zeros(len(items))

@@ -3,11 +3,15 @@
 An interaction type that the data set names (`[interactions]`, in lower case) has the weight that it has there. Any
 other has a share of the largest weight there. What was merely shown, or looked for, says nothing of taste and is not
 folded in, whatever the data set says; nor has hiding an item a weight of its own, since that is about this item alone.
+
+What somebody is doing right now says more than what they did: the present session, which is the newest event and what
+came before it without a pause of half an hour, counts several times. A few clicks beside years of orders would else
+change nothing. `python -m bench.intent` has what that brings; the next event after a pause ends it, as does a build.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +34,10 @@ SHARES: Weights = MappingProxyType(
 )
 """Of the largest weight of the data set, for interaction types that it does not name. No others are folded in."""
 
+SESSION_PAUSE_MS = 30 * 60 * 1000
+SESSION_FACTOR = 8.0
+"""How often an event of the present session counts that has a positive weight."""
+
 HAD = frozenset({pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL})
 """By these somebody has an item, so that it need not be shown again."""
 
@@ -40,6 +48,17 @@ def weights_of(parameters: Mapping[str, Any]) -> Weights:
     largest = max(named.values(), default=1.0)
     unit = largest if largest > 0 else 1.0
     return MappingProxyType({kind: named.get(_name(kind), share * unit) for kind, share in SHARES.items()})
+
+
+def session_begins_ms(times_ms: Sequence[int]) -> int:
+    """When the present session began, of moments in any order, at least one; milliseconds since the epoch."""
+    newest_first = sorted(times_ms, reverse=True)
+    begins = newest_first[0]
+    for time_ms in newest_first:
+        if begins - time_ms > SESSION_PAUSE_MS:
+            break
+        begins = time_ms
+    return begins
 
 
 def _name(kind: int) -> str:

@@ -16,6 +16,7 @@ from cli.ask import Json
 from cli.output import UsageError
 from cli.progress import Told, progress
 from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import telemetry
 
@@ -79,7 +80,7 @@ async def _export(url: str, folder: Folder, after: Watermark | None, told: Told)
     from builder.export.exporting import export
 
     try:
-        log, tombstones = open_log(url), open_tombstones(url)
+        log, tombstones = open_log(url, READ_ONLY), open_tombstones(url, READ_ONLY)
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:

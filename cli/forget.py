@@ -22,6 +22,7 @@ from cli.output import UsageError
 from trunkshow.errors import TrunkshowError
 from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.forgetting import Place
 from trunkshow.online.forgotten import Forgotten, Tombstone, read_all, watermark_of
 from trunkshow.online.positions import position_of
@@ -119,7 +120,7 @@ def _lines(places: Iterator[Place] | list[Place] | tuple[Place, ...]) -> Iterato
 
 async def _in_logs(user: str, url: str) -> tuple[Tombstone | None, list[Place]]:
     try:
-        log, tombstones = open_log(url), open_tombstones(url)
+        log, tombstones = open_log(url, READ_ONLY), open_tombstones(url, READ_ONLY)
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:

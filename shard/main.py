@@ -13,6 +13,7 @@ from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
 from trunkshow.serving.tasks import Tasks
@@ -37,7 +38,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     guard = config.routers.guard()  # first: it may find that its files are no good
     service = ShardService(config, config.own_name)
     source = open_log(config.log) if config.log else None
-    tombstones = open_tombstones(config.log) if config.log else None
+    tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
     upkeep = _upkeep(config, source, tombstones, service) if source is not None else None
     keeper = Keeper(
         store,

@@ -22,7 +22,7 @@ from trunkshow.eventlog import packing
 from trunkshow.eventlog.appending import Gate
 from trunkshow.eventlog.kafka_reader import Reader
 from trunkshow.eventlog.kafka_topic import Asker, Identity, topic_id, why
-from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
+from trunkshow.eventlog.log import LogFull, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.packing import Packed
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
@@ -139,7 +139,7 @@ class KafkaLog:
                 return await asked
         except TimeoutError:
             raise LogUnavailable(f"{self.url}: it did not answer within {within_s:g} s") from None
-        except LogFull:
+        except (LogFull, LogMissing):
             raise
         except LogUnavailable as error:
             raise LogUnavailable(f"{self.url}: {error}, within {within_s:g} s") from error

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.settings import LogSettings
 
 ANSWER_S_MAX = 2.0
@@ -115,6 +115,8 @@ class Asker:
         until_s = time.monotonic() + 2 * ANSWER_S_MAX
         listed = self._listed()
         while not listed.topics[self._name].partitions:
+            if not self._settings.makes:
+                raise LogMissing(f"there is no topic {self._name}")
             if time.monotonic() > until_s:
                 raise TimeoutError("it is not there, and was not made in time")
             self._make()

@@ -24,6 +24,10 @@ class LogUnavailable(Exception):
     """The log did not say that it has the records: it cannot be reached, or did not answer in time. Send them again."""
 
 
+class LogMissing(LogUnavailable):
+    """There is no such log, and it is not for this process to make one."""
+
+
 class LogFull(LogUnavailable):
     """The log has no room, or more is in flight than may be; wait before sending again."""
 

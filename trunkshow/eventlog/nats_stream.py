@@ -13,7 +13,7 @@ import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import BadRequestError, NotFoundError
 
-from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.nats_connection import Connection
 from trunkshow.eventlog.settings import LogSettings
 
@@ -43,11 +43,14 @@ async def look_up(connection: Connection, name: str, settings: LogSettings) -> S
 
     Raises:
         OSError | NatsError | TimeoutError: the server does not say.
+        LogMissing: there is none, and it is not to be made here.
         LogUnavailable: it is not what a log must be.
     """
     try:
         info = await connection.answered(connection.stream.stream_info(name))
     except NotFoundError:
+        if not settings.makes:
+            raise LogMissing(f"there is no stream {name}") from None
         info = await _made(connection, name, settings)
     if unfit := why_unfit(info.config):
         raise LogUnavailable(f"stream {name} {unfit}; delete it, or name another one")

@@ -20,6 +20,7 @@ class LogSettings:
         in_flight_max: appends under way at a time; one more is refused at once.
         in_flight_bytes_max: bytes under way at a time.
         connect_s_max: seconds for one try to connect.
+        makes: whether a log that is not there is made; who only reads leaves that to those who know its limits.
     """
 
     age_s_max: float = 30 * DAY_S
@@ -29,8 +30,12 @@ class LogSettings:
     in_flight_max: int = 1024
     in_flight_bytes_max: int = 64 << 20
     connect_s_max: float = 2.0
+    makes: bool = True
 
     def __post_init__(self) -> None:
         for name in ("age_s_max", "bytes_max", "copies", "lanes", "in_flight_max", "in_flight_bytes_max"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: {getattr(self, name)}; more than 0 is needed")
+
+
+READ_ONLY = LogSettings(makes=False)

@@ -19,7 +19,7 @@ from typing import Never
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, position_of
 from trunkshow.v1 import log_pb2
@@ -168,7 +168,10 @@ async def read_all(source: EventLog, within_s: float = END_WITHIN_S) -> Forgotte
         LogUnavailable: the log does not answer.
     """
     forgotten = Forgotten()
-    end = await source.end(within_s)
+    try:
+        end = await source.end(within_s)
+    except LogMissing:  # it is made with the first tombstone, or by the first router
+        return forgotten
     async for read in source.read(None, end):
         forgotten.hear(read.record, read.watermark)
     forgotten.watermark = end if any(end.counts.values()) else forgotten.watermark
@@ -190,9 +193,14 @@ async def _hear_all(forgotten: Forgotten, source: EventLog) -> None:
 
 async def _until_whole(forgotten: Forgotten, source: EventLog) -> None:
     while True:
-        with suppress(LogUnavailable):
+        try:
             end = await source.end(END_WITHIN_S)
             break
+        except LogMissing:
+            end = Watermark("")
+            break
+        except LogUnavailable:
+            pass
         await asyncio.sleep(AGAIN_AFTER_S)
     forgotten.expect(end)
 

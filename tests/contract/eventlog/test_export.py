@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pytest
 from worlds import NatsWorld, opened
 
 from builder.pipeline import BuildSettings, build
 from router.recording.forgetter import Forgetter, Logs
-from trunkshow.eventlog.opening import open_tombstones
-from trunkshow.eventlog.settings import LogSettings
+from trunkshow.eventlog.log import LogMissing
+from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.settings import READ_ONLY, LogSettings
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.events import Event
-from trunkshow.online.forgotten import Forgotten
+from trunkshow.online.forgotten import Forgotten, following, read_all
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
+from trunkshow.v1 import log_pb2
 
 SMALL = BuildSettings(partitions=2, factors=8)
 
@@ -127,3 +130,25 @@ async def test_a_forgotten_user_is_in_no_next_snapshot(nats_world: NatsWorld, tm
         f"snapshot {first.manifest.version}": False,
         f"snapshot {second.manifest.version}": True,
     }
+
+
+async def test_who_only_reads_makes_no_log(nats_world: NatsWorld) -> None:
+    """Its limits are others' to choose: a log that is not there is an error, tombstones that are not there are none."""
+    log, tombstones = open_log(nats_world.url, READ_ONLY, {}), open_tombstones(nats_world.url, READ_ONLY, {})
+    forgotten = Forgotten()
+    running = asyncio.create_task(following(forgotten, tombstones))
+    await asyncio.wait_for(forgotten.whole.wait(), 10)
+    for _ in range(2):
+        with pytest.raises(LogMissing, match="EVENTS"):
+            await log.end(10)
+        assert len(await read_all(tombstones)) == 0
+
+    made = open_tombstones(nats_world.url, LogSettings(), {})
+    assert await forgotten.reached(await made.forget(log_pb2.Forget(id="t", user_id="ada"), 10), 10)
+    assert (await read_all(tombstones)).find("ada") is not None
+
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    for one in (log, tombstones, made):
+        await one.close()

@@ -37,7 +37,7 @@ def run(config: ShardConfig) -> None:
 async def _serve(config: ShardConfig, store: Store) -> None:
     guard = config.routers.guard()  # first: it may find that its files are no good
     service = ShardService(config, config.own_name)
-    source = open_log(config.log) if config.log else None
+    source = open_log(config.log, READ_ONLY) if config.log else None
     tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
     upkeep = _upkeep(config, source, tombstones, service) if source is not None else None
     keeper = Keeper(

@@ -56,6 +56,7 @@ class Moves:
         whole: every partition of it was warm somewhere, and its copies, or has been waited for.
         begun: when the first partition was warm somewhere; None before.
         lost: since when nobody has anything of the snapshot before; None where somebody has.
+        doubted: partitions whose users' compact copies were refused, and that nobody has had since.
     """
 
     version: str
@@ -66,6 +67,7 @@ class Moves:
     whole: bool = False
     begun: float | None = None
     lost: float | None = None
+    doubted: frozenset[int] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -107,18 +109,24 @@ class Moves:
             self,
             warm_since={number: self.warm_since.get(number, now) for number in waits},
             whole=self.whole or self._is_whole(topology, len(warm), begun, patience, now),
+            doubted=self._doubted_now(topology),
             begun=begun,
             lost=(now if self.lost is None else self.lost) if gone else None,
         )
         return self if seen == self else seen
 
     def _is_whole(self, topology: Topology, warm: int, begun: float | None, patience: Patience, now: float) -> bool:
-        if spoilt_copies(topology, self.version):
+        if self._doubted_now(topology):
             return False
         if warm == self.partitions and not _copies_come(topology, self.version):
             return True
         waited = begun is not None and now - begun >= patience.patience_s
         return waited and not spoilt(topology, self.version)
+
+    def _doubted_now(self, topology: Topology) -> frozenset[int]:
+        """Copies that were refused, and that nobody has since: a shard that gives a version up refuses it no more."""
+        had = {number for generation in _held(topology, self.version) for number in generation.stand_ins}
+        return frozenset((self.doubted | set(spoilt_copies(topology, self.version))) - had)
 
     def _moved_on(self, topology: Topology, patience: Patience, now: float) -> Moves:
         enough = wanted(topology, self.before, patience.replicas)

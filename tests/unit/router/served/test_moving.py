@@ -104,6 +104,17 @@ def test_copies_of_users_that_are_refused_hold_everything_up_for_good() -> None:
     assert (waiting.whole, waiting.count) == (False, 0)
 
 
+def test_copies_that_were_refused_are_missed_until_somebody_has_them() -> None:
+    """A shard that has heard of a recall before this router did has nothing more to say of them."""
+    waiting = BEGUN.advanced(with_copies(C, refused_stand_ins=frozenset({1})), PATIENCE, now=0)
+    silent, there = with_copies(C), with_copies(C, stand_ins=frozenset({1}))
+    assert (waiting.advanced(silent, PATIENCE, now=1).count, waiting.advanced(silent, PATIENCE, now=1000).count) == (
+        0,
+        0,
+    )
+    assert waiting.advanced(silent, PATIENCE, now=1).advanced(there, PATIENCE, now=2).complete
+
+
 def test_a_partition_that_is_refused_holds_the_others_up_for_good() -> None:
     """Unless another shard has it warm: then it was a bad copy."""
     bad = cluster({A: (0,), B: (0,)}, refused={C: (1,)})

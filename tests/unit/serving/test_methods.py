@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from trunkshow.errors import DOMAIN, FIELD_KEY, REASON_KEY, NotFound, from_rpc_error
-from trunkshow.serving import telemetry
+from trunkshow.serving import methods, telemetry
 from trunkshow.serving.methods import REQUEST_BYTES_MAX
 from trunkshow.serving.server import Server
 
@@ -96,10 +96,12 @@ async def test_a_bug_is_internal_and_the_process_lives(channel: grpc.aio.Channel
     assert await call(channel, "Echo", b"still here") == b"still here"
 
 
-async def test_a_bug_is_logged_with_its_traceback(channel: grpc.aio.Channel) -> None:
+async def test_a_bug_is_logged_with_its_traceback(channel: grpc.aio.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The log has what the caller does not get."""
     written = io.StringIO()
     telemetry.configure("info", stream=written)
+    # The module's own may have spoken before, to another stream.
+    monkeypatch.setattr(methods, "log", structlog.get_logger())
     try:
         await refused(channel, "Break")
     finally:

@@ -6,8 +6,8 @@ folded in, whatever the data set says; nor has hiding an item a weight of its ow
 
 What somebody is doing right now says more than what they did: the present session, which is the newest event and what
 came before it without a pause of half an hour, counts several times. A few clicks beside years of orders would else
-change nothing. The factor is a choice between once and sixteen times, which `bench.intent` compares; it was not measured
-by itself. The next event after a pause ends the session, as does a build.
+change nothing. The factor is a choice between once and sixteen times, which `bench.intent` compares; it was not
+measured by itself. The next event after a pause ends the session, as does a build.
 """
 
 from __future__ import annotations

@@ -9,9 +9,10 @@ What it should hold, in the order in which it is opened:
 2. Of the candidate: the same.
 3. Of the previous version: the same, as long as the files together fit into the limit.
 
-What it holds and should not is surplus. It says so, and goes on serving it, until one of these is met. Routers' words
-count that are fresh and were said `SETTLE_S` after the piece became surplus, so that whoever else gives it up has said
-so as well; all must agree, and there must be one.
+What it holds and should not is surplus. It says so, and goes on serving it, until one of these has been met for
+`LINGER_S`: an answer under way, a batch above all, is of the snapshot that it began with. Routers' words count that are
+fresh and were said `SETTLE_S` after the piece became surplus, so that whoever else gives it up has said so as well; all
+must agree, and there must be one.
 
 4. A partition of a served version that others should hold now: as many others have it as should, or after
    `handover_s` at least one has. The last copy that is known stays, whatever the time.
@@ -19,20 +20,19 @@ so as well; all must agree, and there must be one.
    on as many shards as should have it, or after `handover_s` on one at least. What was serving goes on serving, and no
    want of room ends that; but of the versions that the pointer does not name any more at most `MADE_WAY_MAX` are kept:
    first those of which this shard has its whole share, since users may be served from them, and of these the newest.
-6. A version that must not be served (refused, poisoned, withdrawn): after `LINGER_S`.
+6. A version that must not be served (refused, poisoned, withdrawn): at once.
 7. Stand-ins: by rule 5, and where others should hold them now after `handover_s` in any case.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from shard.heard import Word
 from shard.scene import Kind, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.states import State
 
 LINGER_S = 2.0
-"""A router that looks at the pointer a little later still asks for what is no longer served."""
+"""A router that looks at the pointer a little later still asks for what is no longer served, and so does one whose
+answers are under way when the last shard has opened what they make way for: a batch has two seconds."""
 
 SETTLE_S = 1.5
 """From reporting something to a word that knows of it: a router's period, and the way there and back."""
@@ -43,22 +43,22 @@ MADE_WAY_MAX = 3
 UNSERVED = frozenset({State.REFUSED, State.POISONED, State.PUSHED})
 
 
-def planned(scene: Scene, before: Mapping[Piece, float]) -> Plan:
+def planned(scene: Scene, before: Plan) -> Plan:
     """What to hold and what to close.
 
     Args:
         scene: as things are.
-        before: what was surplus, and since when.
+        before: the plan before: since when something was surplus, and not needed.
     """
-    wanted = wanted_of(scene)
-    surplus = {piece: before.get(piece, scene.now) for piece in sorted(set(scene.open) - set(wanted))}
+    wanted, now = wanted_of(scene), scene.now
+    surplus = {piece: before.surplus.get(piece, now) for piece in sorted(set(scene.open) - set(wanted))}
     crowd = _one_too_many(scene)
-    close = tuple(
-        piece
+    idle = {
+        piece: before.idle.get(piece, now)
         for piece, since in surplus.items()
-        if _may_close(piece, since, scene) or (piece.version in crowd and scene.now - since >= LINGER_S)
-    )
-    return Plan(wanted, surplus, close)
+        if piece.version in crowd or _may_close(piece, since, scene)
+    }
+    return Plan(wanted, surplus, idle, tuple(piece for piece, since in idle.items() if now - since >= LINGER_S))
 
 
 def wanted_of(scene: Scene) -> tuple[Piece, ...]:
@@ -115,9 +115,10 @@ def _one_too_many(scene: Scene) -> frozenset[str]:
 
 
 def _may_close(piece: Piece, since: float, scene: Scene) -> bool:
-    pointer, now, late = scene.pointer, scene.now, scene.now - since >= scene.limits.handover_s
+    """Whether one of the rules 4 to 7 is met."""
+    pointer, late = scene.pointer, scene.now - since >= scene.limits.handover_s
     if pointer.states.get(piece.version) in UNSERVED:
-        return now - since >= LINGER_S
+        return True
     served = piece.version in {pointer.current, pointer.candidate, pointer.previous}
     made_way = _settled(scene, since, scene.peers.replicas) or (late and _settled(scene, since, 1))
     if not served:

@@ -138,7 +138,7 @@ class Keeper:
         if self._pointer is None or not self._members:
             return
         before, scene = self._plan, self._scene()
-        self._plan = holdings.planned(scene, before.surplus)
+        self._plan = holdings.planned(scene, before)
         self._planned_for = frozenset(scene.sizes)
         self._online.want({*self._plan.wanted, *scene.open}.difference(self._plan.close))
         for piece in self._plan.close:

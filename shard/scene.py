@@ -112,11 +112,13 @@ class Plan:
     Attributes:
         wanted: what should be held, in the order in which it is opened.
         surplus: what is held and should not be, and since when.
+        idle: of that, what nobody needs any more, and since when.
         close: of that, what may be closed now.
     """
 
     wanted: tuple[Piece, ...] = ()
     surplus: Mapping[Piece, float] = field(default_factory=dict)
+    idle: Mapping[Piece, float] = field(default_factory=dict)
     close: tuple[Piece, ...] = ()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
 from shard.holdings import LINGER_S, MADE_WAY_MAX, SETTLE_S, handed_over, planned, wanted_of
-from shard.scene import Kind, Limits, Peers, Piece, Scene, Sizes
+from shard.scene import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 
@@ -120,14 +120,30 @@ def surplus_scene(now: float = 100.0, word: Word | None = WORD, **changed: objec
     return scene("a", {"b", "c"}, now=now, open=held, words=(word,) if word else (), **changed)
 
 
+def long_idle(told: Scene, since: float) -> Plan:
+    """The plan before, where everything was surplus since then, and not needed as far as time goes."""
+    return Plan(surplus=dict.fromkeys(told.open, since), idle=dict.fromkeys(told.open, since))
+
+
 def closed(told: Scene, since: float) -> int:
     """How many pieces may be closed, all surplus since then."""
-    return len(planned(told, dict.fromkeys(told.open, since)).close)
+    return len(planned(told, long_idle(told, since)).close)
 
 
 def test_what_others_have_is_given_up() -> None:
     """As soon as as many have it as should."""
     assert closed(surplus_scene(), since=90.0) == PARTITIONS
+
+
+def test_what_is_given_up_is_served_a_little_longer() -> None:
+    """Answers under way ask for it yet; where others lose it again meanwhile, it is kept, and the time begins anew."""
+    told = surplus_scene()
+    first = planned(told, Plan(surplus=dict.fromkeys(told.open, 90.0)))
+    soon = planned(replace(told, now=100.0 + LINGER_S / 2), first)
+    lost = planned(replace(told, now=100.0 + LINGER_S, words=(Word(at=101.0),)), soon)
+    again = planned(replace(told, now=101.0 + LINGER_S), lost)
+    assert [len(plan.close) for plan in (first, soon, lost, again)] == [0, 0, 0, 0]
+    assert len(planned(replace(told, now=100.0 + LINGER_S), soon).close) == PARTITIONS
 
 
 def test_what_fewer_have_than_should_is_kept_for_a_time() -> None:
@@ -190,7 +206,7 @@ def test_however_many_promotions_overtake_one_another_the_whole_version_stays(pr
     told = scene(
         "a", {"a"}, pointer, now=now, open=[*whole, *parts], words=(Word(now),), sizes=dict.fromkeys(versions, SIZES)
     )
-    left = set(told.open) - set(planned(told, dict.fromkeys(told.open, 0.0)).close)
+    left = set(told.open) - set(planned(told, long_idle(told, 0.0)).close)
     assert set(whole) <= left
     retired = sorted({piece.version for piece in left} & set(states))
     kept = min(len(states), MADE_WAY_MAX)
@@ -203,8 +219,8 @@ def test_of_whole_versions_that_made_way_the_newest_are_kept() -> None:
     pointer = Pointer(9, {**dict.fromkeys(versions[:-1], State.RETIRED), versions[-1]: State.CURRENT})
     held = [Piece(version, Kind.HOME, number) for version in versions[:-1] for number in range(PARTITIONS)]
     told = scene("a", {"a"}, pointer, now=100.0, open=held, words=(), sizes=dict.fromkeys(versions, SIZES))
-    assert {piece.version for piece in planned(told, dict.fromkeys(held, 0.0)).close} == {"v0"}
-    assert not planned(told, dict.fromkeys(held, 100.0 - LINGER_S / 2)).close
+    assert {piece.version for piece in planned(told, long_idle(told, 0.0)).close} == {"v0"}
+    assert not planned(told, long_idle(told, 100.0 - LINGER_S / 2)).close
 
 
 # --- leaving ---
@@ -234,7 +250,7 @@ class Shard:
 
     name: str
     open: set[Piece] = field(default_factory=set)
-    surplus: dict[Piece, float] = field(default_factory=dict)
+    plan: Plan = field(default_factory=Plan)
 
 
 class Cluster:
@@ -253,13 +269,12 @@ class Cluster:
             others = Counter(number for one, held in self.reported.items() if one != name for number in held)
             word = Word(self.now, {("v1", number): count for number, count in others.items()})
             told = scene(name, members, now=self.now, open=tuple(shard.open), words=(word,))
-            plan = planned(told, shard.surplus)
-            shard.surplus = dict(plan.surplus)
+            shard.plan = plan = planned(told, shard.plan)
             shard.open -= set(plan.close)
             if name not in busy:
                 shard.open |= set(plan.wanted)
         self.reported = {
-            name: set(homes(tuple(shard.open - set(shard.surplus))))
+            name: set(homes(tuple(shard.open - set(shard.plan.surplus))))
             for name, shard in self.shards.items()
             if name in members
         }

@@ -177,6 +177,8 @@ async def test_what_moved_is_surplus_until_others_have_it(stage: Stage) -> None:
     stage.now += SETTLE_S
     stage.keeper.hear("router", everywhere(version, stage.now))
     stage.keeper.tend()
+    stage.now += LINGER_S
+    stage.keeper.tend()
     assert stage.warm()[version] == [0, 2]
 
 
@@ -362,6 +364,8 @@ async def test_who_never_was_a_member_counts_himself_in(stage: Stage) -> None:
     await stage.settle(members=(NEIGHBOUR,))
     stage.now += SETTLE_S
     stage.keeper.hear("router", everywhere(stage.pointer.current, stage.now))
+    stage.keeper.tend()
+    stage.now += LINGER_S
     stage.keeper.tend()
     assert (joining, stage.warm()[stage.pointer.current]) == ([0, 2], [])
 

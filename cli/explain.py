@@ -195,7 +195,8 @@ def _facts(one: Receipt) -> RenderableType:
     lines.add_row("effort", EFFORTS[one.effort])
     if one.watermark:
         events = "1 event" if one.events_folded == 1 else f"{one.events_folded} events"
-        lines.add_row("events", f"{events} since the snapshot; everything known up to {escape(one.watermark)}")
+        aged = "" if one.watermark_age_ms is None else f", at most {one.watermark_age_ms:.0f} ms ago"
+        lines.add_row("events", f"{events} since the snapshot; everything known up to {escape(one.watermark)}{aged}")
     left = f"; {max(one.budget_ms - one.elapsed_ms, 0):.0f} ms were left" if one.budget_ms else ""
     given = f" of {one.budget_ms:.0f} ms" if one.budget_ms else ""
     lines.add_row("time", f"{one.elapsed_ms:.1f} ms{given}{left}")

@@ -8,6 +8,7 @@ prediction gets is `shard.effort`'s to say; who asks, and where it is looked, `s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -218,6 +219,8 @@ class Predictor:
 def _receipt(effort: pb.Effort, knows: Known, seat: Seat, *, as_fresh: bool) -> pb.Receipt:
     """What a slate rests on."""
     receipt = pb.Receipt(effort=effort, watermark=knows.watermark)
+    if math.isfinite(knows.age_ms):
+        receipt.watermark_age_ms = knows.age_ms
     if seat.folded is not None:
         receipt.events_folded = seat.folded.events
     if effort != pb.EFFORT_FULL:

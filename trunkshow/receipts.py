@@ -159,6 +159,8 @@ class Receipt:
         budget_ms: the time that the request was given.
         watermark: of the event log, up to which the answer knows the user's events; empty where that cannot be said.
         events_folded: the user's events since the snapshot that are in the answer.
+        watermark_age_ms: how old that knowledge is at most: what was in the log before then is in the answer; None
+            where that cannot be said.
     """
 
     request_id: str
@@ -176,6 +178,7 @@ class Receipt:
     model_failures: tuple[ModelFailure, ...] = ()
     watermark: str = ""
     events_folded: int = 0
+    watermark_age_ms: float | None = None
 
     @classmethod
     def from_message(cls, message: pb.Receipt) -> Receipt:
@@ -196,6 +199,7 @@ class Receipt:
             model_failures=tuple(map(ModelFailure.from_message, message.model_failures)),
             watermark=message.watermark,
             events_folded=message.events_folded,
+            watermark_age_ms=message.watermark_age_ms if message.HasField("watermark_age_ms") else None,
         )
 
     @classmethod
@@ -234,4 +238,5 @@ class Receipt:
             "model_failures": [failure.to_json() for failure in self.model_failures],
             "watermark": self.watermark,
             "events_folded": self.events_folded,
+            "watermark_age_ms": self.watermark_age_ms,
         }

@@ -122,6 +122,7 @@ def whole(
         hedged=_hedged(reach),
         watermark=known.watermark,
         events_folded=known.events_folded,
+        watermark_age_ms=known.watermark_age_ms if known.HasField("watermark_age_ms") else None,
     )
 
 

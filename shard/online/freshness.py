@@ -6,6 +6,7 @@ A slate from a user's home is FRESH where the log was replayed for that partitio
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from shard.online.residents import Online
@@ -21,10 +22,12 @@ class Known(NamedTuple):
     Attributes:
         rung: of its carousels.
         watermark: up to which it knows the user's events; empty where that cannot be said.
+        age_ms: milliseconds before which everything in the log was known; infinite where that cannot be said.
     """
 
     rung: pb.Rung
     watermark: str = ""
+    age_ms: float = math.inf
 
 
 NOTHING_KNOWN = Known(pb.RUNG_UNSPECIFIED)
@@ -53,7 +56,7 @@ def known(online: Online, asked: shard_pb2.PredictRequest, user_id: str) -> Know
     if not _is_at_home(asked) or not online.is_whole(user_id, asked.partitions[0]):
         return Known(rung)
     fresh = rung == pb.RUNG_SNAPSHOT and online.is_fresh()
-    return Known(pb.RUNG_FRESH if fresh else rung, online.watermark)
+    return Known(pb.RUNG_FRESH if fresh else rung, online.watermark, online.lag_s() * 1000)
 
 
 def _is_at_home(asked: shard_pb2.PredictRequest) -> bool:

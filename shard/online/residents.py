@@ -8,6 +8,7 @@ folded in before stays in, whatever becomes of the log.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from functools import partial
 from typing import Protocol
@@ -55,6 +56,10 @@ class Online(Protocol):
         """Whether the log is followed closely."""
         ...
 
+    def lag_s(self) -> float:
+        """Seconds since everything in the log was known; infinite where that never was so."""
+        ...
+
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Whether everything up to a watermark is known, waiting for it so long at most."""
         ...
@@ -83,6 +88,10 @@ class Nothing:
     def is_fresh(self) -> bool:
         """Never."""
         return False
+
+    def lag_s(self) -> float:
+        """It never was."""
+        return math.inf
 
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Never."""
@@ -208,6 +217,10 @@ class Residents:
     def is_fresh(self) -> bool:
         """Whether the log is followed closely."""
         return self._follower.progress.is_caught_up(self._clock())
+
+    def lag_s(self) -> float:
+        """Seconds since everything in the log was known."""
+        return self._follower.progress.lag_s(self._clock())
 
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Whether everything up to a watermark is known, waiting for it so long at most."""

@@ -27,7 +27,9 @@ from trunkshow.v1 import events_pb2 as pb
 SLICE_S = 0.002
 """Of work, after which others get their turn."""
 
-ASK_EVERY_S = 1.0
+ASK_EVERY_S = 0.25
+"""So old is what is known at most, where the reader keeps up."""
+
 ASK_WITHIN_S = 2.0
 AGAIN_AFTER_S = 1.0
 

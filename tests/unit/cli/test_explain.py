@@ -32,6 +32,9 @@ RECEIPT = Receipt(
     budget_ms=200.0,
     hedged=True,
     model_failures=(ModelFailure("for-you", "my-model", Reason.MODEL_NONSENSE),),
+    watermark="log/0:7",
+    events_folded=3,
+    watermark_age_ms=41.7,
 )
 
 
@@ -46,7 +49,15 @@ def told(receipt: Receipt) -> str:
 def test_the_story_has_every_fact() -> None:
     """Replicas, times, outcomes, budgets, the failed model, and what each reason means and asks for, are all told."""
     shown = told(RECEIPT)
-    for fact in ("r-17", "10.0.0.1:7451", "was late", "a hedge", "118.00 ms", "120.5 ms of 200 ms; 80 ms were left"):
+    for fact in (
+        "r-17",
+        "10.0.0.1:7451",
+        "was late",
+        "a hedge",
+        "118.00 ms",
+        "120.5 ms of 200 ms; 80 ms were left",
+        "3 events since the snapshot; everything known up to log/0:7, at most 42 ms ago",
+    ):
         assert fact in shown
     assert "my-model cost the carousel for-you a rung: MODEL_NONSENSE" in shown
     assert explain.REASONS[Reason.SHARD_LATE].means in shown

@@ -60,15 +60,15 @@ async def test_a_fresh_slate_is_counted_as_one(start: Start) -> None:
     """Though nobody decoded it; its receipt says what the shard said."""
     made = answer([carousel("for-you", ["i1"], rung=pb.RUNG_FRESH)])
     slate = pb.RecommendResponse.FromString(made.slate)
-    slate.receipt.watermark, slate.receipt.events_folded = "log/0:7", 3
+    slate.receipt.watermark, slate.receipt.events_folded, slate.receipt.watermark_age_ms = "log/0:7", 3, 40
     made.slate = slate.SerializeToString()
     caller = await start(FakeShard(always(made)))
     receipt = (
         await caller.recommend(carousels=["for-you"], worst_rung=pb.RUNG_FRESH, partial=pb.PARTIAL_ABORT)
     ).receipt
     passed_on = (await caller.recommend(carousels=["for-you"])).receipt
-    assert {(one.rung, one.watermark, one.events_folded) for one in (receipt, passed_on)} == {
-        (pb.RUNG_FRESH, "log/0:7", 3)
+    assert {(one.rung, one.watermark, one.events_folded, one.watermark_age_ms) for one in (receipt, passed_on)} == {
+        (pb.RUNG_FRESH, "log/0:7", 3, 40)
     }
     status = await caller.status()
     assert [(one.rung, one.carousels) for one in status.rungs] == [(pb.RUNG_FRESH, 2)]

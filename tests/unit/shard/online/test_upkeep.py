@@ -173,6 +173,24 @@ async def test_what_was_liked_is_in_the_next_slate(shard: Callable[..., Shard]) 
         assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_FRESH, str(mark), len(liked))
 
 
+async def test_a_receipt_says_how_old_its_knowledge_is_at_most(shard: Callable[..., Shard]) -> None:
+    """So long ago the log was asked for its end, all of which was read; where it never said one, nothing is claimed."""
+    log = FollowedLog()
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        await up.hears(click(USER, unlike(up, USER)[0]))
+        await turns(up.residents.is_fresh)
+        log.gone = True
+        asked_s = up.now
+        up.now += 1.5
+        assert (await up.slate(USER)).receipt.watermark_age_ms == pytest.approx((up.now - asked_s) * 1000)
+    log.held = True
+    async with shard(log).up() as late:
+        late.residents.hold(frozenset(late.partitions))
+        late.residents.replayed(frozenset(late.partitions))
+        assert not (await late.slate(USER)).receipt.HasField("watermark_age_ms")
+
+
 async def test_one_click_is_enough_for_a_carousel_about_it(shard: Callable[..., Shard]) -> None:
     """The history has it first."""
     async with shard().up() as up:

@@ -52,8 +52,10 @@ _SERVICE_CONFIG = {
     ],
     # A router says itself when it drains: nothing new is sent to it then.
     "healthCheckConfig": {"serviceName": "trunkshow.v1.RecommendationService"},
-    # Where many calls fail, retries would only add to it: each failure costs a token, each success gives a tenth back.
-    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    # Where many calls fail, retries would only add to it: each failure costs a token, each success gives a tenth back,
+    # and with half of them spent nothing is asked again. So many that a router which dies with a busy caller's calls
+    # under way does not spend them: with 20 of them the eleventh such call failed.
+    "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
     "methodConfig": [
         {
             "name": [

@@ -21,6 +21,7 @@ class FollowedLog:
         twice: every record is read two times.
         held: while it is, who follows gets nothing new, though the log answers.
         reads: places from which it was read or followed.
+        received_ms: when what is appended from now on was received; None where records do not say.
     """
 
     url = "memory://log"
@@ -32,13 +33,17 @@ class FollowedLog:
         self.twice = False
         self.held = False
         self.reads: list[Watermark | None] = []
+        self.received_ms: int | None = None
         self._moved = asyncio.Event()
 
     async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
         """One record."""
         del within_s
         self._answer()
-        self.records.append(log_pb2.Record(events=events))
+        record = log_pb2.Record(events=events)
+        if self.received_ms is not None:
+            record.received.FromMilliseconds(self.received_ms)
+        self.records.append(record)
         self.turn()
         return self._mark(len(self.records))
 

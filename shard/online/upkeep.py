@@ -2,6 +2,7 @@
 
     the log ──► follower ──► who lives in what is held here? ──► users' events
                    replay ──► the same, for partitions that came later
+                      all ──► what is counted over everybody (`shard.online.statistics`)
 
 Whoever takes over a partition, opens a new snapshot, or starts after a crash, goes the same way: `want` names what is
 held, and the log is replayed for whatever of it is not whole yet, once for all of these together. What is followed and
@@ -13,15 +14,17 @@ the snapshot alone, and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from time import time
 from typing import Never
 
 import structlog
 
 from shard.online.residents import Residents
 from shard.online.state import Event, compact
+from shard.online.statistics import Statistic, Statistics
 from shard.online.users import Users, only
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog, LogUnavailable
@@ -33,6 +36,7 @@ from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import log_pb2
 
 SENT_AGAIN_MS = 3_600_000
 """An event that every snapshot here has is known for so long behind the newest: it may be sent again."""
@@ -53,30 +57,36 @@ class Upkeep:
     Attributes:
         users: everybody's events.
         follower: of the log.
+        statistics: of everybody's events.
 
     Args:
         source: the log.
         tombstones: beside it; nobody is forgotten where None.
+        listeners: that count something over everybody's events.
         events_max: kept, of all users.
         within_s: after which a partition is served, though the log was not replayed for it.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
+        wall: a port: seconds since the epoch.
     """
 
     def __init__(
         self,
         source: EventLog,
         tombstones: EventLog | None = None,
+        listeners: Sequence[Statistic] = (),
         *,
         events_max: int,
         within_s: float,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
+        wall: Clock = time,
     ) -> None:
         self.users = Users(events_max)
-        self.follower = Follower(source, self._hear, busy=busy, clock=clock)
+        self.follower = Follower(source, self._hear, overhear=self._overhear, busy=busy, clock=clock)
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
+        self.statistics = Statistics(listeners, self.forgotten, clock=clock, wall=wall)
         self._tombstones = tombstones
         self._within_s = within_s
         self._clock = clock
@@ -139,7 +149,16 @@ class Upkeep:
                 await self.forgotten.known()
             all_of_them.create_task(self.follower.run(from_end=True))
             all_of_them.create_task(self._replay_again_and_again())
+            all_of_them.create_task(self._learn())
         raise AssertionError("none has an end")
+
+    async def _learn(self) -> None:
+        """Have the log's past heard by statistics, once what is held is whole, or that takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._within_s):
+                while not self._is_whole():
+                    await self._turned.wait()
+        await self.statistics.learn(self.follower)
 
     async def _replay_again_and_again(self) -> Never:
         while True:
@@ -209,6 +228,13 @@ class Upkeep:
         for version, residents in self._residents.items():
             residents.hold(frozenset(piece.number for piece in self._wanted_since if piece.version == version))
         self._poked.set()
+
+    def _overhear(self, record: log_pb2.Record, at: Position) -> None:
+        self.statistics.follow(record, at, self.follower.progress.watermark)
+
+    def _is_whole(self) -> bool:
+        residents = self._residents.values()
+        return any(one.whole for one in residents) and not any(one.lacking for one in residents)
 
     def _is_settled(self, piece: Piece) -> bool:
         residents = self._residents.get(piece.version)

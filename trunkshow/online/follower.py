@@ -1,15 +1,16 @@
 """Reads the event log: to its end and on, and again from somewhere for who comes later. One for each process.
 
 What is heard goes to one function, event by event, with the place where it stands; it may come twice, and in any order
-of replay and following. Reading is done on the event loop, in slices, so that requests get in between; as long as the
-reader is far behind and the process has requests to answer, it rests between slices, as other work in the background
-does (`trunkshow.pacing`). Only seconds behind it does not: freshness is what it is for.
+of replay and following. Who counts the whole log is told of whole records (`overhear`). Reading is done on the event
+loop, in slices, so that requests get in between; as long as the reader is far behind and the process has requests to
+answer, it rests between slices, as other work in the background does (`trunkshow.pacing`). Only seconds behind it does
+not: freshness is what it is for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Never
 
@@ -23,6 +24,7 @@ from trunkshow.online.progress import FRESH_WITHIN_S, Progress
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import log_pb2
 
 SLICE_S = 0.002
 """Of work, after which others get their turn."""
@@ -40,6 +42,7 @@ LAG = metrics.gauge("trunkshow_log_lag_seconds", "Time since everything in the l
 log = structlog.get_logger()
 
 Hear = Callable[[pb.Event, Position], None]
+HearRecord = Callable[[log_pb2.Record, Position], None]
 Sleep = Callable[[float], Awaitable[None]]
 
 
@@ -52,6 +55,7 @@ class Follower:
     Args:
         source: to follow.
         hear: told of every event.
+        overhear: told of every record that is followed, after its events were.
         busy: whether the process has requests to answer.
         clock: a port: monotonic seconds.
         sleep: a port.
@@ -62,13 +66,14 @@ class Follower:
         source: EventLog,
         hear: Hear,
         *,
+        overhear: HearRecord | None = None,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.progress = Progress()
         self._source = source
-        self._hear = hear
+        self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
@@ -108,9 +113,26 @@ class Follower:
         Raises:
             LogUnavailable: it cannot be read.
         """
-        end = await self._source.end(ASK_WITHIN_S)
+        await self.replay_records(after, each(hear))
+
+    async def replay_records(self, after: Watermark | None, hear: HearRecord) -> Watermark:
+        """As `replay`, in whole records; where the log ended when that began.
+
+        Raises:
+            LogUnavailable: it cannot be read.
+        """
+        end = await self.end()
         if any(end.counts.values()):
-            await self._told(self._source.read(after, end), hear, after, behind=lambda: True)
+            await self._told(self._source.read(after, end), (hear,), after, behind=lambda: True)
+        return end
+
+    async def end(self) -> Watermark:
+        """Where the log ends now.
+
+        Raises:
+            LogUnavailable: it does not say.
+        """
+        return await self._source.end(ASK_WITHIN_S)
 
     # --- how -----------------------------------------------------------------------------------------------------
 
@@ -126,7 +148,7 @@ class Follower:
             after = self.progress.watermark
             try:
                 reads = self._source.follow(after)
-                await self._told(reads, self._hear, after, behind=self._is_behind, moved=self._moved_to)
+                await self._told(reads, self._hearers, after, behind=self._is_behind, moved=self._moved_to)
             except LogUnavailable as error:
                 self._answers(error)
             await self._sleep(AGAIN_AFTER_S)
@@ -134,7 +156,7 @@ class Follower:
     async def _told(
         self,
         reads: AsyncGenerator[Read, None],
-        hear: Hear,
+        hearers: Sequence[HearRecord],
         before: Watermark | None,
         *,
         behind: Callable[[], bool],
@@ -145,7 +167,7 @@ class Follower:
         async with aclosing(reads):
             async for read in reads:
                 began = self._clock()
-                self._record(read, before, hear)
+                self._record(read, before, hearers)
                 before = read.watermark
                 moved(before)
                 worked += self._clock() - began
@@ -154,16 +176,15 @@ class Follower:
                     await self._sleep(min(worked * (1 / pacing.SHARE - 1), pacing.REST_S_MAX) if rest else 0)
                     worked = 0.0
 
-    def _record(self, read: Read, before: Watermark | None, hear: Hear) -> None:
+    def _record(self, read: Read, before: Watermark | None, hearers: Sequence[HearRecord]) -> None:
         if before is not None and before.log == read.watermark.log and before.covers(read.watermark):
             return  # it came twice
-        try:
-            at = position_of(before, read.watermark)
-            for event in read.record.events:
-                hear(event, at)
-        except Exception as error:  # one record that is no good must not end the reading of all others
-            UNREADABLE.inc()
-            log.error("log.unreadable", watermark=str(read.watermark), exc_info=error)
+        for hear in hearers:
+            try:
+                hear(read.record, position_of(before, read.watermark))
+            except Exception as error:  # one record that is no good must not end the reading of all others
+                UNREADABLE.inc()
+                log.error("log.unreadable", watermark=str(read.watermark), exc_info=error)
         EVENTS.inc(len(read.record.events))
 
     def _moved_to(self, watermark: Watermark) -> None:
@@ -197,3 +218,13 @@ class Follower:
     def _is_anothers(self, watermark: Watermark) -> bool:
         known = self.progress.watermark
         return known is not None and known.log != watermark.log
+
+
+def each(hear: Hear) -> HearRecord:
+    """Who hears of events hears of a record's."""
+
+    def heard(record: log_pb2.Record, at: Position) -> None:
+        for event in record.events:
+            hear(event, at)
+
+    return heard

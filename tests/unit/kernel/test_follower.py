@@ -11,7 +11,7 @@ from followed_log import FollowedLog
 
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.follower import Follower
+from trunkshow.online.follower import Follower, each
 from trunkshow.online.positions import Position
 from trunkshow.online.progress import FRESH_WITHIN_S, Progress
 from trunkshow.v1 import events_pb2 as pb
@@ -180,7 +180,7 @@ async def test_far_behind_and_busy_it_rests() -> None:
         if not behind:
             follower.progress.ended(Watermark("empty"), watched.now)
         reads = log.read(None, await log.end(1))
-        await follower._told(reads, hear, None, behind=follower._is_behind)
+        await follower._told(reads, (each(hear),), None, behind=follower._is_behind)
         rests.append(any(seconds > 0.05 for seconds in watched.slept))
     assert rests == [True, False, False]
 

@@ -1,0 +1,234 @@
+"""What is counted over the whole log, not of the users held here alone: every event is heard once, in the log's order.
+
+    the log's past ──► one after the other ─┐
+                                            ├──► known before? ──► forgotten? ──► each statistic
+    the log, live  ──► waits until then ────┘
+
+Time goes forward in the log, and so must it for whoever learns what a day is like: what comes live waits, within a
+limit, until the past was heard, and where it waits too long it is read again as past. The past is read in the
+background, once the partitions held here are whole, from as far back as the log goes (`RECORDS_MAX` at most);
+`known_from_ms` says since when everything is known.
+
+An event that was sent again is known by its id, among the `IDS_MAX` newest at least; a record by its place. Events of
+somebody who asked to be forgotten are not heard. A statistic that raises misses that event, and nobody else does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from time import time
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.follower import AGAIN_AFTER_S, SLICE_S, Follower, Sleep
+from trunkshow.online.forgotten import Forgotten, Tombstone
+from trunkshow.online.positions import Position
+from trunkshow.serving import metrics
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.telemetry import Throttle
+from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import log_pb2
+
+IDS_MAX = 150_000
+"""Up to twice as many are kept, about 90 bytes each."""
+
+RECORDS_MAX = 5_000_000
+"""Of each lane's past; at 20 µs for each, with one event, that is two minutes of a processor."""
+
+WAITING_MAX = 20_000
+"""Records that wait until the past was heard."""
+
+FAILURES = metrics.counter(
+    "trunkshow_shard_statistics_failures_total", "Events that a statistic could not take in.", ("statistic",)
+)
+
+log = structlog.get_logger()
+
+
+class Heard(NamedTuple):
+    """An event, as statistics hear it.
+
+    Attributes:
+        event: as it stands in the log; may be kept, must not be changed.
+        at: where it stands.
+        time_ms: when it happened, milliseconds since the epoch; at most five minutes in the future.
+        now_ms: when it was recorded, or now where a router's clock is ahead. It hardly ever goes back.
+    """
+
+    event: pb.Event
+    at: Position
+    time_ms: int
+    now_ms: int
+
+
+class Statistic(Protocol):
+    """Counts something over all events. Its cost for each of thousands a second is the shard's.
+
+    Attributes:
+        name: in logs and metrics.
+    """
+
+    name: str
+
+    def hear(self, heard: Heard) -> None:
+        """An event that was not heard before, of any interaction."""
+        ...
+
+    def forget(self, user_id: str) -> None:
+        """Drop whatever is kept of somebody; what they do from now on is somebody new's."""
+        ...
+
+
+class Statistics:
+    """Tells statistics of every event.
+
+    Attributes:
+        known_from_ms: everything recorded since then was heard; None until the past was.
+
+    Args:
+        listeners: told of every event.
+        forgotten: whose events are not.
+        clock: a port: monotonic seconds, for how long a slice of work takes.
+        wall: a port: seconds since the epoch.
+        sleep: a port.
+    """
+
+    def __init__(
+        self,
+        listeners: Sequence[Statistic],
+        forgotten: Forgotten,
+        *,
+        clock: Clock = monotonic,
+        wall: Clock = time,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.known_from_ms: int | None = None
+        self._listeners = tuple(listeners)
+        self._forgotten = forgotten
+        forgotten.listen(self._forget)
+        self._clock, self._wall, self._sleep = clock, wall, sleep
+        self._began_ms: int | None = None
+        self._past = Watermark("")  # so far of it was heard
+        self._waiting: deque[tuple[log_pb2.Record, Position]] = deque()
+        self._waiting_since: Watermark | None = None  # what had been followed before the first that waits
+        self._ids: tuple[set[int], set[int]] = set(), set()
+        self._throttle = Throttle()
+
+    # --- what comes live -----------------------------------------------------------------------------------------
+
+    def follow(self, record: log_pb2.Record, at: Position, before: Watermark | None) -> None:
+        """A record that was just followed; `before` is what had been until then."""
+        if self.known_from_ms is not None:
+            self._tell(record, at)
+            return
+        if not self._listeners:
+            return
+        if len(self._waiting) >= WAITING_MAX:  # they are read again, as past
+            self._waiting.clear()
+        if not self._waiting:
+            self._waiting_since = before
+        self._waiting.append((record, at))
+
+    # --- what came before ----------------------------------------------------------------------------------------
+
+    async def learn(self, follower: Follower) -> None:
+        """Hear the past of the log that is followed, and then what waits; return once that is done."""
+        gone = False
+        while self._listeners:
+            try:
+                self._past = await self._replayed(follower)
+                gone = False
+            except LogUnavailable as error:
+                if not gone:
+                    log.error("statistics.not_replayed", error=str(error))
+                gone = True
+                await self._sleep(AGAIN_AFTER_S)
+                continue
+            while self._is_joined(follower):
+                if not self._waiting:
+                    self._settle()
+                    return
+                await self._hear_slice()
+            self._waiting.clear()
+            await self._sleep(0 if follower.progress.watermark is not None else AGAIN_AFTER_S)
+
+    async def _replayed(self, follower: Follower) -> Watermark:
+        """The log up to its end, from where it was heard until now, or else its beginning, unless it is too long."""
+        if self._past.log:
+            return await follower.replay_records(self._past, self._hear_past)
+        end = await follower.end()
+        first = {lane: count - RECORDS_MAX for lane, count in end.counts.items() if count > RECORDS_MAX}
+        return await follower.replay_records(Watermark(end.log, first) if first else None, self._hear_past)
+
+    def _is_joined(self, follower: Follower) -> bool:
+        """Whether nothing is between what was heard and what waits, or comes next."""
+        since = self._waiting_since if self._waiting else follower.progress.watermark
+        return since is not None and since.log == self._past.log and self._past.covers(since)
+
+    async def _hear_slice(self) -> None:
+        """Hear some of what waits."""
+        began = self._clock()
+        while self._waiting and self._clock() - began < SLICE_S:
+            record, at = self._waiting.popleft()
+            self._waiting_since = _after(self._waiting_since, at)
+            if at.log != self._past.log or at.number > self._past.counts.get(at.lane, 0):
+                self._hear_past(record, at)
+        await self._sleep(0)
+
+    def _hear_past(self, record: log_pb2.Record, at: Position) -> None:
+        self._past = _after(self._past, at)
+        self._tell(record, at)
+
+    def _settle(self) -> None:
+        self.known_from_ms = self._began_ms if self._began_ms is not None else round(self._wall() * 1000)
+        log.info("statistics.whole", known_from_ms=self.known_from_ms)
+
+    # --- how -----------------------------------------------------------------------------------------------------
+
+    def _tell(self, record: log_pb2.Record, at: Position) -> None:
+        now_ms = round(self._wall() * 1000)
+        if record.HasField("received"):
+            now_ms = min(record.received.ToMilliseconds(), now_ms)
+        if self._began_ms is None:
+            self._began_ms = now_ms
+        for event in record.events:
+            time_ms = event.timestamp.ToMilliseconds()
+            if self._is_new(event.event_id) and not self._forgotten.covers(event.user_id, at, time_ms):
+                self._tell_all(Heard(event, at, time_ms, now_ms))
+
+    def _tell_all(self, heard: Heard) -> None:
+        for listener in self._listeners:
+            try:
+                listener.hear(heard)
+            except Exception as error:
+                FAILURES.labels(listener.name).inc()
+                self._throttle.log(log.error, "statistic.failed", statistic=listener.name, exc_info=error)
+
+    def _is_new(self, event_id: str) -> bool:
+        key = hash(event_id)
+        lately, before = self._ids
+        if key in lately or key in before:
+            return False
+        lately.add(key)
+        if len(lately) >= IDS_MAX:
+            self._ids = set(), lately
+        return True
+
+    def _forget(self, tombstone: Tombstone) -> None:
+        for listener in self._listeners:
+            try:
+                listener.forget(tombstone.user_id)
+            except Exception as error:
+                FAILURES.labels(listener.name).inc()
+                self._throttle.log(log.error, "statistic.failed", statistic=listener.name, exc_info=error)
+
+
+def _after(before: Watermark | None, at: Position) -> Watermark:
+    """With the record that stands there."""
+    known = before if before is not None and before.log == at.log else Watermark(at.log)
+    return known.advanced(at.lane, at.number)

@@ -2,8 +2,7 @@
 
 1. A process that never was up is given up after `STILLBIRTHS_MAX` deaths in a row: it is misconfigured, and trying
    again would hide that. So is one that says so itself, with exit code 2.
-2. Any other is started again for as long as the cluster is up, after
-   `min(FIRST_S * 2 ** (n - 1), LAST_S)` seconds, n being its short lives in a row.
+2. Any other is started again for as long as the cluster is up, after `BACKOFF`, by its short lives in a row.
 3. A life of `HEALTHY_S` and more is not a short one: after it the count starts again.
 """
 
@@ -12,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FIRST_S = 0.2
-LAST_S = 10.0
+from trunkshow.serving.backoff import Backoff
+
+BACKOFF = Backoff(first_s=0.2, longest_s=10.0)
 HEALTHY_S = 30.0
 STILLBIRTHS_MAX = 3
 MISCONFIGURED = 2
@@ -54,4 +54,4 @@ def decide(lives: Sequence[Life]) -> Restart | GiveUp:
         if life.seconds >= HEALTHY_S:
             break
         short += 1
-    return Restart(min(FIRST_S * 2 ** min(max(short - 1, 0), 16), LAST_S))
+    return Restart(BACKOFF.after(max(short, 1)))

@@ -1,7 +1,7 @@
 """What a shard opens next, and when it tries again what it could not open: a value over failures and the time.
 
     wanted → tried    it is the first in order that is not open and has no failure, or one that has had its rest
-    tried  → failed   it is refused, or not given; rested before the next try: min(first × 2^failures, longest)
+    tried  → failed   it is refused, or not given; rested before the next try, by `Backoff`
 
 It is refused where what was read fails a check, or is not there, or a model would not answer from it. It is not given
 where the store, or this machine's disk or memory, fails: then nothing is known of it, and routers, who take a version
@@ -18,8 +18,11 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from trunkshow.offload import Stuck
+from trunkshow.serving.backoff import Backoff
 from trunkshow.snapshot.manifest import ABSENT
 from trunkshow.snapshot.store import NoSuchSnapshot, StoreError
+
+REST = Backoff(first_s=1.0, longest_s=60.0)
 
 K = TypeVar("K", bound=Hashable)
 
@@ -49,23 +52,11 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Rest:
-    """Between two tries, in seconds."""
-
-    first_s: float = 1.0
-    longest_s: float = 60.0
-
-    def after(self, failures: int) -> float:
-        """The rest after so many failures in a row, at least one."""
-        return float(min(self.longest_s, self.first_s * 2.0 ** min(failures - 1, 32)))
-
-
-@dataclass(frozen=True)
 class Failures(Generic[K]):
     """What could not be opened."""
 
     of: Mapping[K, Failure] = field(default_factory=dict)
-    rest: Rest = Rest()
+    rest: Backoff = REST
 
     def failed(self, key: K, why: str, now: float, *, refused: bool) -> Failures[K]:
         """After one more failure."""

@@ -27,6 +27,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from statistics import median
 
+from trunkshow.serving.backoff import Backoff
+
 
 class Sign(Enum):
     """What an attempt says of the replica that it was made of."""
@@ -135,7 +137,7 @@ def ejected(health: Health, now: float, limits: Limits) -> Health:
     """Ejected as of now."""
     long_ago = not health.ejected and now - health.until > limits.longest_s
     before = 0 if long_ago else health.ejections
-    out_s = min(limits.base_s * 2.0 ** min(before, 32), limits.longest_s)
+    out_s = Backoff(limits.base_s, limits.longest_s).after(before + 1)
     return Health(ejected=True, until=now + out_s, ejections=before + 1)
 
 

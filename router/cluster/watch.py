@@ -10,7 +10,7 @@ A shard's life as the router sees it:
 A report that this router cannot cope with, for whatever unforeseen reason, loses that shard, too: what it said before
 may not hold any more, and the others can still be asked. It is not a reason to end: every router hears the same report.
 
-After a loss the stream is opened again, for ever, after a delay with exponential backoff and jitter (`Backoff`).
+After a loss the stream is opened again, for ever, after a delay with backoff and jitter (`trunkshow.serving.backoff`).
 What the facts mean for a request is left to `router.cluster.topology` and `router.asking.selection`.
 """
 
@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Never
 
 import grpc.aio
@@ -28,6 +27,7 @@ from google.protobuf.message import DecodeError
 
 from router.cluster.shard_channel import ShardChannel
 from router.cluster.topology import Generation, ReplicaView, ShardFacts, Topology
+from trunkshow.serving.backoff import Backoff
 from trunkshow.serving.rounds import TOLD_EVERY_S
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import shard_pb2
@@ -37,23 +37,7 @@ log = structlog.get_logger()
 Sleep = Callable[[float], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Backoff:
-    """Delays between attempts: min(longest, first × 2^attempt), of which a random half is taken off.
-
-    Attributes:
-        first_s: before the second attempt.
-        longest_s: no delay is longer.
-    """
-
-    first_s: float = 0.05
-    longest_s: float = 1.0
-
-    def delay_s(self, attempt: int, chance: float) -> float:
-        """Seconds to wait after failure number `attempt`, from 0; `chance` is drawn from [0, 1)."""
-        # The exponent is held down: 2.0 ** 1100 would be an error.
-        full = min(self.longest_s, self.first_s * 2.0 ** min(attempt, 32))
-        return full * (1 - chance / 2)
+BACKOFF = Backoff(first_s=0.05, longest_s=1.0)
 
 
 class Board:
@@ -130,7 +114,7 @@ async def follow(
     board: Board,
     *,
     silence_s: float,
-    backoff: Backoff = Backoff(),
+    backoff: Backoff = BACKOFF,
     sleep: Sleep = asyncio.sleep,
     chance: Callable[[], float] = random.random,
 ) -> Never:
@@ -152,8 +136,8 @@ async def follow(
             log.error("watch.failed", shard=shard.address, exc_info=unforeseen)
             error = f"what it said cannot be coped with: {unforeseen!r}"
         board.lost(shard.address, error)
-        await sleep(backoff.delay_s(failures, chance()))
         failures += 1
+        await sleep(backoff.after(failures, chance()))
 
 
 def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:

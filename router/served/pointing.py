@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Never
+from typing import NamedTuple, Never
 
 import structlog
 
@@ -28,6 +27,7 @@ from router.served.views import View, chosen, versions_of
 from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
+from trunkshow.serving.backoff import Backoff
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
@@ -35,7 +35,7 @@ from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.store import NoSuchSnapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 
-RETRY_FIRST_S, RETRY_LONGEST_S = 0.5, 30.0
+BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
 OPENING_MAX = 4
 """Snapshots that are opened at a time; a store that hangs holds no more threads than these."""
 
@@ -50,22 +50,11 @@ REFUSED = metrics.counter(
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Retry:
-    """When a version that the store failed to give is tried again.
-
-    Attributes:
-        at: seconds on the monotonic clock.
-        failures: so far.
-    """
+class Retry(NamedTuple):
+    """When a version that the store failed to give is tried again, and how often it has failed so far."""
 
     at: float
     failures: int
-
-    @classmethod
-    def after(cls, failures: int, now: float) -> Retry:
-        """The retry after so many failures, at least one."""
-        return cls(now + min(RETRY_LONGEST_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 16)), failures)
 
 
 class Pointing:
@@ -179,10 +168,10 @@ class Pointing:
                 self._missing.add(version)
                 REFUSED.inc()
                 log.error("snapshot.missing", snapshot=version, error=str(error))
-            self._retries[version] = Retry(self._clock() + RETRY_LONGEST_S, 1)
+            self._retries[version] = Retry(self._clock() + BACKOFF.longest_s, 1)
         except Exception as error:  # the store's failures, the disk's, and what nobody thought of
             failures = self._retries[version].failures + 1 if version in self._retries else 1
-            self._retries[version] = Retry.after(failures, self._clock())
+            self._retries[version] = Retry(self._clock() + BACKOFF.after(failures), failures)
             if failures == 1:
                 log.warning("snapshot.not_opened", snapshot=version, error=str(error) or repr(error))
         else:

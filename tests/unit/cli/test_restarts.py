@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from cli.restarts import FIRST_S, HEALTHY_S, LAST_S, GiveUp, Life, Restart, decide
+from cli.restarts import BACKOFF, HEALTHY_S, GiveUp, Life, Restart, decide
 
 CRASH = Life(seconds=1, exit_code=1, was_up=True)
 LONG_LIFE = Life(seconds=HEALTHY_S, exit_code=1, was_up=True)
 STILLBIRTH = Life(seconds=0.1, exit_code=1, was_up=False)
 
 
-@pytest.mark.parametrize(("crashes", "after_s"), [(1, FIRST_S), (2, 2 * FIRST_S), (3, 4 * FIRST_S), (4, 8 * FIRST_S)])
-def test_the_wait_doubles_with_every_short_life(crashes: int, after_s: float) -> None:
+@pytest.mark.parametrize(("crashes", "times"), [(1, 1), (2, 2), (3, 4), (4, 8)])
+def test_the_wait_doubles_with_every_short_life(crashes: int, times: int) -> None:
     """Each short life in a row doubles the wait before the next."""
-    assert decide([CRASH] * crashes) == Restart(after_s)
+    assert decide([CRASH] * crashes) == Restart(times * BACKOFF.first_s)
 
 
 def test_the_wait_has_an_upper_bound() -> None:
-    """However often a process crashed, it is tried again within LAST_S."""
-    assert decide([CRASH] * 2_000) == Restart(LAST_S)
+    """However often a process crashed, it is tried again within the longest delay."""
+    assert decide([CRASH] * 2_000) == Restart(BACKOFF.longest_s)
 
 
 def test_a_long_life_forgives_what_came_before() -> None:
     """After a life of HEALTHY_S the wait is the first one again."""
-    assert decide([CRASH, CRASH, CRASH, LONG_LIFE]) == Restart(FIRST_S)
-    assert decide([CRASH, CRASH, LONG_LIFE, CRASH]) == Restart(FIRST_S)
+    assert decide([CRASH, CRASH, CRASH, LONG_LIFE]) == Restart(BACKOFF.first_s)
+    assert decide([CRASH, CRASH, LONG_LIFE, CRASH]) == Restart(BACKOFF.first_s)
 
 
 def test_a_running_cluster_never_gives_up() -> None:

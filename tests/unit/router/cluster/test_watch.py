@@ -10,7 +10,7 @@ from fake_shard import FakeShard, everything, status
 
 from router.cluster.shard_channel import ShardChannel
 from router.cluster.topology import ShardFacts, Topology
-from router.cluster.watch import Backoff, Board, follow
+from router.cluster.watch import Board, follow
 
 
 class TellingBoard(Board):
@@ -176,13 +176,3 @@ async def test_delays_grow_while_nobody_answers(following: Follow) -> None:
     watched = following("127.0.0.1:1")
     await watched.until(lambda now: len(watched.delays) >= 4)
     assert watched.delays[:4] == [0.05, 0.1, 0.2, 0.4]
-
-
-def test_a_delay_is_never_longer_than_the_longest() -> None:
-    """After any number of failures."""
-    assert Backoff(0.05, 1.0).delay_s(10_000, 0.0) == 1.0
-
-
-def test_chance_takes_off_half_at_most() -> None:
-    """Routers that lost the same shard do not come back in step."""
-    assert Backoff(0.05, 1.0).delay_s(10, 0.999999) == pytest.approx(0.5, abs=1e-3)

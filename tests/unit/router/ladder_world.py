@@ -187,8 +187,14 @@ def _answer(fate: str, predict: shard_pb2.PredictRequest, sold_out: Sequence[int
 @cache
 def views(*, restocked: bool = False) -> tuple[View, View]:
     """v2 and v1, open until the process ends; of the same items, or with others sold out in each."""
-    folder = Path(tempfile.mkdtemp(prefix="ladder-"))
+    folder = Path(_folder(restocked).name)
     return _view(folder / "2", "v2", restocked=restocked), _view(folder / "1", "v1", restocked=restocked)
+
+
+@cache
+def _folder(restocked: bool) -> tempfile.TemporaryDirectory[str]:
+    """Removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="ladder-")
 
 
 def _view(folder: Path, version: str, *, restocked: bool) -> View:

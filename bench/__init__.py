@@ -4,6 +4,7 @@
     python -m bench.accuracy    recall and NDCG on the Gowalla split, beside popularity and another library
     python -m bench.index       time and recall of vector index kinds, by size
     python -m bench.ingest      rows per second and memory of reading ten million events
+    python -m bench.fresh       from an event to its effect, beside 2,000 events and 200 requests a second
     python -m bench.trending    planted surges found in a replay, beside counts and plainer scores
     python -m bench.intent      next-item hit@20 within sessions, without and with the present intent
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
+
+from cli import nats
+from cli.addresses import free_address
 
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
@@ -67,9 +71,18 @@ def _of_ours(module: str, *arguments: str) -> Iterator[Started]:
 
 
 @contextlib.contextmanager
-def trunkshow(*arguments: str) -> Iterator[Started]:
-    """A process of the product on a free port, for the time of the context; its log says when it serves."""
-    command = [sys.executable, "-m", "cli.main", *arguments, "--listen", "127.0.0.1:0"]
+def event_log(folder: Path) -> Iterator[tuple[Started, str]]:
+    """A NATS server as `trunkshow up` runs it, for the time of the context, and the log's address."""
+    address = free_address()
+    with _child(nats.child(folder, address, None).command, stderr=subprocess.DEVNULL) as process:
+        asyncio.run(asyncio.wait_for(nats.until_up(address), nats.UP_WITHIN_S))
+        yield Started(process.pid, address), nats.url(address)
+
+
+@contextlib.contextmanager
+def trunkshow(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Started]:
+    """A process of the product, for the time of the context; its log says when it serves, and on which port."""
+    command = [sys.executable, "-m", "cli.main", *arguments, "--listen", listen]
     with _child(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         port = _port_when_serving(process.stderr)

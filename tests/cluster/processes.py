@@ -28,7 +28,8 @@ def is_held(status: ClusterStatus | None, times: int) -> bool:
     """Whether every partition is warm on so many shards: with fewer, what harms one may cost a rung."""
     if status is None:
         return False
-    held = Counter(number for shard in status.shards for one in shard.generations for number in one.warm)
+    there = (shard for shard in status.shards if shard.reachable)  # of one that is gone the last word is remembered
+    held = Counter(number for shard in there for one in shard.generations for number in one.warm)
     return len(held) == status.partitions and min(held.values(), default=0) >= times
 
 
@@ -76,24 +77,39 @@ class Cluster:
         shards: by address.
     """
 
-    def __init__(self, store: Path, logs: Path, shards: int, replicas: int) -> None:
+    def __init__(self, store: Path, logs: Path, shards: int, replicas: int, log: str = "") -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.target = free_address()
         addresses = [free_address() for _ in range(shards)]
-        membership = ["--store", str(store), "--shards", *addresses]
+        membership = ["--store", str(store), "--shards", *addresses, *(["--log", log] if log else [])]
         self.shards: dict[str, Process] = {}
+        self._held_by = min(replicas, shards)
+        self._commands: dict[str, tuple[list[str], Path]] = {}
         self._started: list[Process] = []
         try:
             for number, address in enumerate(addresses):
                 own = ["--name", address, "--listen", address, "--replicas", str(replicas)]
-                self.shards[address] = self._start(["shard", *membership, *own], logs / f"shard-{number}.log")
+                self._commands[address] = ["shard", *membership, *own], logs / f"shard-{number}.log"
+                self.shards[address] = self._start(*self._commands[address])
             own = ["--listen", self.target, "--deadline-ms", str(DEADLINE_MS)]
             self.router = self._start(["router", *membership, *own], logs / "router.log")
-            ready = until_ready(self.target, lambda status: is_held(status, min(replicas, shards)))
-            asyncio.run(asyncio.wait_for(ready, READY_WITHIN_S))
+            self.until_held()
         except BaseException:
             self.end()
             raise
+
+    def until_held(self) -> None:
+        """Wait until every partition is warm on as many shards as it should be."""
+        ready = until_ready(self.target, lambda status: is_held(status, self._held_by))
+        asyncio.run(asyncio.wait_for(ready, READY_WITHIN_S))
+
+    def restart(self, address: str) -> None:
+        """Kill a shard, wait until the router has missed it, start it again, and wait until it is warm."""
+        self.shards[address].kill()
+        missed = until_ready(self.target, lambda status: status is not None and not is_held(status, self._held_by))
+        asyncio.run(asyncio.wait_for(missed, READY_WITHIN_S))
+        self.shards[address] = self._start(*self._commands[address])
+        self.until_held()
 
     def _start(self, arguments: list[str], log: Path) -> Process:
         process = Process(arguments, log)
@@ -107,9 +123,9 @@ class Cluster:
 
 
 @contextmanager
-def running(store: Path, logs: Path, shards: int = 3, replicas: int = 2) -> Iterator[Cluster]:
-    """A cluster that is ready, and gone afterwards, whatever happens."""
-    cluster = Cluster(store, logs, shards, replicas)
+def running(store: Path, logs: Path, shards: int = 3, replicas: int = 2, log: str = "") -> Iterator[Cluster]:
+    """A cluster that is ready, and gone afterwards, whatever happens; it records in the event log that is named."""
+    cluster = Cluster(store, logs, shards, replicas, log)
     try:
         yield cluster
     finally:

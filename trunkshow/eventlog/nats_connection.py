@@ -30,8 +30,10 @@ ANSWER_S_MAX = 2.0
 SILENCE_S_MAX = 2.0
 """Seconds between two looks at whether the server still answers, and for its answer."""
 
-PAUSE_S_MAX = 1.0
 PAUSE_S_MIN = 0.05
+PAUSE_S_MAX = 0.5
+"""Between two tries to connect: the first pause, and the longest."""
+
 PENDING_BYTES_MAX = 8 << 20
 _NO_RESPONDERS = "503"
 

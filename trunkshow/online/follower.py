@@ -30,7 +30,8 @@ SLICE_S = 0.002
 """Of work, after which others get their turn."""
 
 ASK_EVERY_S = 0.25
-"""So old is what is known at most, where the reader keeps up."""
+"""So old is what is known at most, where the reader keeps up. Asking waits for a log that is gone to come back; a pause
+much longer than this would be time in which it is back, read to its end, and its reader does not know that it is."""
 
 ASK_WITHIN_S = 2.0
 AGAIN_AFTER_S = 1.0
@@ -142,7 +143,7 @@ class Follower:
                 after, from_end = await self._source.end(ASK_WITHIN_S), False
             except LogUnavailable as error:
                 self._answers(error)
-                await self._sleep(AGAIN_AFTER_S)
+                await self._sleep(ASK_EVERY_S)
         self.progress.began(after)
         while True:
             after = self.progress.watermark

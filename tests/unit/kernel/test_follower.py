@@ -25,12 +25,13 @@ def event(number: int) -> pb.Event:
 
 
 class Watched:
-    """A follower on a log in memory; what it heard, and its sleeps, which take no time."""
+    """A follower on a log in memory; what it heard, and its sleeps, which take no time unless they are told to."""
 
     def __init__(self, log: FollowedLog, *, busy: bool = False) -> None:
         self.log = log
         self.heard: Heard = []
         self.slept: list[float] = []
+        self.sleeping_takes_time = False
         self.now = 100.0
         self.follower = Follower(log, self.hear, busy=lambda: busy, clock=lambda: self.now, sleep=self.sleep)
 
@@ -41,6 +42,8 @@ class Watched:
     async def sleep(self, seconds: float) -> None:
         """Let others have a turn."""
         self.slept.append(seconds)
+        if self.sleeping_takes_time:
+            self.now += seconds
         await asyncio.sleep(0)
 
     @asynccontextmanager
@@ -154,6 +157,23 @@ async def test_what_is_waited_for_is_there_when_it_was_heard() -> None:
         assert await waiting
         assert not await watched.follower.reached(Watermark("log", {0: 3}), 0)
         assert not await watched.follower.reached(Watermark("another", {0: 1}), 1000)
+
+
+async def test_a_reader_knows_at_once_that_its_log_is_back() -> None:
+    """Half a second later, however long the log was gone: slates are fresh, and what is asked for is waited for."""
+    log = await filled(1)
+    watched = Watched(log)
+    watched.sleeping_takes_time = True
+    async with watched.following():
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        log.gone = True
+        gone_at = watched.now
+        await turns(lambda: watched.now > gone_at + 10 * FRESH_WITHIN_S)
+        assert not watched.follower.progress.is_caught_up(watched.now)
+        log.gone = False
+        back_at = watched.now
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        assert watched.now - watched.follower.progress.lag_s(watched.now) <= back_at + 0.5
 
 
 async def test_a_reader_that_is_far_behind_is_not_waited_for() -> None:

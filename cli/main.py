@@ -50,6 +50,7 @@ COMMANDS = (
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
     ("record", "cli.record:record", "Record what a shopper did, or a file of events.", ASKING),
+    ("record-items", "cli.record_items:record_items", "Tell of new items, before any build.", ASKING),
     ("forget", "cli.forget:forget", "Forget a person.", ASKING),
     ("forgotten", "cli.forget:forgotten", "See where a person who was forgotten still is, and where not.", ASKING),
     ("explain-receipt", "cli.explain:explain_receipt", "Tell what an answer's receipt says, and what to do.", ASKING),

@@ -31,8 +31,8 @@ from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
 from router.trials.sample import Sample
-from trunkshow.eventlog.log import EventLog, LogUnavailable, Tombstones
-from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.log import EventLog, ItemLog, LogUnavailable, Tombstones
+from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
 from trunkshow.eventlog.settings import DAY_S, LogSettings
 from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
@@ -181,6 +181,11 @@ def log_of(config: RouterConfig) -> EventLog | None:
 def tombstones_of(config: RouterConfig) -> Tombstones | None:
     """Its tombstones; None where there is no log."""
     return open_tombstones(config.log, _log_settings(config)) if config.log else None
+
+
+def items_of(config: RouterConfig) -> ItemLog | None:
+    """Its new items; None where there is no log."""
+    return open_items(config.log, _log_settings(config)) if config.log else None
 
 
 def forgetter_of(

@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 import structlog
 
-from router.assembly import listener_of, log_of, opened, tombstones_of
+from router.assembly import items_of, listener_of, log_of, opened, tombstones_of
 from router.config import RouterConfig
 from router.served.pointing import proved
 from router.served.views import View, Views, chosen, versions_of
@@ -203,8 +203,10 @@ async def _serve(config: RouterConfig, store: Store) -> None:
         for view in views:
             log.info("snapshot.opened", snapshot=view.version, items=len(view.snapshot.catalogue))
         own_store = None if config.snapshot else store
-        event_log, tombstones = log_of(config), tombstones_of(config)
-        made.append(Router(config, views, own_store, event_log=event_log, tombstones=tombstones, tasks=tasks))
+        event_log, tombstones, items = log_of(config), tombstones_of(config), items_of(config)
+        made.append(
+            Router(config, views, own_store, event_log=event_log, tasks=tasks, tombstones=tombstones, item_log=items)
+        )
         if (listener := listener_of(config, made[0].recorder)) is not None:
             await listener.start(config.tracking.http_listen)
             listeners.append(listener)

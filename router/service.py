@@ -29,6 +29,7 @@ from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, follow
 from router.config import RouterConfig
+from router.recording.items import ItemRecorder
 from router.recording.log_watch import LogWatch
 from router.recording.service import EventService
 from router.served import route
@@ -40,7 +41,7 @@ from router.status import Status
 from router.trials.conductor import Conductor
 from router.trials.recall import Recall
 from router.trials.sample import Sample
-from trunkshow.eventlog.log import EventLog, Tombstones
+from trunkshow.eventlog.log import EventLog, ItemLog, Tombstones
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.serving import metrics
@@ -74,6 +75,7 @@ class Router:
         event_log: to record in; this closes it; nothing is recorded where None.
         tasks: what runs beside answering; this begins and closes them.
         tombstones: beside it; this closes them, too.
+        item_log: of new items beside it; this closes it, too.
 
     Attributes:
         keeper: of what is served.
@@ -94,6 +96,7 @@ class Router:
         event_log: EventLog | None = None,
         tasks: Tasks | None = None,
         tombstones: Tombstones | None = None,
+        item_log: ItemLog | None = None,
     ) -> None:
         self.keeper = assembly.keeper_of(views, store)
         self.board = Board(Topology.of(()))
@@ -139,14 +142,15 @@ class Router:
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
-        self._tombstones = tombstones
+        self._tombstones, self._item_log = tombstones, item_log
         self._arrivals = (
             assembly.arrivals_of(event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
         arrivals = self._arrivals
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
-        self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter)
+        items = ItemRecorder(item_log, clock=clock)
+        self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter, items=items)
         self.tasks = tasks or Tasks()
 
     def services(self) -> list[Service]:
@@ -198,7 +202,7 @@ class Router:
         if self._pointing is not None:
             await self._pointing.close()
         await self._following.close()
-        for log in (self._log, self._tombstones):
+        for log in (self._log, self._tombstones, self._item_log):
             if log is not None:
                 await log.close()
         self.keeper.close()

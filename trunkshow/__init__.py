@@ -6,6 +6,7 @@ Importing this package costs grpcio and protobuf alone; the serving side imports
 from trunkshow.client import AsyncClient, Client
 from trunkshow.errors import InvalidArgument, NotFound, TrunkshowError, Unavailable
 from trunkshow.events import Event, Interaction
+from trunkshow.items import NewItem
 
 __all__ = [
     "AsyncClient",
@@ -13,6 +14,7 @@ __all__ = [
     "Event",
     "Interaction",
     "InvalidArgument",
+    "NewItem",
     "NotFound",
     "TrunkshowError",
     "Unavailable",

@@ -24,6 +24,7 @@ from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
 from trunkshow.forgetting import ForgetReceipt
+from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
 from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -185,6 +186,20 @@ class AsyncClient:
         """Forget a person; see `trunkshow.client.Client.forget`."""
         request = events_pb2.ForgetUserRequest(user_id=user_id)
         return ForgetReceipt.from_message(await self._call(wire.FORGET_USER, request, deadline_ms, "", self._recording))
+
+    async def record_items(
+        self, items: NewItem | Iterable[NewItem], *, deadline_ms: float = wire.RECORD_DEADLINE_MS
+    ) -> RecordedItems:
+        """Tell of new items; see `trunkshow.client.Client.record_items`.
+
+        Raises:
+            Unavailable: the items' log does not answer, or the router has none (reason NO_EVENT_LOG).
+            Overloaded: there is no room for more items.
+        """
+        request = items_request(items)
+        return RecordedItems.from_message(
+            await self._call(wire.RECORD_ITEMS, request, deadline_ms, "", self._recording)
+        )
 
     async def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""

@@ -145,6 +145,9 @@ STREAM_EVENTS = Method(
 FORGET_USER = Method(
     "/trunkshow.v1.EventService/ForgetUser", events_pb2.ForgetUserRequest, events_pb2.ForgetUserResponse
 )
+RECORD_ITEMS = Method(
+    "/trunkshow.v1.EventService/RecordItems", events_pb2.RecordItemsRequest, events_pb2.RecordItemsResponse
+)
 GET_CLUSTER_STATUS = Method(
     "/trunkshow.v1.ClusterService/GetClusterStatus",
     cluster_pb2.GetClusterStatusRequest,

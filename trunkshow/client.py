@@ -1,7 +1,8 @@
 """The client: what a backend service imports to ask the cluster for slates.
 
-`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.answers`, `trunkshow.events`
-and `trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and protobuf alone.
+`Client` blocks, `AsyncClient` awaits; both take and return the values of `trunkshow.answers`, `trunkshow.events`,
+`trunkshow.items` and `trunkshow.cluster` and raise the classes of `trunkshow.errors`. Behind them are grpcio and
+protobuf alone.
 
     with Client("127.0.0.1:7450", deadline_ms=200) as client:
         slate = client.recommend("user-17", items=["sku-3", "sku-9"], surface="basket")
@@ -38,6 +39,7 @@ from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
 from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
 from trunkshow.forgetting import ForgetReceipt
+from trunkshow.items import NewItem, RecordedItems, RefusedItem, items_request
 from trunkshow.receipts import Reason, Receipt, Rung
 from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -48,12 +50,15 @@ __all__ = [
     "Client",
     "Event",
     "Interaction",
+    "NewItem",
     "PartialAborted",
     "PermissionDenied",
     "Reason",
     "Receipt",
     "Recorded",
+    "RecordedItems",
     "Refused",
+    "RefusedItem",
     "Rung",
     "SimilarItems",
     "Slate",
@@ -261,6 +266,22 @@ class Client:
         """
         request = events_pb2.ForgetUserRequest(user_id=user_id)
         return ForgetReceipt.from_message(self._call(wire.FORGET_USER, request, deadline_ms, "", self._recording))
+
+    def record_items(
+        self, items: NewItem | Iterable[NewItem], *, deadline_ms: float = wire.RECORD_DEADLINE_MS
+    ) -> RecordedItems:
+        """Tell of items that no build has seen yet: one, or 1 to 1,000; each is recorded or refused by itself.
+
+        What the answer counts as recorded is durable, in new arrivals within a moment, and in slates of those whose
+        taste it is by its attributes. The same item again replaces it; one that is not available is withdrawn. It needs
+        the role of an operator.
+
+        Raises:
+            Unavailable: the items' log does not answer, or the router has none (reason NO_EVENT_LOG).
+            Overloaded: there is no room for more items.
+        """
+        request = items_request(items)
+        return RecordedItems.from_message(self._call(wire.RECORD_ITEMS, request, deadline_ms, "", self._recording))
 
     def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""

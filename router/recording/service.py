@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from router.recording.forgetter import Forgetter
+from router.recording.items import ItemRecorder
 from router.recording.recorder import Outcome, Recorder
 from router.recording.tally import Tally
 from trunkshow.errors import NOT_AGAIN, Overloaded, TrunkshowError, Unavailable
@@ -29,7 +30,7 @@ PAUSE_S = 0.02
 
 
 class EventService:
-    """Answers RecordEvents, StreamEvents and ForgetUser.
+    """Answers RecordEvents, StreamEvents, ForgetUser and RecordItems.
 
     Args:
         recorder: writes events.
@@ -37,6 +38,7 @@ class EventService:
         clock: monotonic.
         sleep: a port: waits.
         forgetter: forgets people; nobody is forgotten where None.
+        items: writes new items; none are where None.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class EventService:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         *,
         forgetter: Forgetter | None = None,
+        items: ItemRecorder | None = None,
     ) -> None:
+        self._items = items or ItemRecorder(None)
         self._forgetter = forgetter or Forgetter(None, 0)
         self._recorder = recorder
         self._deadline_ms = deadline_ms
@@ -58,10 +62,15 @@ class EventService:
         """The methods, for registration."""
         return Service(
             EVENTS,
-            unary={"RecordEvents": self.record_events, "ForgetUser": self.forget_user},
+            unary={
+                "RecordEvents": self.record_events,
+                "ForgetUser": self.forget_user,
+                "RecordItems": self.record_items,
+            },
             upload={"StreamEvents": self.stream_events},
             role=Role.RECORD,
-            roles={"ForgetUser": Role.OPERATE},
+            # Who records what shoppers do, from a shop's page or a script, is not to say what all of them are shown.
+            roles={"ForgetUser": Role.OPERATE, "RecordItems": Role.OPERATE},
         )
 
     async def record_events(self, data: bytes, call: CallView) -> bytes:
@@ -93,6 +102,20 @@ class EventService:
         """
         user_id = pb.ForgetUserRequest.FromString(data).user_id
         return (await self._forgetter.forget(user_id, call.deadline(self._deadline_ms))).SerializeToString()
+
+    async def record_items(self, data: bytes, call: CallView) -> bytes:
+        """RecordItems.
+
+        Raises:
+            InvalidArgument: there are no items, or too many.
+            Unavailable: it is not known whether they are in the log.
+            Overloaded: there is no room for them.
+        """
+        items = pb.RecordItemsRequest.FromString(data).items
+        try:
+            return (await self._items.record(items, call.deadline(self._deadline_ms))).SerializeToString()
+        except Unavailable as error:
+            raise self._last_word(error, call) from error
 
     async def stream_events(self, requests: AsyncIterator[bytes], call: CallView) -> bytes:
         """StreamEvents.

@@ -108,6 +108,17 @@ class KafkaLog:
         with self._gate.passed(0, forget.ByteSize()):
             return await self._within(within_s, self._forget(forget))
 
+    async def tell(self, items: Sequence[events_pb2.NewItem], within_s: float) -> Watermark:
+        """Write items; the watermark that covers them.
+
+        Raises:
+            LogUnavailable: it is not known whether they are in the log.
+            LogFull: more waits to be sent than may.
+        """
+        records = packing.pack_items(items, self._clock())
+        with self._gate.passed(0, sum(len(record.data) for record in records)):
+            return await self._within(within_s, self._tell(records))
+
     async def end(self, within_s: float) -> Watermark:
         """The watermark of everything that is in the log.
 
@@ -151,6 +162,9 @@ class KafkaLog:
     async def _forget(self, forget: log_pb2.Forget) -> Watermark:
         topic = await self._asker.topic()
         return await self._write(topic.log, [packing.tombstone(forget, self._clock(), topic.lanes)])
+
+    async def _tell(self, records: Sequence[Packed]) -> Watermark:
+        return await self._write((await self._asker.topic()).log, records)
 
     async def _write(self, log: str, records: Sequence[Packed]) -> Watermark:
         counts = await asyncio.gather(*[self._sender.send(record) for record in records])

@@ -105,3 +105,20 @@ class Tombstones(EventLog, Protocol):
             LogFull: there is no room for it.
         """
         ...
+
+
+class ItemLog(EventLog, Protocol):
+    """The log beside an event log that tells of new items; it has one lane, so that the last word on one is known."""
+
+    async def tell(self, items: Sequence[events_pb2.NewItem], within_s: float) -> Watermark:
+        """Write items, each valid and with its time; the watermark that covers them.
+
+        Raises:
+            LogUnavailable: it is not known whether they are in the log.
+            LogFull: there is no room for them.
+        """
+        ...
+
+
+class AnyLog(Tombstones, ItemLog, Protocol):
+    """What adapters are: which of it a log is for is said where it is opened."""

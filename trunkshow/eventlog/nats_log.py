@@ -91,6 +91,17 @@ class NatsLog:
         with self._gate.passed(0, len(data)):
             return await self._within(within_s, self._write([data]))
 
+    async def tell(self, items: Sequence[events_pb2.NewItem], within_s: float) -> Watermark:
+        """Write items; the watermark that covers them.
+
+        Raises:
+            LogUnavailable: it is not known whether they are in the log.
+            LogFull: there is no room for them.
+        """
+        records = [packed.data for packed in packing.pack_items(items, self._clock())]
+        with self._gate.passed(0, sum(map(len, records))):
+            return await self._within(within_s, self._write(records))
+
     async def end(self, within_s: float) -> Watermark:
         """The watermark of everything that is in the log.
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from trunkshow.eventlog.credentials import Credentials
-from trunkshow.eventlog.log import EventLog, Tombstones
+from trunkshow.eventlog.log import AnyLog, EventLog, ItemLog, Tombstones
 from trunkshow.eventlog.settings import DAY_S, LogSettings
 
 HOW = "write nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC, several servers with commas between them"
@@ -22,7 +22,12 @@ TOMBSTONE_DAYS = 3650
 TOMBSTONE_BYTES_MAX = 64 << 20
 """About 400,000 people; a full log refuses to forget more, and says so."""
 
+ITEM_DAYS = 90
+ITEM_BYTES_MAX = 256 << 20
+"""Some 800,000 items as they are told; a full log takes no more until the oldest are too old, and says so."""
+
 _FORGOTTEN = "-forgotten"
+_ITEMS = "-items"
 _SERVER = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):\d{1,5}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -90,13 +95,23 @@ def open_tombstones(
     return _opened(address._replace(name=address.name + _FORGOTTEN), kept, Credentials.of(environment))
 
 
-def _opened(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
+def open_items(url: str, settings: LogSettings = LogSettings(), environment: Mapping[str, str] = os.environ) -> ItemLog:
+    """The new items beside the log at an address; the rest is `open_log`'s.
+
+    They are kept for `ITEM_DAYS`, whatever events are: until a build has them, and what served before it is gone.
+    """
+    address = parse(url)
+    kept = replace(settings, age_s_max=ITEM_DAYS * DAY_S, bytes_max=ITEM_BYTES_MAX, lanes=1)
+    return _opened(address._replace(name=address.name + _ITEMS), kept, Credentials.of(environment))
+
+
+def _opened(address: Address, settings: LogSettings, credentials: Credentials) -> AnyLog:
     if address.kind == "nats":
         return _nats(address, settings, credentials)
     return _kafka(address, settings, credentials)
 
 
-def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
+def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> AnyLog:
     from trunkshow.eventlog.nats_log import NatsLog
 
     async def options() -> Mapping[str, Any]:
@@ -105,7 +120,7 @@ def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> 
     return NatsLog([f"nats://{server}" for server in address.servers], address.name, settings, options)
 
 
-def _kafka(address: Address, settings: LogSettings, credentials: Credentials) -> Tombstones:
+def _kafka(address: Address, settings: LogSettings, credentials: Credentials) -> AnyLog:
     try:
         from trunkshow.eventlog.kafka_log import KafkaLog
     except ImportError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from trunkshow.v1 import events_pb2, log_pb2
 
 RECORD_BYTES_MAX = 512 << 10
 """Bytes of a record; half of what NATS and Kafka take unless told otherwise. One event has 16 KiB at most."""
+
+One = TypeVar("One", events_pb2.Event, events_pb2.NewItem)
 
 _NANOS = 1_000_000_000
 _TAG_BYTES_MAX = 4
@@ -58,6 +60,16 @@ def tombstone(forget: log_pb2.Forget, received_s: float, lanes: int = 1) -> Pack
     return Packed(lane_of(forget.user_id, lanes), record.SerializeToString())
 
 
+def pack_items(items: Sequence[events_pb2.NewItem], received_s: float) -> list[Packed]:
+    """Records of these items, all of one lane, in their order: of an item that comes twice the last one counts."""
+    packed = []
+    for part in _parts(items):
+        record = _record((), received_s)
+        record.items.extend(part)
+        packed.append(Packed(0, record.SerializeToString()))
+    return packed
+
+
 def _record(events: Sequence[events_pb2.Event], received_s: float) -> log_pb2.Record:
     record = log_pb2.Record(events=events)
     seconds, part = divmod(received_s, 1)
@@ -65,13 +77,13 @@ def _record(events: Sequence[events_pb2.Event], received_s: float) -> log_pb2.Re
     return record
 
 
-def _parts(events: Sequence[events_pb2.Event]) -> Iterator[Sequence[events_pb2.Event]]:
-    """The same events in as few parts as the limit allows."""
+def _parts(several: Sequence[One]) -> Iterator[Sequence[One]]:
+    """The same events, or items, in as few parts as the limit allows."""
     start, size = 0, 0
-    for index, event in enumerate(events):
-        own = event.ByteSize() + _TAG_BYTES_MAX
+    for index, one in enumerate(several):
+        own = one.ByteSize() + _TAG_BYTES_MAX
         if index > start and size + own > RECORD_BYTES_MAX:
-            yield events[start:index]
+            yield several[start:index]
             start, size = index, 0
         size += own
-    yield events[start:]
+    yield several[start:]

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from trunkshow.v1 import events_pb2 as trunkshow_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16trunkshow/v1/log.proto\x12\x0ctrunkshow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19trunkshow/v1/events.proto\"\x81\x01\n\x06Record\x12,\n\x08received\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x13.trunkshow.v1.Event\x12$\n\x06\x66orget\x18\x03 \x01(\x0b\x32\x14.trunkshow.v1.Forget\"j\n\x06\x46orget\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65vents_until\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16trunkshow/v1/log.proto\x12\x0ctrunkshow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19trunkshow/v1/events.proto\"\xa7\x01\n\x06Record\x12,\n\x08received\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x13.trunkshow.v1.Event\x12$\n\x06\x66orget\x18\x03 \x01(\x0b\x32\x14.trunkshow.v1.Forget\x12$\n\x05items\x18\x04 \x03(\x0b\x32\x15.trunkshow.v1.NewItem\"j\n\x06\x46orget\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x65vents_until\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trunkshow.v1.log_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECORD']._serialized_start=101
-  _globals['_RECORD']._serialized_end=230
-  _globals['_FORGET']._serialized_start=232
-  _globals['_FORGET']._serialized_end=338
+  _globals['_RECORD']._serialized_end=268
+  _globals['_FORGET']._serialized_start=270
+  _globals['_FORGET']._serialized_end=376
 # @@protoc_insertion_point(module_scope)

@@ -11,14 +11,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Record(_message.Message):
-    __slots__ = ("received", "events", "forget")
+    __slots__ = ("received", "events", "forget", "items")
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     FORGET_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
     received: _timestamp_pb2.Timestamp
     events: _containers.RepeatedCompositeFieldContainer[_events_pb2.Event]
     forget: Forget
-    def __init__(self, received: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[_Iterable[_Union[_events_pb2.Event, _Mapping]]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ...) -> None: ...
+    items: _containers.RepeatedCompositeFieldContainer[_events_pb2.NewItem]
+    def __init__(self, received: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., events: _Optional[_Iterable[_Union[_events_pb2.Event, _Mapping]]] = ..., forget: _Optional[_Union[Forget, _Mapping]] = ..., items: _Optional[_Iterable[_Union[_events_pb2.NewItem, _Mapping]]] = ...) -> None: ...
 
 class Forget(_message.Message):
     __slots__ = ("id", "user_id", "timestamp", "events_until")

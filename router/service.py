@@ -263,6 +263,9 @@ class Router:
         """What is due by the clock."""
         self.advance()
         self._following.tend()
+        trends = self.board.topology.trends
+        for view in self.keeper.opened.values():
+            view.trends.now = trends
 
     async def _renewed(self, membership: Membership) -> None:
         """Follow whom the membership names now."""

@@ -14,6 +14,7 @@ from router.cluster.watch import Board
 from router.recording.log_watch import LogState
 from router.served.keeper import Keeper
 from router.served.views import Candidate
+from trunkshow.online.trends import NO_TRENDS
 from trunkshow.serving.call import CallView
 from trunkshow.v1 import cluster_pb2, shard_pb2
 
@@ -145,4 +146,5 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
         cancelled=facts.cancelled,
         refused_work=facts.refused_work,
         forgotten=facts.forgotten,
+        trends=facts.trends.to_message() if facts.trends is not NO_TRENDS else None,
     )

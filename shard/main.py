@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shard import numbers
 from shard.config import ShardConfig
 from shard.keeper import Keeper
 from shard.online.port import NO_LOG
+from shard.online.statistics import Statistic
+from shard.online.trends import Trendspotting
 from shard.online.upkeep import Upkeep
 from shard.scene import Limits
 from shard.service import ShardService
@@ -39,7 +41,8 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     service = ShardService(config, config.own_name)
     source = open_log(config.log, READ_ONLY) if config.log else None
     tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
-    upkeep = _upkeep(config, source, tombstones, service) if source is not None else None
+    trends = Trendspotting(lambda user: upkeep.segment_of(user) if upkeep is not None else "")
+    upkeep = _upkeep(config, source, tombstones, service, (trends,)) if source is not None else None
     keeper = Keeper(
         store,
         config.own_name,
@@ -57,7 +60,9 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     async def ready() -> None:
         _begin(tasks, config, keeper)  # not before the door: what cannot listen must not begin to load
         if upkeep is not None:
+            service.trends = upkeep.trends = lambda: trends.now
             tasks.begin("log", upkeep.run())
+            tasks.begin("trends", trends.run(upkeep.statistics, upkeep.is_caught_up))
         await keeper.ready()
 
     async def draining() -> None:
@@ -84,10 +89,18 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         keeper.close()
 
 
-def _upkeep(config: ShardConfig, source: EventLog, tombstones: EventLog | None, service: ShardService) -> Upkeep:
+def _upkeep(
+    config: ShardConfig,
+    source: EventLog,
+    tombstones: EventLog | None,
+    service: ShardService,
+    listeners: Sequence[Statistic],
+) -> Upkeep:
     """What keeps users' events."""
     busy = _busy(lambda: service.answered)
-    upkeep = Upkeep(source, tombstones, events_max=config.online_events_max, within_s=config.replay_s, busy=busy)
+    upkeep = Upkeep(
+        source, tombstones, listeners, events_max=config.online_events_max, within_s=config.replay_s, busy=busy
+    )
     service.forgotten = lambda: str(upkeep.forgotten.watermark or "")
     upkeep.forgotten.listen(lambda _: service.changed())
     return upkeep

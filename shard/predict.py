@@ -23,6 +23,7 @@ from trunkshow import carousels, pacing
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import Overloaded
 from trunkshow.models.protocol import NO_FLOATS
+from trunkshow.models.trending import TrendingNow
 from trunkshow.proposals import FULL
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
@@ -84,7 +85,8 @@ class Predictor:
         clock: Clock = monotonic,
     ) -> None:
         self._snapshot = snapshot
-        self._maker = SlateMaker(snapshot)
+        trending = TrendingNow(snapshot.catalogue, snapshot.segment_names, lambda: online.trends)
+        self._maker = SlateMaker(snapshot, [trending])
         self._seats = Seats(snapshot, warm, stand_ins, online)
         self._online = online
         self._clock = clock

@@ -16,6 +16,7 @@ from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
 from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch, TrunkshowError
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline, monotonic
@@ -47,6 +48,7 @@ class ShardService:
     Attributes:
         answered: predictions, since the start.
         forgotten: watermark of the tombstones that were read; empty where none are.
+        trends: what trends now.
 
     Args:
         config: of this shard.
@@ -61,6 +63,7 @@ class ShardService:
         self._requests = itertools.count()
         self.answered = 0
         self.forgotten: Callable[[], str] = lambda: ""
+        self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._cancelled = 0
         self._refused_work = 0
         self._changed = asyncio.Event()
@@ -147,6 +150,7 @@ class ShardService:
         """What this shard says of itself."""
         keeper = self._keeper
         state = shard_pb2.SHARD_STATE_LOADING if keeper is None else keeper.state()
+        trends = self.trends()
         return shard_pb2.ShardStatus(
             name=self._name,
             state=shard_pb2.SHARD_STATE_DRAINING if self._draining else state,
@@ -156,6 +160,7 @@ class ShardService:
             cancelled=self._cancelled,
             refused_work=self._refused_work,
             forgotten=self.forgotten(),
+            trends=trends.to_message() if trends is not NO_TRENDS else None,
         )
 
     async def _predicted(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:

@@ -12,6 +12,7 @@ FOR_YOU = "for-you"
 BECAUSE_YOU_LIKED = "because-you-liked"
 PEOPLE_LIKE_YOU = "people-like-you"
 POPULAR = "popular"
+TRENDING = "trending"
 NEW_ARRIVALS = "new-arrivals"
 OCCASIONS = "occasions"
 OCCASION_PREFIX = "occasion:"
@@ -25,7 +26,7 @@ OCCASIONS_MAX = 5
 
 DEFAULT_SURFACE = "home"
 SURFACES: dict[str, tuple[str, ...]] = {
-    "home": (FOR_YOU, BECAUSE_YOU_LIKED, PEOPLE_LIKE_YOU, POPULAR, NEW_ARRIVALS, OCCASIONS),
+    "home": (FOR_YOU, BECAUSE_YOU_LIKED, PEOPLE_LIKE_YOU, TRENDING, POPULAR, NEW_ARRIVALS, OCCASIONS),
     "product": (BECAUSE_YOU_LIKED, FOR_YOU),
     "basket": (BECAUSE_YOU_LIKED, FOR_YOU, POPULAR),
     "last_call": (BECAUSE_YOU_LIKED, POPULAR),
@@ -37,7 +38,9 @@ PERSONAL = frozenset({FOR_YOU, BECAUSE_YOU_LIKED, PEOPLE_LIKE_YOU})
 """Carousels that need a user or items in hand; a surface's default leaves them out where there is neither."""
 
 
-def resolve(asked: Sequence[str], surface: str, *, impersonal: bool, has_occasions: bool = True) -> tuple[str, ...]:
+def resolve(
+    asked: Sequence[str], surface: str, *, impersonal: bool, has_occasions: bool = True, has_trends: bool = False
+) -> tuple[str, ...]:
     """The carousels of a slate, in order: those asked for, or the surface's own.
 
     Args:
@@ -46,12 +49,14 @@ def resolve(asked: Sequence[str], surface: str, *, impersonal: bool, has_occasio
         impersonal: nothing is known of the user. Defaults then start with the popular list instead of three
             carousels that would all step down to it; what was asked for by name is kept.
         has_occasions: the catalogue knows any; a default without them is not one that lacks something.
+        has_trends: anything trends now; likewise.
     """
     if asked:
         return tuple(dict.fromkeys(asked))
     chosen = SURFACES[surface or DEFAULT_SURFACE]
-    if not has_occasions:
-        chosen = tuple(carousel for carousel in chosen if carousel != OCCASIONS)
+    lacking = {*(() if has_occasions else (OCCASIONS,)), *(() if has_trends else (TRENDING,))}
+    if lacking:
+        chosen = tuple(carousel for carousel in chosen if carousel not in lacking)
     if not impersonal:
         return chosen
     kept = tuple(carousel for carousel in chosen if carousel not in PERSONAL)
@@ -61,7 +66,7 @@ def resolve(asked: Sequence[str], surface: str, *, impersonal: bool, has_occasio
 def is_known(carousel: str, of_models: Collection[str]) -> bool:
     """Whether a carousel can be asked for: the product's own, an occasion, or one that a plugged-in model makes."""
     return (
-        carousel == OCCASIONS
+        carousel in (OCCASIONS, TRENDING)
         or carousel in of_models
         or (carousel.startswith(OCCASION_PREFIX) and len(carousel) > len(OCCASION_PREFIX))
     )

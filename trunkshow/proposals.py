@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 
 from trunkshow import carousels, models
 from trunkshow.candidates import Short, Unasked, checked, finite, kept, merge
-from trunkshow.models.protocol import Candidates, Family, Model, Query, Shelf
+from trunkshow.models.protocol import Candidates, Family, Query, Shelf, Source
 from trunkshow.snapshot.reader import Snapshot
 
 SPARE_MAX = 3
@@ -81,17 +81,21 @@ NO_PROPOSALS: Proposals = MappingProxyType({})
 class Proposer:
     """Asks the models of one snapshot.
 
+    Args:
+        snapshot: opened.
+        live: sources that no snapshot has; a model of the snapshot that makes the same carousel wins.
+
     Attributes:
         isolated: carousels and groups whose models must not be asked on an event loop.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, live: Sequence[Source] = ()) -> None:
         self._items = len(snapshot.catalogue)
-        self._models: dict[str, Model] = {model.carousel: model for model in snapshot.models.values()}
+        self._models: dict[str, Source] = {model.carousel: model for model in (*live, *snapshot.models.values())}
         self._ours = frozenset(model.name for model in self._models.values() if models.is_ours(model))
         self.isolated = frozenset(name for name, model in self._models.items() if not models.runs_inline(model))
 
-    def model(self, carousel: str) -> Model:
+    def model(self, carousel: str) -> Source:
         """The model that makes a carousel.
 
         Raises:
@@ -139,7 +143,7 @@ class Proposer:
         members = [carousels.OCCASION_PREFIX + topic for topic in family.topics(asking.query, most + len(wanted))]
         return [member for member in members if member not in wanted][:most]
 
-    def _enough(self, model: Model, asking: Asking, needed: int) -> Candidates:
+    def _enough(self, model: Source, asking: Asking, needed: int) -> Candidates:
         """Candidates, at least `needed` of every shelf's which may be shown, or all that there are.
 
         Of every shelf: what one that was cut short has left might beat what another has shown.
@@ -169,7 +173,7 @@ class Proposer:
             raise Short(f"{proposed} items proposed where {count} were asked for")
         return parts[0] if len(parts) == 1 else merge(parts)
 
-    def _could_be_longer(self, model: Model, asking: Asking) -> bool:
+    def _could_be_longer(self, model: Source, asking: Asking) -> bool:
         """Whether nothing but the model explains a short list."""
         if getattr(model, "may_be_short", False) or asking.query.filtered:
             return False

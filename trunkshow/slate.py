@@ -7,12 +7,12 @@ cannot be, is reported to the caller as missing, with the error at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from trunkshow import carousels
 from trunkshow.candidates import Nonsense, Unasked, Unfit
-from trunkshow.models.protocol import Candidates, Model
+from trunkshow.models.protocol import Candidates, Source
 from trunkshow.proposals import NO_PROPOSALS, Asking, Proposals, Proposed, Proposer
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -30,12 +30,16 @@ class Missing(NamedTuple):
 class SlateMaker:
     """Makes carousels from one snapshot.
 
+    Args:
+        snapshot: opened.
+        live: sources of candidates that no snapshot has.
+
     Attributes:
         proposer: asks the snapshot's models.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.proposer = Proposer(snapshot)
+    def __init__(self, snapshot: Snapshot, live: Sequence[Source] = ()) -> None:
+        self.proposer = Proposer(snapshot, live)
         self._catalogue = snapshot.catalogue
 
     def make(
@@ -69,7 +73,7 @@ class SlateMaker:
         return made, missing
 
     def show(
-        self, carousel: str, model: Model, found: Candidates, count: int, rung: pb.Rung, taken: set[int]
+        self, carousel: str, model: Source, found: Candidates, count: int, rung: pb.Rung, taken: set[int]
     ) -> pb.Carousel | None:
         """A carousel of the first `count` candidates that are not taken; None where there is none.
 

@@ -30,7 +30,7 @@ from trunkshow.v1 import recommendation_pb2 as pb
 
 SEEN_USERS_KEPT = 20_000
 PERSONAL_RUNGS = frozenset({pb.RUNG_FRESH, pb.RUNG_SNAPSHOT, pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN})
-NEVER_UNAVAILABLE = ("popular", "new-arrivals", "occasion")
+NEVER_UNAVAILABLE = ("popular", "trending", "new-arrivals", "occasion")
 
 
 class Facts:

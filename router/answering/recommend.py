@@ -250,5 +250,5 @@ def _is_whole(answer: shard_pb2.PredictResponse, wanted: Sequence[str]) -> bool:
     if not answer.missing:
         return bool(answer.slate)
     return len(answer.missing) < len(wanted) and all(
-        ladder.left_out(one.carousel, one.reason) for one in answer.missing
+        ladder.left_out(one.carousel, one.reason, wanted) for one in answer.missing
     )

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
+from trunkshow.online.trends import NO_TRENDS, Trends, chosen
 from trunkshow.v1 import shard_pb2
 
 Index = Mapping[str, Mapping[int, tuple[str, ...]]]
@@ -65,6 +66,7 @@ class ShardFacts:
         cancelled: predictions that were called off.
         refused_work: predictions that were turned away.
         forgotten: watermark of the tombstones that it has read; empty where there is none.
+        trends: what it found to trend.
     """
 
     name: str = ""
@@ -75,6 +77,7 @@ class ShardFacts:
     cancelled: int = 0
     refused_work: int = 0
     forgotten: str = ""
+    trends: Trends = NO_TRENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,11 @@ class Topology:
     def serves_other_than(self, version: str) -> bool:
         """Whether reachable shards have partitions of other snapshots warm, and not one of this."""
         return bool(self._indexes.warm) and version not in self._indexes.warm
+
+    @property
+    def trends(self) -> Trends:
+        """What trends now, by what reachable shards say."""
+        return chosen(view.facts.trends for view in self.replicas.values() if view.reachable and view.facts)
 
     def _with(self, view: ReplicaView) -> Topology:
         before = self.replicas[view.address]

@@ -27,6 +27,7 @@ from google.protobuf.message import DecodeError
 
 from router.cluster.shard_channel import ShardChannel
 from router.cluster.topology import Generation, ReplicaView, ShardFacts, Topology
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.backoff import Backoff
 from trunkshow.serving.rounds import TOLD_EVERY_S
 from trunkshow.serving.telemetry import Throttle
@@ -164,6 +165,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         cancelled=status.cancelled,
         refused_work=status.refused_work,
         forgotten=status.forgotten,
+        trends=Trends.from_message(status.trends) if status.HasField("trends") else NO_TRENDS,
     )
 
 

@@ -30,6 +30,7 @@ from trunkshow import carousels
 from trunkshow.errors import InvalidArgument
 from trunkshow.models.protocol import Floats
 from trunkshow.online.newcomers import Newcomers, home_of
+from trunkshow.online.trends import EVERYBODY, Latest
 from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.reader import Snapshot
@@ -49,6 +50,7 @@ class View:
         known: what a request can name.
         newcomers: users whom the snapshot does not know and the event log does, as far as somebody told of them.
         hidden: users whom the snapshot knows, and who asked to be forgotten since, as far as somebody told of them.
+        trends: what trends now, as far as somebody told of it.
     """
 
     snapshot: Snapshot
@@ -56,13 +58,15 @@ class View:
     known: Known
     newcomers: Newcomers
     hidden: set[str] = field(default_factory=set)
+    trends: Latest = field(default_factory=Latest)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> View:
         """A snapshot as a view; it is closed with it."""
         known = Known(snapshot.carousels, snapshot.catalogue.attribute_names)
         newcomers = Newcomers(lambda row: home_of(snapshot.ials.equations, snapshot.codebook, row))
-        return cls(snapshot, Resident(snapshot), known, newcomers)
+        trends = Latest()
+        return cls(snapshot, Resident(snapshot, lambda: trends.now), known, newcomers, trends=trends)
 
     @property
     def version(self) -> str:
@@ -98,7 +102,11 @@ class View:
     def wanted(self, request: pb.RecommendRequest, *, impersonal: bool) -> tuple[str, ...]:
         """The carousels of a slate, in order."""
         return carousels.resolve(
-            request.carousels, request.surface, impersonal=impersonal, has_occasions=self.snapshot.has_occasions
+            request.carousels,
+            request.surface,
+            impersonal=impersonal,
+            has_occasions=self.snapshot.has_occasions,
+            has_trends=bool(self.trends.now.of(EVERYBODY)),
         )
 
     def admits(self, request: pb.RecommendRequest) -> bool:

@@ -124,7 +124,7 @@ class Descent:
         for slot in asked:
             reason = heard.missing.get(slot)
             # An empty list of the shop from a lower step says nothing of the router's own one.
-            if reason is not None and not (self.heard and ladder.left_out(slot, reason)):
+            if reason is not None and not (self.heard and ladder.left_out(slot, reason, self.wanted)):
                 missing.setdefault(slot, reason)
         empty = {slot for slot in asked if heard.missing.get(slot) == pb.REASON_CAROUSEL_EMPTY}
         fresh = merge.unshown(heard.carousels, set(self.shown))

@@ -11,10 +11,12 @@ Rules:
    there, at the rung POPULAR, under its own title.
 5. One of the shop's own lists that has nothing to show is left out: a popular list in its place would be a lie, and
    the slate has one. Only where the slate would be empty altogether is it replaced as in rule 3.
-6. What is missing because somebody failed is looked for rung by rung: PREVIOUS, STAND_IN (`router.served.route`), then
+6. What trends now is a popular list, of the moment: where nothing does, the popular list replaces it, unless the slate
+   has that one anyway. A surface's own choice leaves it out then (`trunkshow.carousels`).
+7. What is missing because somebody failed is looked for rung by rung: PREVIOUS, STAND_IN (`router.served.route`), then
    the router's own. What is empty is not: that is an answer, and it goes to the router's own rungs at once.
-7. A request may name the worst rung that it accepts; below that it ends in an error, whichever carousel it is.
-8. The receipt's rung is the first carousel's; each reason stands in it once, in the order in which it arose.
+8. A request may name the worst rung that it accepts; below that it ends in an error, whichever carousel it is.
+9. The receipt's rung is the first carousel's; each reason stands in it once, in the order in which it arose.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ BELOW: Mapping[pb.Rung, pb.Rung] = {
 RESIDENT = frozenset({pb.RUNG_SEGMENT, pb.RUNG_POPULAR})
 """Rungs that the router stands on by itself."""
 
-OF_THE_SHOP = frozenset({carousels.POPULAR, carousels.NEW_ARRIVALS, carousels.OCCASIONS})
+OF_THE_SHOP = frozenset({carousels.POPULAR, carousels.TRENDING, carousels.NEW_ARRIVALS, carousels.OCCASIONS})
 
 
 def next_below(rung: pb.Rung, offered: Collection[pb.Rung]) -> pb.Rung | None:
@@ -63,9 +65,11 @@ def of_the_shop(carousel: str) -> bool:
     return carousel in OF_THE_SHOP or carousel.startswith(carousels.OCCASION_PREFIX)
 
 
-def left_out(carousel: str, reason: pb.Reason) -> bool:
-    """Whether a missing carousel is left out instead of replaced (rule 5)."""
-    return reason == pb.REASON_CAROUSEL_EMPTY and of_the_shop(carousel)
+def left_out(carousel: str, reason: pb.Reason, wanted: Sequence[str]) -> bool:
+    """Whether a missing carousel of a slate is left out instead of replaced (rules 5 and 6)."""
+    if reason != pb.REASON_CAROUSEL_EMPTY or not of_the_shop(carousel):
+        return False
+    return carousel != carousels.TRENDING or carousels.POPULAR in wanted
 
 
 def floor_of(request: pb.RecommendRequest) -> pb.Rung:

@@ -5,7 +5,7 @@ Which carousel gets which rung is `router.slates.ladder`'s to say; this makes th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -17,6 +17,8 @@ from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
+from trunkshow.models.trending import TrendingNow
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.proposals import Asking
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.slate import Missing, SlateMaker
@@ -55,13 +57,15 @@ class Resident:
 
     Args:
         snapshot: the router's.
+        trends: what trends as of now.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, trends: Callable[[], Trends] = lambda: NO_TRENDS) -> None:
         self._catalogue = snapshot.catalogue
         self._fold_in = snapshot.ials.with_context
         self._popularity = cast("Popularity", snapshot.models[Popularity.name])
-        self._maker = SlateMaker(snapshot)
+        trending = TrendingNow(snapshot.catalogue, snapshot.segment_names, trends)
+        self._maker = SlateMaker(snapshot, [trending])
         self._shelves = (CatalogueShelf(snapshot.ials.vectors),)
         self._throttle = Throttle()
 
@@ -119,7 +123,7 @@ class Resident:
                 slate.extend(by_id[one] for one in by_slot[slot])
                 continue
             why = missing.get(slot, pb.REASON_SHARD_FAILED)
-            filled = [] if ladder.left_out(slot, why) else self._filled(slot, need)
+            filled = [] if ladder.left_out(slot, why, wanted) else self._filled(slot, why, wanted, need)
             if not filled:
                 reasons.append(pb.REASON_CAROUSEL_EMPTY)
             slate.extend(filled)
@@ -145,10 +149,16 @@ class Resident:
         carousel.title = f"Goes with {self._catalogue.title(row)}"
         return carousel
 
-    def _filled(self, slot: str, need: Need) -> list[pb.Carousel]:
+    def _filled(self, slot: str, why: pb.Reason, wanted: Sequence[str], need: Need) -> list[pb.Carousel]:
         """A missing carousel: the shop's own list made here, or what replaces a personal one."""
-        if slot != carousels.POPULAR and ladder.of_the_shop(slot):
-            return self._made(slot, need.query, need.count, pb.RUNG_POPULAR, need.taken)
+        if slot == carousels.POPULAR or not ladder.of_the_shop(slot):
+            return self._replaced(slot, need)
+        need.query.segment = need.segment if slot == carousels.TRENDING else -1
+        # What a shard found to be empty for this user is so: it knows what they had.
+        is_empty = why == pb.REASON_CAROUSEL_EMPTY
+        found = [] if is_empty else self._made(slot, need.query, need.count, pb.RUNG_POPULAR, need.taken)
+        if found or ladder.left_out(slot, pb.REASON_CAROUSEL_EMPTY, wanted):
+            return found
         return self._replaced(slot, need)
 
     def _replaced(self, slot: str, need: Need) -> list[pb.Carousel]:

@@ -9,7 +9,7 @@ folded in before stays in, whatever becomes of the log.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten, watermark_of
 from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.positions import Position, Since
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import weights_of
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.directory import Home
@@ -38,6 +39,11 @@ class Online(Protocol):
     @property
     def watermark(self) -> str:
         """Up to which events are known; empty where no log is followed."""
+        ...
+
+    @property
+    def trends(self) -> Trends:
+        """What trends now."""
         ...
 
     def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
@@ -69,6 +75,7 @@ class Nothing:
     """Of a shard that follows no log."""
 
     watermark = ""
+    trends = NO_TRENDS
 
     def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
         """Nobody has events."""
@@ -117,6 +124,7 @@ class Residents:
         follower: of the log.
         forgotten: who is to be forgotten.
         clock: a port: monotonic seconds.
+        trends: what trends as of now.
     """
 
     def __init__(
@@ -126,6 +134,7 @@ class Residents:
         follower: Follower,
         forgotten: Forgotten,
         clock: Clock = monotonic,
+        trends: Callable[[], Trends] = lambda: NO_TRENDS,
     ) -> None:
         self.version = snapshot.version
         self.since = Since.of(snapshot.manifest)
@@ -134,6 +143,8 @@ class Residents:
         self._users = users
         self._follower = follower
         self._clock = clock
+        self._trends = trends
+        self._segment_names = snapshot.segment_names
         self._directory = snapshot.directory
         self._forgotten = forgotten
         self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
@@ -178,6 +189,11 @@ class Residents:
         home = self._find(user_id)
         return (home.partition if home is not None else self._newcomers.find(user_id)) in self.held
 
+    def segment_of(self, user_id: str) -> str:
+        """The segment that the snapshot has somebody in, by its name; empty for none."""
+        home = self._find(user_id)
+        return self._segment_names[home.segment] if home is not None and home.segment >= 0 else ""
+
     def forget(self, user_id: str) -> None:
         """Somebody asked to be forgotten: where they came as a newcomer, they did not."""
         self._newcomers.forget(user_id)
@@ -187,6 +203,11 @@ class Residents:
         return None if self.is_hidden(user_id) else self._directory.find(user_id)
 
     # --- what a prediction asks ----------------------------------------------------------------------------------
+
+    @property
+    def trends(self) -> Trends:
+        """What trends now."""
+        return self._trends()
 
     def is_hidden(self, user_id: str) -> bool:
         """Whether what the snapshot knows of somebody must not be used."""

@@ -31,6 +31,7 @@ from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone, following
 from trunkshow.online.positions import Position
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -58,6 +59,7 @@ class Upkeep:
         users: everybody's events.
         follower: of the log.
         statistics: of everybody's events.
+        trends: what one of these found; nothing until somebody says where to look.
 
     Args:
         source: the log.
@@ -87,6 +89,7 @@ class Upkeep:
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
         self.statistics = Statistics(listeners, self.forgotten, clock=clock, wall=wall)
+        self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
         self._within_s = within_s
         self._clock = clock
@@ -108,7 +111,7 @@ class Upkeep:
 
     def admit(self, snapshot: Snapshot) -> Residents:
         """A snapshot, prepared, is served from now on."""
-        admitted = Residents(snapshot, self.users, self.follower, self.forgotten, self._clock)
+        admitted = Residents(snapshot, self.users, self.follower, self.forgotten, self._clock, lambda: self.trends())
         self._residents[snapshot.version] = admitted
         self._hold()
         return admitted
@@ -138,6 +141,15 @@ class Upkeep:
             async with asyncio.timeout(until - self._clock()):
                 while not self._is_settled(piece):
                     await self._turned.wait()
+
+    def segment_of(self, user_id: str) -> str:
+        """The segment that the snapshot which came last has somebody in, by its name; empty for none."""
+        newest = next(reversed(self._residents.values()), None)
+        return newest.segment_of(user_id) if newest is not None else ""
+
+    def is_caught_up(self) -> bool:
+        """Whether all events until now were heard."""
+        return self.follower.progress.is_caught_up(self._clock())
 
     # --- what runs -----------------------------------------------------------------------------------------------
 

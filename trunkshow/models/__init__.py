@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import entry_points
 
-from trunkshow.models.protocol import Arrays, Candidates, Model, Query, Shelf, Training
+from trunkshow.models.protocol import Arrays, Candidates, Model, Query, Shelf, Source, Training
 
 GROUP = "trunkshow.models"
 
@@ -25,14 +25,25 @@ def installed() -> dict[str, type[Model]]:
     return found
 
 
-def runs_inline(model: Model) -> bool:
+def runs_inline(model: Source) -> bool:
     """Whether a model may be asked on an event loop: ours, and those that promise it (`Model.inline`)."""
     return is_ours(model) or getattr(model, "inline", False) is True
 
 
-def is_ours(model: Model) -> bool:
+def is_ours(model: Source) -> bool:
     """Whether a model is one of this package, and not plugged in."""
     return type(model).__module__.startswith(f"{__name__}.")
 
 
-__all__ = ["Arrays", "Candidates", "Model", "Query", "Shelf", "Training", "installed", "is_ours", "runs_inline"]
+__all__ = [
+    "Arrays",
+    "Candidates",
+    "Model",
+    "Query",
+    "Shelf",
+    "Source",
+    "Training",
+    "installed",
+    "is_ours",
+    "runs_inline",
+]

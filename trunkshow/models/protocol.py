@@ -166,8 +166,8 @@ class Shelf(Protocol):
         ...
 
 
-class Model(Protocol):
-    """A source of candidates. Plugged in through the entry point group `trunkshow.models`.
+class Source(Protocol):
+    """Whatever proposes candidates.
 
     Attributes:
         name: the entry point's name, and a carousel's `source`.
@@ -188,6 +188,14 @@ class Model(Protocol):
     carousel: ClassVar[str]
     title: ClassVar[str]
 
+    def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
+        """Up to `count` candidates, best first; fewer than `count` means that there are no more."""
+        ...
+
+
+class Model(Source, Protocol):
+    """A source that is fitted. Plugged in through the entry point group `trunkshow.models`."""
+
     @classmethod
     def fit(cls, training: Training) -> Arrays:
         """Learn from the history; return what `open` will want back, of any shapes and dtypes but object."""
@@ -196,10 +204,6 @@ class Model(Protocol):
     @classmethod
     def open(cls, arrays: Arrays) -> Self:
         """The model over its fitted arrays, which are read-only and may lie on disk."""
-        ...
-
-    def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
-        """Up to `count` candidates, best first; fewer than `count` means that there are no more."""
         ...
 
 

@@ -113,6 +113,10 @@ class Trending(Generic[Item]):
         if segment in self._segments:
             self._segments[segment].record(item, kind, at_s, now_s)
 
+    def counts_apart(self, segment: int) -> bool:
+        """Whether a segment is counted."""
+        return segment in self._segments
+
     def top(self, now_s: float, count: int, segment: int = -1) -> list[Trend[Item]]:
         """Up to `count` items that trend, largest surge first; of a segment that is not counted apart, everybody's."""
         return self._segments.get(segment, self._everybody).top(now_s, count)

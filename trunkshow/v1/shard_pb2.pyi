@@ -82,7 +82,7 @@ class WatchResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten")
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten", "trends")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,7 @@ class ShardStatus(_message.Message):
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_WORK_FIELD_NUMBER: _ClassVar[int]
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    TRENDS_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ShardState
     generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
@@ -99,7 +100,32 @@ class ShardStatus(_message.Message):
     cancelled: int
     refused_work: int
     forgotten: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ...) -> None: ...
+    trends: Trends
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ..., trends: _Optional[_Union[Trends, _Mapping]] = ...) -> None: ...
+
+class Trends(_message.Message):
+    __slots__ = ("known_from_ms", "known_to_ms", "lists")
+    KNOWN_FROM_MS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_TO_MS_FIELD_NUMBER: _ClassVar[int]
+    LISTS_FIELD_NUMBER: _ClassVar[int]
+    known_from_ms: int
+    known_to_ms: int
+    lists: _containers.RepeatedCompositeFieldContainer[TrendList]
+    def __init__(self, known_from_ms: _Optional[int] = ..., known_to_ms: _Optional[int] = ..., lists: _Optional[_Iterable[_Union[TrendList, _Mapping]]] = ...) -> None: ...
+
+class TrendList(_message.Message):
+    __slots__ = ("segment", "item_ids", "surges", "observed", "expected")
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    SURGES_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    segment: str
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    surges: _containers.RepeatedScalarFieldContainer[float]
+    observed: _containers.RepeatedScalarFieldContainer[float]
+    expected: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, segment: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., surges: _Optional[_Iterable[float]] = ..., observed: _Optional[_Iterable[float]] = ..., expected: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
     __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused", "refused_stand_ins", "loading_stand_ins")

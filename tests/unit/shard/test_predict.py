@@ -23,7 +23,7 @@ from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
-HOME = carousels.SURFACES["home"]
+HOME = carousels.resolve((), "home", impersonal=False)
 USER = datasets.user_id(17)
 
 

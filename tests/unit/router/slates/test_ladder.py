@@ -41,7 +41,7 @@ def test_below_popular_there_is_nothing() -> None:
 @pytest.mark.parametrize("carousel", ["popular", "new-arrivals", "occasions", "occasion:wedding"])
 def test_an_empty_list_of_the_shop_is_left_out(carousel: str) -> None:
     """A popular list in its place would be a lie."""
-    assert ladder.left_out(carousel, pb.REASON_CAROUSEL_EMPTY)
+    assert ladder.left_out(carousel, pb.REASON_CAROUSEL_EMPTY, [carousel])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,13 @@ def test_an_empty_list_of_the_shop_is_left_out(carousel: str) -> None:
 )
 def test_anything_else_that_is_missing_is_replaced(carousel: str, reason: pb.Reason) -> None:
     """A personal carousel always is; a list of the shop where somebody failed to make it."""
-    assert not ladder.left_out(carousel, reason)
+    assert not ladder.left_out(carousel, reason, [carousel])
+
+
+def test_what_does_not_trend_is_replaced_only_where_the_slate_has_no_popular_list() -> None:
+    """Two of the same would be a lie."""
+    assert ladder.left_out("trending", pb.REASON_CAROUSEL_EMPTY, ["trending", "popular"])
+    assert not ladder.left_out("trending", pb.REASON_CAROUSEL_EMPTY, ["trending", "for-you"])
 
 
 def test_the_receipts_rung_is_the_first_carousels() -> None:

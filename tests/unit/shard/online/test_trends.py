@@ -1,0 +1,153 @@
+"""What surges is listed within seconds, of everybody and of a segment; what one user does over and over is not."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from shard.online import trends
+from shard.online.statistics import Heard
+from shard.online.trends import Trendspotting
+from trunkshow.online.positions import Position
+from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, chosen
+from trunkshow.stream.trending import TrendingRules
+from trunkshow.v1 import events_pb2
+
+BEGAN_S = 1_700_000_000 // 86_400 * 86_400.0
+DAY_S = 86_400.0
+AT = Position("log", 0, 1)
+
+
+def heard(user: str, item: str, at_s: float, kind: int = events_pb2.INTERACTION_CLICK) -> Heard:
+    """An event."""
+    event = events_pb2.Event(user_id=user, item_id=item, interaction=kind)
+    return Heard(event, AT, round(at_s * 1000), round(at_s * 1000))
+
+
+class Shop:
+    """Forty items, each clicked twice an hour by everybody; users whose name begins with a letter are of that segment."""
+
+    def __init__(self, rules: TrendingRules = TrendingRules()) -> None:
+        self.now_s = BEGAN_S
+        self.draw = random.Random(0)
+        self.users = 0
+        self.spotting = Trendspotting(
+            lambda user: user[0] if user[0].isalpha() else "", None, rules, wall=lambda: self.now_s
+        )
+
+    def clicks(self, item: str, user: str = "") -> None:
+        """Somebody clicks on an item; a new user each time, but for those who are named."""
+        self.users += 1
+        self.spotting.hear(heard(user or f"{self.users}", item, self.now_s))
+
+    def passes(self, hours: float, surging: str = "", segment: str = "", times: int = 15) -> None:
+        """Time does, with what usually happens, and so many times as much of one item."""
+        until = self.now_s + hours * 3600
+        while self.now_s < until:
+            self.now_s += 60
+            for item in range(40):
+                if self.draw.random() < 2 / 60:
+                    self.clicks(f"i{item}", f"{segment}{self.users + 1}" if segment and item % 2 else "")
+            for _ in range(times):
+                if surging and self.draw.random() < 2 / 60:
+                    self.clicks(surging, f"{segment}{self.users + 1}")
+
+    async def lists(self) -> Trends:
+        """What trends now."""
+        await self.spotting.renew(1, is_caught_up=True)
+        return self.spotting.now
+
+
+async def test_an_item_that_surges_is_listed_with_how_much() -> None:
+    """At least so many times as much as was expected; nothing else is."""
+    shop = Shop()
+    shop.passes(48)
+    assert (await shop.lists()).lists == {}
+    shop.passes(1, surging="i7")
+    found = await shop.lists()
+    assert [one.item_id for one in found.of(EVERYBODY)] == ["i7"]
+    assert 2 <= found.of(EVERYBODY)[0].surge <= 16
+    assert (found.known_from_ms, found.known_to_ms) == (1, round(shop.now_s * 1000))
+
+
+async def test_what_surges_in_a_segment_is_listed_there() -> None:
+    """By the segment's name."""
+    shop = Shop()
+    shop.passes(48, segment="g")
+    shop.passes(1, surging="i7", segment="g")
+    assert [one.item_id for one in (await shop.lists()).of("g")] == ["i7"]
+
+
+async def test_what_one_user_does_over_and_over_does_not_trend() -> None:
+    """Nor what is merely shown, nor what has no item."""
+    shop = Shop()
+    shop.passes(48)
+    for _ in range(200):
+        shop.clicks("i7", "same")
+        shop.spotting.hear(heard("same", "", shop.now_s))
+        shop.spotting.hear(heard(f"{shop.draw.random()}", "i8", shop.now_s, events_pb2.INTERACTION_IMPRESSION))
+    assert (await shop.lists()).lists == {}
+
+
+def test_who_did_what_is_kept_for_a_while_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are."""
+    monkeypatch.setattr(trends, "ONCE_MAX", 10)
+    shop = Shop()
+    for number in range(100):
+        shop.clicks(f"i{number}")
+    assert sum(map(len, shop.spotting._once)) <= 20
+    shop.now_s += 2 * trends.ONCE_WITHIN_S
+    shop.clicks("i1")
+    shop.now_s += 2 * trends.ONCE_WITHIN_S
+    shop.clicks("i1")
+    assert sum(map(len, shop.spotting._once)) == 2
+
+
+async def test_lists_are_renewed_every_second_once_the_past_was_heard() -> None:
+    """A list that cannot be made leaves the one before."""
+
+    class Heardsome:
+        known_from_ms: int | None = None
+
+    shop, statistics, slept = Shop(), Heardsome(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            assert shop.spotting.now is NO_TRENDS
+            statistics.known_from_ms = 5
+        if len(slept) == 6:
+            shop.now_s = float("nan")
+        if len(slept) == 9:
+            raise asyncio.CancelledError
+
+    shop.spotting._sleep = sleep
+    with pytest.raises(asyncio.CancelledError):
+        await shop.spotting.run(statistics, lambda: True)  # type: ignore[arg-type]
+    assert (shop.spotting.now.known_from_ms, shop.spotting.now.known_to_ms) == (5, round(BEGAN_S * 1000))
+    assert {seconds for seconds in slept if seconds} == {trends.RENEWED_EVERY_S}
+
+
+async def test_a_list_is_as_new_as_the_log_was_heard() -> None:
+    """A shard that is behind says until when it knows."""
+    shop = Shop()
+    await shop.spotting.renew(1, is_caught_up=True)
+    shop.now_s += 100
+    await shop.spotting.renew(1, is_caught_up=False)
+    assert shop.spotting.now.known_to_ms == round(BEGAN_S * 1000)
+
+
+def test_trends_survive_the_way_to_the_router() -> None:
+    """With everything that stands in them."""
+    listed = tuple(Listed(f"i{number}", 4.0, 8.0, 1.5) for number in range(LISTED_MAX))
+    sent = Trends(1, 2, {EVERYBODY: listed, "g": listed[:1]})
+    assert Trends.from_message(sent.to_message()) == sent
+
+
+def test_routers_use_what_is_new_of_who_knows_most() -> None:
+    """And keep to it, though others' lists are a moment newer."""
+    young, old, behind = Trends(500, 100_005), Trends(5, 100_000), Trends(1, 50_000)
+    assert chosen([NO_TRENDS, young, old, behind]) is old
+    assert chosen([NO_TRENDS]) is chosen([]) is Latest().now is NO_TRENDS

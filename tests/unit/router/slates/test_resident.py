@@ -36,7 +36,7 @@ def test_what_trends_is_made_here_where_no_shard_did(tmp_path: Path) -> None:
     resident = Resident(snapshot, lambda: now)
     request = pb.RecommendRequest(user_id="u", exclude_item_ids=["i1"])
     slate, reasons = resident.complete(("trending", "popular"), (), {}, resident.need(request, segment=-1))
-    assert [(one.id, one.title, one.rung) for one in slate][0] == ("trending", "Trending now", pb.RUNG_POPULAR)
+    assert (slate[0].id, slate[0].title, slate[0].rung) == ("trending", "Trending now", pb.RUNG_POPULAR)
     assert [item.item_id for item in slate[0].items] == ["i0", "i2", "i3"]
     assert reasons == []
 
@@ -48,7 +48,7 @@ def test_where_nothing_trends_the_popular_list_stands_in_unless_it_is_there_anyw
     """The receipt says that there was nothing."""
     resident = Resident(cast("Snapshot", small_snapshot.make(tmp_path)))
     need = resident.need(pb.RecommendRequest(user_id="u"), segment=-1)
-    slate, reasons = resident.complete(("trending",), (), why, need)
+    slate, _ = resident.complete(("trending",), (), why, need)
     assert [(one.id, one.source) for one in slate] == [("trending", "popularity")]
     need = resident.need(pb.RecommendRequest(user_id="u"), segment=-1)
     slate, both = resident.complete(("trending", "popular"), (), why, need)

@@ -12,7 +12,7 @@ from shard.online.statistics import Heard
 from shard.online.trends import Trendspotting
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, chosen
-from trunkshow.stream.trending import TrendingRules
+from trunkshow.stream.trending import RULES, TrendingRules
 from trunkshow.v1 import events_pb2
 
 BEGAN_S = 1_700_000_000 // 86_400 * 86_400.0
@@ -27,9 +27,9 @@ def heard(user: str, item: str, at_s: float, kind: int = events_pb2.INTERACTION_
 
 
 class Shop:
-    """Forty items, each clicked twice an hour by everybody; users whose name begins with a letter are of that segment."""
+    """Forty items, each clicked twice an hour; users whose name begins with a letter are of that segment."""
 
-    def __init__(self, rules: TrendingRules = TrendingRules()) -> None:
+    def __init__(self, rules: TrendingRules = RULES) -> None:
         self.now_s = BEGAN_S
         self.draw = random.Random(0)
         self.users = 0

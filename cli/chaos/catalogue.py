@@ -22,7 +22,8 @@ from cli.chaos.faults import (
     Weathered,
 )
 from cli.chaos.flood import Flooded
-from cli.chaos.ground import Terrain
+from cli.chaos.ground import LOG, Terrain
+from cli.chaos.log_faults import AWAY, Burst, LogRestarted, LogWeathered
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
 from cli.chaos.store_faults import (
     BadPush,
@@ -190,6 +191,37 @@ def _overload(draw: random.Random, terrain: Terrain) -> Fault:
     return Flooded("overload", 5.0)
 
 
+def _log_killed(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return Killed("log-killed", (LOG,), AWAY)
+
+
+def _log_restarted(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    return LogRestarted("log-restarted", draw.uniform(0.5, 3))
+
+
+def _log_cut_off(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return LogWeathered("log-cut-off", PARTED, AWAY)
+
+
+def _log_slow(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    least = draw.uniform(10, 150)
+    return LogWeathered("log-slow", Weather(delay_ms=(least, draw.uniform(least, 300))))
+
+
+def _log_frozen(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return Frozen("log-frozen", (LOG,), AWAY)
+
+
+def _burst(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return Burst("burst", 10.0)
+
+
 FAULTS: Mapping[str, Draw] = MappingProxyType(
     {
         STEADY: _steady,
@@ -222,6 +254,12 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "disk-full": _disk_full,
         CLOCK_STEP: _clock_step,
         "overload": _overload,
+        "log-killed": _log_killed,
+        "log-restarted": _log_restarted,
+        "log-cut-off": _log_cut_off,
+        "log-slow": _log_slow,
+        "log-frozen": _log_frozen,
+        "burst": _burst,
     }
 )
 """Every fault, in the order of the report."""

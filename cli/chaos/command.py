@@ -22,8 +22,10 @@ from cli.chaos.clock import can_step
 from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, run
 from cli.chaos.soak import Soaked, soak
+from cli.chaos.verdict import Verdict
 from cli.cluster import interruptible
 from cli.output import Names, UsageError, check_range
+from trunkshow.serving import telemetry
 
 
 @Parameter(name="*")
@@ -89,6 +91,7 @@ def chaos(*, options: ChaosOptions) -> None:
         output.show_as_it_is("\n".join(catalogue.FAULTS))
         return
     check(options)
+    telemetry.configure("error")  # of our own reader of the event log, which is harmed on purpose
     seed = options.seed if options.seed >= 0 else random.SystemRandom().randrange(2**31)
     with _work(options.work) as work:
         plan, done = make_plan(options, seed, work), list[Callable[[], bool]]()
@@ -169,6 +172,7 @@ def _tell(options: ChaosOptions, result: Result) -> bool:
         output.show_json(report.to_json(result))
     else:
         output.show(report.table(result))
+        output.show(report.events_table(result))
         output.show(*report.summary(result.by_fault))
         output.remark(f"[dim]again: {again}[/]")
     return report.passed(result)
@@ -212,7 +216,12 @@ def say(event: str, **details: Any) -> None:
     else:
         verdict = details["verdict"]
         judged = f"[red]{'; '.join(verdict.broken)}[/]" if verdict.broken else "[green]kept[/]"
-        output.remark(f"  {judged}: {verdict.tally.requests:,} requests, {report.rungs(verdict)}")
+        output.remark(f"  {judged}: {verdict.tally.requests:,} requests, {report.rungs(verdict)}{_events(verdict)}")
+
+
+def _events(verdict: Verdict) -> str:
+    events = verdict.events
+    return "" if events is None else f"; {events.acknowledged:,} events of {events.events:,} acknowledged"
 
 
 _WORDS = {

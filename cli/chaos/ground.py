@@ -4,6 +4,8 @@
            └─► router-1 ─┼─ link ─► shard-1        can be cut off while the other is not
                          └─ link ─► shard-2
 
+    routers and shards ──► link ─► log            one for all of them
+
 Routers are given the links' addresses, shards know each other by their own. The store is a copy (hard links) of the
 one that was given, so that nothing that is done here reaches it; `oracle` holds every version that was ever pushed
 here, and no fault touches that.
@@ -21,11 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cli import nats
 from cli.addresses import free_address
 from cli.chaos.clock import Clock
 from cli.chaos.depot import Depot
-from cli.chaos.processes import Body
+from cli.chaos.processes import TRUNKSHOW, Body
 from cli.chaos.proxy import Link
+from cli.chaos.recording import Recording
 from cli.chaos.traffic import Traffic
 from cli.cluster import until_ready
 from cli.output import UsageError
@@ -37,6 +41,8 @@ READY_WITHIN_S = 120.0
 STATUS_MS = 1_000.0
 POLL_S = 0.05
 SERVED_WITHIN_S = 30.0
+LOG = "log"
+"""The name of the event log's server."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,9 @@ class Ground:
         logs: of every process.
         caches: of every process, by name.
         clock: of those processes whose clock can be stepped.
+        log_link: from every router and shard to the event log.
         traffic: the drivers; set by who starts them.
+        recording: who records events beside them; set likewise.
         sustained: requests a second that the cluster was measured to sustain; set likewise.
         notes: what faults measured, in words; whoever judges one takes them.
     """
@@ -98,7 +106,10 @@ class Ground:
         self.routers: dict[str, str] = {}
         self.caches = {name: terrain.work / "cache" / name for name in terrain.shard_names + terrain.router_names}
         self.clock = Clock(terrain.work / "clock")
+        self.log_address = free_address()
+        self.log_link = Link(self.log_address, terrain.seed)
         self.traffic = Traffic()
+        self.recording: Recording
         self.sustained = 0.0
         self.notes: list[str] = []
         self._doing: dict[str, asyncio.Task[None]] = {}
@@ -118,6 +129,7 @@ class Ground:
         await asyncio.to_thread(self.depot.fill)
         if self.terrain.clock:
             await asyncio.to_thread(self.clock.compile)
+        await self._start_log()
         shards = {name: free_address() for name in self.terrain.shard_names}
         for name, address in shards.items():
             own = ("--name", address, "--listen", address, "--replicas", str(self.terrain.replicas))
@@ -132,16 +144,25 @@ class Ground:
         await asyncio.gather(*(body.start() for body in self.bodies.values()))
         await self.until(self.whole, READY_WITHIN_S)
 
+    async def _start_log(self) -> None:
+        """The event log, as `trunkshow up` runs one; its folder outlives its process."""
+        command = nats.child(self.terrain.work / "events", self.log_address, None).command
+        self.bodies[LOG] = Body(LOG, command, self.logs / f"{LOG}.log")
+        await self.bodies[LOG].start()
+        await asyncio.wait_for(nats.until_up(self.log_address), nats.UP_WITHIN_S)
+        await self.log_link.open()
+
     def _body(self, name: str, arguments: Sequence[str]) -> None:
         store = ("--store", str(self.depot.url), "--cache", str(self.caches[name]))
+        common = (*store, "--log", nats.url(self.log_link.address))
         environment = self.clock.environment if self.terrain.clock else {}
-        self.bodies[name] = Body(name, (*arguments, *store), self.logs / f"{name}.log", environment)
+        self.bodies[name] = Body(name, (*TRUNKSHOW, *arguments, *common), self.logs / f"{name}.log", environment)
 
     async def end(self) -> None:
         """End every process, and every link."""
         await asyncio.gather(*map(self.stop_doing, tuple(self._doing)), return_exceptions=True)
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
-        await asyncio.gather(*(link.close() for link in self.links.values()))
+        await asyncio.gather(*(link.close() for link in (*self.links.values(), self.log_link)))
         await asyncio.to_thread(self.depot.close)
 
     def keep_doing(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -159,6 +180,11 @@ class Ground:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+    @property
+    def log(self) -> str:
+        """The event log's address, on no link that is harmed."""
+        return nats.url(self.log_address)
 
     def links_to(self, shard: str) -> list[Link]:
         """From every router."""

@@ -10,7 +10,8 @@
 6. A slate is empty only where nothing that is available could be shown.
 7. The receipt's rung is the first carousel's; a rung below SNAPSHOT has a reason; no reason stands in it twice.
 
-This reads the files by itself: the product's own filters are what is judged here, and take no part in it.
+This reads the files by itself: the product's own filters are what is judged here, and take no part in it. What is right
+of events is `cli.chaos.ledger`'s to say.
 """
 
 from __future__ import annotations

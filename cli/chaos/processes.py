@@ -21,6 +21,9 @@ NICE = 19
 ROOT = str(Path(cli.__file__).resolve().parent.parent)
 """Where this code is; children run the same."""
 
+TRUNKSHOW = (sys.executable, "-P", "-m", "cli.main")
+"""The command line, as of here."""
+
 
 async def spawn(
     command: Sequence[str],
@@ -63,20 +66,20 @@ class Body:
         wrapper: a command that its next life runs under.
 
     Args:
-        arguments: of `python -m cli.main`.
+        command: program and arguments.
         environment: added to ours.
     """
 
     def __init__(
         self,
         name: str,
-        arguments: Sequence[str],
+        command: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = log
-        self._command = (sys.executable, "-P", "-m", "cli.main", *arguments)
+        self._command = tuple(command)
         self.wrapper: Sequence[str] = ()
         self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
@@ -93,8 +96,16 @@ class Body:
 
     async def start(self) -> None:
         """Bring it to life, unless it lives."""
-        if not self.lives:
-            self._process = await spawn((*self.wrapper, *self._command), self.log, environment=self._environment)
+        if self.lives:
+            return
+        starting = asyncio.ensure_future(
+            spawn((*self.wrapper, *self._command), self.log, environment=self._environment)
+        )
+        try:
+            self._process = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            self._process = await starting  # it lives by now, whoever does not want it any more
+            raise
 
     async def kill(self) -> None:
         """SIGKILL, which also ends one that is frozen."""

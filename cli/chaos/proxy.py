@@ -115,9 +115,7 @@ class _End(asyncio.Protocol):
         """Something to carry: at once in clear weather, else when its time comes."""
         weather, now = self.link.weather, asyncio.get_running_loop().time()
         if weather is CLEAR and not self._held and self._passes():
-            assert self.peer is not None
-            assert self.peer.transport is not None
-            self.peer.transport.write(data)
+            self._hand_on(data)
             return
         due = max(self._last_due, now + self.link.random.uniform(*weather.delay_ms) / 1000)
         if weather.bytes_per_s:
@@ -134,9 +132,7 @@ class _End(asyncio.Protocol):
         while self._held and self._passes() and self._held[0][0] <= loop.time():
             _, data = self._held.popleft()
             self._held_bytes -= len(data)
-            assert self.peer is not None
-            assert self.peer.transport is not None
-            self.peer.transport.write(data)
+            self._hand_on(data)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -176,6 +172,12 @@ class _End(asyncio.Protocol):
             with suppress(OSError):
                 self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
+
+    def _hand_on(self, data: bytes) -> None:
+        assert self.peer is not None
+        assert self.peer.transport is not None
+        if not self.peer.transport.is_closing():  # who hung up in silence misses what would come through now
+            self.peer.transport.write(data)
 
     def _passes(self) -> bool:
         weather = self.link.weather

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cli.chaos.ledger import Account
 from cli.chaos.processes import ROOT
 from cli.chaos.run import Result
 from cli.chaos.soak import Soaked
@@ -20,6 +21,11 @@ from trunkshow.client import Rung
 SOAK_TITLE = "# Soak"
 
 COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "switched", "verdict")
+
+EVENT_COLUMNS = (
+    *("fault", "events", "sent", "recorded", "acknowledged", "refused", "unanswered", "rejected"),
+    *("lost", "twice", "fresh again"),
+)
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -63,6 +69,17 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
     )
 
 
+def event_cells(verdict: Verdict) -> tuple[str, ...]:
+    """A row of the table of events; nothing where nobody recorded."""
+    events = verdict.events
+    if events is None:
+        return ()
+    sent = (events.events, events.tries, events.recorded, events.acknowledged)
+    not_so = (events.refused, events.unanswered, events.rejected, events.lost + events.strange, events.twice)
+    fresh = "not seen" if events.fresh_s is None else f"{events.fresh_s:.1f} s"
+    return (verdict.fault, *(f"{count:,}" for count in (*sent, *not_so)), fresh)
+
+
 def rungs(verdict: Verdict) -> str:
     """Shares of the rungs, best first."""
     whole = verdict.tally.rungs.total() or 1
@@ -75,6 +92,14 @@ def table(result: Result) -> Table:
     shown = Table(*COLUMNS, box=None, pad_edge=False)
     for verdict in result.by_fault:
         shown.add_row(*cells(verdict), style="red" if verdict.broken else "")
+    return shown
+
+
+def events_table(result: Result) -> Table:
+    """Of what was recorded, for a terminal."""
+    shown = Table(*EVENT_COLUMNS, box=None, pad_edge=False)
+    for row in filter(None, map(event_cells, result.by_fault)):
+        shown.add_row(*row)
     return shown
 
 
@@ -102,6 +127,16 @@ def markdown(result: Result, command: str) -> str:
         "",
         *_LEGEND,
         "",
+        "## Events",
+        "",
+        *_EVENTS_TOLD,
+        "",
+        "| " + " | ".join(EVENT_COLUMNS) + " |",
+        "|" + "---|" * len(EVENT_COLUMNS),
+        *("| " + " | ".join(row) + " |" for row in map(event_cells, verdicts) if row),
+        "",
+        *_EVENTS_LEGEND,
+        "",
         "## What was drawn",
         "",
         *(f"- `{verdict.particulars}`, {verdict.seconds:.1f} s" for verdict in result.verdicts),
@@ -125,6 +160,24 @@ _LEGEND = (
     "- *recovered*: from the fault's end to the first half second in which nothing failed, and 99 % of those whom the",
     "  current snapshot knows were served from it.",
     "- *switched*: from the pointer's last move until every answer was from the version that it names.",
+)
+
+_EVENTS_TOLD = (
+    "Beside the requests somebody records events, about 20 a second, for users of their own, of whom a quarter is not",
+    "known to anybody: one call in ten is sent twice, one in ten after what came after it, and what was not",
+    "acknowledged is sent again. After each fault the log is read, and each of these users' slates is asked of every",
+    "router.",
+)
+
+_EVENTS_LEGEND = (
+    "- *events*: different ones; *sent*: how often, in all; *recorded*: of the events, those in the log;",
+    "  *acknowledged*: those that a caller was told are in it.",
+    "- *refused*: sent, and answered with RESOURCE_EXHAUSTED; *unanswered*: sent, and not acknowledged within 1.5 s,",
+    "  or answered with UNAVAILABLE; *rejected*: events from the future or the far past, by a clock that was stepped.",
+    "- *lost*: acknowledged, and not in the log, or in the log and not in a slate that calls itself fresh; and what is",
+    "  in the log and was never sent. *twice*: in a slate more often than in the log.",
+    "- *fresh again*: from the fault's end until every slate was FRESH and had every event, those included that were",
+    "  still on their way when it ended.",
 )
 
 
@@ -164,6 +217,7 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
     held_up = sum(tally.held_up for tally in healthy)
     slowest = max((verdict.recovered_s for verdict in verdicts if verdict.recovered_s is not None), default=0.0)
     never = [verdict.fault for verdict in verdicts if verdict.recovered_s is None]
+    events = Account.sum(verdict.events for verdict in verdicts if verdict.events is not None)
     return [
         f"- {asked:,} requests in all ({batched:,} of them in batches), {failed:,} failed"
         + (f", and {unanswerable:,} more while no router was alive" if unanswerable else "")
@@ -172,6 +226,10 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         + (f", one in {of / late:,.0f}" if late else "")
         + f" (aim: at most one in 10,000); {held_up:,} more came in time to a caller that stood still.",
         f"- Slowest recovery: {slowest:.1f} s (aim: 5 s)" + (f"; not seen: {', '.join(never)}" if never else "") + ".",
+        f"- {events.acknowledged:,} events acknowledged, of {events.events:,} that were sent {events.tries:,} times: "
+        f"{events.lost + events.strange:,} lost, {events.twice:,} counted twice; all of them in every slate "
+        + ("not seen" if events.fresh_s is None else f"{events.fresh_s:.1f} s after a fault's end at the latest")
+        + ".",
     ]
 
 

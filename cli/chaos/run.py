@@ -16,7 +16,9 @@ from functools import partial
 from cli.chaos import catalogue
 from cli.chaos.faults import Fault
 from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
+from cli.chaos.recording import recording
 from cli.chaos.tally import SLICE_S
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import Moments, Verdict, judge, merged
@@ -139,7 +141,11 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
         orders = [Orders(ground.target, ground.depot.oracle, version, plan.seed, rate=result.rate)]
         ground.sustained = result.sustained or plan.rate
-        async with flowing(orders, ground.logs) as ground.traffic:
+        facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
+        async with (
+            flowing(orders, ground.logs) as ground.traffic,
+            recording(facts, ground.target, ground.routers.values(), ground.log, plan.seed) as ground.recording,
+        ):
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
             for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until):
@@ -161,11 +167,15 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
             troubles.append(str(error) or repr(error))
     healed = time.monotonic()
     say("fault.healed", fault=fault.name)
+    cohort = ground.recording.turn()
+    settling = asyncio.create_task(ground.recording.settled(cohort, healed, healed + recovery_s + WHOLE_WITHIN_S))
     await asyncio.sleep(recovery_s)
     ended = time.monotonic()
     whole_again = await _made_whole(ground, say)
     await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
+    events = await ground.recording.account(cohort, await settling)
     ground.traffic.check()
+    ground.recording.check()
     moments = Moments(
         injected, healed, ended, ground.depot.moved_at, ground.depot.expected, frozenset(ground.depot.spoilt)
     )
@@ -173,7 +183,14 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     particulars = "; ".join((repr(fault), *ground.notes))
     ground.notes.clear()
     return judge(
-        fault.name, particulars, fault.promise, series, moments, whole_again=whole_again, trouble="; ".join(troubles)
+        fault.name,
+        particulars,
+        fault.promise,
+        series,
+        moments,
+        whole_again=whole_again,
+        trouble="; ".join(troubles),
+        events=events,
     )
 
 

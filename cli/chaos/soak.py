@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from cli.chaos.ground import Ground, standing
+from cli.chaos.ground import LOG, Ground, standing
 from cli.chaos.orders import Orders
 from cli.chaos.run import BREATH_S, LAGGARDS_S, Plan, Say, sustained
 from cli.chaos.tally import Tally
@@ -123,10 +123,10 @@ async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -
 
 
 async def _watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]:
-    seen: dict[str, list[Weight]] = {name: [] for name in ground.bodies}
+    seen: dict[str, list[Weight]] = {name: [] for name in ground.bodies if name != LOG}  # which is not ours
     while time.monotonic() < until:
-        for name, body in ground.bodies.items():
-            process = psutil.Process(body.pid)
+        for name in seen:
+            process = psutil.Process(ground.bodies[name].pid)
             seen[name].append(Weight(process.memory_info().rss, process.num_fds()))
         await asyncio.sleep(LOOK_EVERY_S)
     return seen

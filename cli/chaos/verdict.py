@@ -13,7 +13,9 @@ Rules:
 6. Where the pointer was moved, the last answer from another version than it names was asked for within the time
    promised, and none came later.
 7. The drivers sent what they were to send, but for one request in `UNSENT_ONE_IN`: a flood that was none shows nothing.
-8. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
+8. No event is lost or counted twice, ever (`cli.chaos.ledger` says what that means). Some are recorded, and are in
+   every slate within the time promised after the heal. While the log is away nothing is called FRESH for long.
+9. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cli.chaos.faults import Promise
+from cli.chaos.ledger import Account
 from cli.chaos.tally import SLICE_S, Series, Tally
 
 LATE_ONE_IN = 10_000
@@ -31,6 +34,9 @@ POOR_ONE_IN = 1_000
 UNSENT_ONE_IN = 1_000
 WINDOW_S = 0.5
 WHOLE_SHARE = 0.99
+STILL_OUT_S = 6.0
+"""What is asked so long before the heal may be answered after it: a batch."""
+
 PERSONAL_MIN = 5
 """Requests in a window that can show a recovery; with fewer it shows nothing."""
 
@@ -72,6 +78,8 @@ class Verdict:
         whole_again: every shard was ready after it, with no help.
         spoilt: answers from a version that must be refused.
         trouble: what kept the fault from being injected as it was meant; empty where nothing did.
+        events: what became of those; None where nobody recorded.
+        falsely_fresh: answers FRESH while nobody could know.
     """
 
     fault: str
@@ -84,6 +92,8 @@ class Verdict:
     whole_again: bool = True
     trouble: str = ""
     spoilt: int = 0
+    events: Account | None = None
+    falsely_fresh: int = 0
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -116,6 +126,8 @@ class Verdict:
             "statuses": dict(tally.statuses),
             "recovered_s": None if self.recovered_s is None else round(self.recovered_s, 2),
             "switched_s": None if self.switched_s is None else round(self.switched_s, 2),
+            "events": None if self.events is None else self.events.to_json(),
+            "falsely_fresh": self.falsely_fresh,
             "broken": list(self.broken),
             "complaints": tally.complaints,
         }
@@ -130,8 +142,12 @@ def judge(
     *,
     whole_again: bool = True,
     trouble: str = "",
+    events: Account | None = None,
 ) -> Verdict:
     """The verdict on one fault."""
+    false_from = moments.injected + (promise.false_after_s or float("inf"))
+    false_until = moments.healed - STILL_OUT_S
+    away = series.between(false_from, false_until) if false_from < false_until else Tally()
     return Verdict(
         fault,
         particulars,
@@ -143,6 +159,8 @@ def judge(
         whole_again,
         trouble,
         sum(series.between(moments.injected, moments.ended).versions[version] for version in moments.spoilt),
+        events,
+        away.rungs["FRESH"],
     )
 
 
@@ -163,7 +181,26 @@ def _broken(verdict: Verdict) -> Iterator[str]:
         yield f"{tally.stepped_down} answers of {tally.personal} stepped down"
     if switched is not None and switched > promise.switched_s_max:
         yield f"another version was served until {switched:.1f} s after the pointer had moved"
+    if verdict.events is not None:
+        yield from _of_events(verdict.events, promise)
+    if verdict.falsely_fresh:
+        yield f"{verdict.falsely_fresh} answers were called fresh, although the log was away"
     yield from _in_trouble(verdict)
+
+
+def _of_events(events: Account, promise: Promise) -> Iterator[str]:
+    if events.lost:
+        yield f"{events.lost} events were acknowledged and lost"
+    if events.twice:
+        yield f"{events.twice} events were counted twice"
+    if events.strange:
+        yield f"{events.strange} records of the log are of events that nobody sent"
+    if events.events and not events.acknowledged + events.rejected:
+        yield f"none of {events.events} events was acknowledged in the end"
+    if events.fresh_s is None:
+        yield "slates did not have every event while they were looked at"
+    elif events.fresh_s > promise.fresh_s_max:
+        yield f"slates had every event after {events.fresh_s:.1f} s"
 
 
 def _in_trouble(verdict: Verdict) -> Iterator[str]:
@@ -231,4 +268,11 @@ def _merged(rounds: Sequence[Verdict]) -> Verdict:
         whole_again=all(one.whole_again for one in rounds),
         spoilt=sum(one.spoilt for one in rounds),
         trouble="; ".join(filter(None, dict.fromkeys(one.trouble for one in rounds))),
+        events=_all_events(rounds),
+        falsely_fresh=sum(one.falsely_fresh for one in rounds),
     )
+
+
+def _all_events(rounds: Sequence[Verdict]) -> Account | None:
+    accounts = [one.events for one in rounds if one.events is not None]
+    return Account.sum(accounts) if accounts else None

@@ -15,7 +15,7 @@ from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, draw_steps, run
 
 SEED = 7
-FAULTS = ("kill-one", "kill-router", "swap", "bit-flipped")
+FAULTS = ("kill-one", "kill-router", "swap", "bit-flipped", "log-killed")
 RATE = 40.0
 """Little, so that a busy machine can keep up: what is tested is that answers are given and right, not how fast."""
 
@@ -54,14 +54,25 @@ def test_nothing_fails_and_nothing_is_wrong(result: Result) -> None:
     assert all(one.tally.requests > RATE for one in result.verdicts)
 
 
+def test_no_event_is_lost_and_none_counts_twice(result: Result) -> None:
+    """Some were recorded beside every fault, some of them twice and some late; all were acknowledged in the end."""
+    accounts = {one.fault: one.events for one in result.verdicts if one.events is not None}
+    assert accounts.keys() == set(FAULTS)
+    for one in accounts.values():
+        assert one.acknowledged == one.recorded == one.events > 0
+        assert (one.lost, one.twice, one.strange) == (0, 0, 0)
+    assert sum(one.tries - one.events for one in accounts.values()) > 0
+
+
 def test_the_cluster_recovers(result: Result) -> None:
-    """From each fault, within the time looked at."""
+    """From each fault, within the time looked at; then every slate has every event."""
     assert [one.fault for one in result.verdicts if one.recovered_s is None] == []
+    assert [one.fault for one in result.verdicts if one.events is None or one.events.fresh_s is None] == []
 
 
 def test_the_report_says_how_to_do_it_again(result: Result) -> None:
-    """Seed, commit and cluster, as JSON; and every fault has a row in the table."""
+    """Seed, commit and cluster, as JSON; and every fault has a row in the table, and one in that of events."""
     said = json.loads(json.dumps(report.to_json(result)))
     assert (said["seed"], said["cluster"]) == (SEED, {"shards": 3, "replicas": 2, "routers": 2})
     rows = [line for line in report.markdown(result, "again").splitlines() if line.startswith("| kill-one |")]
-    assert len(rows) == 1
+    assert len(rows) == 2

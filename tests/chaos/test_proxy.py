@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import uvloop
 
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Link, Weather
 
@@ -96,6 +97,28 @@ async def test_a_connection_made_in_silence_works_after_it() -> None:
         link.change(CLEAR)
         assert await arrives(reader, b"hello")
         writer.close()
+
+
+def test_who_hangs_up_in_silence_misses_what_comes_through_after_it() -> None:
+    """The link goes on for everybody else, on the loop that the command runs on, which is strict about such things."""
+
+    async def harmed() -> bool:
+        async with linked() as (link, reader, writer):
+            host, _, port = link.address.rpartition(":")
+            impatient, hung_up = await asyncio.open_connection(host, int(port))
+            hung_up.write(b"first")
+            assert await arrives(impatient, b"first")
+            link.change(HALF_OPEN)
+            hung_up.write(b"again")
+            assert not await arrives(impatient, b"again", QUIET_S)  # the answer waits in the link
+            link.change(PARTED)  # nor does a goodbye pass
+            hung_up.transport.abort()
+            await asyncio.sleep(QUIET_S)
+            link.change(CLEAR)
+            writer.write(b"here")
+            return await arrives(reader, b"here")
+
+    assert uvloop.run(harmed())
 
 
 async def test_a_reset_is_one() -> None:

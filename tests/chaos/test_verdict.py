@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from cli.chaos.faults import Promise
+from cli.chaos.ledger import Account
 from cli.chaos.tally import SLICE_S, Series, Tally
-from cli.chaos.verdict import Moments, Verdict, judge, merged, recovered_s
+from cli.chaos.verdict import STILL_OUT_S, Moments, Verdict, judge, merged, recovered_s
 
 MOMENTS = Moments(injected=100.0, healed=105.0, ended=112.0)
 
@@ -19,6 +23,9 @@ def series(**changes: dict[str, int]) -> Series:
         counts = {"requests": 10, "personal": 10, **changes.get(f"s{int(at)}", {})}
         made.at(at).counts.update(counts)
     return made
+
+
+EVENTS = Account(events=9, tries=12, recorded=9, acknowledged=9, users=3, fresh_s=2.0)
 
 
 def verdict(promise: Promise, **changes: dict[str, int]) -> Verdict:
@@ -53,6 +60,38 @@ def test_a_flood_that_was_not_sent_shows_nothing(unsent: int, is_broken: bool) -
     made = series()
     made.at(102.0).counts["unsent"] = unsent
     assert bool(judge("fault", "", Promise(healthy=False), made, MOMENTS).broken) is is_broken
+
+
+@pytest.mark.parametrize(
+    ("change", "is_broken"),
+    [
+        ({}, False),
+        ({"refused": 3, "unanswered": 3}, False),
+        ({"lost": 1}, True),
+        ({"twice": 1}, True),
+        ({"strange": 1}, True),
+        ({"acknowledged": 0}, True),
+        ({"acknowledged": 0, "rejected": 9}, False),
+        ({"fresh_s": 5.5}, True),
+        ({"fresh_s": None}, True),
+    ],
+)
+def test_events_are_neither_lost_nor_counted_twice_and_soon_in_every_slate(
+    change: dict[str, Any], is_broken: bool
+) -> None:
+    """To be refused, or left without an answer, is no loss."""
+    events = replace(EVENTS, **change)
+    judged = judge("fault", "", Promise(fresh_s_max=5), series(), MOMENTS, events=events)
+    assert bool(judged.broken) is is_broken
+
+
+@pytest.mark.parametrize(("after_s", "is_broken"), [(2, False), (4, True), (11 - STILL_OUT_S, False)])
+def test_what_is_called_fresh_while_the_log_is_away_is_not(after_s: float, is_broken: bool) -> None:
+    """Later than what is known may be old, and earlier than it could be answered once the log is back."""
+    made = series()
+    made.at(MOMENTS.injected + after_s + SLICE_S / 2).rungs["FRESH"] = 1
+    moments = replace(MOMENTS, healed=MOMENTS.injected + 10.5)
+    assert bool(judge("fault", "", Promise(false_after_s=3), made, moments).broken) is is_broken
 
 
 def test_what_was_before_or_after_does_not_count() -> None:

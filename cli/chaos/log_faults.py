@@ -1,0 +1,119 @@
+"""What goes wrong with the event log: its server, the links to it, and how much is sent to it.
+
+The log is no part of what answers: while it is away slates are of the snapshot and of what was folded in before. So no
+fault here makes an answer late or poor. What becomes of the events is `cli.chaos.ledger`'s to say. Killed, frozen and
+started again the server is as any process (`cli.chaos.faults`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import psutil
+
+from cli.chaos.faults import Promise
+from cli.chaos.ground import LOG, Ground
+from cli.chaos.proxy import CLEAR, Weather
+from cli.output import UsageError
+
+RECOVERY_S = 5.0
+KEPT_UP = Promise(whole=True, fresh_s_max=RECOVERY_S)
+"""Everybody is answered in time, from the snapshot at least, and soon with every event again."""
+
+FALSE_AFTER_S = 8.0
+"""A shard that has heard nothing of the log for 5 s calls nothing fresh; it may have asked within the first seconds."""
+
+AWAY = Promise(whole=True, fresh_s_max=RECOVERY_S, false_after_s=FALSE_AFTER_S)
+WEIGH_EVERY_S = 0.5
+GROWTH_BYTES_MAX = 64 << 20
+
+
+@dataclass(frozen=True)
+class LogWeathered:
+    """The links of all processes to the log are bad."""
+
+    name: str
+    weather: Weather
+    promise: Promise = field(default=KEPT_UP)
+
+    async def inject(self, ground: Ground) -> None:
+        """Bad weather."""
+        ground.log_link.change(self.weather)
+
+    async def heal(self, ground: Ground) -> None:
+        """Clear weather."""
+        ground.log_link.change(CLEAR)
+
+
+@dataclass(frozen=True)
+class LogRestarted:
+    """The log's server is told to leave (SIGTERM) and started again, time after time."""
+
+    name: str
+    every_s: float
+    promise: Promise = field(default=KEPT_UP)
+
+    async def inject(self, ground: Ground) -> None:
+        """Begin."""
+        ground.keep_doing(self.name, self._restart(ground))
+
+    async def heal(self, ground: Ground) -> None:
+        """End, with a server that runs."""
+        await ground.stop_doing(self.name)
+        await ground.bodies[LOG].stop()  # it may have been told to leave already
+        await ground.bodies[LOG].start()
+
+    async def _restart(self, ground: Ground) -> None:
+        while True:
+            await ground.bodies[LOG].stop()
+            await ground.bodies[LOG].start()
+            await asyncio.sleep(self.every_s)
+
+
+@dataclass(frozen=True)
+class Burst:
+    """Many times as many events come as before; what there is no room for is refused, and nothing grows.
+
+    Attributes:
+        times: of the steady rate.
+        growth_bytes_max: of each router's and each shard's memory.
+    """
+
+    name: str
+    times: float
+    growth_bytes_max: int = GROWTH_BYTES_MAX
+    promise: Promise = field(default=KEPT_UP)
+
+    async def inject(self, ground: Ground) -> None:
+        """Begin, and weigh."""
+        peaks = _weights(ground)
+        ground.recording.times = self.times
+        ground.keep_doing(self.name, self._weigh(ground, dict(peaks), peaks))
+
+    async def heal(self, ground: Ground) -> None:
+        """End.
+
+        Raises:
+            UsageError: a process grew by more than is allowed.
+        """
+        ground.recording.times = 1.0
+        await ground.stop_doing(self.name)
+
+    async def _weigh(self, ground: Ground, before: dict[str, int], peaks: dict[str, int]) -> None:
+        while True:
+            await asyncio.sleep(WEIGH_EVERY_S)
+            for name, weighs in _weights(ground).items():
+                peaks[name] = max(peaks[name], weighs)
+            most = max(peaks, key=lambda name: peaks[name] - before[name])
+            grown = peaks[most] - before[most]
+            if grown > self.growth_bytes_max:
+                raise UsageError(f"{most} grew by {grown / 2**20:.0f} MiB in a burst of events")
+            note = f"memory at most {max(peaks.values()) / 2**20:.0f} MiB; {most} grew most, by {grown / 2**20:.1f} MiB"
+            ground.notes[:] = [note]
+
+
+def _weights(ground: Ground) -> dict[str, int]:
+    """Resident bytes of routers and shards."""
+    names = ground.terrain.router_names + ground.terrain.shard_names
+    return {name: psutil.Process(ground.bodies[name].pid).memory_info().rss for name in names}

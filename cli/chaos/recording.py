@@ -1,0 +1,265 @@
+"""A visitor who records: events at a small steady rate, some of them twice, some of them late; and looks at the slates.
+
+Its users are its own: some whom the snapshot knows, some whom nobody knows. What was not acknowledged is sent again
+until it is, as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right;
+after a fault the log itself is read, and every user's slate is asked of every router. What is done is drawn from a
+seed; when it is sent depends on what became of the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Never
+
+from cli.chaos.ledger import Account, Cohort, Ledger
+from cli.chaos.model import Facts
+from trunkshow.client import AsyncClient, Event, Interaction, Rung
+from trunkshow.errors import Overloaded, TrunkshowError
+from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.settings import READ_ONLY
+from trunkshow.eventlog.watermark import Watermark
+
+EVENTS_A_SECOND = 20.0
+EVENTS_OF_A_CALL = (1, 3)
+AT_ONCE_USERS = 12
+"""Who do something at a time; one after the other is done, and another comes."""
+
+USER_EVENTS_MAX = 120
+"""Of one user, in one run. A shard keeps 256 of each, and what it has to forget nobody could ask for."""
+
+KNOWN_USERS_MAX = 4_000
+STRANGERS = 0.25
+TWICE = 0.1
+LATE = 0.1
+"""Share of the calls that are sent a second time, and of those that are sent after what came after them."""
+
+LATER_S = (0.2, 3.0)
+AGAIN_AFTER_S = 0.4
+AGAIN_EVENTS_MAX = 200
+LOOK_EVERY_S = 0.05
+WITHIN_MS = 1_500.0
+IN_FLIGHT_MAX = 200
+SLATE_MS = 1_000.0
+LOG_WITHIN_S = 2.0
+ASK_SLATES_EVERY_S = 0.3
+ASKED_AT_ONCE = 4
+"""Slates; many more would be a load of their own."""
+
+DONE = (Interaction.VIEW, Interaction.CLICK, Interaction.CART, Interaction.LIKE)
+
+
+class Recording:
+    """Records, and looks at what came of it.
+
+    Attributes:
+        ledger: of everything.
+        times: as many events as at the steady rate are sent now.
+
+    Args:
+        facts: whose users and items the events are about.
+        target: of the routers, as gRPC resolves it.
+        routers: each one's address.
+        log: address of the event log, on no link that is harmed.
+        seed: of everything that is drawn.
+    """
+
+    def __init__(self, facts: Facts, target: str, routers: Sequence[str], log: str, seed: int) -> None:
+        self.ledger = Ledger()
+        self.times = 1.0
+        self._facts = facts
+        self._random = random.Random(seed)  # noqa: S311 - as for all visitors
+        self._ids = itertools.count()
+        self._users = self._who()
+        self._done: dict[str, int] = {}
+        self._present = [self._comes() for _ in range(AT_ONCE_USERS)]
+        self._again: list[tuple[float, int, Event]] = []
+        self._running: asyncio.Task[None] | None = None
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._recorder = AsyncClient(target)
+        self._askers = [AsyncClient(router, deadline_ms=SLATE_MS) for router in routers]
+        self._log = open_log(log, READ_ONLY)
+        self._read_to: Watermark | None = None
+        self._reading = asyncio.Lock()
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
+
+    def start(self) -> None:
+        """Record from now on."""
+        self._running = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Record no more, and let go of everything."""
+        working = {*self._in_flight, *([self._running] if self._running else [])}
+        for task in working:
+            task.cancel()
+        if working:
+            await asyncio.wait(working)
+        for client in (self._recorder, *self._askers):
+            await client.close()
+        await self._log.close()
+
+    # --- recording -----------------------------------------------------------------------------------------------
+
+    def turn(self) -> Cohort:
+        """The events until now are a fault's, which was healed: what is held back of them is sent at once."""
+        self._again = [(0.0, order, event) for _, order, event in self._again]
+        heapq.heapify(self._again)
+        self._done = {}
+        self._present = [self._comes() for _ in range(AT_ONCE_USERS)]  # of those before, nothing new is sent
+        return self.ledger.turn()
+
+    def check(self) -> None:
+        """Raise what this ended with by itself, if it did."""
+        if self._running is not None and self._running.done():
+            self._running.result()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._record_on())
+            both.create_task(self._send_again())
+
+    async def _record_on(self) -> Never:
+        due = time.monotonic()
+        while True:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            events = self._something_done()
+            due += self._random.expovariate(EVENTS_A_SECOND * self.times) * len(events)
+            if len(self._in_flight) >= IN_FLIGHT_MAX or self._random.random() < LATE:
+                self._later(events)
+                continue
+            if self._random.random() < TWICE:
+                self._later(events)
+            self._begin(events)
+
+    async def _send_again(self) -> Never:
+        """What is held back, when its time comes, many events in one call."""
+        while True:
+            due = self._taken_of_again(time.monotonic())
+            if due:
+                self._begin(due)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _taken_of_again(self, now: float) -> list[Event]:
+        taken: list[Event] = []
+        while self._again and self._again[0][0] <= now and len(taken) < AGAIN_EVENTS_MAX:
+            taken.append(heapq.heappop(self._again)[2])
+        return taken
+
+    def _begin(self, events: Sequence[Event]) -> None:
+        self.ledger.sent({event.event_id: event.user_id for event in events})
+        task = asyncio.create_task(self._record(events))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def _record(self, events: Sequence[Event]) -> None:
+        ids = [event.event_id for event in events]
+        try:
+            answer = await self._recorder.record(events, deadline_ms=WITHIN_MS)
+        except TrunkshowError as error:
+            self.ledger.failed(ids, "refused" if isinstance(error, Overloaded) else "unanswered")
+            self._later(events, AGAIN_AFTER_S)
+            return
+        rejected = {one.event_id for one in answer.refused}
+        self.ledger.rejected(rejected)
+        self.ledger.acknowledged(one for one in ids if one not in rejected)
+
+    def _later(self, events: Iterable[Event], after_s: float = 0.0) -> None:
+        at = time.monotonic() + (after_s or self._random.uniform(*LATER_S))
+        for event in events:
+            heapq.heappush(self._again, (at, next(self._ids), event))
+
+    # --- what is done --------------------------------------------------------------------------------------------
+
+    def _something_done(self) -> list[Event]:
+        """What one user does in one moment."""
+        place = self._random.randrange(AT_ONCE_USERS)
+        user = self._present[place]
+        count = self._random.randint(*EVENTS_OF_A_CALL)
+        self._done[user] += count
+        if self._done[user] + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX:
+            self._present[place] = self._comes()
+        return [self._event(user) for _ in range(count)]
+
+    def _comes(self) -> str:
+        """Somebody new."""
+        user = next(self._users)
+        self._done[user] = 0
+        return user
+
+    def _event(self, user: str) -> Event:
+        draw = self._random
+        item, kind = draw.choice(self._facts.ids), draw.choice(DONE)
+        return Event(user, item, kind, datetime.now(UTC), event_id=f"chaos-{next(self._ids)}")
+
+    def _who(self) -> Iterator[str]:
+        """Users, each of them once, for ever: known ones while there are any, and strangers among them."""
+        known = list(itertools.islice(self._facts.users(), KNOWN_USERS_MAX))
+        self._random.shuffle(known)
+        for number in itertools.count():
+            is_strange = not known or self._random.random() < STRANGERS
+            yield f"nobody-{number}" if is_strange else known.pop()
+
+    # --- what came of it -----------------------------------------------------------------------------------------
+
+    async def settled(self, cohort: Cohort, healed: float, until: float) -> float | None:
+        """Seconds after the heal until every slate knew all events; None where that was not seen in time."""
+        left = [(asker, user) for asker in self._askers for user in cohort.users]
+        while time.monotonic() < until:
+            if self.ledger.is_settled(cohort) and await self._read():
+                known = await asyncio.gather(*(self._known(asker, user) for asker, user in left))
+                wanted = [self.ledger.folded(user) for _, user in left]
+                left = [one for one, has, wants in zip(left, known, wanted, strict=True) if has != wants]
+                if not left:
+                    return time.monotonic() - healed
+            await asyncio.sleep(ASK_SLATES_EVERY_S)
+        return None
+
+    async def account(self, cohort: Cohort, fresh_s: float | None) -> Account:
+        """What became of a fault's events, looked at once more."""
+        await self._read()
+        pairs = [(asker, user) for asker in self._askers for user in cohort.users]
+        answers = await asyncio.gather(*(self._known(asker, user) for asker, user in pairs))
+        found: dict[str, list[int]] = {}
+        for (_, user), known in zip(pairs, answers, strict=True):
+            if known is not None:
+                found.setdefault(user, []).append(known)
+        return self.ledger.account(cohort, found, fresh_s)
+
+    async def _known(self, asker: AsyncClient, user: str) -> int | None:
+        """Of how many events a user's slate knows; None where there is none, or it does not call itself fresh."""
+        async with self._asking:
+            try:
+                receipt = (await asker.recommend(user)).receipt
+            except TrunkshowError:
+                return None
+            return receipt.events_folded if receipt.rung is Rung.FRESH else None
+
+    async def _read(self) -> bool:
+        """Read on to the end of the log; whether that was possible."""
+        async with self._reading:
+            with suppress(LogUnavailable):
+                end = await self._log.end(LOG_WITHIN_S)
+                async for read in self._log.read(self._read_to, end):
+                    self._read_to = read.watermark
+                    for event in read.record.events:
+                        self.ledger.stands(event.event_id, event.user_id)
+                return True
+            return False
+
+
+@asynccontextmanager
+async def recording(facts: Facts, target: str, routers: Iterable[str], log: str, seed: int) -> AsyncIterator[Recording]:
+    """A visitor who records for the time of the context."""
+    visitor = Recording(facts, target, tuple(routers), log, seed)
+    visitor.start()
+    try:
+        yield visitor
+    finally:
+        await visitor.close()

@@ -78,10 +78,7 @@ def make_test(
     known = (user_row >= 0) & (item_row >= 0)
     matrix = trained.training.matrix
     pairs = csr_matrix((np.ones(known.sum(), np.float32), (user_row[known], item_row[known])), shape=matrix.shape)
-    had = csr_matrix(
-        (np.ones(len(trained.training.users), np.float32), (trained.training.users, trained.training.items)),
-        shape=matrix.shape,
-    )
+    had = trained.had()
     pairs.data[:] = 1
     if not repeat:
         pairs = pairs - pairs.multiply(had > 0)

@@ -61,12 +61,11 @@ def make_snapshot(
         user_vectors = ials.user_vectors(numbered.training.matrix)
     with stages.stage("partition"):
         plan = make_plan(
-            numbered.training,
             user_vectors,
             ials.vectors,
+            None if dataset.serving.repeat else numbered.had(),
             partitions=partitions,
             seed=chosen.seed,
-            repeat=dataset.serving.repeat,
         )
     with stages.stage("write"):
         write.write_shared(folder, numbered, fitted, plan.placement)

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from builder import partition
 from builder.partition import BestItems, Placement
-from trunkshow.models.protocol import Floats, Rows, Training
+from trunkshow.models.protocol import Floats, Rows
 
 DEPTHS = (50, 100, 200, 400, 800)
 """Best items per user that a partition lists: the least that covers the held-out users; the whole catalogue if none."""
@@ -39,20 +39,18 @@ class Plan:
     measures: dict[str, Any]
 
 
-def make_plan(training: Training, users: Floats, items: Floats, *, partitions: int, seed: int, repeat: bool) -> Plan:
+def make_plan(users: Floats, items: Floats, hidden: csr_matrix | None, *, partitions: int, seed: int) -> Plan:
     """Place users by both taste hashes, choose the better, and list what its partitions need.
 
     Args:
-        training: the whole history.
         users: (users, factors) float32.
         items: (items, factors) float32.
+        hidden: (users, items), what a user must not be shown; None where repeats are allowed.
         partitions: how many; 0 chooses by the number of users.
         seed: of everything that is drawn.
-        repeat: whether an item may come back once the user had it.
     """
     count = partitions or partition.default_partitions(len(users))
     placements = partition.place_users(users, count, seed)
-    hidden = None if repeat else _history(training)
     held_out, contributors = partition.draw_users(len(users), seed)
     measured = partition.best_items(held_out, users, items, hidden, partition.TOP)
     for depth in DEPTHS:
@@ -82,8 +80,3 @@ def _measures(placement: Placement, lists: Sequence[Rows], measured: BestItems, 
         "catalogue_share": partition.catalogue_share(lists, items),
         "coverage": partition.coverage(measured, placement.homes, lists),
     }
-
-
-def _history(training: Training) -> csr_matrix:
-    ones = np.ones(len(training.users), np.float32)
-    return csr_matrix((ones, (training.users, training.items)), shape=training.matrix.shape)

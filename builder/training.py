@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 from builder.dataset import Dataset
 from builder.events import Events
 from builder.tables import ItemTable, UserTable
+from trunkshow.marks import HAD, marks_of
 from trunkshow.models.protocol import Floats, Rows, Settings, Training
 from trunkshow.snapshot.catalogue import Columns
 
@@ -36,11 +37,19 @@ class Numbered:
         training: what the models see.
         user_ids: in the order of the user rows, ascending.
         columns: the catalogue, in the order of the item rows.
+        marks: (n,) uint8 of each event that is learned from (`trunkshow.marks`).
     """
 
     training: Training
     user_ids: Sequence[str]
     columns: Columns
+    marks: NDArray[np.uint8]
+
+    def had(self) -> csr_matrix:
+        """(users, items), above 0 where a user had an item, which is then not shown again where repeats are not."""
+        of_had = self.marks & HAD > 0
+        users, items = self.training.users[of_had], self.training.items[of_had]
+        return csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=self.training.matrix.shape)
 
 
 def number(
@@ -88,7 +97,13 @@ def number(
         settings=settings,
         progress=progress,
     )
-    return Numbered(training, user_ids.to_list(), columns)
+    return Numbered(training, user_ids.to_list(), columns, _marks(events)[chosen])
+
+
+def _marks(events: Events) -> NDArray[np.uint8]:
+    """(n,) of every event."""
+    marks = marks_of(events.kind_names)
+    return np.array([marks[name] for name in events.kind_names], np.uint8)[events.kinds]
 
 
 def _renumber(ids: pl.Series, rows: Rows, more: pl.Series | None = None) -> tuple[pl.Series, Rows]:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 
 from builder.partition import TOP, BestItems, Placement
 from builder.training import Numbered
-from trunkshow.models.protocol import Arrays, Floats, Rows, Training
+from trunkshow.models.protocol import Arrays, Floats, Rows
 from trunkshow.snapshot import arrays, catalogue, directory, manifest, partition
 from trunkshow.snapshot.manifest import Manifest
 from trunkshow.snapshot.records import UserRecord
@@ -39,26 +39,31 @@ def write_shared(folder: Path, numbered: Numbered, fitted: Mapping[str, Arrays],
 
 
 class Histories:
-    """Every user's history, newest first, each item once, at its last time, with its summed weight."""
+    """Every user's history, newest first, each item once, at its last time, with its summed weight and all marks."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, numbered: Numbered) -> None:
+        training = numbered.training
         users, items, times, weights = training.users, training.items, training.times, training.weights
         pairs, where = np.unique(users.astype(np.int64) * training.matrix.shape[1] + items, return_inverse=True)
         last = np.zeros(len(pairs), np.int64)
         np.maximum.at(last, where, times)
         worth = np.bincount(where, weights, minlength=len(pairs)).astype(np.float32)
         of_user = pairs // max(training.matrix.shape[1], 1)
+        marks = np.zeros(len(pairs), np.uint8)
+        np.bitwise_or.at(marks, where, numbered.marks)
         order = np.lexsort((pairs, -last, of_user))
         self._items = (pairs % max(training.matrix.shape[1], 1))[order].astype(np.int32)
         self._times = (last[order] // 1000).clip(0, 2**32 - 1).astype(np.uint32)
         self._weights = worth[order]
+        self._marks = marks[order]
         self._starts = np.searchsorted(of_user[order], np.arange(training.matrix.shape[0] + 1))
         self._segments = training.segments
 
     def record(self, user: int, vector: Floats) -> UserRecord:
         """The user's record, with their (factors,) vector."""
         mine = slice(self._starts[user], self._starts[user + 1])
-        return UserRecord(int(self._segments[user]), vector, self._items[mine], self._weights[mine], self._times[mine])
+        columns = (self._items[mine], self._weights[mine], self._times[mine], self._marks[mine])
+        return UserRecord(int(self._segments[user]), vector, *columns)
 
 
 def write_partitions(
@@ -85,7 +90,7 @@ def write_partitions(
         progress: told (done, of how many).
     """
     shutil.rmtree(folder / "partitions", ignore_errors=True)
-    histories = Histories(numbered.training)
+    histories = Histories(numbered)
     by_home = np.argsort(placement.homes, kind="stable")
     bounds = np.searchsorted(placement.homes[by_home], np.arange(len(lists) + 1))
     kinds = set()

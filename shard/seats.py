@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from shard.online.folding import Folded
+from shard.online.folding import NOBODY, Folded
 from shard.online.residents import NOTHING_ONLINE, Online
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
@@ -120,11 +120,10 @@ class Seats:
         query = self._query(request, seat)
         taken = {row for item in request.exclude_item_ids if (row := self._catalogue.row(item)) is not None}
         taken.update(query.context)
-        folded = seat.folded
+        known = seat.folded or seat.user or NOBODY
         if not (self._snapshot.repeat or request.include_seen):
-            taken.update((query.history if folded is None else folded.had).tolist())
-        if folded is not None:
-            taken.update(folded.hidden.tolist())
+            taken.update(known.had.tolist())
+        taken.update(known.hidden.tolist())
         count = request.items_per_carousel or carousels.ITEMS_DEFAULT
         return Asking(wanted, query, seat.shelves, count, taken, work)
 

@@ -1,7 +1,7 @@
 """Events as rows of the four-field standard and what came with them. Pure but for the memory they take.
 
 What says something of taste (a view, an order, a hidden item) and what was merely shown or looked for are kept apart:
-to the builder an item of any event is one that the user had.
+of the latter there is much more, and models do not learn from it.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ class Facts:
         if home is None:
             return frozenset()
         data = self._users_of(home.partition).get(user_id.encode())
-        return frozenset() if data is None else frozenset(records.decode(data, self._factors).items.tolist())
+        return frozenset() if data is None else frozenset(records.decode(data, self._factors).had.tolist())
 
     def _users_of(self, number: int) -> kv.Reader:
         if number not in self._partitions:

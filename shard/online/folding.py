@@ -7,19 +7,19 @@ item that the catalogue does not know is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shard.online.state import Event, Events
+from trunkshow import marks
 from trunkshow.models.fold_in import NormalEquations
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Rows
 from trunkshow.online.positions import Since
-from trunkshow.online.weights import HAD, SESSION_FACTOR, Weights, session_begins_ms
+from trunkshow.online.weights import SESSION_FACTOR, Weights, session_begins_ms
 from trunkshow.snapshot.records import UserRecord
-from trunkshow.v1 import events_pb2 as pb
 
 NOBODY = UserRecord(-1, NO_FLOATS, NO_ROWS, NO_FLOATS, np.empty(0, np.uint32))
 """What a snapshot knows of somebody whom it does not know."""
@@ -33,12 +33,14 @@ class Terms:
         row_of: an item's row by its id; None for one that is not in the catalogue.
         equations: that its vectors solve.
         weights: of interaction types.
+        marks: of interaction types.
         since: up to where it has seen the log.
     """
 
     row_of: Callable[[str], int | None]
     equations: NormalEquations
     weights: Weights
+    marks: Mapping[int, int]
     since: Since
 
 
@@ -48,8 +50,8 @@ class Folded:
 
     Attributes:
         record: as if the snapshot had been built with the events.
-        had: (n,) item rows that the user had: the snapshot's history, and what was ordered or rented since.
-        hidden: (m,) item rows that the user does not want to see.
+        had: (n,) item rows that the user had, by the snapshot or since.
+        hidden: (m,) item rows that the user does not want to see, by the snapshot or since.
         events: how many were folded in.
     """
 
@@ -76,8 +78,8 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
     vector = terms.equations.solve(items, weights) if solved else record.vector.copy()
     return Folded(
         UserRecord(record.segment, vector, items, weights, times),
-        np.append(record.items, _rows(row for row, event in new if event.interaction in HAD)),
-        _rows(row for row, event in new if event.interaction == pb.INTERACTION_HIDE),
+        np.append(record.had, _marked(new, terms, marks.HAD)),
+        np.append(record.hidden, _marked(new, terms, marks.HIDDEN)),
         len(new),
     )
 
@@ -110,6 +112,10 @@ def _merged(
     summed = np.bincount(where, worth, minlength=len(items))
     times = last[order].clip(0, 2**32 - 1).astype(np.uint32)
     return items[order].astype(np.int32), summed[order].astype(np.float32), times
+
+
+def _marked(new: Sequence[tuple[int, Event]], terms: Terms, mark: int) -> Rows:
+    return _rows(row for row, event in new if terms.marks[event.interaction] & mark)
 
 
 def _rows(rows: Iterable[int]) -> Rows:

@@ -17,6 +17,7 @@ from shard.online.folding import NOBODY, Folded, Terms, fold
 from shard.online.state import Events
 from shard.online.users import Users
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.marks import marks_by_type
 from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten, watermark_of
 from trunkshow.online.newcomers import Newcomers, home_of
@@ -150,7 +151,9 @@ class Residents:
         self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
         self._row_of = snapshot.catalogue.row
         equations = snapshot.ials.equations
-        self._terms = Terms(self._row_of, equations, weights_of(snapshot.manifest.parameters), self.since)
+        parameters = snapshot.manifest.parameters
+        marks = marks_by_type(parameters.get("interactions", ()))
+        self._terms = Terms(self._row_of, equations, weights_of(parameters), marks, self.since)
         self._newcomers = Newcomers(partial(home_of, equations, snapshot.codebook))
         self._folded: dict[str, tuple[Events, Folded | None]] = {}
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from shard.online.folding import NOBODY, Terms, fold
 from shard.online.state import NO_EVENTS, Event, applied
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.marks import marks_by_type
 from trunkshow.models.fold_in import Confidence, NormalEquations
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.weights import weights_of
@@ -30,6 +31,7 @@ UNOBSERVED, STRENGTH, MEAN_DEGREE = 0.05, 0.02, 4.0
 WIDE = VECTORS.astype(np.float64)
 EQUATIONS = NormalEquations(VECTORS, UNOBSERVED * WIDE.T @ WIDE, Confidence(SCALE, MEAN_DEGREE), UNOBSERVED, STRENGTH)
 WEIGHTS = weights_of({"interactions": {"order": 2.0, "click": 0.5}})
+MARKS = marks_by_type(["order", "click"])
 KINDS = sorted(WEIGHTS)
 
 
@@ -39,7 +41,7 @@ def row_of(item: str) -> int | None:
     return row if row < ITEMS else None
 
 
-TERMS = Terms(row_of, EQUATIONS, WEIGHTS, Since(Watermark("log", {0: SEEN}), 0))
+TERMS = Terms(row_of, EQUATIONS, WEIGHTS, MARKS, Since(Watermark("log", {0: SEEN}), 0))
 
 
 def dense(worth: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -117,10 +119,11 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
 
 @given(records(), events)
 def test_what_was_had_and_what_is_hidden(record: UserRecord, happened: list[Event]) -> None:
-    """Orders and rentals add to what the user had, hides to what they do not want to see."""
+    """Orders, rentals and returns add to what the user had, hides to what they do not want to see."""
     new = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
     folded = fold(record, tuple(happened), TERMS)
-    had = {int(one.item[1:]) for one in new if one.interaction in (pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL)}
+    having = (pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL, pb.INTERACTION_RETURN)
+    had = {int(one.item[1:]) for one in new if one.interaction in having}
     hidden = {int(one.item[1:]) for one in new if one.interaction == pb.INTERACTION_HIDE}
     if folded is not None:
         assert set(folded.had.tolist()) == {*record.items.tolist(), *had}
@@ -144,6 +147,6 @@ def test_one_by_one_in_any_order_ends_where_all_at_once_does(happened: list[Even
 def test_what_the_snapshot_has_seen_is_not_counted_again(seen: int) -> None:
     """By its place in the log, whenever it happened."""
     happened = tuple(event(n, n, pb.INTERACTION_CLICK, 0, n + 1) for n in range(6))
-    terms = Terms(row_of, EQUATIONS, WEIGHTS, Since(Watermark("log", {0: seen}), 10**15))
+    terms = Terms(row_of, EQUATIONS, WEIGHTS, MARKS, Since(Watermark("log", {0: seen}), 10**15))
     folded = fold(NOBODY, happened, terms)
     assert (folded.events if folded else 0) == 6 - seen

@@ -39,9 +39,6 @@ SESSION_PAUSE_MS = 30 * 60 * 1000
 SESSION_FACTOR = 8.0
 """How often an event of the present session counts that has a positive weight."""
 
-HAD = frozenset({pb.INTERACTION_ORDER, pb.INTERACTION_RENTAL})
-"""By these somebody has an item, so that it need not be shown again."""
-
 
 def weights_of(parameters: Mapping[str, Any]) -> Weights:
     """The weights for a snapshot, from its manifest's parameters."""

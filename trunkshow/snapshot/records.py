@@ -2,16 +2,17 @@
 
 Little-endian, 8 bytes of header, then arrays that numpy reads in place, without parsing and without a copy:
 
-    format:u8  reserved:u8  segment:i16  history:u32
-    vector:f32[factors]  items:i32[history]  weights:f32[history]  times:u32[history]
+    format:u8  marked:u8  segment:i16  history:u32
+    vector:f32[factors]  items:i32[history]  weights:f32[history]  times:u32[history]  marks:u8[history] where marked
 
 The history is newest first; an item stands in it once, at its last time, with its summed weight. `times` are
-seconds since the epoch.
+seconds since the epoch. A history that is not marked is of items that the user had and did not hide: so it was before
+there were marks (`trunkshow.marks`), and so it is with most data sets.
 
 A stand-in, the compact copy that another shard holds, has 12 bytes of header and of the history the items alone:
 
-    format:u8  reserved:u8  segment:i16  history:u32  scale:f32
-    vector:f16[factors]  items:i32[history]
+    format:u8  marked:u8  segment:i16  history:u32  scale:f32
+    vector:f16[factors]  items:i32[history]  marks:u8[history] where marked
 
 The vector is divided by its largest component, the scale, so that half precision is as good for short vectors as for
 long ones. An item whose weight was not positive, such as one that was returned, stands as its complement (~row).
@@ -25,6 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trunkshow import marks
+
 FORMAT = 1
 _HEADER = struct.Struct("<BBhI")
 
@@ -35,6 +38,9 @@ _F16 = np.dtype("<f2")
 _F32 = np.dtype("<f4")
 _I32 = np.dtype("<i4")
 _U32 = np.dtype("<u4")
+_U8 = np.dtype("u1")
+
+UNMARKED = np.empty(0, _U8)
 
 
 class UserRecord(NamedTuple):
@@ -46,6 +52,7 @@ class UserRecord(NamedTuple):
         items: (h,) int32 item rows, newest first.
         weights: (h,) float32.
         times: (h,) uint32 seconds since the epoch.
+        marks: (h,) uint8 of the items (`trunkshow.marks`); empty where all of them are had, and none is hidden.
     """
 
     segment: int
@@ -53,16 +60,29 @@ class UserRecord(NamedTuple):
     items: NDArray[np.int32]
     weights: NDArray[np.float32]
     times: NDArray[np.uint32]
+    marks: NDArray[np.uint8] = UNMARKED
+
+    @property
+    def had(self) -> NDArray[np.int32]:
+        """The items that the user had, which need not be shown again where repeats are not wanted."""
+        return self.items[self.marks & marks.HAD > 0] if len(self.marks) else self.items
+
+    @property
+    def hidden(self) -> NDArray[np.int32]:
+        """The items that the user does not want to see."""
+        return self.items[self.marks & marks.HIDDEN > 0] if len(self.marks) else self.items[:0]
 
 
 def encode(record: UserRecord) -> bytes:
     """The record's bytes."""
-    header = _HEADER.pack(FORMAT, 0, record.segment, len(record.items))
+    marked = _worth_writing(record.marks)
+    header = _HEADER.pack(FORMAT, bool(len(marked)), record.segment, len(record.items))
     columns = (
         np.ascontiguousarray(record.vector, _F32),
         np.ascontiguousarray(record.items, _I32),
         np.ascontiguousarray(record.weights, _F32),
         np.ascontiguousarray(record.times, _U32),
+        marked,
     )
     return b"".join((header, *(column.tobytes() for column in columns)))
 
@@ -73,7 +93,7 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, _, segment, count = _header(_HEADER, data)
+    form, marked, segment, count = _header(_HEADER, data)
     if form != FORMAT:
         message = f"user record of format {form}; this reads format {FORMAT}"
         raise ValueError(message)
@@ -83,16 +103,17 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     items = np.frombuffer(data, _I32, count, at)
     weights = np.frombuffer(data, _F32, count, at + 4 * count)
     times = np.frombuffer(data, _U32, count, at + 8 * count)
-    return UserRecord(segment, vector, items, weights, times)
+    return UserRecord(segment, vector, items, weights, times, _marks(data, marked, count, at + 12 * count))
 
 
 def encode_stand_in(record: UserRecord) -> bytes:
     """The record's compact bytes."""
     scale = float(np.abs(record.vector).max(initial=0)) or 1.0
-    header = _STAND_IN_HEADER.pack(STAND_IN_FORMAT, 0, record.segment, len(record.items), scale)
+    marked = _worth_writing(record.marks)
+    header = _STAND_IN_HEADER.pack(STAND_IN_FORMAT, bool(len(marked)), record.segment, len(record.items), scale)
     vector = np.asarray(record.vector / np.float32(scale), _F16)
     items = np.where(record.weights > 0, record.items, ~record.items).astype(_I32)
-    return b"".join((header, vector.tobytes(), items.tobytes()))
+    return b"".join((header, vector.tobytes(), items.tobytes(), marked.tobytes()))
 
 
 def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
@@ -103,7 +124,7 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, _, segment, count, scale = _header(_STAND_IN_HEADER, data)
+    form, marked, segment, count, scale = _header(_STAND_IN_HEADER, data)
     if form != STAND_IN_FORMAT:
         message = f"stand-in of format {form}; this reads format {STAND_IN_FORMAT}"
         raise ValueError(message)
@@ -117,7 +138,17 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
         np.where(liked, items, ~items),
         np.where(liked, np.float32(1), np.float32(-1)),
         np.zeros(count, _U32),
+        _marks(data, marked, count, at + 2 * factors + 4 * count).copy(),
     )
+
+
+def _worth_writing(of_items: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Marks, none where they say what is meant without them."""
+    return UNMARKED if (of_items == marks.HAD).all() else np.ascontiguousarray(of_items, _U8)
+
+
+def _marks(data: bytes | memoryview, marked: int, count: int, at: int) -> NDArray[np.uint8]:
+    return np.frombuffer(data, _U8, count, at) if marked else UNMARKED
 
 
 def _header(header: struct.Struct, data: bytes | memoryview) -> tuple[Any, ...]:

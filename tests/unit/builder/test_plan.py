@@ -28,7 +28,7 @@ def vectors(count: int, seed: int) -> np.ndarray:
 
 def planned(training: Training) -> plan.Plan:
     users, items = (vectors(count, seed) for seed, count in enumerate(training.matrix.shape))
-    return plan.make_plan(training, users, items, partitions=4, seed=0, repeat=False)
+    return plan.make_plan(users, items, training.matrix, partitions=4, seed=0)
 
 
 def test_the_lists_cover_the_users_who_had_no_say(training: Training) -> None:

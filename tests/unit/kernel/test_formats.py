@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
 
+from trunkshow import marks
 from trunkshow.snapshot import arrays, directory, kv, records
 from trunkshow.snapshot.arrays import Strings
 from trunkshow.snapshot.records import UserRecord
@@ -30,12 +31,14 @@ def user_records(draw: Any) -> UserRecord:
         draw(np_st.arrays(np.int32, length, elements=st.integers(0, 2**31 - 1))),
         draw(np_st.arrays(np.float32, length, elements=numbers)),
         draw(np_st.arrays(np.uint32, length)),
+        draw(st.just(records.UNMARKED) | np_st.arrays(np.uint8, length, elements=st.integers(0, 3))),
     )
 
 
 def plain(record: UserRecord) -> list[Any]:
-    """A record as something that can be compared."""
-    return [record.segment, *(column.tolist() for column in record[1:])]
+    """A record as something that can be compared; what its marks say, however they are kept."""
+    said = (*record[1:5], record.had, record.hidden)
+    return [record.segment, *(column.tolist() for column in said)]
 
 
 @given(record=user_records())
@@ -67,12 +70,21 @@ def test_a_decoded_record_is_a_view_of_its_bytes(record: UserRecord) -> None:
 
 @given(record=user_records())
 def test_a_stand_in_knows_what_a_user_had_and_what_of_it_was_liked(record: UserRecord) -> None:
-    """Segment, items in their order, and the sign of their weights."""
+    """Segment, items in their order, the sign of their weights, and which the user had, or hid."""
     record = record._replace(vector=np.ones(4, np.float32))
     found = records.decode_stand_in(records.encode_stand_in(record), 4)
     rows = record.items.tolist()
     assert (found.segment, found.items.tolist()) == (record.segment, rows)
     assert (found.weights > 0).tolist() == (record.weights > 0).tolist()
+    assert (found.had.tolist(), found.hidden.tolist()) == (record.had.tolist(), record.hidden.tolist())
+
+
+def test_a_history_without_marks_was_had() -> None:
+    """As all were before there were marks; nor does one take room that says nothing else."""
+    record = UserRecord(-1, *(np.zeros(2, kind) for kind in (np.float32, np.int32, np.float32, np.uint32)))
+    marked = record._replace(marks=np.full(2, marks.HAD, np.uint8))
+    assert (record.had.tolist(), record.hidden.tolist()) == (record.items.tolist(), [])
+    assert records.encode(marked) == records.encode(record)
 
 
 @given(vector=np_st.arrays(np.float32, 8, elements=st.floats(-(2.0**100), 2.0**100, width=32)))

@@ -43,7 +43,7 @@ def features(events: Events, keys: Rows, categories: Rows, asked: Rows, asked_ms
     Args:
         events: the whole history.
         keys: (n,) of each event: its user, or its item.
-        categories: (items,) code of each item's category, -1 for none.
+        categories: (items,) code of each item's category, in the order of the categories' names; -1 for none.
         asked: (q,) users or items.
         asked_ms: (q,) moments, milliseconds since the epoch; what is not before a moment's second has no part.
     """
@@ -59,10 +59,10 @@ def features(events: Events, keys: Rows, categories: Rows, asked: Rows, asked_ms
 
 
 def interaction_codes(kind_names: tuple[str, ...]) -> NDArray[np.int64]:
-    """The wire's number of each interaction, by its name in lower case; 0 for what the wire does not name."""
+    """The wire's number of each interaction, by its name in a data set file; 0 for what the wire does not name."""
     prefix = "INTERACTION_"
     codes = {name.removeprefix(prefix).lower(): code for name, code in events_pb2.Interaction.items()}
-    return np.array([codes.get(name.lower(), 0) for name in kind_names], np.int64)
+    return np.array([codes.get(name.lower().replace("-", "_"), 0) for name in kind_names], np.int64)
 
 
 def counts(keys: Rows, kinds: NDArray[np.int64], times: Times, asked: Rows, asked_ms: Times) -> NDArray[np.int32]:

@@ -34,7 +34,8 @@ rows = st.tuples(
     st.one_of(st.none(), st.sampled_from([0.5, 1.0, 2.25])),
 )
 Row = tuple[int, int, int, int, int, float | None]
-CATEGORIES = np.array([4, -1, 2, 4], np.int32)
+CATEGORY_NAMES = ("books", "coats", "hats")
+CATEGORIES = np.array([2, -1, 0, 2], np.int32)
 
 
 def time_ms(row: Row) -> int:
@@ -55,8 +56,12 @@ def table(drawn: list[Row]) -> Events:
     )
 
 
+def named(code: np.int32) -> str:
+    return CATEGORY_NAMES[code] if code >= 0 else ""
+
+
 def event(row: Row) -> Event:
-    return Event(time_ms(row), CODES[row[4]], row[5], int(CATEGORIES[row[3]]))
+    return Event(time_ms(row), CODES[row[4]], row[5], named(CATEGORIES[row[3]]))
 
 
 def from_table(found: FeatureTable, at: int) -> Features:
@@ -64,7 +69,7 @@ def from_table(found: FeatureTable, at: int) -> Features:
     return Features(
         tuple(tuple(row) for row in found.counts[at].tolist()),
         None if np.isnan(value) else float(value),
-        int(found.last_categories[at]),
+        named(found.last_categories[at]),
     )
 
 

@@ -12,7 +12,8 @@ and `begins` being used by both, is why the builder's table (`builder.feature_wi
 last event, and why a feature never knows what came after its moment.
 
 The last price is the value of the newest event of an interaction in `PRICED` that has one, the last category that of
-the newest event with one; both before T and within the longest window, the larger of two at the same millisecond.
+the newest event with one; both before T and within the longest window, of two at the same millisecond the larger, or
+the one that comes later in the order of code points.
 
 Counters hold an event in one bucket only, the finest that is still needed: by the second for five minutes, by the
 minute for an hour, and so on (a cascade of resolutions; compare Datar, Gionis, Indyk and Motwani: "Maintaining Stream
@@ -24,8 +25,10 @@ that each comes once is left to those who know their ids.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import add
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from trunkshow.v1 import events_pb2
@@ -33,6 +36,9 @@ from trunkshow.v1 import events_pb2
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value", float, str)
 
 KINDS = 12
 """Interactions are numbered below this, as on the wire; 0 is one that the wire does not name."""
@@ -50,6 +56,9 @@ PRICED = frozenset(
     )
 )
 """Interactions whose value is a price; a like's may be a rating."""
+
+LOOKED_AT_MAX = 8
+"""Who might be forgotten, before somebody is."""
 
 _ROOM = 64
 
@@ -85,13 +94,13 @@ class Event(NamedTuple):
         time_ms: since the epoch.
         kind: its interaction's number, below `KINDS`.
         value: None where it has none.
-        category: code of the item's category, -1 for none.
+        category: the item's; empty for none.
     """
 
     time_ms: int
     kind: int
     value: float | None = None
-    category: int = -1
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,17 @@ class Features:
     Attributes:
         counts: one row per window of `WINDOWS`, each with `KINDS` counts by interaction.
         last_value: None where there is none.
-        last_category: -1 where there is none.
+        last_category: empty where there is none.
     """
 
     counts: tuple[tuple[int, ...], ...]
     last_value: float | None
-    last_category: int
+    last_category: str
+
+    @property
+    def known(self) -> bool:
+        """Whether anything counts; where nothing does, nobody has heard of the user or item for a month."""
+        return any(self.counts[-1])
 
 
 @overload
@@ -123,14 +137,20 @@ class Recent:
 
     Moments go forward only: an earlier one than before is taken for the latest. Bounded: at most one entry per bucket
     and interaction, less than 800 buckets in all.
+
+    Attributes:
+        whole_from_ms: events that happened before may be missing; 0 where none is.
+        newest_ms: when the last of its events happened; milliseconds since the epoch.
     """
 
-    __slots__ = ("_category", "_counts", "_room", "_second", "_value")
+    __slots__ = ("_category", "_counts", "_room", "_second", "_value", "newest_ms", "whole_from_ms")
 
-    def __init__(self) -> None:
+    def __init__(self, whole_from_ms: int = 0) -> None:
+        self.whole_from_ms = whole_from_ms
+        self.newest_ms = 0
         self._counts: dict[int, int] = {}  # (second at which a bucket begins) × KINDS + kind → events
-        self._value = _Latest()
-        self._category = _Latest()
+        self._value: _Latest[float] = _Latest()
+        self._category: _Latest[str] = _Latest()
         self._second = 0
         self._room = _ROOM
 
@@ -140,11 +160,12 @@ class Recent:
         second = event.time_ms // 1000
         if not begins(self._second, WINDOWS[-1]) <= second <= self._second + FUTURE_S_MAX:
             return
+        self.newest_ms = max(self.newest_ms, event.time_ms)
         key = second * KINDS + event.kind
         self._counts[key] = self._counts.get(key, 0) + 1
         if event.value is not None and event.kind in PRICED:
             self._value.offer(event.time_ms, event.value)
-        if event.category >= 0:
+        if event.category:
             self._category.offer(event.time_ms, event.category)
         if len(self._counts) > self._room:
             self._settle()
@@ -153,16 +174,21 @@ class Recent:
         """What counts at a moment."""
         self._second = max(self._second, now_ms // 1000)
         self._settle()
-        value, category = self._value.before(self._second), self._category.before(self._second)
-        counts = tuple(tuple(self._count(begins(self._second, window))) for window in WINDOWS)
-        return Features(counts, value, -1 if category is None else int(category))
+        category = self._category.before(self._second)
+        return Features(self._in_windows(), self._value.before(self._second), category or "")
 
-    def _count(self, first: int) -> list[int]:
-        counts = [0] * KINDS
+    def _in_windows(self) -> tuple[tuple[int, ...], ...]:
+        """Each bucket is looked at once: what is in a window is in all that are longer."""
+        starts = [begins(self._second, window) for window in WINDOWS]
+        own = [[0] * KINDS for _ in WINDOWS]  # by the shortest window that has it
         for key, count in self._counts.items():
-            if first <= key // KINDS < self._second:
-                counts[key % KINDS] += count
-        return counts
+            second, kind = divmod(key, KINDS)
+            if second < self._second:
+                for counts, start in zip(own, starts, strict=True):
+                    if second >= start:
+                        counts[kind] += count
+                        break
+        return tuple(accumulate(map(tuple, own), _sum))
 
     def _settle(self) -> None:
         """Move what has left a window into the wider buckets of the next, and forget what has left them all."""
@@ -181,15 +207,19 @@ class Recent:
         self._category.settle(self._second, starts[-1])
 
 
-class _Latest:
+def _sum(shorter: tuple[int, ...], own: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(add, shorter, own))
+
+
+class _Latest(Generic[Value]):
     """The newest of what was offered before a second; of each later second the newest, until it has come."""
 
     __slots__ = ("_by_second",)
 
     def __init__(self) -> None:
-        self._by_second: dict[int, tuple[int, float]] = {}
+        self._by_second: dict[int, tuple[int, Value]] = {}
 
-    def offer(self, time_ms: int, value: float) -> None:
+    def offer(self, time_ms: int, value: Value) -> None:
         held = self._by_second.get(time_ms // 1000)
         if held is None or (time_ms, value) > held:
             self._by_second[time_ms // 1000] = (time_ms, value)
@@ -201,24 +231,27 @@ class _Latest:
             at: held for at, held in self._by_second.items() if at >= second or (at == newest and at >= first)
         }
 
-    def before(self, second: int) -> float | None:
+    def before(self, second: int) -> Value | None:
         found = max((held for at, held in self._by_second.items() if at < second), default=None)
         return None if found is None else found[1]
-
-
-Key = TypeVar("Key", bound=Hashable)
 
 
 class FeatureWindows(Generic[Key]):
     """The windows of many users, or of many items.
 
+    Beyond the limit those that had no event for longest are forgotten. Of everybody who comes after that, or comes
+    again, it is said from when on nothing can be missing: nobody who was forgotten had an event after that.
+
     Args:
-        keys_max: how many are kept; beyond, those that had no event for longest are forgotten.
+        keys_max: how many are kept.
+        spared: whose turn it would be, and who is kept if there is anybody else to forget, within `LOOKED_AT_MAX`.
     """
 
-    def __init__(self, keys_max: int) -> None:
+    def __init__(self, keys_max: int, spared: Callable[[Key], bool] = lambda key: False) -> None:
         self._keys_max = keys_max
+        self._spared = spared
         self._recent: OrderedDict[Key, Recent] = OrderedDict()
+        self._whole_from_ms = 0
 
     def __len__(self) -> int:
         return len(self._recent)
@@ -227,9 +260,9 @@ class FeatureWindows(Generic[Key]):
         """Count one event of a user or item."""
         recent = self._recent.get(key)
         if recent is None:
-            recent = self._recent[key] = Recent()
-            if len(self._recent) > self._keys_max:
-                self._recent.popitem(last=False)
+            if len(self._recent) >= self._keys_max:
+                self._make_room()
+            recent = self._recent[key] = Recent(self._whole_from_ms)
         else:
             self._recent.move_to_end(key)
         recent.record(event, now_ms)
@@ -238,6 +271,20 @@ class FeatureWindows(Generic[Key]):
         """What counts of a user or item at a moment; zeros for one that is not known."""
         return (self._recent.get(key) or Recent()).features(now_ms)
 
+    def whole_from_ms(self, key: Key) -> int:
+        """Before this, milliseconds since the epoch, events of a user or item may be missing; 0 where none is."""
+        recent = self._recent.get(key)
+        return self._whole_from_ms if recent is None else recent.whole_from_ms
+
     def forget(self, key: Key) -> None:
         """As if there had been no event of this user or item."""
         self._recent.pop(key, None)
+
+    def _make_room(self) -> None:
+        for _ in range(LOOKED_AT_MAX):
+            key = next(iter(self._recent))
+            if not self._spared(key):
+                break
+            self._recent.move_to_end(key)
+        _, gone = self._recent.popitem(last=False)
+        self._whole_from_ms = max(self._whole_from_ms, gone.newest_ms + 1)

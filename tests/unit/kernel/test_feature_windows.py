@@ -9,7 +9,7 @@ from trunkshow.v1 import events_pb2
 
 CLICK, LIKE = events_pb2.INTERACTION_CLICK, events_pb2.INTERACTION_LIKE
 NOW = 1_700_000_000_000
-NOTHING = Features(((0,) * KINDS,) * len(WINDOWS), None, -1)
+NOTHING = Features(((0,) * KINDS,) * len(WINDOWS), None, "")
 
 
 def clicks(features: Features) -> list[int]:
@@ -37,7 +37,7 @@ def test_an_event_leaves_the_windows_one_after_the_other() -> None:
 def test_an_event_of_the_present_second_counts_from_the_next() -> None:
     """So that no feature knows what came after its moment."""
     recent = Recent()
-    recent.record(Event(NOW + 400, CLICK, 3.0, 7), NOW + 500)
+    recent.record(Event(NOW + 400, CLICK, 3.0, "hats"), NOW + 500)
     assert recent.features(NOW + 999) == NOTHING
     assert recent.features(NOW + 1000).last_value == 3.0
 
@@ -74,7 +74,7 @@ def test_memory_is_bounded_by_buckets() -> None:
     most = 0
     for number in range(100_000):
         now = NOW + number * step
-        recent.record(Event(now, CLICK, float(number), number % 7), now)
+        recent.record(Event(now, CLICK, float(number), str(number % 7)), now)
         most = max(most, len(recent._counts))
     assert most < 500
     assert sum(recent.features(now).counts[-1]) > 96_000  # but for the first day's bucket, everything
@@ -92,7 +92,38 @@ def test_who_had_no_event_for_longest_is_forgotten_first() -> None:
 def test_who_is_forgotten_is_as_if_never_seen() -> None:
     """Nothing is left of them."""
     windows = FeatureWindows[str](keys_max=2)
-    windows.record("a", Event(NOW - 1000, CLICK, 1.0, 1), NOW)
+    windows.record("a", Event(NOW - 1000, CLICK, 1.0, "hats"), NOW)
     windows.forget("a")
     windows.forget("nobody")
     assert windows.features("a", NOW) == NOTHING
+
+
+def test_of_who_comes_after_somebody_was_forgotten_it_is_said_since_when_they_are_known() -> None:
+    """They may be the one who was forgotten; nothing of theirs is missing after the last event of those."""
+    windows = FeatureWindows[str](keys_max=2)
+    for key, at in (("a", NOW - 9000), ("b", NOW - 5000), ("c", NOW - 1000), ("a", NOW - 500)):
+        windows.record(key, Event(at, CLICK), NOW)
+    assert [windows.whole_from_ms(key) for key in ("c", "a", "b")] == [NOW - 8999, NOW - 4999, NOW - 4999]
+
+
+def test_while_nobody_was_forgotten_nothing_is_missing() -> None:
+    """Of anybody, heard of or not."""
+    windows = FeatureWindows[str](keys_max=2)
+    windows.record("a", Event(NOW - 1000, CLICK), NOW)
+    assert [windows.whole_from_ms(key) for key in ("a", "b")] == [0, 0]
+
+
+def test_who_is_spared_is_kept_while_there_is_somebody_else() -> None:
+    """A shard keeps those who live in what it holds."""
+    windows = FeatureWindows[str](keys_max=2, spared="a".__eq__)
+    for key in ("a", "b", "c", "d"):
+        windows.record(key, Event(NOW - 1000, CLICK), NOW)
+    assert [windows.features(key, NOW).known for key in ("a", "b", "c", "d")] == [True, False, False, True]
+
+
+def test_the_limit_holds_where_everybody_is_spared() -> None:
+    """Memory comes first."""
+    windows = FeatureWindows[int](keys_max=20, spared=lambda key: True)
+    for key in range(100):
+        windows.record(key, Event(NOW - 1000, CLICK), NOW)
+    assert len(windows) == 20

@@ -13,8 +13,11 @@ from router.admission import limiter, reserve
 from router.admission.limiter import Limiter
 from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
+from router.asking.replicas import Replicas
+from router.cluster.shard_channel import ShardChannels
 from router.cluster.watch import Board
 from router.config import RouterConfig
+from router.features.asker import FeatureAsker
 from router.recording.forgetter import Forgetter, Logs
 from router.recording.recorder import Recorder
 from router.served.arrivals import Arrivals
@@ -151,6 +154,11 @@ def recorder_of(
         clock: monotonic.
     """
     return Recorder(event_log, Policy(config.log_days * DAY_S), told=told, clock=clock)
+
+
+def feature_asker_of(shards: ShardChannels, board: Board, fanout: Fanout, clock: Clock) -> FeatureAsker:
+    """Who asks shards for features: of the same replicas, with the health that slates found."""
+    return FeatureAsker(Replicas(shards, board, fanout.infirmary), clock)
 
 
 def listener_of(config: RouterConfig, recorder: Recorder) -> Listener | None:

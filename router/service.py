@@ -3,8 +3,8 @@
 What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
 follows the store's pointer, `router.served.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see
 requests or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
-Events go another way (`EventService`), and are nothing to any of these. What the settings mean for each is said in
-`router.assembly`.
+Events go another way (`EventService`), and are nothing to any of these; features are read by one
+of their own (`FeatureService`). What the settings mean for each is said in `router.assembly`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, follow
 from router.config import RouterConfig
+from router.features.service import FeatureService
 from router.recording.items import ItemRecorder
 from router.recording.log_watch import LogWatch
 from router.recording.service import EventService
@@ -151,6 +152,8 @@ class Router:
         forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
         items = ItemRecorder(item_log, clock=clock)
         self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter, items=items)
+        features = assembly.feature_asker_of(self._channels, self.board, self.fanout, clock)
+        self._features = FeatureService(self.keeper, features, config.deadline_ms, clock)
         self.tasks = tasks or Tasks()
 
     def services(self) -> list[Service]:
@@ -162,7 +165,7 @@ class Router:
             role=Role.READ,
         )
         cluster = Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})
-        return [recommendation, self._events.service(), cluster]
+        return [recommendation, self._events.service(), self._features.service(), cluster]
 
     def store_reachable(self) -> bool:
         """Whether the snapshot store answers; true where none is followed."""

@@ -23,6 +23,8 @@ from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, 
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
+from trunkshow.features import FeaturesAnswer
+from trunkshow.features import request_of as features_request_of
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
@@ -199,6 +201,20 @@ class AsyncClient:
         request = items_request(items)
         return RecordedItems.from_message(
             await self._call(wire.RECORD_ITEMS, request, deadline_ms, "", self._recording)
+        )
+
+    async def features(
+        self,
+        users: Iterable[str] = (),
+        items: Iterable[str] = (),
+        *,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> FeaturesAnswer:
+        """What users and items did lately; see `trunkshow.client.Client.features`."""
+        message = features_request_of(users, items)
+        return FeaturesAnswer.from_message(
+            await self._call(wire.GET_FEATURES, message, self._deadline(deadline_ms), request_id)
         )
 
     async def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from trunkshow.errors import InvalidArgument, Unavailable
-from trunkshow.v1 import cluster_pb2, events_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2, features_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 DEADLINE_MS = 200.0
@@ -61,6 +61,7 @@ _SERVICE_CONFIG = {
             "name": [
                 {"service": "trunkshow.v1.RecommendationService"},
                 {"service": "trunkshow.v1.ClusterService"},
+                {"service": "trunkshow.v1.FeatureService"},
             ],
             "retryPolicy": {
                 "maxAttempts": 3,
@@ -147,6 +148,9 @@ FORGET_USER = Method(
 )
 RECORD_ITEMS = Method(
     "/trunkshow.v1.EventService/RecordItems", events_pb2.RecordItemsRequest, events_pb2.RecordItemsResponse
+)
+GET_FEATURES = Method(
+    "/trunkshow.v1.FeatureService/GetFeatures", features_pb2.GetFeaturesRequest, features_pb2.GetFeaturesResponse
 )
 GET_CLUSTER_STATUS = Method(
     "/trunkshow.v1.ClusterService/GetClusterStatus",

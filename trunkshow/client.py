@@ -38,6 +38,8 @@ from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
 from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
+from trunkshow.features import Features, FeaturesAnswer
+from trunkshow.features import request_of as features_request_of
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, RefusedItem, items_request
 from trunkshow.receipts import Reason, Receipt, Rung
@@ -49,6 +51,8 @@ __all__ = [
     "Channel",
     "Client",
     "Event",
+    "Features",
+    "FeaturesAnswer",
     "Interaction",
     "NewItem",
     "PartialAborted",
@@ -282,6 +286,29 @@ class Client:
         """
         request = items_request(items)
         return RecordedItems.from_message(self._call(wire.RECORD_ITEMS, request, deadline_ms, "", self._recording))
+
+    def features(
+        self,
+        users: Iterable[str] = (),
+        items: Iterable[str] = (),
+        *,
+        request_id: str = "",
+        deadline_ms: float | None = None,
+    ) -> FeaturesAnswer:
+        """What users and items did lately: counts in windows of 5 minutes to 30 days, the last price and category.
+
+        Features of whom nobody could tell in time are `missing`, and the others are there.
+
+        Args:
+            users: at most 100; they need not be known.
+            items: at most 100; with no users at least one.
+            request_id: stands in the logs; made by the router where empty.
+            deadline_ms: this call's own; the client's where None.
+        """
+        message = features_request_of(users, items)
+        return FeaturesAnswer.from_message(
+            self._call(wire.GET_FEATURES, message, self._deadline(deadline_ms), request_id)
+        )
 
     def status(self, *, deadline_ms: float = wire.STATUS_DEADLINE_MS) -> ClusterStatus:
         """The shards as the router sees them, and what it has served."""

@@ -70,6 +70,7 @@ class ShardChannel:
         self._predict_batch: StreamMethod = self._channel.unary_stream(_SERVICE + "PredictBatch")
         self._watch: StreamMethod = self._channel.unary_stream(_SERVICE + "Watch")
         self._observe: UnaryMethod = self._channel.unary_unary(_SERVICE + "Observe")
+        self._read_features: UnaryMethod = self._channel.unary_unary(_SERVICE + "ReadFeatures")
 
     def predict(self, request: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> UnaryCall:
         """Predict over bytes."""
@@ -86,6 +87,10 @@ class ShardChannel:
     def observe(self, request: bytes, *, timeout: float | None = None) -> UnaryCall:
         """Observe over bytes."""
         return self._observe(request, timeout=timeout, metadata=self._lines.metadata)
+
+    def read_features(self, request: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> UnaryCall:
+        """ReadFeatures over bytes."""
+        return self._read_features(request, timeout=timeout, metadata=(*metadata, *self._lines.metadata))
 
     def renewed(self) -> bool:
         """Whether this router's certificates changed, so that calls from now on go over a new channel.

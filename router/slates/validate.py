@@ -47,13 +47,13 @@ def check(request: pb.RecommendRequest, known: Known) -> None:
     Raises:
         InvalidArgument: naming the first field at fault.
     """
-    _check_id("user_id", "USER_ID", request.user_id)
+    check_id("user_id", "USER_ID", request.user_id)
     if request.surface and request.surface not in carousels.SURFACES:
         allowed = ", ".join(carousels.SURFACES)
         raise _refusal("surface", "SURFACE_UNKNOWN", f"{_shown(request.surface)} is not one of {allowed}")
-    _check_count("context_item_ids", "CONTEXT_ITEMS", request.context_item_ids, CONTEXT_ITEMS_MAX)
+    check_count("context_item_ids", "CONTEXT_ITEMS", request.context_item_ids, CONTEXT_ITEMS_MAX)
     _check_number("items_per_carousel", "ITEMS_PER_CAROUSEL", request.items_per_carousel, ITEMS_MAX)
-    _check_count("exclude_item_ids", "EXCLUDED", request.exclude_item_ids, EXCLUDED_MAX)
+    check_count("exclude_item_ids", "EXCLUDED", request.exclude_item_ids, EXCLUDED_MAX)
     if request.carousels:
         _check_carousels(request.carousels, known)
     if request.HasField("filters"):
@@ -90,7 +90,7 @@ def check_similar(request: pb.SimilarItemsRequest, known: Known) -> None:
     Raises:
         InvalidArgument: naming the first field at fault.
     """
-    _check_id("item_id", "ITEM_ID", request.item_id)
+    check_id("item_id", "ITEM_ID", request.item_id)
     _check_number("items", "ITEMS", request.items, ITEMS_MAX)
     if request.HasField("filters"):
         check_filters(request.filters, known)
@@ -102,8 +102,8 @@ def check_filters(filters: pb.Filters, known: Known) -> None:
     Raises:
         InvalidArgument: naming the first field at fault.
     """
-    _check_count("filters.categories", "CATEGORIES", filters.categories, CATEGORIES_MAX)
-    _check_count("filters.attributes", "ATTRIBUTES", filters.attributes, ATTRIBUTES_MAX)
+    check_count("filters.categories", "CATEGORIES", filters.categories, CATEGORIES_MAX)
+    check_count("filters.attributes", "ATTRIBUTES", filters.attributes, ATTRIBUTES_MAX)
     for index, attribute in enumerate(filters.attributes):
         place = f"filters.attributes[{index}]"
         if attribute.name not in known.attributes:
@@ -113,11 +113,11 @@ def check_filters(filters: pb.Filters, known: Known) -> None:
         if not attribute.values:
             what = f"none given; 1 to {ATTRIBUTE_VALUES_MAX} are allowed"
             raise _refusal(f"{place}.values", "ATTRIBUTE_VALUES_EMPTY", what)
-        _check_count(f"{place}.values", "ATTRIBUTE_VALUES", attribute.values, ATTRIBUTE_VALUES_MAX)
+        check_count(f"{place}.values", "ATTRIBUTE_VALUES", attribute.values, ATTRIBUTE_VALUES_MAX)
 
 
 def _check_carousels(asked: Sequence[str], known: Known) -> None:
-    _check_count("carousels", "CAROUSELS", asked, CAROUSELS_MAX)
+    check_count("carousels", "CAROUSELS", asked, CAROUSELS_MAX)
     for index, carousel in enumerate(asked):
         if len(carousel.encode()) > ID_BYTES_MAX or not carousels.is_known(carousel, known.carousels):
             allowed = f"{', '.join(sorted(known.carousels))} and {carousels.OCCASION_PREFIX}NAME"
@@ -133,7 +133,12 @@ def _check_watermark(text: str) -> None:
         raise _refusal("at_least_as_fresh", "WATERMARK", what) from None
 
 
-def _check_id(field: str, reason: str, value: str) -> None:
+def check_id(field: str, reason: str, value: str) -> None:
+    """Refuse an id that is empty or too long.
+
+    Raises:
+        InvalidArgument: naming the field.
+    """
     if not value:
         raise _refusal(field, f"{reason}_EMPTY", f"empty; 1 to {ID_BYTES_MAX} bytes are allowed")
     # Fewer characters than a quarter of the limit cannot be too many bytes: no encoding for the usual id.
@@ -141,7 +146,12 @@ def _check_id(field: str, reason: str, value: str) -> None:
         raise _refusal(field, f"{reason}_TOO_LONG", f"{size} bytes; at most {ID_BYTES_MAX} are allowed")
 
 
-def _check_count(field: str, reason: str, values: Sized, allowed: int) -> None:
+def check_count(field: str, reason: str, values: Sized, allowed: int) -> None:
+    """Refuse too many of something.
+
+    Raises:
+        InvalidArgument: naming the field.
+    """
     if len(values) > allowed:
         raise _refusal(field, f"{reason}_TOO_MANY", f"{len(values)} given; at most {allowed} are allowed")
 

@@ -1,3 +1,4 @@
+from trunkshow.v1 import features_pb2 as _features_pb2
 from trunkshow.v1 import recommendation_pb2 as _recommendation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -20,6 +21,22 @@ SHARD_STATE_LOADING: ShardState
 SHARD_STATE_READY: ShardState
 SHARD_STATE_DRAINING: ShardState
 SHARD_STATE_DEGRADED: ShardState
+
+class ReadFeaturesRequest(_message.Message):
+    __slots__ = ("user_ids", "item_ids")
+    USER_IDS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    user_ids: _containers.RepeatedScalarFieldContainer[str]
+    item_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_ids: _Optional[_Iterable[str]] = ..., item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReadFeaturesResponse(_message.Message):
+    __slots__ = ("users", "items")
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    users: _containers.RepeatedCompositeFieldContainer[_features_pb2.Features]
+    items: _containers.RepeatedCompositeFieldContainer[_features_pb2.Features]
+    def __init__(self, users: _Optional[_Iterable[_Union[_features_pb2.Features, _Mapping]]] = ..., items: _Optional[_Iterable[_Union[_features_pb2.Features, _Mapping]]] = ...) -> None: ...
 
 class PredictRequest(_message.Message):
     __slots__ = ("request", "snapshot_version", "partitions", "carousels", "vector", "rung")

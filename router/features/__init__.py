@@ -1,0 +1,1 @@
+"""What users and items did lately, as numbers: asked of the shards that keep them."""

@@ -62,6 +62,13 @@ class ShardConfig:
     """Events since the snapshot that are kept, of all users held here; one takes about 300 bytes. Beyond it the users
     of whom nothing was heard for longest are served from the snapshot alone."""
 
+    feature_users_max: int = 100_000
+    """Users of whom feature windows are kept; one takes about 1 KB. Beyond it those of whom nothing was heard for
+    longest go, and first those who do not live in what this shard holds."""
+
+    feature_items_max: int = 100_000
+    """Items of which feature windows are kept; one takes about 1 KB, and 30 where a lot happens."""
+
     replay_s: float = 30.0
     """Seconds after which a partition is served though the log could not be replayed for it."""
 
@@ -115,6 +122,7 @@ class ShardConfig:
         if self.shards and self.own_name not in self.shards:
             raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
         at_least(1, online_events_max=self.online_events_max)
+        at_least(1, feature_users_max=self.feature_users_max, feature_items_max=self.feature_items_max)
         at_least(0, replay_s=self.replay_s)
         if self.log:
             opening.parse(self.log)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from shard import numbers
 from shard.config import ShardConfig
 from shard.keeper import Keeper
+from shard.online.features import FeatureCounters, FeatureReader
 from shard.online.port import NO_LOG
 from shard.online.statistics import Statistic
 from shard.online.trends import Trendspotting
@@ -96,11 +97,19 @@ def _upkeep(
     service: ShardService,
     listeners: Sequence[Statistic],
 ) -> Upkeep:
-    """What keeps users' events."""
+    """What keeps users' events, and counts everybody's."""
     busy = _busy(lambda: service.answered)
+    counters = FeatureCounters(config.feature_users_max, config.feature_items_max)
     upkeep = Upkeep(
-        source, tombstones, listeners, events_max=config.online_events_max, within_s=config.replay_s, busy=busy
+        source,
+        tombstones,
+        (*listeners, counters),
+        events_max=config.online_events_max,
+        within_s=config.replay_s,
+        busy=busy,
     )
+    counters.lives_here, counters.category_of = upkeep.lives_here, upkeep.category_of
+    service.features = FeatureReader(counters, upkeep.statistics, upkeep.follower.progress)
     service.forgotten = lambda: str(upkeep.forgotten.watermark or "")
     upkeep.forgotten.listen(lambda _: service.changed())
     return upkeep

@@ -15,6 +15,7 @@ import structlog
 from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
+from shard.online.features import FeatureReader
 from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch, TrunkshowError
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.auth import Role
@@ -49,6 +50,7 @@ class ShardService:
         answered: predictions, since the start.
         forgotten: watermark of the tombstones that were read; empty where none are.
         trends: what trends now.
+        features: tells feature windows; None where no event log is followed.
 
     Args:
         config: of this shard.
@@ -64,6 +66,7 @@ class ShardService:
         self.answered = 0
         self.forgotten: Callable[[], str] = lambda: ""
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
+        self.features: FeatureReader | None = None
         self._cancelled = 0
         self._refused_work = 0
         self._changed = asyncio.Event()
@@ -73,7 +76,7 @@ class ShardService:
         """The methods, for registration."""
         return Service(
             NAME,
-            unary={"Predict": self.predict, "Observe": self.observe},
+            unary={"Predict": self.predict, "Observe": self.observe, "ReadFeatures": self.read_features},
             stream={"PredictBatch": self.predict_batch, "Watch": self.watch},
             endless=frozenset({"Watch"}),
             role=Role.ROUTER,
@@ -145,6 +148,19 @@ class ShardService:
         if self._keeper is not None:
             self._keeper.hear(call.peer, word)
         return shard_pb2.ObserveResponse().SerializeToString()
+
+    async def read_features(self, request: bytes, call: CallView) -> bytes:
+        """ReadFeatures.
+
+        Raises:
+            InvalidArgument: too many are asked for.
+            SnapshotMismatch: there is no log, or its past was not heard yet.
+        """
+        del call
+        asked = shard_pb2.ReadFeaturesRequest.FromString(request)
+        if self.features is None:
+            raise SnapshotMismatch("this shard follows no event log; it is started with --log", reason="NO_EVENT_LOG")
+        return (await self.features.read(asked)).SerializeToString()
 
     def status(self) -> shard_pb2.ShardStatus:
         """What this shard says of itself."""

@@ -115,6 +115,7 @@ class Residents:
 
     Attributes:
         version: of the snapshot.
+        created_at: when it was built.
         since: up to where it has seen the log.
         held: partitions whose users' events are kept.
         whole: of these, those for which the log was replayed.
@@ -149,6 +150,8 @@ class Residents:
         self._directory = snapshot.directory
         self._forgotten = forgotten
         self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
+        self.created_at = snapshot.manifest.created_at
+        self._catalogue = snapshot.catalogue
         self._row_of = snapshot.catalogue.row
         equations = snapshot.ials.equations
         parameters = snapshot.manifest.parameters
@@ -196,6 +199,11 @@ class Residents:
         """The segment that the snapshot has somebody in, by its name; empty for none."""
         home = self._find(user_id)
         return self._segment_names[home.segment] if home is not None and home.segment >= 0 else ""
+
+    def category_of(self, item_id: str) -> str:
+        """An item's category; empty where the snapshot knows none."""
+        row = self._row_of(item_id)
+        return "" if row is None else self._catalogue.category(row)
 
     def forget(self, user_id: str) -> None:
         """Somebody asked to be forgotten: where they came as a newcomer, they did not."""

@@ -151,6 +151,15 @@ class Upkeep:
         """Whether all events until now were heard."""
         return self.follower.progress.is_caught_up(self._clock())
 
+    def lives_here(self, user_id: str) -> bool:
+        """Whether somebody lives in what is held."""
+        return any(one.has(user_id) for one in self._residents.values())
+
+    def category_of(self, item_id: str) -> str:
+        """An item's category, as the newest snapshot here has it; empty where that has none."""
+        newest = max(self._residents.values(), key=lambda one: one.created_at, default=None)
+        return "" if newest is None else newest.category_of(item_id)
+
     # --- what runs -----------------------------------------------------------------------------------------------
 
     async def run(self) -> Never:

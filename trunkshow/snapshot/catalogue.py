@@ -101,6 +101,7 @@ class Catalogue:
         self._titles = arrays.Strings(columns["title_offsets"], columns["title_text"])
         self._category = columns["category"]
         self._available = columns["available"]
+        self._category_names: tuple[str, ...] = tuple(names["categories"])
         self._category_codes = {name: code for code, name in enumerate(names["categories"])}
         self._attributes = {
             attribute["name"]: (
@@ -136,6 +137,11 @@ class Catalogue:
     def title(self, row: int) -> str:
         """What to call an item to a shopper."""
         return self._titles[row]
+
+    def category(self, row: int) -> str:
+        """An item's category; empty where it has none."""
+        code = int(self._category[row])
+        return self._category_names[code] if code >= 0 else ""
 
     def filter(self, filters: pb.Filters | None = None) -> Filter:
         """What a request's filters allow; without any, what is available.

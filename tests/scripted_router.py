@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from trunkshow.errors import FIELD_KEY, PUSHBACK_KEY, REASON_KEY, InvalidArgument, TrunkshowError
-from trunkshow.v1 import cluster_pb2, events_pb2, shard_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2, features_pb2, shard_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 SLATE = pb.RecommendResponse(
@@ -50,6 +50,42 @@ SIMILAR = pb.SimilarItemsResponse(
         id="similar-items", title="Goes with hat", source="item-neighbours", items=[pb.Item(item_id="cap")]
     ),
     receipt=pb.Receipt(request_id="r-2", rung=pb.RUNG_SNAPSHOT, snapshot_version="v1"),
+)
+FEATURES = features_pb2.GetFeaturesResponse(
+    users=[
+        features_pb2.Features(
+            id="ann",
+            known=True,
+            windows=[
+                features_pb2.WindowCounts(
+                    window="1h",
+                    begins={"seconds": 1_700_000_000},
+                    complete=True,
+                    counts=[features_pb2.InteractionCount(interaction=events_pb2.INTERACTION_CLICK, count=3)],
+                ),
+                features_pb2.WindowCounts(
+                    window="1d",
+                    begins={"seconds": 1_699_920_000},
+                    counts=[
+                        features_pb2.InteractionCount(interaction=events_pb2.INTERACTION_CLICK, count=1234),
+                        features_pb2.InteractionCount(interaction=events_pb2.INTERACTION_CONTENT_IMPRESSION, count=2),
+                        features_pb2.InteractionCount(interaction=events_pb2.INTERACTION_UNSPECIFIED, count=1),
+                    ],
+                ),
+            ],
+            last_price=19.5,
+            last_category="hats [warm]",
+            moment={"seconds": 1_700_003_600},
+            known_from={"seconds": 1_699_990_000},
+            watermark="log/0:7",
+            replica="10.0.0.1:7451",
+        ),
+        features_pb2.Features(id="bob", missing=pb.REASON_SHARD_LATE),
+    ],
+    items=[features_pb2.Features(id="coat", moment={"seconds": 1_700_003_600}, replica="10.0.0.1:7451")],
+    request_id="r-3",
+    attempts=[pb.Attempt(replica="10.0.0.1:7451", outcome=pb.OUTCOME_ANSWERED, ms=2.5)],
+    elapsed_ms=3.5,
 )
 STATUS = cluster_pb2.GetClusterStatusResponse(
     snapshot_version="v1",
@@ -102,6 +138,7 @@ class ScriptedRouter:
             "Recommend": SLATE,
             "SimilarItems": SIMILAR,
             "GetClusterStatus": STATUS,
+            "GetFeatures": FEATURES,
             "Record": None,
         }
     )
@@ -205,6 +242,14 @@ class ScriptedRouter:
             ),
             grpc.method_handlers_generic_handler(
                 "trunkshow.v1.EventService", {"RecordEvents": record, "StreamEvents": stream}
+            ),
+            grpc.method_handlers_generic_handler(
+                "trunkshow.v1.FeatureService",
+                {
+                    "GetFeatures": unary(
+                        "GetFeatures", features_pb2.GetFeaturesRequest, features_pb2.GetFeaturesResponse
+                    )
+                },
             ),
             grpc.method_handlers_generic_handler(
                 "trunkshow.v1.ClusterService", {"GetClusterStatus": unary("GetClusterStatus", asked, answered)}

@@ -1,4 +1,4 @@
-"""Asks shards for features, in rounds: who did not answer is not asked again, and others are, while there is time.
+"""Asks shards for features, in rounds: of whom one did not tell others are asked, while there is time.
 
 Whom to ask is decided in `router.features.keys`; what the end of an asking means, in `router.asking.endings`. No
 rival is asked, and no shard's health judged by what becomes of it: that is about slates.
@@ -72,11 +72,11 @@ class FeatureAsker:
         """
         told = Told({}, [])
         missing: dict[Key, pb.Reason] = {}
-        left, tried = list(keys), frozenset[str]()
-        while left:
-            groups, nobodys = self._grouped(left, version, tried)
-            tried |= groups.keys()
-            within_s = until.remaining_s(self._clock()) * (SHARE if self._anybody(tried) else 1)
+        left, failed = list(keys), frozenset[str]()
+        while left:  # each round has fewer shards to ask
+            groups, nobodys = self._grouped(left, version, failed)
+            others = len(groups) > 1 or self._anybody(failed | groups.keys())
+            within_s = until.remaining_s(self._clock()) * (SHARE if others else 1)
             askings = (self._ask(address, of, within_s, request_id) for address, of in groups.items())
             left = []
             for of, (attempt, answer) in zip(groups.values(), await asyncio.gather(*askings), strict=True):
@@ -85,20 +85,21 @@ class FeatureAsker:
                     told.features.update(_by_key(of, answer, attempt.replica))
                 else:
                     left += of
+                    failed |= {attempt.replica}
                     _blame(missing, of, attempt.reason)
             _blame(missing, nobodys, pb.REASON_NO_REPLICA)
         untold = {key: fpb.Features(id=key.id, missing=why) for key, why in missing.items()}
         return Told(untold | told.features, told.attempts)
 
-    def _grouped(self, keys: Sequence[Key], version: str, tried: frozenset[str]) -> tuple[Groups, list[Key]]:
+    def _grouped(self, keys: Sequence[Key], version: str, failed: frozenset[str]) -> tuple[Groups, list[Key]]:
         def at_home(partitions: Iterable[int]) -> Grouping:
-            return self._replicas.grouped(self._replicas.topology, version, partitions, tried, self._replicas.last())
+            return self._replicas.grouped(self._replicas.topology, version, partitions, failed, self._replicas.last())
 
-        return grouped(keys, at_home, lambda: self._anybody(tried))
+        return grouped(keys, at_home, lambda: self._anybody(failed))
 
-    def _anybody(self, tried: frozenset[str]) -> Sequence[str]:
+    def _anybody(self, failed: frozenset[str]) -> Sequence[str]:
         topology, last = self._replicas.topology, self._replicas.last()
-        return reachable(topology, self._replicas.load, next(self._turns), tried, last)
+        return reachable(topology, self._replicas.load, next(self._turns), failed, last)
 
     async def _ask(
         self, address: str, keys: Sequence[Key], within_s: float, request_id: str

@@ -6,7 +6,7 @@ Rules:
    those who live in what it holds for longest: a user is asked for at home, where somebody holds that.
 2. Items, and users whose home nobody holds or knows, are asked of a shard that is asked already, or of the one with the
    least to do.
-3. Who was asked before is not asked again; who is unwell, or leaves, is asked where nobody else is left.
+3. Who failed to tell is not asked again; who is unwell, or leaves, is asked where nobody else is left.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def grouped(
 
 
 def reachable(
-    topology: Topology, load: Load, tick: int, tried: Collection[str], last: Collection[str]
+    topology: Topology, load: Load, tick: int, failed: Collection[str], last: Collection[str]
 ) -> Sequence[str]:
     """Who might be asked for anything, best first."""
     up = Selection(topology, tuple(address for address, view in topology.replicas.items() if view.reachable))
-    found = selection.by_load(selection.staying(selection.without(up, tried)), load, tick)
+    found = selection.by_load(selection.staying(selection.without(up, failed)), load, tick)
     return selection.well_first(found, last).addresses

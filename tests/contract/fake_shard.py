@@ -19,12 +19,14 @@ from trunkshow.serving.deadline import Deadline
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
 from trunkshow.serving.server import Server
+from trunkshow.v1 import features_pb2, shard_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
-from trunkshow.v1 import shard_pb2
 
+Features = Callable[[shard_pb2.ReadFeaturesRequest], Awaitable[shard_pb2.ReadFeaturesResponse]]
 Script = Callable[[shard_pb2.PredictRequest], Awaitable[shard_pb2.PredictResponse]]
 
 BATCH_USERS_MAX = 64
+FEATURE_KEYS_MAX = 100
 DEADLINE_MS_MAX = 3_600_000
 
 
@@ -37,12 +39,17 @@ class FakeShard:
         version: of the snapshot whose partitions it reports as warm.
         warm: these.
         status_period_s: between signs of life on a watch stream.
+
+    Attributes:
+        features: tells features; None where no event log is followed.
     """
 
     def __init__(
         self, script: Script, *, version: str = "v1", warm: Iterable[int] = range(4), status_period_s: float = 1.0
     ) -> None:
         self.script = script
+        self.features: Features | None = None
+        self.features_asked: list[shard_pb2.ReadFeaturesRequest] = []
         self.asked: list[shard_pb2.PredictRequest] = []
         self.observed: list[shard_pb2.ObserveRequest] = []
         self.request_ids: list[str] = []
@@ -94,7 +101,7 @@ class FakeShard:
     def _service(self) -> Service:
         return Service(
             "trunkshow.v1.ShardService",
-            unary={"Predict": self._predict, "Observe": self._observe},
+            unary={"Predict": self._predict, "Observe": self._observe, "ReadFeatures": self._read_features},
             stream={"PredictBatch": self._predict_batch, "Watch": self._watch},
             endless=frozenset({"Watch"}),
             request_bytes_max=MESSAGE_BYTES_MAX,
@@ -108,6 +115,17 @@ class FakeShard:
             self.cancelled += 1
             raise
         return answer.SerializeToString()
+
+    async def _read_features(self, data: bytes, call: CallView) -> bytes:
+        del call
+        asked = shard_pb2.ReadFeaturesRequest.FromString(data)
+        self.features_asked.append(asked)
+        if self.features is None:
+            raise SnapshotMismatch("no event log is followed", reason="NO_EVENT_LOG")
+        for field, ids in (("user_ids", asked.user_ids), ("item_ids", asked.item_ids)):
+            if len(ids) > FEATURE_KEYS_MAX:
+                raise InvalidArgument(f"{field}: {len(ids)} given", field=field)
+        return (await self.features(asked)).SerializeToString()
 
     async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         requests = shard_pb2.PredictBatchRequest.FromString(data).requests
@@ -253,6 +271,14 @@ def knowing(users: Collection[str], version: str = "v1") -> Script:
         return answer((), [(wanted, pb.REASON_USER_UNKNOWN) for wanted in request.carousels], version)
 
     return script
+
+
+async def counting(asked: shard_pb2.ReadFeaturesRequest) -> shard_pb2.ReadFeaturesResponse:
+    """Features of everybody, in the order asked for."""
+    return shard_pb2.ReadFeaturesResponse(
+        users=[features_pb2.Features(id=one, known=True) for one in asked.user_ids],
+        items=[features_pb2.Features(id=one, known=True) for one in asked.item_ids],
+    )
 
 
 def knowing_nobody() -> Script:

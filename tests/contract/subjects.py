@@ -129,6 +129,11 @@ class Subject:
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
         return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(data, timeout=10)]
 
+    async def features(self, asked: shard_pb2.ReadFeaturesRequest) -> shard_pb2.ReadFeaturesResponse:
+        """ReadFeatures."""
+        call = self.channel.unary_unary("/trunkshow.v1.ShardService/ReadFeatures")
+        return shard_pb2.ReadFeaturesResponse.FromString(await call(asked.SerializeToString(), timeout=10))
+
     async def observe(self, seen: shard_pb2.ObserveRequest | bytes) -> shard_pb2.ObserveResponse:
         """Observe."""
         data = seen if isinstance(seen, bytes) else seen.SerializeToString()

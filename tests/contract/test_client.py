@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from scripted_router import ScriptedRouter, scripted_router
 
-from trunkshow.client import AsyncClient, Client, Reason, Rung, SlateRequest
+from trunkshow.client import AsyncClient, Client, Interaction, Reason, Rung, SlateRequest
 from trunkshow.cluster import ShardState
 from trunkshow.errors import DeadlineExceeded, InvalidArgument, NotFound, TrunkshowError, Unavailable
 
@@ -126,6 +126,32 @@ async def test_similar_items_arrive(client: Any, router: ScriptedRouter) -> None
     answer = await client.similar("hat", 3)
     assert (answer.carousel.items[0].item_id, answer.receipt.request_id) == ("cap", "r-2")
     assert (router.seen[0].request.item_id, router.seen[0].request.items) == ("hat", 3)
+
+
+async def test_features_arrive_with_what_may_be_missing(client: Any, router: ScriptedRouter) -> None:
+    """Users and items in their order, counts by name, and of whom nothing is told, with why."""
+    answer = await client.features(["ann", "bob"], ["coat"], request_id="mine")
+    ann, bob = answer.users
+    assert (ann.known, ann.last_price, ann.last_category, ann.watermark) == (True, 19.5, "hats [warm]", "log/0:7")
+    assert [(one.window, one.complete, one.of("click")) for one in ann.windows.values()] == [
+        ("1h", True, 3),
+        ("1d", False, 1234),
+    ]
+    assert dict(ann.windows["1d"].counts) == {"click": 1234, "content-impression": 2, "other": 1}
+    assert (ann.windows["1d"].of(Interaction.CONTENT_IMPRESSION), ann.windows["1d"].of("view")) == (2, 0)
+    assert (bob.missing, bob.known, dict(bob.windows), bob.moment) == (Reason.SHARD_LATE, False, {}, None)
+    assert (answer.items[0].id, answer.items[0].known, answer.items[0].last_price) == ("coat", False, None)
+    assert (answer.request_id, [one.replica for one in answer.attempts]) == ("r-3", ["10.0.0.1:7451"])
+    asked = router.seen[0]
+    assert (list(asked.request.user_ids), list(asked.request.item_ids)) == (["ann", "bob"], ["coat"])
+    assert asked.metadata["x-request-id"] == "mine"
+
+
+@pytest.mark.parametrize("given", [{"users": "ann"}, {"items": "coat"}])
+async def test_one_id_is_no_list_of_ids(client: Any, given: dict[str, str]) -> None:
+    """It would be asked for letter by letter."""
+    with pytest.raises(TypeError):
+        await client.features(**given)
 
 
 async def test_the_status_arrives(client: Any) -> None:

@@ -95,6 +95,15 @@ async def test_a_prediction_that_cannot_be_made_sense_of_names_its_field(
     assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
 
+# --- ReadFeatures ---
+
+
+async def test_a_shard_without_an_event_log_has_no_features_to_tell_of(shard: Subject) -> None:
+    """As with a partition that it does not hold, the router asks another one."""
+    refused = await refusal(shard.features(shard_pb2.ReadFeaturesRequest(user_ids=["ann"])))
+    assert (refused.code, refused.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "NO_EVENT_LOG")
+
+
 # --- PredictBatch ---
 
 

@@ -14,7 +14,7 @@ from messages import any_bytes
 from processes import Cluster
 
 from trunkshow.client import Client, Rung
-from trunkshow.v1 import cluster_pb2, recommendation_pb2, shard_pb2
+from trunkshow.v1 import cluster_pb2, features_pb2, recommendation_pb2, shard_pb2
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Of each method; `make fuzz` tries thousands."""
@@ -39,6 +39,7 @@ REFUSALS = {
 OF_ROUTER = [
     *recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"].methods,
     *cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].methods,
+    *features_pb2.DESCRIPTOR.services_by_name["FeatureService"].methods,
 ]
 OF_SHARD = list(shard_pb2.DESCRIPTOR.services_by_name["ShardService"].methods)
 METHODS = {method.full_name: method for method in [*OF_ROUTER, *OF_SHARD]}

@@ -21,7 +21,7 @@ from router.service import Router
 from trunkshow.eventlog.log import EventLog, Tombstones
 from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.v1 import cluster_pb2, events_pb2
+from trunkshow.v1 import cluster_pb2, events_pb2, features_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 NOBODY = "127.0.0.1:1"
@@ -71,6 +71,12 @@ class Caller:
         data = events_pb2.ForgetUserRequest(user_id=user_id).SerializeToString()
         answer = await self.channel.unary_unary("/trunkshow.v1.EventService/ForgetUser")(data)
         return events_pb2.ForgetUserResponse.FromString(answer)
+
+    async def features(self, timeout_s: float | None = None, **fields: Any) -> features_pb2.GetFeaturesResponse:
+        """GetFeatures."""
+        data = features_pb2.GetFeaturesRequest(**fields).SerializeToString()
+        call = self.channel.unary_unary("/trunkshow.v1.FeatureService/GetFeatures")
+        return features_pb2.GetFeaturesResponse.FromString(await call(data, timeout=timeout_s))
 
     async def status(self) -> cluster_pb2.GetClusterStatusResponse:
         """GetClusterStatus."""

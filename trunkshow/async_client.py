@@ -23,8 +23,7 @@ from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, 
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
-from trunkshow.features import FeaturesAnswer
-from trunkshow.features import request_of as features_request_of
+from trunkshow.features import FeaturesAnswer, features_request
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
@@ -212,7 +211,7 @@ class AsyncClient:
         deadline_ms: float | None = None,
     ) -> FeaturesAnswer:
         """What users and items did lately; see `trunkshow.client.Client.features`."""
-        message = features_request_of(users, items)
+        message = features_request(users, items)
         return FeaturesAnswer.from_message(
             await self._call(wire.GET_FEATURES, message, self._deadline(deadline_ms), request_id)
         )

@@ -38,8 +38,7 @@ from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
 from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
-from trunkshow.features import Features, FeaturesAnswer
-from trunkshow.features import request_of as features_request_of
+from trunkshow.features import Features, FeaturesAnswer, features_request
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, RefusedItem, items_request
 from trunkshow.receipts import Reason, Receipt, Rung
@@ -305,7 +304,7 @@ class Client:
             request_id: stands in the logs; made by the router where empty.
             deadline_ms: this call's own; the client's where None.
         """
-        message = features_request_of(users, items)
+        message = features_request(users, items)
         return FeaturesAnswer.from_message(
             self._call(wire.GET_FEATURES, message, self._deadline(deadline_ms), request_id)
         )

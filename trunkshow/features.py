@@ -161,7 +161,7 @@ class FeaturesAnswer:
         }
 
 
-def request_of(users: Iterable[str], items: Iterable[str]) -> pb.GetFeaturesRequest:
+def features_request(users: Iterable[str], items: Iterable[str]) -> pb.GetFeaturesRequest:
     """A call's request.
 
     Raises:

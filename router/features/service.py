@@ -14,7 +14,7 @@ from trunkshow.v1 import features_pb2 as pb
 
 FEATURES = "trunkshow.v1.FeatureService"
 
-ANSWER_MS = 5.0
+ANSWER_MS = 10.0
 """Kept of a call's time for its answer."""
 
 

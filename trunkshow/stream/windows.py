@@ -24,6 +24,7 @@ that each comes once is left to those who know their ids.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ PRICED = frozenset(
 LOOKED_AT_MAX = 8
 """Who might be forgotten, before somebody is."""
 
-_ROOM = 64
+_ROOM = 16
 
 
 class Window(NamedTuple):
@@ -164,31 +165,28 @@ class Recent:
         key = second * KINDS + event.kind
         self._counts[key] = self._counts.get(key, 0) + 1
         if event.value is not None and event.kind in PRICED:
-            self._value.offer(event.time_ms, event.value)
+            self._value.offer(event.time_ms, event.value, self._second)
         if event.category:
-            self._category.offer(event.time_ms, event.category)
+            self._category.offer(event.time_ms, event.category, self._second)
         if len(self._counts) > self._room:
             self._settle()
 
     def features(self, now_ms: int) -> Features:
         """What counts at a moment."""
         self._second = max(self._second, now_ms // 1000)
-        self._settle()
-        category = self._category.before(self._second)
-        return Features(self._in_windows(), self._value.before(self._second), category or "")
-
-    def _in_windows(self) -> tuple[tuple[int, ...], ...]:
-        """Each bucket is looked at once: what is in a window is in all that are longer."""
         starts = [begins(self._second, window) for window in WINDOWS]
-        own = [[0] * KINDS for _ in WINDOWS]  # by the shortest window that has it
+        value, category = self._value.within(starts[-1], self._second), self._category.within(starts[-1], self._second)
+        return Features(self._in_windows(starts), value, category or "")
+
+    def _in_windows(self, starts: list[int]) -> tuple[tuple[int, ...], ...]:
+        """Each bucket is looked at once: what is in a window is in all that are longer."""
+        own = [[0] * KINDS for _ in range(len(starts) + 1)]  # by the longest window that does not have it
+        oldest_first = starts[::-1]
         for key, count in self._counts.items():
-            second, kind = divmod(key, KINDS)
+            second = key // KINDS
             if second < self._second:
-                for counts, start in zip(own, starts, strict=True):
-                    if second >= start:
-                        counts[kind] += count
-                        break
-        return tuple(accumulate(map(tuple, own), _sum))
+                own[bisect_right(oldest_first, second)][key % KINDS] += count
+        return tuple(accumulate(map(tuple, own[:0:-1]), _sum))
 
     def _settle(self) -> None:
         """Move what has left a window into the wider buckets of the next, and forget what has left them all."""
@@ -203,8 +201,6 @@ class Recent:
                     break
         self._counts = settled
         self._room = 2 * len(settled) + _ROOM
-        self._value.settle(self._second, starts[-1])
-        self._category.settle(self._second, starts[-1])
 
 
 def _sum(shorter: tuple[int, ...], own: tuple[int, ...]) -> tuple[int, ...]:
@@ -214,26 +210,29 @@ def _sum(shorter: tuple[int, ...], own: tuple[int, ...]) -> tuple[int, ...]:
 class _Latest(Generic[Value]):
     """The newest of what was offered before a second; of each later second the newest, until it has come."""
 
-    __slots__ = ("_by_second",)
+    __slots__ = ("_later", "_newest")
 
     def __init__(self) -> None:
-        self._by_second: dict[int, tuple[int, Value]] = {}
+        self._newest: tuple[int, Value] | None = None
+        self._later: dict[int, tuple[int, Value]] | None = None  # hardly ever: by second
 
-    def offer(self, time_ms: int, value: Value) -> None:
-        held = self._by_second.get(time_ms // 1000)
-        if held is None or (time_ms, value) > held:
-            self._by_second[time_ms // 1000] = (time_ms, value)
+    def offer(self, time_ms: int, value: Value, now_s: int) -> None:
+        offered = (time_ms, value)
+        if time_ms // 1000 < now_s:
+            if self._newest is None or offered > self._newest:
+                self._newest = offered
+            return
+        later = self._later = self._later or {}
+        later[time_ms // 1000] = max(offered, later.get(time_ms // 1000, offered))
 
-    def settle(self, second: int, first: int) -> None:
-        """Keep the newest before a second, if it is not before the first, and all later ones."""
-        newest = max((at for at in self._by_second if at < second), default=None)
-        self._by_second = {
-            at: held for at, held in self._by_second.items() if at >= second or (at == newest and at >= first)
-        }
-
-    def before(self, second: int) -> Value | None:
-        found = max((held for at, held in self._by_second.items() if at < second), default=None)
-        return None if found is None else found[1]
+    def within(self, first: int, second: int) -> Value | None:
+        """The newest from one second on, and before another, which is not earlier than when it was last asked for."""
+        if self._later is not None:
+            for at in sorted(at for at in self._later if at < second):
+                come = self._later.pop(at)
+                self._newest = come if self._newest is None else max(come, self._newest)
+            self._later = self._later or None
+        return self._newest[1] if self._newest is not None and self._newest[0] // 1000 >= first else None
 
 
 class FeatureWindows(Generic[Key]):

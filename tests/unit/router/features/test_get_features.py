@@ -112,7 +112,7 @@ async def test_where_nobody_tells_everybody_is_missing_and_it_is_said_why(
     start: Start, shard: FakeShard, why: pb.Reason
 ) -> None:
     """The call succeeds, in time."""
-    answer = await (await start(shard)).features(user_ids=USERS, item_ids=ITEMS, timeout_s=0.5)
+    answer = await (await start(shard, deadline_ms=300)).features(user_ids=USERS, item_ids=ITEMS)
     assert told(answer) == [(one, False, why) for one in (*USERS, *ITEMS)]
     assert len(answer.attempts) == 1
 

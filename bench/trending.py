@@ -45,6 +45,7 @@ KINDS = (
 )
 KIND_SHARES = (0.6, 0.25, 0.1, 0.05)
 HALF_LIFE_S = 1800.0
+ORDERED_SHARE, TASTE_SD = 0.05, 0.5
 LIKELY = 9.0
 """Log likelihood ratio from which on an item is listed: as precise on seed 1 as the credible surge."""
 
@@ -224,6 +225,47 @@ def replay(shop: Shop) -> dict[str, dict[str, float]]:
     return {name: judge.verdict() for name, judge in judges.items()}
 
 
+def replay_first_day(shop: Shop) -> dict[str, dict[str, float]]:
+    """Each way's figures, in the first day of a log: known are the orders of a month, and no hour of any day.
+
+    Items are looked at more, or less, than their orders say, by a factor with a standard deviation of e^`TASTE_SD`.
+    """
+    orders = shop.rng.poisson(
+        shop.means * ORDERED_SHARE * 24 * 30 * np.exp(TASTE_SD * shop.rng.normal(size=shop.items))
+    )
+    shares: Numbers = (orders + 0.5) / (orders + 0.5).sum()
+    rules = RULES
+    ours = Surges[int](rules, WEIGHTS, shop.items, lambda row: float(shares[row]))
+    weights = np.array([WEIGHTS[kind] for kind in KINDS])
+    decayed, everybody = Decayed(HALF_LIFE_S, shop.items, weights), np.arange(shop.items)
+    hour: deque[Numbers] = deque(maxlen=int(HOUR_S // STEP_S))
+    judges: dict[str, Judge] = {}
+    for at in range(int(shop.began_s), int(shop.ends_s), STEP_S):
+        now_s = float(at + STEP_S)
+        rows, kinds, times = shop.step(at)
+        for row, kind, time_s in zip(rows.tolist(), kinds.tolist(), times.tolist(), strict=True):
+            ours.record(row, KINDS[kind], time_s, time_s)
+        decayed.add(rows, kinds, times, now_s)
+        hour.append(np.bincount(rows, weights[kinds], shop.items).astype(np.float64))
+        sums, sizes = decayed.sums(everybody, now_s), decayed.sizes(everybody, now_s)
+        observed, expected = sums / sizes, shares * sums.sum() / sizes
+        enough = observed >= EVENTS_MIN
+        lists = {
+            "counts of the last hour": _best(np.sum(hour, axis=0), 0),
+            "decayed counts": _best(sums, 0),
+            "share of now ÷ usual share, at least 3 events": _best(
+                np.where(enough, observed / expected, 0), RULES.young_surge_min
+            ),
+            "credible surge over the usual share": _best(
+                np.where(enough, credible_surges(observed, expected), 0), RULES.young_surge_min
+            ),
+            "Trunkshow's": [trend.item for trend in ours.top(now_s, LISTED)],
+        }
+        for name, listed in lists.items():
+            judges.setdefault(name, Judge(shop.surges)).see(listed, now_s, surging=True)
+    return {name: judge.verdict() for name, judge in judges.items()}
+
+
 def main() -> None:
     """Measure, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,12 +273,15 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--per-hour", type=float, default=1500.0)
     parser.add_argument("--days", type=int, nargs=2, default=[LEARNING_DAYS, SURGING_DAYS])
+    parser.add_argument("--first-day", action="store_true", help="of a log, instead of --days")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     found: list[dict[str, Any]] = []
     for seed in chosen.seeds:
-        shop = Shop(seed, chosen.items, chosen.per_hour, tuple(chosen.days))
-        found += [{"seed": seed, "way": name, **figures} for name, figures in replay(shop).items()]
+        days = (0, 1) if chosen.first_day else tuple(chosen.days)
+        shop = Shop(seed, chosen.items, chosen.per_hour, days)
+        figures_of = replay_first_day(shop) if chosen.first_day else replay(shop)
+        found += [{"seed": seed, "way": name, **figures} for name, figures in figures_of.items()]
 
     def ways(way: str) -> list[dict[str, Any]]:
         return [one for one in found if one["way"] == way]

@@ -56,6 +56,7 @@ COMMANDS = (
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),
     ("features", "cli.features:features", "Show what users and items did lately, as numbers.", ASKING),
+    ("trending", "cli.trending:trending", "Show what trends now.", ASKING),
     ("record", "cli.record:record", "Record what a shopper did, or a file of events.", ASKING),
     ("record-items", "cli.record_items:record_items", "Tell of new items, before any build.", ASKING),
     ("forget", "cli.forget:forget", "Forget a person.", ASKING),

@@ -42,7 +42,10 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     service = ShardService(config, config.own_name)
     source = open_log(config.log, READ_ONLY) if config.log else None
     tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
-    trends = Trendspotting(lambda user: upkeep.segment_of(user) if upkeep is not None else "")
+    trends = Trendspotting(
+        lambda user: upkeep.segment_of(user) if upkeep is not None else "",
+        lambda item: upkeep.usual_share(item) if upkeep is not None else None,
+    )
     upkeep = _upkeep(config, source, tombstones, service, (trends,)) if source is not None else None
     keeper = Keeper(
         store,

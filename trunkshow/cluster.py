@@ -11,6 +11,7 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
 
+from trunkshow.online.trends import NO_TRENDS, Trends, chosen
 from trunkshow.receipts import Rung
 from trunkshow.v1 import cluster_pb2, shard_pb2
 
@@ -76,6 +77,7 @@ class ShardView:
         cancelled: predictions that the router did not need any more.
         refused_work: predictions that it turned away, since their time could not be kept.
         forgotten: watermark of the tombstones that it has read; empty where it follows no event log.
+        trends: what it found to trend; not in `to_json`.
     """
 
     address: str
@@ -91,6 +93,7 @@ class ShardView:
     cancelled: int = 0
     refused_work: int = 0
     forgotten: str = ""
+    trends: Trends = NO_TRENDS
 
     @classmethod
     def from_message(cls, message: cluster_pb2.ReplicaStatus) -> ShardView:
@@ -109,6 +112,7 @@ class ShardView:
             cancelled=message.status.cancelled,
             refused_work=message.status.refused_work,
             forgotten=message.status.forgotten,
+            trends=Trends.from_message(message.status.trends) if message.status.HasField("trends") else NO_TRENDS,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -221,6 +225,11 @@ class ClusterStatus:
     concurrency_limit: int = 0
     in_flight: int = 0
     event_log: LogView | None = None
+
+    @property
+    def trends(self) -> Trends:
+        """What trends now, as routers choose it from what shards say."""
+        return chosen(shard.trends for shard in self.shards if shard.reachable)
 
     @property
     def covered(self) -> bool:

@@ -124,7 +124,7 @@ class Resident:
                 continue
             why = missing.get(slot, pb.REASON_SHARD_FAILED)
             filled = [] if ladder.left_out(slot, why, wanted) else self._filled(slot, why, wanted, need)
-            if not filled:
+            if not filled or (slot == carousels.TRENDING and filled[0].source == Popularity.name):
                 reasons.append(pb.REASON_CAROUSEL_EMPTY)
             slate.extend(filled)
         if not slate:

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from functools import partial
-from typing import Protocol
+from functools import cached_property, partial
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from shard.online.folding import NOBODY, Folded, Terms, fold
 from shard.online.state import Events
 from shard.online.users import Users
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.marks import marks_by_type
+from trunkshow.models.popularity import Popularity
 from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten, watermark_of
 from trunkshow.online.newcomers import Newcomers, home_of
@@ -146,6 +150,8 @@ class Residents:
         self._follower = follower
         self._clock = clock
         self._trends = trends
+        self._popularity = cast("Popularity", snapshot.models[Popularity.name])
+        self._categories = snapshot.catalogue.categories
         self._segment_names = snapshot.segment_names
         self._directory = snapshot.directory
         self._forgotten = forgotten
@@ -204,6 +210,15 @@ class Residents:
         """An item's category; empty where the snapshot knows none."""
         row = self._row_of(item_id)
         return "" if row is None else self._catalogue.category(row)
+
+    def usual_share(self, item_id: str) -> float | None:
+        """The part of everything bought before the snapshot that an item had; None for one that it does not know."""
+        row = self._row_of(item_id)
+        return float(self._shares[row]) if row is not None and row < len(self._shares) else None
+
+    @cached_property
+    def _shares(self) -> NDArray[np.float64]:
+        return self._popularity.shares(self._categories)
 
     def forget(self, user_id: str) -> None:
         """Somebody asked to be forgotten: where they came as a newcomer, they did not."""

@@ -64,7 +64,7 @@ class Trendspotting:
         self.now = NO_TRENDS
         self._segment_of = segment_of
         self._wall, self._sleep = wall, sleep
-        self._trending: Trending[str] = Trending(rules, WEIGHTS)
+        self._trending: Trending[str] = Trending(rules, WEIGHTS, usual_share)
         self._segments: dict[str, int] = {}
         self._once: tuple[set[int], set[int]] = set(), set()
         self._once_since_ms = 0

@@ -147,6 +147,11 @@ class Upkeep:
         newest = next(reversed(self._residents.values()), None)
         return newest.segment_of(user_id) if newest is not None else ""
 
+    def usual_share(self, item_id: str) -> float | None:
+        """The part of everything bought that an item had, by the same snapshot; None where nobody knows."""
+        newest = next(reversed(self._residents.values()), None)
+        return newest.usual_share(item_id) if newest is not None else None
+
     def is_caught_up(self) -> bool:
         """Whether all events until now were heard."""
         return self.follower.progress.is_caught_up(self._clock())

@@ -14,6 +14,9 @@ GLOBAL_ITEMS_MAX = 1000
 SEGMENT_ITEMS_MAX = 500
 CATEGORY_ITEMS_MAX = 100
 
+SEEN_AT_LEAST = 0.5
+"""Events that even an item of which none were seen is taken to have."""
+
 DAY_MS = 86_400_000
 
 
@@ -102,6 +105,29 @@ class Popularity:
             return NOTHING
         return self._candidates(1 + segment, count, "Popular with shoppers like you")
 
+    def shares(self, categories: Rows) -> NDArray[np.float64]:
+        """(items,) the part of everything bought that each item has, by what stands in the lists.
+
+        An item that stands in none has at most as much as the last of its category's, or the global list, where that
+        is full; it is taken to have that: a share is rather too large than too small. None is zero.
+
+        Args:
+            categories: (items,) codes, -1 for none.
+        """
+        lists = [self._list(1 + self._segments + code) for code in range(len(self._starts) - 2 - self._segments)]
+        everything = self._list(0)
+        last = [_last(scores, CATEGORY_ITEMS_MAX) for _, scores in lists]
+        counts = np.array([*last, _last(everything[1], GLOBAL_ITEMS_MAX)])[categories]  # -1 is the last of these
+        for rows, scores in (*lists, everything):
+            counts[rows] = scores
+        counts += SEEN_AT_LEAST
+        shares: NDArray[np.float64] = counts / counts.sum()
+        return shares
+
+    def _list(self, position: int) -> tuple[Rows, Floats]:
+        where = slice(self._starts[position], self._starts[position + 1])
+        return self._rows[where], self._scores[where]
+
     def _of_categories(self, categories: Sequence[int], count: int) -> Candidates:
         lists = [self._candidates(1 + self._segments + code, count, "") for code in categories]
         merged = sorted(
@@ -118,3 +144,8 @@ class Popularity:
         if start >= stop:
             return NOTHING
         return Candidates(self._rows[start:stop].tolist(), self._scores[start:stop].tolist(), reasons=(reason,))
+
+
+def _last(scores: Floats, full: int) -> float:
+    """What an item that does not stand in a list has at most."""
+    return float(scores[-1]) if len(scores) >= full else 0.0

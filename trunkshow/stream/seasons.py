@@ -107,6 +107,18 @@ class Seasons:
         self._profile = _fitted(self._week, self._lived)
         self._exposure = self._exposure * _DECAY + self._profile[of_week, of_day]
 
+    def catch_up(self, rows: Slots, hours: Numbers, counts: Numbers, now: float) -> None:
+        """Events of hours that are learned already: (n,) rows, hours since the epoch, and counts; as of the hour now.
+
+        They come late, or out of a lane of the log that is read more slowly than the others.
+        """
+        of_day, of_week = hours.astype(np.int64) % 24, (hours.astype(np.int64) // 24 + MONDAY) % 7
+        worth = counts * _DECAY ** (now - hours)
+        np.add.at(self._hours, (rows, of_day), worth)
+        np.add.at(self._days, (rows, of_week), worth)
+        np.add.at(self.totals, rows, worth)
+        np.add.at(self._week, (of_week, of_day), worth)
+
     def _means(self, rows: Slots) -> Numbers:
         exposures = np.maximum(self._exposure - self._before[rows], 0)
         prior = self.totals.sum() / max(self._exposure * np.count_nonzero(~np.isnan(self._before)), 1e-9)

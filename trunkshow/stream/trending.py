@@ -7,14 +7,16 @@ forecast of `trunkshow.stream.seasons`, with the same decay. The score is the cr
 shortest: a long one takes hours to forget.
 
 Bounded: items (the least popular tenth goes when there are too many), segments, and what waits to be counted. Moments
-go forward only. That events come once is left to those who know their ids; what comes more than `LATE_H` hours late is
-too late for the forecast. Why no sketch of a library does this: docs/adr/0023-stream-statistics.md.
+go forward only; what comes late is learned as of when it happened. That events come once is left to those who know
+their ids. Until a day was seen, what is expected of an item is its usual share of whatever happens, where somebody
+knows that (`trunkshow.stream.shares`); else nothing is said to trend. Why no sketch of a library does this:
+docs/adr/0023-stream-statistics.md.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -22,10 +24,13 @@ import numpy as np
 
 from trunkshow.stream.decayed import HOUR_S, Decayed
 from trunkshow.stream.seasons import Seasons
+from trunkshow.stream.shares import shares_now
 from trunkshow.stream.surges import UPPER, Numbers, Slots, credible_surges
 from trunkshow.v1 import events_pb2
 
 LATE_H = 2
+"""Hours for which events may be late and count for the hour that is not over yet."""
+
 WAITING_MAX = 4096
 SILENCE_H = 24 * 7
 """Hours over which nobody asked or recorded anything that are learned at most: each costs milliseconds, all at once."""
@@ -53,7 +58,9 @@ class TrendingRules:
     Attributes:
         half_lives_s: of the weights of events, shortest first.
         surge_min: the credible surge from which on an item is said to trend.
-        settling_h: hours of history before anything is said to: what a day is like must be known.
+        settling_h: hours of history after which forecasts are used: what a day is like must be known.
+        young_surge_min: as `surge_min`, until then.
+        young_events_min: events of all items, decayed, without which nothing is said to trend until then.
         items_max: items that are counted, of all users; of a segment a tenth of them.
         segments_max: segments that are counted.
     """
@@ -61,6 +68,8 @@ class TrendingRules:
     half_lives_s: tuple[float, ...] = (600.0, 1800.0)
     surge_min: float = 2.0
     settling_h: int = 24
+    young_surge_min: float = 3.0
+    young_events_min: float = 100.0
     items_max: int = 50_000
     segments_max: int = 32
 
@@ -89,11 +98,23 @@ class Trend(NamedTuple, Generic[Item]):
 
 
 class Trending(Generic[Item]):
-    """The trends of all users, and of segments."""
+    """The trends of all users, and of segments.
 
-    def __init__(self, rules: TrendingRules = RULES, weights: Mapping[int, float] = WEIGHTS) -> None:
+    Args:
+        rules: how.
+        weights: of interactions.
+        usual_share: of an item in everything that happens, as it was before there was a log; None where nobody knows.
+            Of segments, nothing is said before they are known.
+    """
+
+    def __init__(
+        self,
+        rules: TrendingRules = RULES,
+        weights: Mapping[int, float] = WEIGHTS,
+        usual_share: Callable[[Item], float | None] | None = None,
+    ) -> None:
         self._rules, self._weights = rules, weights
-        self._everybody = Surges[Item](rules, weights, rules.items_max)
+        self._everybody = Surges[Item](rules, weights, rules.items_max, usual_share)
         self._segments: dict[int, Surges[Item]] = {}
 
     def record(self, item: Item, kind: int, at_s: float, now_s: float, segment: int = -1) -> None:
@@ -129,10 +150,18 @@ class Surges(Generic[Item]):
         rules: how.
         weights: of interactions.
         items_max: items that are counted.
+        usual_share: of an item in everything that happens; nothing trends in the first day where None.
     """
 
-    def __init__(self, rules: TrendingRules, weights: Mapping[int, float], items_max: int) -> None:
+    def __init__(
+        self,
+        rules: TrendingRules,
+        weights: Mapping[int, float],
+        items_max: int,
+        usual_share: Callable[[Item], float | None] | None = None,
+    ) -> None:
         self._rules = rules
+        self._usual_share = usual_share
         self._kinds = {kind: at for at, kind in enumerate(weights)}
         self._weights = np.array(list(weights.values()))
         self._waiting: list[tuple[Item, int, float]] = []
@@ -144,6 +173,7 @@ class Surges(Generic[Item]):
         self._present = np.zeros(self._room)  # weighted, of the hour that is not over yet
         self._decayed = [Decayed(half_life_s, self._room, self._weights) for half_life_s in rules.half_lives_s]
         self._seasons = Seasons(self._room)
+        self._shares = np.full(self._room, np.nan)  # as they were before the log, as far as somebody asked
         self._began_s = self._now_s = math.nan
 
     def __len__(self) -> int:
@@ -161,17 +191,20 @@ class Surges(Generic[Item]):
         """Up to `count` items that trend at a moment, the largest surge first."""
         self._advance(now_s)
         self._count()
-        if self._now_s - self._began_s < self._rules.settling_h * HOUR_S:
+        young = self._now_s - self._began_s < self._rules.settling_h * HOUR_S
+        if young and self._usual_share is None:
             return []
+        least = self._rules.young_surge_min if young else self._rules.surge_min
         rows, observed = self._busy()
-        expected = np.stack([self._expected(decayed, rows) for decayed in self._decayed])
+        expects = self._expected_by_share if young else self._expected
+        expected = np.stack([expects(decayed, rows) for decayed in self._decayed])
         surges = np.where(observed >= EVENTS_MIN, credible_surges(observed, expected), 0)
-        over = credible_surges(observed[0], expected[0], UPPER) < self._rules.surge_min
+        over = credible_surges(observed[0], expected[0], UPPER) < least
         best, scores = np.argmax(surges, axis=0), np.where(over, 0, np.max(surges, axis=0))
         return [
             self._trend(int(rows[at]), best[at], scores[at], observed[best[at], at], expected[best[at], at])
             for at in np.argsort(-scores, kind="stable")[:count].tolist()
-            if scores[at] >= self._rules.surge_min
+            if scores[at] >= least
         ]
 
     def _busy(self) -> tuple[Slots, Numbers]:
@@ -188,6 +221,25 @@ class Surges(Generic[Item]):
         hours, weights_h = decayed.hours(self._began_s, self._now_s)
         forecast: Numbers = self._seasons.rates(rows, hours) @ weights_h / decayed.sizes(rows, self._now_s)
         return forecast
+
+    def _expected_by_share(self, decayed: Decayed, rows: Slots) -> Numbers:
+        """(k,) events that were expected of k items, by their shares; infinite where nobody can tell."""
+        everybody = np.arange(len(self._items))
+        sums, sizes = decayed.sums(everybody, self._now_s), decayed.sizes(everybody, self._now_s)
+        if float((sums / sizes).sum()) < self._rules.young_events_min:
+            return np.full(len(rows), np.inf)
+        totals = self._seasons.totals
+        shares = shares_now(self._usual(rows), totals[rows], float(totals.sum()))
+        expected: Numbers = np.nan_to_num(shares * sums.sum() / sizes[rows], nan=np.inf)
+        return expected
+
+    def _usual(self, rows: Slots) -> Numbers:
+        """(k,) shares of k items before the log; NaN where nobody knows them."""
+        assert self._usual_share is not None
+        for row in rows[np.isnan(self._shares[rows])].tolist():
+            share = self._usual_share(self._items[row])
+            self._shares[row] = np.nan if share is None else share
+        return self._shares[rows]
 
     def _trend(self, row: int, best: int, surge: float, observed: float, expected: float) -> Trend[Item]:
         decayed = self._decayed[best]
@@ -219,6 +271,9 @@ class Surges(Generic[Item]):
             decayed.add(rows, kinds, times, self._now_s)
         timely = times >= (self._now_s // HOUR_S - LATE_H) * HOUR_S
         np.add.at(self._present, rows[timely], self._weights[kinds[timely]])
+        late = ~timely & (times >= self._began_s)
+        if late.any():
+            self._seasons.catch_up(rows[late], times[late] // HOUR_S, self._weights[kinds[late]], self._now_s // HOUR_S)
 
     def _admitted(self, items: list[Item]) -> Slots:
         """(n,) rows of n items, made room for where they are new."""
@@ -247,12 +302,15 @@ class Surges(Generic[Item]):
         self._present[: len(kept)] = self._present[kept]
         self._present[len(kept) :] = 0
         self._seasons.keep(kept)
+        self._shares[: len(kept)] = self._shares[kept]
+        self._shares[len(kept) :] = np.nan
         for decayed in self._decayed:
             decayed.keep(kept)
 
     def _grow(self, room: int) -> None:
         self._present = np.pad(self._present, (0, room - self._room))
         self._seasons.grow(room)
+        self._shares = np.pad(self._shares, (0, room - self._room), constant_values=np.nan)
         for decayed in self._decayed:
             decayed.grow(room)
         self._room = room

@@ -14,7 +14,7 @@ from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.item_neighbours import SHRINKAGE, ItemNeighbours
 from trunkshow.models.new_arrivals import NewArrivals
 from trunkshow.models.occasions import Occasions
-from trunkshow.models.popularity import DAY_MS, Popularity, decayed_counts
+from trunkshow.models.popularity import CATEGORY_ITEMS_MAX, DAY_MS, Popularity, decayed_counts
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Settings, Training
 from trunkshow.models.user_neighbours import UserNeighbours
 from trunkshow.snapshot.records import UserRecord
@@ -351,3 +351,18 @@ def test_every_model_can_be_fitted_to_almost_nothing(name: str) -> None:
 def test_a_models_name_is_its_entry_points(name: str) -> None:
     """A carousel's source can be looked up."""
     assert models.installed()[name].name == name
+
+
+def test_the_usual_share_of_an_item_is_what_its_list_says_or_at_most() -> None:
+    """Of one that stands in no list, as much as the last of its category's; they add up to 1."""
+    scores = np.array([80.0, 20.0, 80.0, *np.linspace(60, 10, CATEGORY_ITEMS_MAX), 7.0], np.float32)
+    listed = np.arange(10, 10 + CATEGORY_ITEMS_MAX)
+    rows = np.array([0, 1, 0, *listed, 2], np.int32)
+    starts = np.cumsum([0, 2, 1, CATEGORY_ITEMS_MAX, 1])
+    model = Popularity({"rows": rows, "scores": scores, "starts": starts, "segments": np.array([1])})
+    categories = np.full(200, -1, np.int32)
+    categories[listed], categories[150], categories[[2, 3]] = 0, 0, 1
+    shares = model.shares(categories)
+    assert shares.sum() == pytest.approx(1)
+    worth = shares / shares[0] * 80.5
+    assert worth[[1, 10, 150, 2, 3, 199]] == pytest.approx([20.5, 60.5, 10.5, 7.5, 0.5, 0.5])

@@ -48,11 +48,12 @@ def test_where_nothing_trends_the_popular_list_stands_in_unless_it_is_there_anyw
     """The receipt says that there was nothing."""
     resident = Resident(cast("Snapshot", small_snapshot.make(tmp_path)))
     need = resident.need(pb.RecommendRequest(user_id="u"), segment=-1)
-    slate, _ = resident.complete(("trending",), (), why, need)
-    assert [(one.id, one.source) for one in slate] == [("trending", "popularity")]
+    slate, one = resident.complete(("trending",), (), why, need)
+    assert [(made.id, made.source) for made in slate] == [("trending", "popularity")]
     need = resident.need(pb.RecommendRequest(user_id="u"), segment=-1)
     slate, both = resident.complete(("trending", "popular"), (), why, need)
     assert [one.id for one in slate] == ["popular"]
+    assert pb.REASON_CAROUSEL_EMPTY in one
     assert pb.REASON_CAROUSEL_EMPTY in both
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 
 import pytest
+from followed_log import FollowedLog
 
 from shard.online import trends
-from shard.online.statistics import Heard
+from shard.online.statistics import Heard, Statistics
 from shard.online.trends import Trendspotting
+from trunkshow.online.follower import Follower
+from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, chosen
 from trunkshow.stream.trending import RULES, TrendingRules
@@ -151,3 +155,43 @@ def test_routers_use_what_is_new_of_who_knows_most() -> None:
     young, old, behind = Trends(500, 100_005), Trends(5, 100_000), Trends(1, 50_000)
     assert chosen([NO_TRENDS, young, old, behind]) is old
     assert chosen([NO_TRENDS]) is chosen([]) is Latest().now is NO_TRENDS
+
+
+async def test_a_shard_that_starts_knows_what_trends_from_the_logs_past() -> None:
+    """More than a day of it: there is nothing to wait for, and it finds what it found before."""
+    log, draw, found = FollowedLog(), random.Random(1), []
+    ids = itertools.count()
+    for minute in range(30 * 60):
+        log.received_ms = round((BEGAN_S + minute * 60) * 1000)
+        surging = minute >= 30 * 60 - 40
+        items = [item for item in range(40) for _ in range(16 if surging and item == 7 else 1)]
+        clicked = [item for item in items if draw.random() < 2 / 60]
+        events = [heard(f"{next(ids)}", f"i{item}", log.received_ms / 1000).event for item in clicked]
+        for event in events:
+            event.event_id = event.user_id
+            event.timestamp.FromMilliseconds(log.received_ms)
+        if events:
+            await log.append(events, 1)
+    for _ in range(2):
+        spotting = Trendspotting(lambda user: "", wall=lambda: BEGAN_S + 30 * 3600)
+        follower = Follower(log, lambda event, at: None)
+        follower.progress.began(await log.end(1))
+        statistics = Statistics([spotting], Forgotten(), wall=lambda: BEGAN_S + 30 * 3600)
+        await statistics.learn(follower)
+        await spotting.renew(statistics.known_from_ms or 0, is_caught_up=True)
+        found.append(spotting.now)
+    assert [one.item_id for one in found[0].of(EVERYBODY)] == ["i7"]
+    assert found[0] == found[1]
+    assert found[0].known_from_ms == round(BEGAN_S * 1000)
+
+
+async def test_a_surge_of_the_first_hour_is_found_by_what_was_usual() -> None:
+    """Where nobody knows what was, nothing is said in the first day."""
+    for known in (True, False):
+        shop = Shop()
+        usual = (lambda item: 1 / 40) if known else (lambda item: None)
+        shop.spotting = Trendspotting(lambda user: "", usual, wall=lambda shop=shop: shop.now_s)  # type: ignore[misc]
+        shop.passes(0.75)
+        assert (await shop.lists()).lists == {}
+        shop.passes(0.75, surging="i7", times=90)
+        assert [one.item_id for one in (await shop.lists()).of(EVERYBODY)] == ["i7"] * known

@@ -5,6 +5,7 @@
 //   sent      every 3 s, when 20 wait, and when the page is left or hidden; what failed is sent again, with the same ids
 //
 // What pages get is trunkshow.min.js: this, made small by `esbuild --minify --target=es2021`, and no more than 2,048 bytes.
+// Its last line is `//` and the first 16 digits of this file's SHA-256 (`sha256sum trunkshow.js`): a test compares them.
 (() => {
   try {
     const tag = document.currentScript, me = tag.dataset, url = me.url || new URL("/v1/events", tag.src);

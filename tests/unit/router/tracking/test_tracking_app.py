@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -345,6 +347,13 @@ async def test_what_nobody_foresaw_is_an_error_of_ours(
     assert (answer.status_code, answer.text) == (500, "Internal Server Error")
     assert "tracking.failed" in told.getvalue()
     assert "secret-ann" not in told.getvalue()
+
+
+def test_the_script_that_is_served_was_made_from_the_one_that_is_read() -> None:
+    """It ends with the digest of what it was made from; after a change of that make it again, as its head says."""
+    source = Path(script.__file__).with_name("trunkshow.js").read_bytes()
+    made_from = script.RESPONSE.body.splitlines()[-1].decode()
+    assert made_from == f"//{hashlib.sha256(source).hexdigest()[:16]}"
 
 
 async def test_the_script_for_pages_is_small_and_cached(world: World) -> None:

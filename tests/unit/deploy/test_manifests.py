@@ -130,6 +130,20 @@ def test_only_routers_and_shards_reach_the_log(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
+def test_pages_reach_routers_through_an_ingress_alone(folder: str) -> None:
+    """A service leads to the port that routers take pages' events on, open to pods that are labelled as an ingress."""
+    objects = render(folder)
+    (container,) = of_kind(objects, "Deployment", "trunkshow-router")["spec"]["template"]["spec"]["containers"]
+    (port,) = of_kind(objects, "Service", "trunkshow-events")["spec"]["ports"]
+    number = next(one["containerPort"] for one in container["ports"] if one["name"] == port["targetPort"])
+    assert f"--http-listen=0.0.0.0:{number}" in container["args"]
+    router = of_kind(objects, "NetworkPolicy", "trunkshow-router")["spec"]["ingress"]
+    admitted = [source for rule in router if {"port": number} in rule["ports"] for source in rule["from"]]
+    ingress = {"matchLabels": {"trunkshow.io/ingress": "true"}}
+    assert admitted == [{"namespaceSelector": {}, "podSelector": ingress}]
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
 def test_everybody_is_told_of_every_server_of_the_log(folder: str) -> None:
     """By the names of its pods, with as many copies as there are servers."""
     objects = render(folder)

@@ -24,6 +24,9 @@ from trunkshow.v1 import recommendation_pb2 as pb
 MARGIN_MS = 1.0
 """Of the time left, for the answer to be written and to travel."""
 
+WAIT_SHARE = 0.7
+"""Of the time left, that is waited at most: a busy process wakes who waits late, and an answer must come in time."""
+
 WORK: Mapping[pb.Effort, Work] = {  # most first
     pb.EFFORT_FULL: FULL,
     pb.EFFORT_REDUCED: Work(spare_max=1),
@@ -78,8 +81,9 @@ class Costs:
         return SHARES[effort] * (full[0] + 4 * full[1]) if full else 0.0
 
     def spare_ms(self, remaining_ms: float, partitions: int) -> float:
-        """Of the time left, what can be waited before full effort is put in; who waits is woken a moment late."""
-        return max(remaining_ms - 2 * MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions), 0.0)
+        """Of the time left, what can be waited before full effort is put in."""
+        beside_work = remaining_ms - 2 * MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions)
+        return max(min(beside_work, WAIT_SHARE * remaining_ms), 0.0)
 
     def choose(self, remaining_ms: float, partitions: int) -> pb.Effort:
         """The most effort that fits into the time left; EFFORT_UNSPECIFIED where none does."""

@@ -6,7 +6,8 @@
    order. It never has more of them than that, and once a fault is over it soon has no fewer.
 4. An event that was neither acknowledged nor refused may be in the log or not; it was sent again, so it counts once.
 
-An event is told apart by its id. Who sends events, reads the log and asks for slates is `cli.chaos.recording`.
+An event is told apart by its id. Sending them is `cli.chaos.recording`'s, reading the log and asking for slates
+`cli.chaos.looking`'s.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A visitor who records: events at a small steady rate, some of them twice, some of them late; and looks at the slates.
+"""A visitor who records: events at a small steady rate, some of them twice, some of them late.
 
 Its users are its own: some whom the snapshot knows, some whom nobody knows. What was not acknowledged is sent again
-until it is, as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right;
-after a fault the log itself is read, and every user's slate is asked of every router. What is done is drawn from a
-seed; when it is sent depends on what became of the rest.
+until it is, as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right; what
+came of it `cli.chaos.looking` finds out. What is done is drawn from a seed; when it is sent depends on what became of
+the rest.
 """
 
 from __future__ import annotations
@@ -14,18 +14,14 @@ import itertools
 import random
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Never
 
-from cli.chaos.ledger import Account, Cohort, Ledger
+from cli.chaos.ledger import Cohort, Ledger
 from cli.chaos.model import Facts
-from trunkshow.client import AsyncClient, Event, Interaction, Rung
+from trunkshow.client import AsyncClient, Event, Interaction
 from trunkshow.errors import Overloaded, TrunkshowError
-from trunkshow.eventlog.log import LogUnavailable
-from trunkshow.eventlog.opening import open_log
-from trunkshow.eventlog.settings import READ_ONLY
-from trunkshow.eventlog.watermark import Watermark
 
 EVENTS_A_SECOND = 20.0
 EVENTS_OF_A_CALL = (1, 3)
@@ -47,17 +43,11 @@ AGAIN_EVENTS_MAX = 200
 LOOK_EVERY_S = 0.05
 WITHIN_MS = 1_500.0
 IN_FLIGHT_MAX = 200
-SLATE_MS = 1_000.0
-LOG_WITHIN_S = 2.0
-ASK_SLATES_EVERY_S = 0.3
-ASKED_AT_ONCE = 4
-"""Slates; many more would be a load of their own."""
-
 DONE = (Interaction.VIEW, Interaction.CLICK, Interaction.CART, Interaction.LIKE)
 
 
 class Recording:
-    """Records, and looks at what came of it.
+    """Records.
 
     Attributes:
         ledger: of everything.
@@ -66,12 +56,10 @@ class Recording:
     Args:
         facts: whose users and items the events are about.
         target: of the routers, as gRPC resolves it.
-        routers: each one's address.
-        log: address of the event log, on no link that is harmed.
         seed: of everything that is drawn.
     """
 
-    def __init__(self, facts: Facts, target: str, routers: Sequence[str], log: str, seed: int) -> None:
+    def __init__(self, facts: Facts, target: str, seed: int) -> None:
         self.ledger = Ledger()
         self.times = 1.0
         self._facts = facts
@@ -84,11 +72,6 @@ class Recording:
         self._running: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
         self._recorder = AsyncClient(target)
-        self._askers = [AsyncClient(router, deadline_ms=SLATE_MS) for router in routers]
-        self._log = open_log(log, READ_ONLY)
-        self._read_to: Watermark | None = None
-        self._reading = asyncio.Lock()
-        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
     def start(self) -> None:
         """Record from now on."""
@@ -101,9 +84,7 @@ class Recording:
             task.cancel()
         if working:
             await asyncio.wait(working)
-        for client in (self._recorder, *self._askers):
-            await client.close()
-        await self._log.close()
+        await self._recorder.close()
 
     # --- recording -----------------------------------------------------------------------------------------------
 
@@ -206,58 +187,11 @@ class Recording:
             is_strange = not known or self._random.random() < STRANGERS
             yield f"nobody-{number}" if is_strange else known.pop()
 
-    # --- what came of it -----------------------------------------------------------------------------------------
-
-    async def settled(self, cohort: Cohort, healed: float, until: float) -> float | None:
-        """Seconds after the heal until every slate knew all events; None where that was not seen in time."""
-        left = [(asker, user) for asker in self._askers for user in cohort.users]
-        while time.monotonic() < until:
-            if self.ledger.is_settled(cohort) and await self._read():
-                known = await asyncio.gather(*(self._known(asker, user) for asker, user in left))
-                wanted = [self.ledger.folded(user) for _, user in left]
-                left = [one for one, has, wants in zip(left, known, wanted, strict=True) if has != wants]
-                if not left:
-                    return time.monotonic() - healed
-            await asyncio.sleep(ASK_SLATES_EVERY_S)
-        return None
-
-    async def account(self, cohort: Cohort, fresh_s: float | None) -> Account:
-        """What became of a fault's events, looked at once more."""
-        await self._read()
-        pairs = [(asker, user) for asker in self._askers for user in cohort.users]
-        answers = await asyncio.gather(*(self._known(asker, user) for asker, user in pairs))
-        found: dict[str, list[int]] = {}
-        for (_, user), known in zip(pairs, answers, strict=True):
-            if known is not None:
-                found.setdefault(user, []).append(known)
-        return self.ledger.account(cohort, found, fresh_s)
-
-    async def _known(self, asker: AsyncClient, user: str) -> int | None:
-        """Of how many events a user's slate knows; None where there is none, or it does not call itself fresh."""
-        async with self._asking:
-            try:
-                receipt = (await asker.recommend(user)).receipt
-            except TrunkshowError:
-                return None
-            return receipt.events_folded if receipt.rung is Rung.FRESH else None
-
-    async def _read(self) -> bool:
-        """Read on to the end of the log; whether that was possible."""
-        async with self._reading:
-            with suppress(LogUnavailable):
-                end = await self._log.end(LOG_WITHIN_S)
-                async for read in self._log.read(self._read_to, end):
-                    self._read_to = read.watermark
-                    for event in read.record.events:
-                        self.ledger.stands(event.event_id, event.user_id)
-                return True
-            return False
-
 
 @asynccontextmanager
-async def recording(facts: Facts, target: str, routers: Iterable[str], log: str, seed: int) -> AsyncIterator[Recording]:
+async def recording(facts: Facts, target: str, seed: int) -> AsyncIterator[Recording]:
     """A visitor who records for the time of the context."""
-    visitor = Recording(facts, target, tuple(routers), log, seed)
+    visitor = Recording(facts, target, seed)
     visitor.start()
     try:
         yield visitor

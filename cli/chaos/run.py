@@ -16,6 +16,7 @@ from functools import partial
 from cli.chaos import catalogue
 from cli.chaos.faults import Fault
 from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.looking import Looker, looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.recording import recording
@@ -144,18 +145,19 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
         async with (
             flowing(orders, ground.logs) as ground.traffic,
-            recording(facts, ground.target, ground.routers.values(), ground.log, plan.seed) as ground.recording,
+            recording(facts, ground.target, plan.seed) as ground.recording,
+            looking(ground.recording.ledger, ground.routers.values(), ground.log) as looker,
         ):
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
             for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until):
-                verdict = await one(step, ground, plan.recovery_s, say)
+                verdict = await one(step, ground, looker, plan.recovery_s, say)
                 result.verdicts.append(verdict)
                 say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
     return result
 
 
-async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdict:
+async def one(step: Step, ground: Ground, looker: Looker, recovery_s: float, say: Say) -> Verdict:
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
@@ -168,12 +170,12 @@ async def one(step: Step, ground: Ground, recovery_s: float, say: Say) -> Verdic
     healed = time.monotonic()
     say("fault.healed", fault=fault.name)
     cohort = ground.recording.turn()
-    settling = asyncio.create_task(ground.recording.settled(cohort, healed, healed + recovery_s + WHOLE_WITHIN_S))
+    settling = asyncio.create_task(looker.settled(cohort, healed, healed + recovery_s + WHOLE_WITHIN_S))
     await asyncio.sleep(recovery_s)
     ended = time.monotonic()
     whole_again = await _made_whole(ground, say)
     await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
-    events = await ground.recording.account(cohort, await settling)
+    events = await looker.account(cohort, await settling)
     ground.traffic.check()
     ground.recording.check()
     moments = Moments(

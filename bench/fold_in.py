@@ -42,7 +42,9 @@ class Shard:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.partitions: dict[int, Partition] = {n: snapshot.open_partition(n) for n in range(snapshot.partitions)}
-        self.upkeep = Upkeep(cast("EventLog", None), events_max=1 << 30, within_s=0)  # it is not run
+        self.upkeep = Upkeep(
+            cast("EventLog", None), events_max=1 << 30, impressions_max=1 << 30, within_s=0
+        )  # it is not run
         self.upkeep.prepare(snapshot)
         self.residents = self.upkeep.admit(snapshot)
         self.upkeep.want(Piece(snapshot.version, Kind.HOME, number) for number in self.partitions)

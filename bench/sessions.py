@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from builder.dataset import Dataset, load_dataset
 from builder.events import Events, read_events
@@ -50,6 +49,7 @@ class Question:
         history: item rows, each once, of what the user did before the session.
         weights: of the history, summed.
         session: item rows of the session so far, each once.
+        session_weights: of the session, summed; none below 0.
         lately: (time in milliseconds, item row) of the day before, the session included, in order.
         now_ms: when the next item was taken.
         wanted: the next item's row.
@@ -58,6 +58,7 @@ class Question:
     history: Rows
     weights: Floats
     session: Rows
+    session_weights: Floats
     lately: tuple[tuple[int, int], ...]
     now_ms: int
     wanted: int
@@ -147,34 +148,19 @@ class _Lines:
         now_ms = int(self._times[at])
         day = int(np.searchsorted(self._times[user:at], now_ms - DAY_MS)) + user
         history, weights = _summed(self._items[user:begin], self._weights[user:begin])
+        session, session_weights = _summed(self._items[begin:at], np.maximum(self._weights[begin:at], 0))
         return Question(
             history=history,
             weights=weights,
-            session=_known(np.unique(self._items[begin:at])),
+            session=session,
+            session_weights=session_weights,
             lately=tuple(zip(self._times[day:at].tolist(), self._items[day:at].tolist(), strict=True)),
             now_ms=now_ms,
             wanted=int(self._items[at]),
         )
 
 
-def _known(rows: Rows) -> Rows:
-    return rows[rows >= 0]
-
-
 def _summed(items: Rows, weights: Floats) -> tuple[Rows, Floats]:
     rows, where = np.unique(items, return_inverse=True)
     summed = np.bincount(where, weights, len(rows)).astype(np.float32)
     return rows[rows >= 0], summed[rows >= 0]
-
-
-def clusters(vectors: Floats, count: int, seed: int) -> NDArray[np.int32]:
-    """(items,) cluster of each item by the direction of its vector: spherical k-means (Dhillon and Modha, 2001)."""
-    directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    centres = directions[np.random.default_rng(seed).choice(len(directions), count, replace=False)]
-    nearest = np.zeros(len(directions), np.int32)
-    for _ in range(15):
-        nearest = np.argmax(directions @ centres.T, axis=1).astype(np.int32)
-        sums = np.zeros_like(centres)
-        np.add.at(sums, nearest, directions)
-        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return nearest

@@ -68,7 +68,7 @@ def make_snapshot(
             seed=chosen.seed,
         )
     with stages.stage("write"):
-        write.write_shared(folder, numbered, fitted, plan.placement)
+        write.write_shared(folder, numbered, fitted, plan.placement, ials.vectors)
         index = _write_partitions(folder, numbered, plan, user_vectors, ials, stages.progress)
         draft = Manifest(
             schema=SCHEMA,

@@ -12,17 +12,20 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from builder.kinds import kinds as found_kinds
 from builder.partition import TOP, BestItems, Placement
 from builder.training import Numbered
 from trunkshow.models.protocol import Arrays, Floats, Rows
-from trunkshow.snapshot import arrays, catalogue, directory, manifest, partition
+from trunkshow.snapshot import arrays, catalogue, directory, kinds, manifest, partition
 from trunkshow.snapshot.manifest import Manifest
 from trunkshow.snapshot.records import UserRecord
 
 INDEX_RECALL_MIN = 0.99
 
 
-def write_shared(folder: Path, numbered: Numbered, fitted: Mapping[str, Arrays], placement: Placement) -> None:
+def write_shared(
+    folder: Path, numbered: Numbered, fitted: Mapping[str, Arrays], placement: Placement, vectors: Floats
+) -> None:
     """Write all but the partitions.
 
     Args:
@@ -30,8 +33,10 @@ def write_shared(folder: Path, numbered: Numbered, fitted: Mapping[str, Arrays],
         numbered: users and items.
         fitted: every model's arrays, by its name.
         placement: where the users live.
+        vectors: (items, factors) float32.
     """
     catalogue.write(folder / "catalogue", numbered.columns)
+    kinds.write(folder / kinds.FOLDER, *found_kinds(numbered.training, vectors))
     for name, held in fitted.items():
         arrays.save(folder / "models" / name, held)
     arrays.save(folder / "taste", {"directions": placement.codebook.directions})

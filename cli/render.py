@@ -14,6 +14,7 @@ from rich.text import Text
 from cli.pictures import RUNG_STYLES, bar, columns, ladder, number, size
 from cli.titles import Titles
 from trunkshow.answers import Carousel, Slate
+from trunkshow.intents import Intent
 from trunkshow.receipts import Effort, Receipt
 from trunkshow.snapshot.manifest import Manifest
 
@@ -24,6 +25,8 @@ def slate(answer: Slate, titles: Titles) -> Iterator[RenderableType]:
         yield carousel(one, titles)
     if not answer.carousels:
         yield Text("nothing to show", "yellow")
+    if answer.intent is not None:
+        yield intent(answer.intent)
     yield receipt(answer.receipt)
 
 
@@ -50,6 +53,19 @@ def carousel(one: Carousel, titles: Titles) -> RenderableType:
         said = filter(None, (Text(titles.get(item.item_id), "bold"), Text("" if shared else item.reason, "italic")))
         table.add_row(f"{place:2}", escape(item.item_id), lines.join(said), number(item.score))
     return Group(Text(), Text(one.title or one.id, "bold"), made, table if one.items else Text("no items", "dim"))
+
+
+def intent(one: Intent) -> RenderableType:
+    """What the user is doing right now: since when, how sure that is, and which categories it lifts."""
+    lines = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        lines.add_column()
+    for interest in one.interests:
+        share = f"{interest.share:4.0%} {bar(interest.share, 1.0, 20)}"
+        lines.add_row(escape(interest.category), share, f"[dim]{interest.lift:.1f} times its usual share[/]")
+    since = f", a new one since {one.changed_at:%H:%M:%S} UTC" if one.changed_at is not None else ""
+    said = f"within {one.window}{since}; holds with {one.strength:.0%}; last event {one.newest_event:%H:%M:%S} UTC"
+    return Group(Text(), Text.assemble(("intent  ", "bold"), (said, "dim")), lines)
 
 
 def receipt(one: Receipt) -> RenderableType:

@@ -62,6 +62,10 @@ class ShardConfig:
     """Events since the snapshot that are kept, of all users held here; one takes about 300 bytes. Beyond it the users
     of whom nothing was heard for longest are served from the snapshot alone."""
 
+    online_impressions_max: int = 4_000_000
+    """Impressions that are kept, of all users held here, 8 bytes each and 300 a user. Beyond it what was shown to the
+    users of whom nothing was heard for longest counts no more."""
+
     feature_users_max: int = 100_000
     """Users of whom feature windows are kept; one takes about 1 KB. Beyond it those of whom nothing was heard for
     longest go, and first those who do not live in what this shard holds."""
@@ -121,7 +125,7 @@ class ShardConfig:
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         if self.shards and self.own_name not in self.shards:
             raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
-        at_least(1, online_events_max=self.online_events_max)
+        at_least(1, online_events_max=self.online_events_max, online_impressions_max=self.online_impressions_max)
         at_least(1, feature_users_max=self.feature_users_max, feature_items_max=self.feature_items_max)
         at_least(0, replay_s=self.replay_s)
         if self.log:

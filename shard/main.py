@@ -108,6 +108,7 @@ def _upkeep(
         tombstones,
         (*listeners, counters),
         events_max=config.online_events_max,
+        impressions_max=config.online_impressions_max,
         within_s=config.replay_s,
         busy=busy,
     )

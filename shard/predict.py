@@ -128,7 +128,8 @@ class Predictor:
                 made, missing = self._maker.make(own, knows.rung, proposals)
         else:
             made, missing = self._maker.make(asking, knows.rung)
-        response = self._response(made, missing, receipt, began)
+        intent = seat.lately.intent if seat.lately is not None else None
+        response = self._response(made, missing, receipt, began, intent)
         # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
         self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response
@@ -193,7 +194,12 @@ class Predictor:
         return await waited(self._online, asked, request, self._costs.spare_ms(left_ms, partitions) / 1000)
 
     def _response(
-        self, made: Sequence[pb.Carousel], missing: Sequence[Missing], receipt: pb.Receipt, began: float
+        self,
+        made: Sequence[pb.Carousel],
+        missing: Sequence[Missing],
+        receipt: pb.Receipt,
+        began: float,
+        intent: pb.Intent | None = None,
     ) -> Response:
         """An answer, with a receipt that says so far what it rests on."""
         if missing:
@@ -201,7 +207,7 @@ class Predictor:
         rung = made[0].rung if made else pb.RUNG_UNSPECIFIED
         receipt.rung, receipt.snapshot_version = rung, self._snapshot.version
         receipt.stages.add(name="predict", ms=(self._clock() - began) * 1000)
-        slate = pb.RecommendResponse(carousels=made, receipt=receipt)
+        slate = pb.RecommendResponse(carousels=made, receipt=receipt, intent=intent)
         return Response(
             slate=slate.SerializeToString(),
             rung=rung,

@@ -15,6 +15,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from shard.online.folding import NOBODY, Folded
+from shard.online.lately import Lately
 from shard.online.residents import NOTHING_ONLINE, Online
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
@@ -37,12 +38,14 @@ class Seat(NamedTuple):
         vector: (factors,) float32 of somebody whom the router folded in; empty for a user.
         shelves: of the partitions to look in, nearest first.
         folded: what the user did since the snapshot, which is in `user`; None where there is nothing.
+        lately: what the user is doing right now; None where that is not known.
     """
 
     user: UserRecord | None
     vector: Floats
     shelves: Sequence[Partition | CatalogueShelf]
     folded: Folded | None = None
+    lately: Lately | None = None
 
 
 NOWHERE = Seat(None, NO_FLOATS, ())
@@ -112,8 +115,10 @@ class Seats:
         user = None if hidden else shelves[0].user(request.user_id)
         folded = self._online.folded(request.user_id, user)
         if folded is not None:
-            return Seat(folded.record, NO_FLOATS, self._moved(shelves, asked.partitions[0], folded), folded)
-        return NOWHERE if user is None else Seat(user, NO_FLOATS, shelves)
+            user, shelves = folded.record, self._moved(shelves, asked.partitions[0], folded)
+        if user is None:
+            return NOWHERE
+        return Seat(user, NO_FLOATS, shelves, folded, self._online.lately(request.user_id, user, folded))
 
     def asking(self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], work: Work) -> Asking:
         """What the models are asked on behalf of somebody who is seated."""
@@ -125,7 +130,8 @@ class Seats:
             taken.update(known.had.tolist())
         taken.update(known.hidden.tolist())
         count = request.items_per_carousel or carousels.ITEMS_DEFAULT
-        return Asking(wanted, query, seat.shelves, count, taken, work)
+        reordering = seat.lately.reordering if seat.lately is not None else None
+        return Asking(wanted, query, seat.shelves, count, taken, work, reordering)
 
     def _stand_in_seat(self, home: int, user_id: str, partitions: int) -> Seat:
         """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""
@@ -140,7 +146,7 @@ class Seats:
             raise SnapshotMismatch("no partition is warm here, so that nothing can stand in")
         return Seat(user, NO_FLOATS, nearest[:partitions])
 
-    def _moved(self, shelves: Sequence[Partition], home: int, folded: Folded) -> Sequence[Partition]:
+    def _moved(self, shelves: list[Partition], home: int, folded: Folded) -> list[Partition]:
         """Home, and where that is somewhere else by now, and warm here, the partition nearest to the user's taste."""
         nearest = self._snapshot.codebook.probe(folded.record.vector, 1)[0]
         return [*shelves, self._warm[nearest]] if nearest != home and nearest in self._warm else shelves

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from trunkshow.errors import InvalidArgument
+from trunkshow.intents import Intent
 from trunkshow.receipts import Receipt, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -173,22 +174,25 @@ class Carousel:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """One user's page: carousels in the order asked for, and the receipt."""
+    """One user's page: carousels in the order asked for, the receipt, and what the user is doing where it is known."""
 
     carousels: tuple[Carousel, ...]
     receipt: Receipt
+    intent: Intent | None = None
 
     @classmethod
     def from_message(cls, message: pb.RecommendResponse) -> Slate:
         """The slate of an answer."""
         carousels = tuple(map(Carousel.from_message, message.carousels))
-        return cls(carousels, Receipt.from_message(message.receipt))
+        intent = Intent.from_message(message.intent) if message.HasField("intent") else None
+        return cls(carousels, Receipt.from_message(message.receipt), intent)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
         return {
             "carousels": [carousel.to_json() for carousel in self.carousels],
             "receipt": self.receipt.to_json(),
+            "intent": self.intent.to_json() if self.intent is not None else None,
         }
 
 

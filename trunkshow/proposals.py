@@ -20,6 +20,7 @@ from typing import NamedTuple, cast
 from trunkshow import carousels, models
 from trunkshow.candidates import Short, Unasked, checked, finite, kept, merge
 from trunkshow.models.protocol import Candidates, Family, Query, Shelf, Source
+from trunkshow.reordering import Reordering
 from trunkshow.snapshot.reader import Snapshot
 
 SPARE_MAX = 3
@@ -55,6 +56,7 @@ class Asking(NamedTuple):
         items: per carousel.
         taken: rows that must not be shown: seen, excluded, or shown above. What is shown is added.
         work: how much to do.
+        reordering: what the user did lately, where it changes the order of candidates.
     """
 
     wanted: Sequence[str]
@@ -63,6 +65,7 @@ class Asking(NamedTuple):
     items: int
     taken: set[int]
     work: Work = FULL
+    reordering: Reordering | None = None
 
 
 class Proposed(NamedTuple):
@@ -108,7 +111,8 @@ class Proposer:
         for one in self._members(carousel, asking):
             if one.startswith(carousels.OCCASION_PREFIX):
                 asking.query.topic = one.removeprefix(carousels.OCCASION_PREFIX)
-            yield Proposed(one, self._enough(self.model(one), asking, needed))
+            found = self._enough(self.model(one), asking, needed, pool(one, asking))
+            yield Proposed(one, found)
 
     def propose(self, carousel: str, asking: Asking) -> list[Proposed]:
         """Candidates of one of the carousels wanted, enough for whatever will be shown above it; on any thread.
@@ -143,18 +147,20 @@ class Proposer:
         members = [carousels.OCCASION_PREFIX + topic for topic in family.topics(asking.query, most + len(wanted))]
         return [member for member in members if member not in wanted][:most]
 
-    def _enough(self, model: Source, asking: Asking, needed: int) -> Candidates:
+    def _enough(self, model: Source, asking: Asking, needed: int, least: int) -> Candidates:
         """Candidates, at least `needed` of every shelf's which may be shown, or all that there are.
 
-        Of every shelf: what one that was cut short has left might beat what another has shown.
+        `least` are asked for in any case. Of every shelf: what one that was cut short has left might beat what another
+        has shown.
         """
-        _, query, shelves, count, taken, work = asking
+        _, query, shelves, count, taken, work, _ = asking
         if not work.costly and getattr(model, "costly", False):
             raise Unasked(f"{model.name} takes longer than there is time")
         ours = model.name in self._ours
         ask = needed + min(len(taken), work.spare_max * needed)
         if needed > count:  # asked for apart, where asking again costs a second time: so with something over
             ask += ask // 2
+        ask = max(ask, least)
         while True:
             parts, short, proposed = [], False, 0
             for shelf in shelves:
@@ -178,6 +184,11 @@ class Proposer:
         if getattr(model, "may_be_short", False) or asking.query.filtered:
             return False
         return self._items - len(asking.taken) >= asking.items
+
+
+def pool(carousel: str, asking: Asking) -> int:
+    """How many candidates a carousel should have to choose from; 0 where the first ones will do, or time is short."""
+    return asking.reordering.pool(carousel) if asking.reordering is not None and asking.work.again else 0
 
 
 def _family(carousel: str) -> str:

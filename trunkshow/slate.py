@@ -61,7 +61,8 @@ class SlateMaker:
             before = len(made)
             try:
                 for one, found in self._proposed(carousel, asking, proposals):
-                    shown = self.show(one, self.proposer.model(one), found, asking.items, rung, asking.taken)
+                    best = asking.reordering.ordered(one, found, asking.taken) if asking.reordering else found
+                    shown = self.show(one, self.proposer.model(one), best, asking.items, rung, asking.taken)
                     if shown is not None:
                         made.append(shown)
             except Exception as error:  # a model may raise anything; it costs its carousel a rung

@@ -83,7 +83,7 @@ class Finish:
             failures=so_far.failures,
             now=now,
         )
-        return pb.RecommendResponse(carousels=slate, receipt=said).SerializeToString()
+        return pb.RecommendResponse(carousels=slate, receipt=said, intent=so_far.intent).SerializeToString()
 
     def passed_on(
         self,

@@ -51,6 +51,7 @@ class Heard(NamedTuple):
         reasons: why the step did not bring more.
         receipts: of the shards.
         failures: models that failed.
+        intent: what the user is doing, as far as a shard said.
     """
 
     version: str
@@ -60,6 +61,7 @@ class Heard(NamedTuple):
     reasons: Sequence[pb.Reason] = ()
     receipts: Sequence[pb.Receipt] = ()
     failures: Sequence[pb.ModelFailure] = ()
+    intent: pb.Intent | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,11 @@ class Descent:
     def failures(self) -> list[pb.ModelFailure]:
         """Of all models."""
         return [failure for heard in self.heard for failure in heard.failures]
+
+    @property
+    def intent(self) -> pb.Intent | None:
+        """What the user is doing, by the best place that knew."""
+        return next((heard.intent for heard in self.heard if heard.intent is not None), None)
 
     def worth_asking(self, holders: Collection[str]) -> bool:
         """Whether any of them was not late for this request."""
@@ -168,6 +175,7 @@ def heard_of_home(
         reasons,
         [slate.receipt],
         failures_of(answer),
+        slate.intent if slate.HasField("intent") else None,
     )
 
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shard.online.lately import session_of
 from shard.online.state import Event, Events
 from trunkshow import marks
 from trunkshow.models.fold_in import NormalEquations
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Rows
 from trunkshow.online.positions import Since
 from trunkshow.online.weights import SESSION_FACTOR, Weights, session_begins_ms
+from trunkshow.snapshot.kinds import NO_KINDS, Kinds
 from trunkshow.snapshot.records import UserRecord
+from trunkshow.stream.intent import Session
 
 NOBODY = UserRecord(-1, NO_FLOATS, NO_ROWS, NO_FLOATS, np.empty(0, np.uint32))
 """What a snapshot knows of somebody whom it does not know."""
@@ -35,6 +38,7 @@ class Terms:
         weights: of interaction types.
         marks: of interaction types.
         since: up to where it has seen the log.
+        kinds: of items, in which an intent is told.
     """
 
     row_of: Callable[[str], int | None]
@@ -42,6 +46,7 @@ class Terms:
     weights: Weights
     marks: Mapping[int, int]
     since: Since
+    kinds: Kinds = NO_KINDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +58,14 @@ class Folded:
         had: (n,) item rows that the user had, by the snapshot or since.
         hidden: (m,) item rows that the user does not want to see, by the snapshot or since.
         events: how many were folded in.
+        session: what the user is doing, to be aged; None where that is not known.
     """
 
     record: UserRecord
     had: Rows
     hidden: Rows
     events: int
+    session: Session | None = None
 
 
 def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
@@ -81,6 +88,7 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
         np.append(record.had, _marked(new, terms, marks.HAD)),
         np.append(record.hidden, _marked(new, terms, marks.HIDDEN)),
         len(new),
+        session_of(record, new, terms.kinds),
     )
 
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from functools import cached_property, partial
+from time import time
 from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shard.online.folding import NOBODY, Folded, Terms, fold
+from shard.online.lately import Lately, discount_of, lately
+from shard.online.shown import Shown
 from shard.online.state import Events
 from shard.online.users import Users
 from trunkshow.eventlog.watermark import Watermark
@@ -55,6 +58,16 @@ class Online(Protocol):
         """Somebody with their events; None where there are none that the snapshot has not seen."""
         ...
 
+    def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
+        """What somebody is doing right now, and what it does to the order of candidates; None where there is nothing.
+
+        Args:
+            user_id: theirs.
+            record: of them, with their events where there are any.
+            folded: the same.
+        """
+        ...
+
     def is_hidden(self, user_id: str) -> bool:
         """Whether what the snapshot knows of somebody must not be used: they asked to be forgotten."""
         ...
@@ -85,6 +98,11 @@ class Nothing:
     def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
         """Nobody has events."""
         del user_id, record
+        return None
+
+    def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
+        """Nobody does anything."""
+        del user_id, record, folded
         return None
 
     def is_hidden(self, user_id: str) -> bool:
@@ -129,7 +147,9 @@ class Residents:
         users: everybody's events.
         follower: of the log.
         forgotten: who is to be forgotten.
+        shown: what everybody was shown.
         clock: a port: monotonic seconds.
+        wall: a port: seconds since the epoch.
         trends: what trends as of now.
     """
 
@@ -139,7 +159,9 @@ class Residents:
         users: Users,
         follower: Follower,
         forgotten: Forgotten,
+        shown: Shown,
         clock: Clock = monotonic,
+        wall: Clock = time,
         trends: Callable[[], Trends] = lambda: NO_TRENDS,
     ) -> None:
         self.version = snapshot.version
@@ -147,6 +169,8 @@ class Residents:
         self.held: frozenset[int] = frozenset()
         self.whole: frozenset[int] = frozenset()
         self._users = users
+        self._shown = shown
+        self._wall = wall
         self._follower = follower
         self._clock = clock
         self._trends = trends
@@ -159,10 +183,12 @@ class Residents:
         self.created_at = snapshot.manifest.created_at
         self._catalogue = snapshot.catalogue
         self._row_of = snapshot.catalogue.row
+        self._id_of = snapshot.catalogue.id
+        self._kinds = snapshot.kinds
         equations = snapshot.ials.equations
         parameters = snapshot.manifest.parameters
         marks = marks_by_type(parameters.get("interactions", ()))
-        self._terms = Terms(self._row_of, equations, weights_of(parameters), marks, self.since)
+        self._terms = Terms(self._row_of, equations, weights_of(parameters), marks, self.since, self._kinds)
         self._newcomers = Newcomers(partial(home_of, equations, snapshot.codebook))
         self._folded: dict[str, tuple[Events, Folded | None]] = {}
 
@@ -256,6 +282,17 @@ class Residents:
         if len(self._folded) > FOLDED_MAX:
             del self._folded[next(iter(self._folded))]
         return known[1]
+
+    def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
+        """What somebody is doing right now; who did nothing, and was shown nothing, costs a look."""
+        shown = self._shown.to(user_id)
+        session = folded.session if folded is not None else None
+        if shown is None and session is None:
+            return None
+        now_ms = round(self._wall() * 1000)
+        events = self._users.of(user_id)
+        discount = discount_of(shown, events, record, self._id_of, now_ms) if shown is not None else None
+        return lately(session, discount, self._kinds, now_ms)
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""

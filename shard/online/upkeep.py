@@ -17,12 +17,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from time import time
 from typing import Never
 
 import structlog
 
 from shard.online.residents import Residents
+from shard.online.shown import Shown
 from shard.online.state import Event, compact
 from shard.online.statistics import Statistic, Statistics
 from shard.online.users import Users, only
@@ -48,6 +50,7 @@ REPLAYS = metrics.counter("trunkshow_shard_replays_total", "Times that the log w
 
 USERS = metrics.gauge("trunkshow_shard_online_users", "Users of whom events since the snapshot are kept.")
 KEPT = metrics.gauge("trunkshow_shard_online_events", "Events since the snapshot that are kept.")
+SHOWN = metrics.gauge("trunkshow_shard_online_impressions", "Impressions that are kept.")
 
 log = structlog.get_logger()
 
@@ -57,6 +60,7 @@ class Upkeep:
 
     Attributes:
         users: everybody's events.
+        shown: what everybody was shown.
         follower: of the log.
         statistics: of everybody's events.
         trends: what one of these found; nothing until somebody says where to look.
@@ -66,6 +70,7 @@ class Upkeep:
         tombstones: beside it; nobody is forgotten where None.
         listeners: that count something over everybody's events.
         events_max: kept, of all users.
+        impressions_max: kept, of all users.
         within_s: after which a partition is served, though the log was not replayed for it.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
@@ -79,12 +84,14 @@ class Upkeep:
         listeners: Sequence[Statistic] = (),
         *,
         events_max: int,
+        impressions_max: int,
         within_s: float,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         wall: Clock = time,
     ) -> None:
         self.users = Users(events_max)
+        self.shown = Shown(impressions_max)
         self.follower = Follower(source, self._hear, overhear=self._overhear, busy=busy, clock=clock)
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
@@ -93,6 +100,7 @@ class Upkeep:
         self._tombstones = tombstones
         self._within_s = within_s
         self._clock = clock
+        self._wall = wall
         self._residents: dict[str, Residents] = {}
         self._wanted_since: dict[Piece, float] = {}
         self._given_up: set[str] = set()
@@ -102,16 +110,26 @@ class Upkeep:
         self._turned = asyncio.Event()
         USERS.set_function(lambda: len(self.users))
         KEPT.set_function(lambda: self.users.events)
+        SHOWN.set_function(lambda: self.shown.impressions)
 
     # --- what comes in -------------------------------------------------------------------------------------------
 
     def prepare(self, snapshot: Snapshot) -> None:
-        """Read what it takes to know where a snapshot's users live. Blocking."""
-        _ = snapshot.directory
+        """Read what it takes to know where a snapshot's users live, and what they do there. Blocking."""
+        _ = snapshot.directory, snapshot.kinds
 
     def admit(self, snapshot: Snapshot) -> Residents:
         """A snapshot, prepared, is served from now on."""
-        admitted = Residents(snapshot, self.users, self.follower, self.forgotten, self._clock, lambda: self.trends())
+        admitted = Residents(
+            snapshot,
+            self.users,
+            self.follower,
+            self.forgotten,
+            self.shown,
+            self._clock,
+            self._wall,
+            lambda: self.trends(),
+        )
         self._residents[snapshot.version] = admitted
         self._hold()
         return admitted
@@ -222,7 +240,10 @@ class Upkeep:
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _hear(self, event: pb.Event, at: Position) -> None:
-        if event.interaction not in SHARES:  # most events: what was shown
+        if event.interaction == pb.INTERACTION_IMPRESSION:  # most events
+            self._show(event, at)
+            return
+        if event.interaction not in SHARES:
             return
         if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
             return
@@ -236,13 +257,24 @@ class Upkeep:
             return  # its snapshot was closed meanwhile
         if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
             return
-        if event.interaction in SHARES and residents.takes(event, at, partitions):
+        if event.interaction == pb.INTERACTION_IMPRESSION:
+            self._show(event, at)
+        elif event.interaction in SHARES and residents.takes(event, at, partitions):
             self._keep(event, at)
+
+    def _show(self, event: pb.Event, at: Position) -> None:
+        """Something was shown to somebody, who matters if they live here; nobody moves in by it."""
+        user_id = event.user_id
+        if self.forgotten.covers(user_id, at, event.timestamp.ToMilliseconds()):
+            return
+        if user_id in self.shown or any(one.has(user_id) for one in self._residents.values()):
+            self.shown.add(user_id, event.item_id, event.timestamp.seconds // 60)
 
     def _forget(self, tombstone: Tombstone) -> None:
         """Somebody's online events go at once."""
         for one in self._residents.values():
             one.forget(tombstone.user_id)
+        self.shown.drop(tombstone.user_id)
         self.users.keep(tombstone.user_id, lambda event: not tombstone.covers(event.at, event.time_ms))
 
     def _keep(self, event: pb.Event, at: Position) -> None:
@@ -282,7 +314,9 @@ class Upkeep:
         def wanted(event: Event) -> bool:
             return event.time_ms > known_until or any(one.since.is_new(event.at, event.time_ms) for one in everybody)
 
-        steps = only(self.users, lambda user_id: any(one.has(user_id) for one in everybody), wanted)
-        for number, _ in enumerate(steps):
+        def held(user_id: str) -> bool:
+            return any(one.has(user_id) for one in everybody)
+
+        for number, _ in enumerate(chain(only(self.users, held, wanted), self.shown.only(held))):
             if number % STEPS_AT_ONCE == 0:
                 await asyncio.sleep(0)

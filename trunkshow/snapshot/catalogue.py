@@ -92,17 +92,22 @@ def write(folder: Path, columns: Columns) -> None:
 
 
 class Catalogue:
-    """The catalogue of one snapshot, open for reading."""
+    """The catalogue of one snapshot, open for reading.
+
+    Attributes:
+        categories: (items,) int32 code of each item's category, -1 for none.
+        category_names: in the order of the codes.
+    """
 
     def __init__(self, folder: Path) -> None:
         columns = arrays.load(folder)
         names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
         self._ids = arrays.Strings(columns["id_offsets"], columns["id_text"])
         self._titles = arrays.Strings(columns["title_offsets"], columns["title_text"])
-        self._category = columns["category"]
+        self.categories: Codes = columns["category"]
+        self.category_names: tuple[str, ...] = tuple(names["categories"])
         self._available = columns["available"]
-        self._category_names: tuple[str, ...] = tuple(names["categories"])
-        self._category_codes = {name: code for code, name in enumerate(names["categories"])}
+        self._category_codes = {name: code for code, name in enumerate(self.category_names)}
         self._attributes = {
             attribute["name"]: (
                 columns[f"attribute_{n}"],
@@ -145,8 +150,8 @@ class Catalogue:
 
     def category(self, row: int) -> str:
         """An item's category; empty where it has none."""
-        code = int(self._category[row])
-        return self._category_names[code] if code >= 0 else ""
+        code = int(self.categories[row])
+        return self.category_names[code] if code >= 0 else ""
 
     def filter(self, filters: pb.Filters | None = None) -> Filter:
         """What a request's filters allow; without any, what is available.
@@ -159,7 +164,7 @@ class Catalogue:
         tests: list[tuple[Codes, Codes]] = []
         categories = tuple(self._category_codes[name] for name in filters.categories if name in self._category_codes)
         if filters.categories:
-            tests.append((self._category, np.array(categories, np.int32)))
+            tests.append((self.categories, np.array(categories, np.int32)))
         for asked in filters.attributes:
             if asked.name not in self._attributes:
                 known = ", ".join(self._attributes) or "none"

@@ -11,16 +11,17 @@ from typing import cast
 from trunkshow import carousels, models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Family, Model, Query
-from trunkshow.snapshot import arrays, partition, stand_ins
+from trunkshow.snapshot import arrays, kinds, partition, stand_ins
 from trunkshow.snapshot.catalogue import Catalogue
 from trunkshow.snapshot.directory import Directory
+from trunkshow.snapshot.kinds import Kinds
 from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.stand_ins import StandIns
 from trunkshow.snapshot.store import Store, resolve
 from trunkshow.taste import Codebook
 
-SHARED = ("catalogue", "models", "taste")
+SHARED = ("catalogue", kinds.FOLDER, "models", "taste")
 DIRECTORY = "directory"
 
 
@@ -52,6 +53,7 @@ class Snapshot:
         self.segment_names = manifest.segments
         self.has_occasions = bool(cast("Family", self.models["occasions"]).topics(Query(), 1))
         self.carousels = frozenset({carousels.OCCASIONS, *manifest.models.values()})
+        self._folder = folder
         # Last: LMDB opens a file once per process, and a refusal above must leave nothing open.
         self.catalogue = Catalogue(folder / "catalogue")
 
@@ -70,6 +72,11 @@ class Snapshot:
         """Where every known user lives; verified and mapped on first use."""
         folder = self._store.ensure(self.version, self.manifest.under(DIRECTORY))
         return Directory(folder / DIRECTORY)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """Of items, in which a present intent is told; mapped on first use."""
+        return kinds.read(self._folder / kinds.FOLDER, self.catalogue)
 
     @property
     def ials(self) -> ImplicitALS:

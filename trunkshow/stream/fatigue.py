@@ -12,17 +12,22 @@ fits the click rates of two products. They multiply scores; scores of different 
 products can be negative, so here the reciprocal of the rank is what is discounted. The parameters are starting points,
 to be fitted to a shop's own impressions and clicks.
 
-An action (a click, a cart, an order, …) clears what came before it. Impressions of one item within `SAME_VIEW_MS` are
-one: a page that is drawn again shows nothing new. Events may come in any order. Which ones are a user's, and that each
-comes once, is left to others, as is leaving out what was hidden or bought.
+An action (a click, a cart, an order, …) clears what came before it, and what came in the same minute. Impressions of
+one item in one minute are one: a page that is drawn again shows nothing new. So what is kept of a user is a set of
+minutes by item, 8 bytes each, of which any order and any repetition of the same events makes the same; they need no
+ids. Which ones are a user's is left to others, as is leaving out what was hidden or bought.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
+
+import numpy as np
 
 from trunkshow.v1 import events_pb2
 
@@ -38,12 +43,10 @@ ACTIONS = frozenset(
 )
 """Interactions that show interest, and so clear the impressions before them."""
 
-SAME_VIEW_MS = 60_000
-ITEMS_MAX = 256
-"""Items of which a user's impressions are kept; beyond, those that were touched longest ago are forgotten."""
+MINUTE_MS = 60_000
 
-IMPRESSIONS_MAX = 16
-"""Newest impressions kept per item: with the defaults, more of them discount no further."""
+IMPRESSIONS_MAX = 512
+"""Of a user, the newest: fifty pages of ten items. For a moment twice as many are kept."""
 
 
 @dataclass(frozen=True)
@@ -66,63 +69,60 @@ class FatigueRule:
         """What an item's standing is multiplied by: 1 down to `discount_min`."""
         return float(max(0.5 ** (max(impressions - self.free, 0.0) / self.halving), self.discount_min))
 
+    def count(self, minutes: Iterable[int], acted_ms: int, now_ms: int) -> float:
+        """n: impressions in these minutes since the epoch, after the last action, -1 where there was none."""
+        acted = acted_ms // MINUTE_MS
+        ages_ms = (max(now_ms - minute * MINUTE_MS, 0) for minute in minutes if minute > acted)
+        return float(sum(0.5 ** (age_ms / self.half_life_ms) for age_ms in ages_ms))
+
 
 RULE = FatigueRule()
 
 
-@dataclass(slots=True)
-class _Shown:
-    """One item's impressions, oldest first, and when the user last acted on it; milliseconds."""
-
-    times: list[int] = field(default_factory=list)
-    acted: int = -1
-
-    @property
-    def touched(self) -> int:
-        return max(self.acted, self.times[-1] if self.times else -1)
+def key_of(item_id: str) -> int:
+    """32 bits that stand for an item; where two share them, one sinks with the other."""
+    return zlib.crc32(item_id.encode())
 
 
 class Impressions:
-    """What one user was shown, and did not take up."""
+    """What one user was shown: items, by their keys, in minutes since the epoch."""
 
-    __slots__ = ("_shown",)
+    __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._shown: dict[int, _Shown] = {}
+        self._seen = array("Q")  # key and minute in one number each, ascending
 
     def __len__(self) -> int:
-        return len(self._shown)
+        return len(self._seen)
 
-    def record(self, item: int, kind: int, time_ms: int) -> None:
-        """Take an event in; of interactions that neither show nor take up, nothing is kept."""
-        if kind == events_pb2.INTERACTION_IMPRESSION:
-            shown = self._shown.setdefault(item, _Shown())
-            if time_ms > shown.acted:
-                insort(shown.times, time_ms)
-                del shown.times[:-IMPRESSIONS_MAX]
-        elif kind in ACTIONS:
-            shown = self._shown.setdefault(item, _Shown())
-            shown.acted = max(shown.acted, time_ms)
-            shown.times = [time for time in shown.times if time > shown.acted]
-        if len(self._shown) > ITEMS_MAX:
-            del self._shown[min(self._shown, key=lambda one: (self._shown[one].touched, one))]
+    def record(self, key: int, minute: int) -> None:
+        """An item was shown."""
+        entry = key << 32 | minute
+        at = bisect_left(self._seen, entry)
+        if at < len(self._seen) and self._seen[at] == entry:
+            return
+        self._seen.insert(at, entry)
+        if len(self._seen) > 2 * IMPRESSIONS_MAX:
+            self._seen = array("Q", _newest(self._seen))
 
-    def count(self, item: int, now_ms: int, rule: FatigueRule = RULE) -> float:
-        """n: impressions since the last action, each view counted once and half after every half-life."""
-        shown = self._shown.get(item)
-        if shown is None:
-            return 0.0
-        total, last = 0.0, None
-        for time in shown.times:
-            if last is None or time - last >= SAME_VIEW_MS:
-                total += 0.5 ** (max(now_ms - time, 0) / rule.half_life_ms)
-                last = time
-        return total
+    def repeated(self, least: int) -> Mapping[int, Sequence[int]]:
+        """Of each item that was shown in so many minutes or more, the minutes, ascending."""
+        if len(self._seen) < least:
+            return {}
+        seen = self._seen if len(self._seen) <= IMPRESSIONS_MAX else _newest(self._seen)
+        keys = np.asarray(seen, np.uint64) >> np.uint64(32)
+        often = set(keys[: len(keys) - least + 1][keys[: len(keys) - least + 1] == keys[least - 1 :]].tolist())
+        return {key: [entry & 0xFFFF_FFFF for entry in _of(seen, key)] for key in often}
 
-    def discounts(self, now_ms: int, rule: FatigueRule = RULE) -> dict[int, float]:
-        """Each item that sinks, and its discount."""
-        found = {item: rule.discount(self.count(item, now_ms, rule)) for item in self._shown}
-        return {item: discount for item, discount in found.items() if discount < 1}
+
+def _newest(seen: Sequence[int]) -> list[int]:
+    """The newest ones, ascending by key; of one minute those of the largest keys."""
+    by_age = sorted(seen, key=lambda entry: (entry & 0xFFFF_FFFF, entry))
+    return sorted(by_age[-IMPRESSIONS_MAX:])
+
+
+def _of(seen: Sequence[int], key: int) -> Sequence[int]:
+    return seen[bisect_left(seen, key << 32) : bisect_left(seen, (key + 1) << 32)]
 
 
 _Candidate = TypeVar("_Candidate")

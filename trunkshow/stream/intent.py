@@ -22,17 +22,17 @@ shortest of five minutes, an hour and a day that holds the run whose beginning i
 there as well. A change is reported where the probability that the present run is not the day's first is `CHANGED_MIN`
 or more (odds of three to one, "positive" evidence after Kass and Raftery: "Bayes Factors", JASA 90, 1995, table 1).
 
-Bounded: the newest `EVENTS_MAX` events; the work is quadratic in them. The same events in any order give the same
-intent. What is done with it is left to `trunkshow.stream.ranking`; which category an item has, and p₀, to the caller.
+The weights depend on the events alone, so that they are worked out once (`Session`), and aged at each look. Bounded:
+the newest `EVENTS_MAX` events of a day; the work is quadratic in them, a look's is linear. The same events in any order
+give the same intent. What is done with it is left to `trunkshow.stream.ranking`; which category an item has, and p₀, to
+the caller.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from trunkshow.v1 import events_pb2
@@ -56,11 +56,11 @@ SPANS = (("5m", 300_000), ("1h", 3_600_000), ("1d", DAY_MS))
 
 CHANGED_MIN = 0.75
 
+SHOP_EVENTS = 20.0
+"""Events with which the whole shop's mix of categories stands in a user's usual one."""
+
 Usual = Callable[[int], float]
 """A category's share in what the user usually does, above 0."""
-
-Kinship = Callable[[int, int], float]
-"""How much likelier than usually the second category is in a session that has the first."""
 
 
 class Interest(NamedTuple):
@@ -99,8 +99,6 @@ class Intent:
     Attributes:
         lifts: p(c | now) ÷ p₀(c) of each category of the day's events.
         other_lift: the same of every category without an event: below 1.
-        present: of each category of the day's events, how many of them are of the present intent, as far as it still
-            holds: expected numbers.
         strength: 1 - h(age), the probability that the newest event's intent still holds.
         leading: the category with the largest p(c | now) among those of the day; -1 where there is none.
         window: the name of the shortest span that holds the present run; empty without events.
@@ -110,7 +108,6 @@ class Intent:
 
     lifts: Mapping[int, float]
     other_lift: float = 1.0
-    present: Mapping[int, float] = field(default_factory=dict)
     strength: float = 0.0
     leading: int = -1
     window: str = ""
@@ -121,17 +118,61 @@ class Intent:
         """How much likelier a category is now than usually; 1 where it is not known."""
         return self.lifts.get(category, self.other_lift) if category >= 0 else 1.0
 
-    def related_lift(self, category: int, kinship: Kinship) -> float:
-        """The same by what goes with the categories of the present intent: each of its events is evidence."""
-        if category < 0:
-            return 1.0
-        return math.exp(math.fsum(count * math.log(kinship(one, category)) for one, count in self.present.items()))
-
 
 NO_INTENT = Intent({})
 
 
-def present_intent(events: Sequence[Interest], now_ms: int, usual: Usual, rule: IntentRule = RULE) -> Intent:
+@dataclass(frozen=True)
+class Session:
+    """The newest events of a user, read: what of an intent does not change until the next one.
+
+    Attributes:
+        events: of the day before the newest, at most `EVENTS_MAX`, in order of time; at least one.
+        weights: w_r of each.
+        usual: p₀ of each of their categories.
+        rule: its parameters.
+    """
+
+    events: tuple[Interest, ...]
+    weights: tuple[float, ...]
+    usual: Mapping[int, float]
+    rule: IntentRule = RULE
+
+    @classmethod
+    def of(cls, events: Iterable[Interest], usual: Usual, rule: IntentRule = RULE) -> Session | None:
+        """A user's events, in any order; None where no category is known of any."""
+        known = sorted(event for event in events if event.category >= 0)
+        if not known:
+            return None
+        begins_ms = known[-1].time_ms - DAY_MS
+        newest = tuple(event for event in known if event.time_ms > begins_ms)[-EVENTS_MAX:]
+        shares = {category: usual(category) for category in {event.category for event in newest}}
+        return cls(newest, tuple(run_starts(newest, shares.__getitem__, rule)), shares, rule)
+
+    def at(self, now_ms: int) -> Intent:
+        """What the user is doing at a moment, milliseconds since the epoch; an event later than that is just now."""
+        session, weights = self.events, self.weights
+        age_ms = now_ms - session[-1].time_ms
+        if age_ms >= DAY_MS:
+            return NO_INTENT
+        strength = 1 - self.rule.hazard(age_ms)
+        shares = _shares(session, weights, strength, self.rule)
+        other = 1 - sum(shares.values())
+        lifts = {category: share / self.usual[category] + other for category, share in shares.items()}
+        start = max(range(len(session)), key=lambda at: (weights[at], -at))
+        later = max(range(1, len(session)), key=lambda at: (weights[at], -at), default=0)
+        return Intent(
+            lifts=lifts,
+            other_lift=other,
+            strength=strength,
+            leading=max(lifts, key=lambda category: (lifts[category] * self.usual[category], -category)),
+            window=next((name for name, span in SPANS if now_ms - session[start].time_ms <= span), SPANS[-1][0]),
+            changed_ms=session[later].time_ms if 1 - weights[0] >= CHANGED_MIN else None,
+            mixes={name: _mix(session, now_ms - span) for name, span in SPANS},
+        )
+
+
+def present_intent(events: Iterable[Interest], now_ms: int, usual: Usual, rule: IntentRule = RULE) -> Intent:
     """What a user is doing.
 
     Args:
@@ -140,27 +181,9 @@ def present_intent(events: Sequence[Interest], now_ms: int, usual: Usual, rule: 
         usual: p₀.
         rule: its parameters.
     """
-    known = sorted((min(at, now_ms), category) for at, category in events if category >= 0 and at > now_ms - DAY_MS)
-    session = [Interest(*event) for event in known[-EVENTS_MAX:]]
-    if not session:
-        return NO_INTENT
-    weights = run_starts(session, usual, rule)
-    strength = 1 - rule.hazard(now_ms - session[-1].time_ms)
-    shares = _shares(session, weights, strength, rule)
-    other = 1 - sum(shares.values())
-    lifts = {category: share / usual(category) + other for category, share in shares.items()}
-    start = max(range(len(session)), key=lambda at: (weights[at], -at))
-    later = max(range(1, len(session)), key=lambda at: (weights[at], -at), default=0)
-    return Intent(
-        lifts=lifts,
-        other_lift=other,
-        present=_present(session, weights, strength),
-        strength=strength,
-        leading=max(lifts, key=lambda category: (lifts[category] * usual(category), -category)),
-        window=next(name for name, span in SPANS if now_ms - session[start].time_ms <= span),
-        changed_ms=session[later].time_ms if 1 - weights[0] >= CHANGED_MIN else None,
-        mixes={name: _mix(session, now_ms - span) for name, span in SPANS},
-    )
+    lately = (Interest(min(at, now_ms), category) for at, category in events if at > now_ms - DAY_MS)
+    session = Session.of(lately, usual, rule)
+    return session.at(now_ms) if session is not None else NO_INTENT
 
 
 def run_starts(session: Sequence[Interest], usual: Usual, rule: IntentRule = RULE) -> list[float]:
@@ -192,14 +215,6 @@ def _shares(
         for category, count in counted.items():
             shares[category] += share * count
     return shares
-
-
-def _present(session: Sequence[Interest], weights: Sequence[float], strength: float) -> dict[int, float]:
-    """Expected events of the present run, by category: one is of it if it began there or before."""
-    counts = dict.fromkeys((event.category for event in session), 0.0)
-    for event, reached in zip(session, accumulate(weights), strict=True):
-        counts[event.category] += strength * reached
-    return counts
 
 
 def _mix(session: Sequence[Interest], after_ms: int) -> dict[int, float]:

@@ -22,53 +22,58 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!trunkshow/v1/recommendation.proto\x12\x0ctrunkshow.v1\"\xc0\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07surface\x18\x02 \x01(\t\x12\x18\n\x10\x63ontext_item_ids\x18\x03 \x03(\t\x12\x11\n\tcarousels\x18\x04 \x03(\t\x12\x1a\n\x12items_per_carousel\x18\x05 \x01(\r\x12\x18\n\x10\x65xclude_item_ids\x18\x06 \x03(\t\x12&\n\x07\x66ilters\x18\x07 \x01(\x0b\x32\x15.trunkshow.v1.Filters\x12\x14\n\x0cinclude_seen\x18\x08 \x01(\x08\x12&\n\x07partial\x18\t \x01(\x0e\x32\x15.trunkshow.v1.Partial\x12&\n\nworst_rung\x18\n \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x19\n\x11\x61t_least_as_fresh\x18\x0b \x01(\t\"m\n\x07\x46ilters\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x31\n\nattributes\x18\x02 \x03(\x0b\x32\x1d.trunkshow.v1.AttributeFilter\x12\x1b\n\x13include_unavailable\x18\x03 \x01(\x08\"/\n\x0f\x41ttributeFilter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"f\n\x11RecommendResponse\x12)\n\tcarousels\x18\x01 \x03(\x0b\x32\x16.trunkshow.v1.Carousel\x12&\n\x07receipt\x18\x02 \x01(\x0b\x32\x15.trunkshow.v1.Receipt\"z\n\x08\x43\x61rousel\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12 \n\x04rung\x18\x04 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12!\n\x05items\x18\x05 \x03(\x0b\x32\x12.trunkshow.v1.Item\"6\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xf4\x03\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x04rung\x18\x02 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12%\n\x07reasons\x18\x03 \x03(\x0e\x32\x14.trunkshow.v1.Reason\x12\x18\n\x10snapshot_version\x18\x04 \x01(\t\x12\x18\n\x10partitions_asked\x18\x05 \x01(\r\x12\x1b\n\x13partitions_answered\x18\x06 \x01(\r\x12\x12\n\nelapsed_ms\x18\x07 \x01(\x02\x12#\n\x06stages\x18\x08 \x03(\x0b\x32\x13.trunkshow.v1.Stage\x12$\n\x06\x65\x66\x66ort\x18\t \x01(\x0e\x32\x14.trunkshow.v1.Effort\x12\'\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x15.trunkshow.v1.Attempt\x12\x11\n\tbudget_ms\x18\x0b \x01(\x02\x12\x0e\n\x06hedged\x18\x0c \x01(\x08\x12\x32\n\x0emodel_failures\x18\r \x03(\x0b\x32\x1a.trunkshow.v1.ModelFailure\x12\x11\n\twatermark\x18\x0e \x01(\t\x12\x15\n\revents_folded\x18\x0f \x01(\r\x12\x1d\n\x10watermark_age_ms\x18\x10 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_watermark_age_ms\"4\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ms\x18\x02 \x01(\x02\x12\x11\n\tbudget_ms\x18\x03 \x01(\x02\"\x7f\n\x07\x41ttempt\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12&\n\x07outcome\x18\x02 \x01(\x0e\x32\x15.trunkshow.v1.Outcome\x12\n\n\x02ms\x18\x03 \x01(\x02\x12 \n\x04rung\x18\x04 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\r\n\x05hedge\x18\x05 \x01(\x08\"U\n\x0cModelFailure\x12\x10\n\x08\x63\x61rousel\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12$\n\x06reason\x18\x03 \x01(\x0e\x32\x14.trunkshow.v1.Reason\"I\n\x15RecommendBatchRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.trunkshow.v1.RecommendRequest\"Z\n\x16RecommendBatchResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x31\n\x08response\x18\x02 \x01(\x0b\x32\x1f.trunkshow.v1.RecommendResponse\"]\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\r\x12&\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x15.trunkshow.v1.Filters\"h\n\x14SimilarItemsResponse\x12(\n\x08\x63\x61rousel\x18\x01 \x01(\x0b\x32\x16.trunkshow.v1.Carousel\x12&\n\x07receipt\x18\x02 \x01(\x0b\x32\x15.trunkshow.v1.Receipt*\x89\x01\n\x04Rung\x12\x14\n\x10RUNG_UNSPECIFIED\x10\x00\x12\x0e\n\nRUNG_FRESH\x10\x01\x12\x11\n\rRUNG_SNAPSHOT\x10\x02\x12\x11\n\rRUNG_PREVIOUS\x10\x03\x12\x11\n\rRUNG_STAND_IN\x10\x04\x12\x10\n\x0cRUNG_SEGMENT\x10\x05\x12\x10\n\x0cRUNG_POPULAR\x10\x06*\xc2\x04\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13REASON_USER_UNKNOWN\x10\x01\x12\x1a\n\x16REASON_NOTHING_IN_HAND\x10\x02\x12\x14\n\x10REASON_FOLDED_IN\x10\x03\x12\x1f\n\x1bREASON_CONTEXT_ITEM_UNKNOWN\x10\x04\x12\x15\n\x11REASON_NO_REPLICA\x10\x05\x12\x17\n\x13REASON_SHARD_FAILED\x10\x06\x12\x15\n\x11REASON_SHARD_LATE\x10\x07\x12\x1c\n\x18REASON_PARTITION_MISSING\x10\x08\x12\x19\n\x15REASON_CAROUSEL_EMPTY\x10\t\x12\x17\n\x13REASON_MODEL_FAILED\x10\n\x12\x1c\n\x18REASON_SNAPSHOT_MISMATCH\x10\x0b\x12\x15\n\x11REASON_MODEL_LATE\x10\x0c\x12\x19\n\x15REASON_MODEL_NONSENSE\x10\r\x12\x19\n\x15REASON_CAROUSEL_SHORT\x10\x0e\x12\x15\n\x11REASON_OVERLOADED\x10\x0f\x12\x19\n\x15REASON_REDUCED_EFFORT\x10\x10\x12\x11\n\rREASON_CANARY\x10\x11\x12\x1c\n\x18REASON_STORE_UNREACHABLE\x10\x12\x12\x1a\n\x16REASON_PARTIAL_ABORTED\x10\x13\x12\x18\n\x14REASON_ROUTER_FAILED\x10\x14\x12\x17\n\x13REASON_NOT_AS_FRESH\x10\x15*H\n\x07Partial\x12\x17\n\x13PARTIAL_UNSPECIFIED\x10\x00\x12\x11\n\rPARTIAL_ALLOW\x10\x01\x12\x11\n\rPARTIAL_ABORT\x10\x02*Y\n\x06\x45\x66\x66ort\x12\x16\n\x12\x45\x46\x46ORT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46ORT_FULL\x10\x01\x12\x12\n\x0e\x45\x46\x46ORT_REDUCED\x10\x02\x12\x12\n\x0e\x45\x46\x46ORT_MINIMAL\x10\x03*\xa3\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ANSWERED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x10\n\x0cOUTCOME_LATE\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x14\n\x10OUTCOME_NOT_HELD\x10\x05\x12\x16\n\x12OUTCOME_OVERLOADED\x10\x06\x32\x9b\x02\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.trunkshow.v1.RecommendRequest\x1a\x1f.trunkshow.v1.RecommendResponse\x12]\n\x0eRecommendBatch\x12#.trunkshow.v1.RecommendBatchRequest\x1a$.trunkshow.v1.RecommendBatchResponse0\x01\x12U\n\x0cSimilarItems\x12!.trunkshow.v1.SimilarItemsRequest\x1a\".trunkshow.v1.SimilarItemsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!trunkshow/v1/recommendation.proto\x12\x0ctrunkshow.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x0f\n\x07surface\x18\x02 \x01(\t\x12\x18\n\x10\x63ontext_item_ids\x18\x03 \x03(\t\x12\x11\n\tcarousels\x18\x04 \x03(\t\x12\x1a\n\x12items_per_carousel\x18\x05 \x01(\r\x12\x18\n\x10\x65xclude_item_ids\x18\x06 \x03(\t\x12&\n\x07\x66ilters\x18\x07 \x01(\x0b\x32\x15.trunkshow.v1.Filters\x12\x14\n\x0cinclude_seen\x18\x08 \x01(\x08\x12&\n\x07partial\x18\t \x01(\x0e\x32\x15.trunkshow.v1.Partial\x12&\n\nworst_rung\x18\n \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x19\n\x11\x61t_least_as_fresh\x18\x0b \x01(\t\"m\n\x07\x46ilters\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x31\n\nattributes\x18\x02 \x03(\x0b\x32\x1d.trunkshow.v1.AttributeFilter\x12\x1b\n\x13include_unavailable\x18\x03 \x01(\x08\"/\n\x0f\x41ttributeFilter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\x8c\x01\n\x11RecommendResponse\x12)\n\tcarousels\x18\x01 \x03(\x0b\x32\x16.trunkshow.v1.Carousel\x12&\n\x07receipt\x18\x02 \x01(\x0b\x32\x15.trunkshow.v1.Receipt\x12$\n\x06intent\x18\x03 \x01(\x0b\x32\x14.trunkshow.v1.Intent\"\xc8\x01\n\x06Intent\x12)\n\tinterests\x18\x01 \x03(\x0b\x32\x16.trunkshow.v1.Interest\x12\x0e\n\x06window\x18\x02 \x01(\t\x12\x10\n\x08strength\x18\x03 \x01(\x02\x12\x0f\n\x07\x63hanged\x18\x04 \x01(\x08\x12.\n\nchanged_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cnewest_event\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"o\n\x08Interest\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x02\x12\x0c\n\x04lift\x18\x03 \x01(\x02\x12\x10\n\x08share_5m\x18\x04 \x01(\x02\x12\x10\n\x08share_1h\x18\x05 \x01(\x02\x12\x10\n\x08share_1d\x18\x06 \x01(\x02\"z\n\x08\x43\x61rousel\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12 \n\x04rung\x18\x04 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12!\n\x05items\x18\x05 \x03(\x0b\x32\x12.trunkshow.v1.Item\"6\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\xf4\x03\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12 \n\x04rung\x18\x02 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12%\n\x07reasons\x18\x03 \x03(\x0e\x32\x14.trunkshow.v1.Reason\x12\x18\n\x10snapshot_version\x18\x04 \x01(\t\x12\x18\n\x10partitions_asked\x18\x05 \x01(\r\x12\x1b\n\x13partitions_answered\x18\x06 \x01(\r\x12\x12\n\nelapsed_ms\x18\x07 \x01(\x02\x12#\n\x06stages\x18\x08 \x03(\x0b\x32\x13.trunkshow.v1.Stage\x12$\n\x06\x65\x66\x66ort\x18\t \x01(\x0e\x32\x14.trunkshow.v1.Effort\x12\'\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x15.trunkshow.v1.Attempt\x12\x11\n\tbudget_ms\x18\x0b \x01(\x02\x12\x0e\n\x06hedged\x18\x0c \x01(\x08\x12\x32\n\x0emodel_failures\x18\r \x03(\x0b\x32\x1a.trunkshow.v1.ModelFailure\x12\x11\n\twatermark\x18\x0e \x01(\t\x12\x15\n\revents_folded\x18\x0f \x01(\r\x12\x1d\n\x10watermark_age_ms\x18\x10 \x01(\x02H\x00\x88\x01\x01\x42\x13\n\x11_watermark_age_ms\"4\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ms\x18\x02 \x01(\x02\x12\x11\n\tbudget_ms\x18\x03 \x01(\x02\"\x7f\n\x07\x41ttempt\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12&\n\x07outcome\x18\x02 \x01(\x0e\x32\x15.trunkshow.v1.Outcome\x12\n\n\x02ms\x18\x03 \x01(\x02\x12 \n\x04rung\x18\x04 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\r\n\x05hedge\x18\x05 \x01(\x08\"U\n\x0cModelFailure\x12\x10\n\x08\x63\x61rousel\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12$\n\x06reason\x18\x03 \x01(\x0e\x32\x14.trunkshow.v1.Reason\"I\n\x15RecommendBatchRequest\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.trunkshow.v1.RecommendRequest\"Z\n\x16RecommendBatchResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12\x31\n\x08response\x18\x02 \x01(\x0b\x32\x1f.trunkshow.v1.RecommendResponse\"]\n\x13SimilarItemsRequest\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05items\x18\x02 \x01(\r\x12&\n\x07\x66ilters\x18\x03 \x01(\x0b\x32\x15.trunkshow.v1.Filters\"h\n\x14SimilarItemsResponse\x12(\n\x08\x63\x61rousel\x18\x01 \x01(\x0b\x32\x16.trunkshow.v1.Carousel\x12&\n\x07receipt\x18\x02 \x01(\x0b\x32\x15.trunkshow.v1.Receipt*\x89\x01\n\x04Rung\x12\x14\n\x10RUNG_UNSPECIFIED\x10\x00\x12\x0e\n\nRUNG_FRESH\x10\x01\x12\x11\n\rRUNG_SNAPSHOT\x10\x02\x12\x11\n\rRUNG_PREVIOUS\x10\x03\x12\x11\n\rRUNG_STAND_IN\x10\x04\x12\x10\n\x0cRUNG_SEGMENT\x10\x05\x12\x10\n\x0cRUNG_POPULAR\x10\x06*\xc2\x04\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x17\n\x13REASON_USER_UNKNOWN\x10\x01\x12\x1a\n\x16REASON_NOTHING_IN_HAND\x10\x02\x12\x14\n\x10REASON_FOLDED_IN\x10\x03\x12\x1f\n\x1bREASON_CONTEXT_ITEM_UNKNOWN\x10\x04\x12\x15\n\x11REASON_NO_REPLICA\x10\x05\x12\x17\n\x13REASON_SHARD_FAILED\x10\x06\x12\x15\n\x11REASON_SHARD_LATE\x10\x07\x12\x1c\n\x18REASON_PARTITION_MISSING\x10\x08\x12\x19\n\x15REASON_CAROUSEL_EMPTY\x10\t\x12\x17\n\x13REASON_MODEL_FAILED\x10\n\x12\x1c\n\x18REASON_SNAPSHOT_MISMATCH\x10\x0b\x12\x15\n\x11REASON_MODEL_LATE\x10\x0c\x12\x19\n\x15REASON_MODEL_NONSENSE\x10\r\x12\x19\n\x15REASON_CAROUSEL_SHORT\x10\x0e\x12\x15\n\x11REASON_OVERLOADED\x10\x0f\x12\x19\n\x15REASON_REDUCED_EFFORT\x10\x10\x12\x11\n\rREASON_CANARY\x10\x11\x12\x1c\n\x18REASON_STORE_UNREACHABLE\x10\x12\x12\x1a\n\x16REASON_PARTIAL_ABORTED\x10\x13\x12\x18\n\x14REASON_ROUTER_FAILED\x10\x14\x12\x17\n\x13REASON_NOT_AS_FRESH\x10\x15*H\n\x07Partial\x12\x17\n\x13PARTIAL_UNSPECIFIED\x10\x00\x12\x11\n\rPARTIAL_ALLOW\x10\x01\x12\x11\n\rPARTIAL_ABORT\x10\x02*Y\n\x06\x45\x66\x66ort\x12\x16\n\x12\x45\x46\x46ORT_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46ORT_FULL\x10\x01\x12\x12\n\x0e\x45\x46\x46ORT_REDUCED\x10\x02\x12\x12\n\x0e\x45\x46\x46ORT_MINIMAL\x10\x03*\xa3\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ANSWERED\x10\x01\x12\x12\n\x0eOUTCOME_FAILED\x10\x02\x12\x10\n\x0cOUTCOME_LATE\x10\x03\x12\x15\n\x11OUTCOME_CANCELLED\x10\x04\x12\x14\n\x10OUTCOME_NOT_HELD\x10\x05\x12\x16\n\x12OUTCOME_OVERLOADED\x10\x06\x32\x9b\x02\n\x15RecommendationService\x12L\n\tRecommend\x12\x1e.trunkshow.v1.RecommendRequest\x1a\x1f.trunkshow.v1.RecommendResponse\x12]\n\x0eRecommendBatch\x12#.trunkshow.v1.RecommendBatchRequest\x1a$.trunkshow.v1.RecommendBatchResponse0\x01\x12U\n\x0cSimilarItems\x12!.trunkshow.v1.SimilarItemsRequest\x1a\".trunkshow.v1.SimilarItemsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'trunkshow.v1.recommendation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNG']._serialized_start=1960
-  _globals['_RUNG']._serialized_end=2097
-  _globals['_REASON']._serialized_start=2100
-  _globals['_REASON']._serialized_end=2678
-  _globals['_PARTIAL']._serialized_start=2680
-  _globals['_PARTIAL']._serialized_end=2752
-  _globals['_EFFORT']._serialized_start=2754
-  _globals['_EFFORT']._serialized_end=2843
-  _globals['_OUTCOME']._serialized_start=2846
-  _globals['_OUTCOME']._serialized_end=3009
-  _globals['_RECOMMENDREQUEST']._serialized_start=52
-  _globals['_RECOMMENDREQUEST']._serialized_end=372
-  _globals['_FILTERS']._serialized_start=374
-  _globals['_FILTERS']._serialized_end=483
-  _globals['_ATTRIBUTEFILTER']._serialized_start=485
-  _globals['_ATTRIBUTEFILTER']._serialized_end=532
-  _globals['_RECOMMENDRESPONSE']._serialized_start=534
-  _globals['_RECOMMENDRESPONSE']._serialized_end=636
-  _globals['_CAROUSEL']._serialized_start=638
-  _globals['_CAROUSEL']._serialized_end=760
-  _globals['_ITEM']._serialized_start=762
-  _globals['_ITEM']._serialized_end=816
-  _globals['_RECEIPT']._serialized_start=819
-  _globals['_RECEIPT']._serialized_end=1319
-  _globals['_STAGE']._serialized_start=1321
-  _globals['_STAGE']._serialized_end=1373
-  _globals['_ATTEMPT']._serialized_start=1375
-  _globals['_ATTEMPT']._serialized_end=1502
-  _globals['_MODELFAILURE']._serialized_start=1504
-  _globals['_MODELFAILURE']._serialized_end=1589
-  _globals['_RECOMMENDBATCHREQUEST']._serialized_start=1591
-  _globals['_RECOMMENDBATCHREQUEST']._serialized_end=1664
-  _globals['_RECOMMENDBATCHRESPONSE']._serialized_start=1666
-  _globals['_RECOMMENDBATCHRESPONSE']._serialized_end=1756
-  _globals['_SIMILARITEMSREQUEST']._serialized_start=1758
-  _globals['_SIMILARITEMSREQUEST']._serialized_end=1851
-  _globals['_SIMILARITEMSRESPONSE']._serialized_start=1853
-  _globals['_SIMILARITEMSRESPONSE']._serialized_end=1957
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3012
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3295
+  _globals['_RUNG']._serialized_start=2348
+  _globals['_RUNG']._serialized_end=2485
+  _globals['_REASON']._serialized_start=2488
+  _globals['_REASON']._serialized_end=3066
+  _globals['_PARTIAL']._serialized_start=3068
+  _globals['_PARTIAL']._serialized_end=3140
+  _globals['_EFFORT']._serialized_start=3142
+  _globals['_EFFORT']._serialized_end=3231
+  _globals['_OUTCOME']._serialized_start=3234
+  _globals['_OUTCOME']._serialized_end=3397
+  _globals['_RECOMMENDREQUEST']._serialized_start=85
+  _globals['_RECOMMENDREQUEST']._serialized_end=405
+  _globals['_FILTERS']._serialized_start=407
+  _globals['_FILTERS']._serialized_end=516
+  _globals['_ATTRIBUTEFILTER']._serialized_start=518
+  _globals['_ATTRIBUTEFILTER']._serialized_end=565
+  _globals['_RECOMMENDRESPONSE']._serialized_start=568
+  _globals['_RECOMMENDRESPONSE']._serialized_end=708
+  _globals['_INTENT']._serialized_start=711
+  _globals['_INTENT']._serialized_end=911
+  _globals['_INTEREST']._serialized_start=913
+  _globals['_INTEREST']._serialized_end=1024
+  _globals['_CAROUSEL']._serialized_start=1026
+  _globals['_CAROUSEL']._serialized_end=1148
+  _globals['_ITEM']._serialized_start=1150
+  _globals['_ITEM']._serialized_end=1204
+  _globals['_RECEIPT']._serialized_start=1207
+  _globals['_RECEIPT']._serialized_end=1707
+  _globals['_STAGE']._serialized_start=1709
+  _globals['_STAGE']._serialized_end=1761
+  _globals['_ATTEMPT']._serialized_start=1763
+  _globals['_ATTEMPT']._serialized_end=1890
+  _globals['_MODELFAILURE']._serialized_start=1892
+  _globals['_MODELFAILURE']._serialized_end=1977
+  _globals['_RECOMMENDBATCHREQUEST']._serialized_start=1979
+  _globals['_RECOMMENDBATCHREQUEST']._serialized_end=2052
+  _globals['_RECOMMENDBATCHRESPONSE']._serialized_start=2054
+  _globals['_RECOMMENDBATCHRESPONSE']._serialized_end=2144
+  _globals['_SIMILARITEMSREQUEST']._serialized_start=2146
+  _globals['_SIMILARITEMSREQUEST']._serialized_end=2239
+  _globals['_SIMILARITEMSRESPONSE']._serialized_start=2241
+  _globals['_SIMILARITEMSRESPONSE']._serialized_end=2345
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3400
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3683
 # @@protoc_insertion_point(module_scope)

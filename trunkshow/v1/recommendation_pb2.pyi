@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -153,12 +156,46 @@ class AttributeFilter(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RecommendResponse(_message.Message):
-    __slots__ = ("carousels", "receipt")
+    __slots__ = ("carousels", "receipt", "intent")
     CAROUSELS_FIELD_NUMBER: _ClassVar[int]
     RECEIPT_FIELD_NUMBER: _ClassVar[int]
+    INTENT_FIELD_NUMBER: _ClassVar[int]
     carousels: _containers.RepeatedCompositeFieldContainer[Carousel]
     receipt: Receipt
-    def __init__(self, carousels: _Optional[_Iterable[_Union[Carousel, _Mapping]]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ...) -> None: ...
+    intent: Intent
+    def __init__(self, carousels: _Optional[_Iterable[_Union[Carousel, _Mapping]]] = ..., receipt: _Optional[_Union[Receipt, _Mapping]] = ..., intent: _Optional[_Union[Intent, _Mapping]] = ...) -> None: ...
+
+class Intent(_message.Message):
+    __slots__ = ("interests", "window", "strength", "changed", "changed_at", "newest_event")
+    INTERESTS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_EVENT_FIELD_NUMBER: _ClassVar[int]
+    interests: _containers.RepeatedCompositeFieldContainer[Interest]
+    window: str
+    strength: float
+    changed: bool
+    changed_at: _timestamp_pb2.Timestamp
+    newest_event: _timestamp_pb2.Timestamp
+    def __init__(self, interests: _Optional[_Iterable[_Union[Interest, _Mapping]]] = ..., window: _Optional[str] = ..., strength: _Optional[float] = ..., changed: _Optional[bool] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., newest_event: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Interest(_message.Message):
+    __slots__ = ("category", "share", "lift", "share_5m", "share_1h", "share_1d")
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    LIFT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_5M_FIELD_NUMBER: _ClassVar[int]
+    SHARE_1H_FIELD_NUMBER: _ClassVar[int]
+    SHARE_1D_FIELD_NUMBER: _ClassVar[int]
+    category: str
+    share: float
+    lift: float
+    share_5m: float
+    share_1h: float
+    share_1d: float
+    def __init__(self, category: _Optional[str] = ..., share: _Optional[float] = ..., lift: _Optional[float] = ..., share_5m: _Optional[float] = ..., share_1h: _Optional[float] = ..., share_1d: _Optional[float] = ...) -> None: ...
 
 class Carousel(_message.Message):
     __slots__ = ("id", "title", "source", "rung", "items")

@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkshow.stream.intent import DAY_MS, EVENTS_MAX, NO_INTENT, IntentRule, Interest, present_intent, run_starts
-from trunkshow.stream.ranking import by_intent
+from trunkshow.stream.intent import (
+    DAY_MS,
+    EVENTS_MAX,
+    NO_INTENT,
+    Intent,
+    IntentRule,
+    Interest,
+    Session,
+    present_intent,
+    run_starts,
+)
+from trunkshow.stream.ranking import best_first, raised
 
 NOW = 1_700_000_000_000
 MINUTE = 60_000
@@ -26,6 +36,11 @@ def usual(category: int) -> float:
 def session(*categories: int, last: int = NOW, every: int = 20_000) -> list[Interest]:
     """An event every twenty seconds, the last one at a moment."""
     return [Interest(last - every * ago, category) for ago, category in enumerate(reversed(categories))]
+
+
+def by_intent(scores: list[float], categories: list[int], intent: Intent) -> list[int]:
+    """Positions of candidates, best first."""
+    return best_first(raised(scores, categories, intent.lift))
 
 
 def test_no_events_are_no_intent() -> None:
@@ -157,25 +172,24 @@ def test_candidates_of_the_intent_come_first() -> None:
     assert by_intent(scores, categories, present_intent(events, NOW + 5 * 3_600_000, usual)) == [0, 1, 2, 3, 4]
 
 
-def test_kin_categories_come_first_too() -> None:
-    """What goes with the present intent rises as well, and falls back with it."""
-
-    def kinship(one: int, other: int) -> float:
-        return 3.0 if (one, other) == (PARTY, ICE) else 1.0
-
+def test_scores_are_raised_in_their_own_unit() -> None:
+    """An intent that says nothing leaves them; larger scores are raised by more."""
+    intent = present_intent(session(PARTY, PARTY), NOW, usual)
     scores, categories = [0.9, 0.8, 0.7], [CARDS, PARTY, ICE]
-    events = session(PARTY, PARTY)
-    assert by_intent(scores, categories, present_intent(events, NOW, usual), kinship=kinship, weight=2)[0] == 2
-    later = present_intent(events, NOW + DAY_MS - MINUTE, usual)
-    assert by_intent(scores, categories, later, kinship=kinship, weight=2) == [0, 1, 2]
+    assert raised(scores, categories, NO_INTENT.lift) == scores
+    once = raised(scores, categories, intent.lift)
+    assert once[1] > scores[1]
+    assert raised([10 * score for score in scores], categories, intent.lift) == pytest.approx([10 * x for x in once])
 
 
-def test_events_of_an_intent_that_ended_are_not_present() -> None:
-    """After a turn, few of what came before it count; after a pause, all count less."""
-    intent = present_intent(session(*[PARTY] * 6, *[ICE] * 5), NOW, usual)
-    assert intent.present[ICE] > 4
-    assert intent.present[PARTY] < 1
-    assert present_intent(session(PARTY), NOW + 30 * MINUTE, usual).present[PARTY] < 0.5
+def test_a_session_is_read_once_and_ages() -> None:
+    """At any moment it says what reading its events anew at that moment says."""
+    events = session(PARTY, ICE, ICE, CARDS)
+    read = Session.of(events, usual)
+    assert read is not None
+    for age_ms in (0, MINUTE, 3 * 60 * MINUTE):
+        assert read.at(NOW + age_ms) == present_intent(events, NOW + age_ms, usual)
+    assert read.at(NOW + DAY_MS) == NO_INTENT
 
 
 @given(

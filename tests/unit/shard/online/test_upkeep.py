@@ -48,8 +48,17 @@ class Shard:
     def __init__(self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition]) -> None:
         self.snapshot, self.log, self.partitions = snapshot, log, partitions
         self.now = 1000.0
+        self.since_data_s = 120.0
         self.tombstones = MemoryLog("gone")
-        self.upkeep = Upkeep(log, self.tombstones, events_max=1000, within_s=30.0, clock=lambda: self.now)
+        self.upkeep = Upkeep(
+            log,
+            self.tombstones,
+            events_max=1000,
+            impressions_max=1000,
+            within_s=30.0,
+            clock=lambda: self.now,
+            wall=lambda: event.data_until_s + self.since_data_s,  # type: ignore[attr-defined]
+        )
         self.upkeep.prepare(snapshot)
         self.residents = self.upkeep.admit(snapshot)
         self.predictor = Predictor(snapshot, partitions, {}, self.residents, clock=lambda: self.now)

@@ -8,16 +8,23 @@ Over pairs of events of one user, of different items, at most half an hour and `
 N(a, b) counts pairs that have a before b or b before a, N_u is the number of u's pairs, and n_u(a) of n_u events are
 in a: E is what there would be if each user's events had been shuffled among the user's sessions. That parents buy
 nappies and baby food is no kinship, since their taste vectors know it; that both are bought on the same errand is. k
-expected pairs draw what is seldom towards 1. What is done with it: `trunkshow.stream.ranking`.
+expected pairs draw what is seldom towards 1.
+
+What is wanted next need not be of the category just looked at: flour goes with eggs. So the events of the present
+intent, n(c') of them in c', can be taken for independent evidence, as by naive Bayes: log lift(c) = sum of n(c') log
+kinship(c', c). `bench.intent` holds that against a category that lifts itself alone, which is what is served.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 
 from trunkshow.models.protocol import Floats, Rows
+from trunkshow.stream.intent import Session
 
 GAP_MS = 30 * 60_000
 APART_MAX = 16
@@ -44,6 +51,20 @@ def kinship(users: Rows, items: Rows, times: NDArray[np.int64], categories: Rows
     expected = _expected(users, kinds, count, np.bincount(users[first], minlength=int(users.max(initial=0)) + 1))
     related: Floats = ((observed + PRIOR_PAIRS) / (expected + PRIOR_PAIRS)).astype(np.float32)
     return related
+
+
+def related_lift(related: Floats, session: Session, now_ms: int) -> Callable[[int], float]:
+    """How much likelier than usually a category is now, by what goes with the categories of the present intent.
+
+    Args:
+        related: (categories, categories) kinship.
+        session: of a user; an event of it is of the present run if that began there or before.
+        now_ms: milliseconds since the epoch.
+    """
+    counts = np.zeros(len(related))
+    np.add.at(counts, [event.category for event in session.events], np.cumsum(session.weights))
+    logs = (session.at(now_ms).strength * counts) @ np.log(related)
+    return lambda category: float(np.exp(logs[category])) if category >= 0 else 1.0
 
 
 def _pairs(users: Rows, items: Rows, times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from builder.kinship import kinship
+from bench.kinship import kinship, related_lift
+from trunkshow.stream.intent import DAY_MS, Interest, Session
 
 HOUR = 3_600_000
 FLOUR, EGGS, BULBS, NAPPIES = range(4)
@@ -50,3 +51,14 @@ def test_events_without_a_category_are_left_out() -> None:
     none = np.full(3, -1, np.int32)
     zero = np.zeros(2, np.int32)
     assert kinship(zero, zero, np.zeros(2, np.int64), none).shape == (0, 0)
+
+
+def test_kin_categories_are_lifted_as_long_as_the_intent_lasts() -> None:
+    """What goes with what was just bought; a day later nothing is."""
+    related = np.ones((4, 4), np.float32)
+    related[FLOUR, EGGS] = 3
+    session = Session.of([Interest(HOUR, FLOUR), Interest(HOUR + 1000, FLOUR)], lambda category: 0.25)
+    assert session is not None
+    now = related_lift(related, session, HOUR + 1000)
+    assert now(EGGS) > 5 > now(BULBS) == now(-1) == 1
+    assert related_lift(related, session, HOUR + DAY_MS + 1000)(EGGS) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from rich.console import Console, RenderableType
 from scripted_router import SLATE, STATUS
@@ -11,6 +12,7 @@ from cli import cluster_view, render
 from cli.titles import Titles
 from trunkshow.answers import Carousel, Item, Slate
 from trunkshow.cluster import ClusterStatus, Generation, LogView
+from trunkshow.intents import Intent, Interest
 from trunkshow.receipts import Rung, Stage
 
 
@@ -36,6 +38,17 @@ def test_items_with_reasons_of_their_own_fit_80_columns() -> None:
     shown = printed(render.carousel(Carousel("x", "X", "user-neighbours", Rung.SNAPSHOT, items), Named()))
     assert all(reason in shown for reason in reasons)
     assert [line[:11] for line in shown.splitlines() if "6.31" in line] == [" 1  1106520", " 2  1106521"]
+
+
+def test_an_intent_is_shown_with_its_categories() -> None:
+    """Before the receipt; a name is no markup."""
+    moment = datetime(2026, 3, 1, 12, 30, 5, tzinfo=UTC)
+    intent = Intent((Interest("[b]party", 0.5, 4.0),), "5m", 0.97, True, moment, moment)
+    shown = printed(*render.slate(replace(Slate.from_message(SLATE), intent=intent), Named()))
+    assert "within 5m, a new one since 12:30:05 UTC; holds with 97%" in shown
+    assert "[b]party" in shown
+    assert "4.0 times its usual share" in shown
+    assert "intent" not in printed(*render.slate(Slate.from_message(SLATE), Named()))
 
 
 def test_a_stage_of_several_shards_is_shown_once() -> None:

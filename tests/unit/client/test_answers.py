@@ -10,6 +10,7 @@ from scripted_router import SIMILAR, SLATE, STATUS
 
 from trunkshow.answers import SimilarItems, Slate, SlateRequest
 from trunkshow.cluster import ClusterStatus, ShardState
+from trunkshow.intents import Interest
 from trunkshow.receipts import Reason, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -40,6 +41,21 @@ def test_json_of_a_slate_names_its_enums() -> None:
     plain = Slate.from_message(SLATE).to_json()
     assert plain["carousels"][1]["rung"] == "POPULAR"
     assert plain["receipt"]["reasons"] == ["SHARD_LATE", "PARTITION_MISSING"]
+
+
+def test_an_intent_is_kept_and_written() -> None:
+    """With its moments; a slate without one has none."""
+    message = pb.RecommendResponse(intent=pb.Intent(window="5m", strength=0.5, changed=True))
+    message.intent.interests.add(category="party", share=0.5, lift=4, share_5m=1)
+    message.intent.changed_at.FromMilliseconds(61_000)
+    message.intent.newest_event.FromMilliseconds(62_000)
+    intent = Slate.from_message(message).intent
+    assert intent is not None
+    assert intent.interests == (Interest("party", 0.5, 4, 1),)
+    plain = intent.to_json()
+    assert json.loads(json.dumps(plain)) == plain
+    assert (plain["changed_at"], plain["window"]) == ("1970-01-01T00:01:01+00:00", "5m")
+    assert Slate.from_message(pb.RecommendResponse()).to_json()["intent"] is None
 
 
 def test_a_request_of_defaults_is_an_empty_message() -> None:

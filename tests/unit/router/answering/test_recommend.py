@@ -74,6 +74,22 @@ async def test_a_fresh_slate_is_counted_as_one(start: Start) -> None:
     assert [(one.rung, one.carousels) for one in status.rungs] == [(pb.RUNG_FRESH, 2)]
 
 
+async def test_what_the_user_is_doing_is_told_on(start: Start) -> None:
+    """Whether the slate is passed on as it came, or has to be put together."""
+    made = answer([carousel("for-you", ["i1"])])
+    slate = pb.RecommendResponse.FromString(made.slate)
+    slate.intent.window = "5m"
+    slate.intent.interests.add(category="party", share=0.5)
+    made.slate = slate.SerializeToString()
+    part = shard_pb2.PredictResponse(slate=made.slate, rung=made.rung)
+    part.missing.add(carousel="people-like-you", reason=pb.REASON_MODEL_FAILED)
+    for answered, wanted in ((made, ["for-you"]), (part, ["for-you", "people-like-you"])):
+        caller = await start(FakeShard(always(answered)))
+        response = await caller.recommend(carousels=wanted)
+        assert [one.id for one in response.carousels] == wanted
+        assert response.intent == slate.intent
+
+
 async def test_where_no_shard_answers_nothing_recent_is_in_the_slate(start: Start) -> None:
     """Who asked for it is told; nobody else is."""
     caller = await start(FakeShard(failing()))

@@ -264,9 +264,11 @@ def prepared(name: str, path: Path, chosen: argparse.Namespace) -> Measured:
     return Measured(name, parts, replay, Chooser(replay, parts.choosing))
 
 
-def run(one: Measured) -> dict[str, Any]:
-    """One data set's figures."""
+def run(one: Measured, *, only_served: bool) -> dict[str, Any]:
+    """One data set's figures; without choosing anything where only what is served is asked for."""
     chooser = one.chooser
+    if only_served:
+        return _figures(one, {SESSION_FACTOR: {"as it is served": SERVED}})
     choices: dict[float, Choices] = {
         factor: {
             "by its own categories": chooser.choice(factor, related=False),
@@ -275,6 +277,10 @@ def run(one: Measured) -> dict[str, Any]:
         for factor in dict.fromkeys((1.0, SESSION_FACTOR, chooser.factor()))
     }
     choices[SESSION_FACTOR]["as it is served"] = SERVED
+    return _figures(one, choices)
+
+
+def _figures(one: Measured, choices: Mapping[float, Choices]) -> dict[str, Any]:
     return {
         "data": one.name,
         "chosen": [_told(factor, it) for factor, of_factor in choices.items() for it in of_factor.values()],
@@ -303,6 +309,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--taobao", type=Path, help="Parquet with user_id, item_id, event_type, timestamp")
     parser.add_argument("--no-demo", action="store_true", help="leave the demo's data out")
+    parser.add_argument("--only-served", action="store_true", help="choose nothing; measure what is served")
     parser.add_argument("--clusters", type=int, default=0, help="of item vectors, instead of a data set's categories")
     parser.add_argument("--questions", type=int, default=2000)
     parser.add_argument("--users-share", type=float, default=1.0)
@@ -319,14 +326,16 @@ def main() -> None:
             data["taobao"] = Path(work) / "taobao.toml"
             data["taobao"].write_text(sessions.TAOBAO.format(file=chosen.taobao.absolute()), encoding="utf-8")
         measured = [prepared(name, path, chosen) for name, path in data.items()]
-        found = [run(one) for one in measured]
-        for_all = _told(*choose_for_all([one.chooser for one in measured]))
+        found = [run(one, only_served=chosen.only_served) for one in measured]
+        choosers = [one.chooser for one in measured]
+        for_all = None if chosen.only_served else _told(*choose_for_all(choosers))
     if chosen.json:
         print(json.dumps({"machine": tables.machine(), "data": found, "for_all": for_all}))
         return
     for one in found:
         _show(one)
-    print(f"\nchosen for all: {for_all}")
+    if for_all is not None:
+        print(f"\nchosen for all: {for_all}")
 
 
 if __name__ == "__main__":

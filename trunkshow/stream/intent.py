@@ -80,7 +80,7 @@ class IntentRule:
         half_life_ms: H.
     """
 
-    prior_events: float = 2.0
+    prior_events: float = 1.0
     turn: float = 0.05
     half_life_ms: float = 1_800_000.0
 

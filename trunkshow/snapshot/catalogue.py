@@ -127,11 +127,6 @@ class Catalogue:
         """Names that an attribute filter can ask for."""
         return tuple(self._attributes)
 
-    @property
-    def categories(self) -> Codes:
-        """(items,) codes of their categories, -1 for none."""
-        return self._category
-
     def row(self, item_id: str) -> int | None:
         """An item's row, or None for an item that the catalogue does not know."""
         key = item_id.encode()

@@ -1,7 +1,7 @@
-"""Rows of a file into events: JSON lines and CSV, plain or gzipped, under the names that the contract uses.
+"""Rows of a file into events: JSON lines and CSV, plain or gzipped, and Parquet, under the names of the contract.
 
 A row has user_id, item_id and interaction, and may have timestamp, event_id, value, request_id, carousel, position,
-channel, and context (an object; JSON lines alone). A time is ISO 8601 (UTC without a zone) or seconds since 1970.
+channel, and context (an object; not in CSV). A time is ISO 8601 (UTC without a zone) or seconds since 1970.
 
 A row without an id gets one made of what it says and its line, where it has a time: the same file recorded again
 counts once. Without a time nothing tells two rows of two files apart, so that it gets a random one.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from cli.output import UsageError
+from cli.parquet_rows import ParquetRows
 from trunkshow.errors import InvalidArgument
 from trunkshow.events import Event, new_id
 
@@ -53,14 +54,18 @@ class EventFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        self._parquet = ParquetRows(path) if path.suffix.lower() == ".parquet" else None
+        if self._parquet is not None:
+            self.size = self._parquet.count
+            return
         kind = path.name.lower().removesuffix(".gz").rpartition(".")[2]
         if kind not in _READERS:
-            raise UsageError(f"{path}: write .jsonl or .csv, or either with .gz; `trunkshow build` reads Parquet")
+            raise UsageError(f"{path}: write .jsonl or .csv, or either with .gz, or .parquet")
         try:
             self._raw: IO[bytes] = path.open("rb")
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
-        self.path = path
         self.size = path.stat().st_size
         unpacked = gzip.GzipFile(fileobj=self._raw) if path.name.lower().endswith(".gz") else self._raw
         self._text = io.TextIOWrapper(unpacked, "utf-8-sig", newline="")
@@ -68,8 +73,8 @@ class EventFile:
 
     @property
     def read(self) -> int:
-        """Bytes of it so far."""
-        return self._raw.tell()
+        """How much of its size so far: bytes, or rows of Parquet."""
+        return self._raw.tell() if self._parquet is None else self._parquet.done
 
     def rows(self) -> Iterator[Row]:
         """All of them.
@@ -78,15 +83,16 @@ class EventFile:
             UsageError: it is no text, or has a line without end.
         """
         try:
-            for line, fields in self._read(self._text):
+            for line, fields in self._read(self._text) if self._parquet is None else self._parquet:
                 yield _row(line, fields)
         except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, csv.Error) as error:
             raise UsageError(f"{self.path}: {error}") from None
 
     def close(self) -> None:
         """Let go of it."""
-        self._text.close()
-        self._raw.close()
+        if self._parquet is None:
+            self._text.close()
+            self._raw.close()
 
 
 def _json_lines(text: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:

@@ -34,8 +34,8 @@ class RecordOptions:
     """Address of the router."""
 
     file: Path | None = None
-    """Events to record: .jsonl or .csv, or either with .gz, with the fields user_id, item_id, interaction, and, where
-    there are, timestamp, event_id, value, request_id, carousel, position, channel, context (JSON lines alone)."""
+    """Events to record: .jsonl or .csv, or either with .gz, or .parquet, with the fields user_id, item_id, interaction,
+    and, where there are, timestamp, event_id, value, request_id, carousel, position, channel, context (not in CSV)."""
 
     time: str = ""
     """When it was done: ISO 8601, or seconds since 1970; now where empty."""

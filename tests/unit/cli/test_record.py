@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from scripted_router import ScriptedRouter, scripted_router
 
+from builder.export.rows import Rows
 from cli.event_files import EventFile, event_of, time_of
 from cli.main import run
 from cli.output import UsageError
@@ -130,6 +132,29 @@ def test_a_log_that_is_gone_says_how_far_it_got(
     said = capsys.readouterr().err
     assert "the log is gone; 500 events of" in said
     assert "run this again" in said
+
+
+def test_a_parquet_file_is_read_as_an_export_writes_it(
+    router: ScriptedRouter, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its columns and times, also under the contract's own names; rows that are no events are told."""
+    when = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    event = events_pb2.Event(event_id="e1", user_id="ann", item_id="hat", interaction=Interaction.ORDER, value=3)
+    event.timestamp.FromDatetime(when)
+    event.context["query"] = "hats"
+    exported = Rows()
+    exported.add(event)
+    file = tmp_path / "events.parquet"
+    other = {"user": "bob", "interaction": "order", "timestamp": when, "context": "{"}
+    pl.concat([exported.taken(), pl.DataFrame([other])], how="diagonal_relaxed").write_parquet(file)
+    assert run(["record", "--file", str(file), "--target", router.target, "--json"]) == 2
+    assert router.events == [event]
+    assert [one["line"] for one in json.loads(capsys.readouterr().out)["first_refused"]] == [2]
+    pl.DataFrame([{"user_id": "ann", "item_id": "cap", "interaction": "view"}]).write_parquet(file)
+    assert run(["record", "--file", str(file), "--target", router.target]) == 0
+    assert router.events[-1].item_id == "cap"
+    file.write_bytes(b"no such thing")
+    assert run(["record", "--file", str(file), "--target", router.target]) == 2
 
 
 @pytest.mark.parametrize("name", ["events.csv", "events.csv.gz"])

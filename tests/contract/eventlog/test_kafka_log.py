@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
+import kafka_brokers
 import pytest
-from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened
+from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened, taken
 
+from trunkshow.eventlog.kafka_log import KafkaLog
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.opening import open_log
 from trunkshow.eventlog.packing import lane_of
@@ -46,6 +50,40 @@ async def test_a_topic_without_an_id_is_unavailable_rather_than_guessed(kafka_wo
             await log.append([event("user", 0)], within_s)
         assert time.monotonic() - began < 2 * within_s + 2
     await log.close()
+
+
+async def test_brokers_that_go_and_come_back_lose_nothing_that_was_acknowledged() -> None:
+    """While they are away an append says so in time; who follows goes on where they were."""
+    with kafka_brokers.running("EVENTS", LANES) as brokers:
+        settings = LogSettings(lanes=LANES, connect_s_max=1.0)
+        log = KafkaLog(brokers.servers, "EVENTS", settings, {}, identity=lambda config, name: name)
+        users = [f"user-{number}" for number in range(8)]
+        acknowledged = await appended(log, users, 0)
+        async with aclosing(log.follow(None)) as reads:
+            heard = {one.event_id for read in await taken(reads, 8) for one in read.record.events}
+            brokers.down()
+            with pytest.raises(LogUnavailable, match="within"):
+                await log.append([event("user-0", 1)], 1.0)
+            brokers.up()
+            acknowledged |= await appended(log, users, 2)
+            async with asyncio.timeout(WITHIN_S):
+                while not acknowledged <= heard:
+                    heard |= {one.event_id for one in (await anext(reads)).record.events}
+        # What was not acknowledged may be there all the same.
+        assert heard - acknowledged <= {"user-0-1"}
+        await log.close()
+
+
+async def appended(log: KafkaLog, users: Sequence[str], number: int) -> set[str]:
+    """An event of each of these users, sent until it was acknowledged; their ids."""
+    events = [event(user, number) for user in users]
+    until_s = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            await log.append(events, 2.0)
+            return {one.event_id for one in events}
+        except LogUnavailable:
+            assert time.monotonic() < until_s, "nothing was acknowledged"
 
 
 def test_a_users_lane_is_the_same_in_every_release() -> None:

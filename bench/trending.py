@@ -10,6 +10,8 @@ five minutes each way lists its ten; an item is right while its surge lasts, and
     delay       minutes from a surge's beginning to its first listing: median, 90 %, of those found
     quiet       items listed per list in the last day of learning, where nothing surges
 
+With --first-day nothing goes by: the first day of a log is judged, of a shop of which a month's orders are known.
+
 All but the last way use one half-life of half an hour and the same forecast. The last is the product's own. Parameters
 were chosen on seed 1; the seeds shown are others.
 """
@@ -29,7 +31,8 @@ from bench import tables
 from trunkshow.stream.decayed import HOUR_S, Decayed
 from trunkshow.stream.seasons import Seasons
 from trunkshow.stream.surges import Numbers, Slots, credible_surges
-from trunkshow.stream.trending import EVENTS_MIN, RULES, WEIGHTS, Surges
+from trunkshow.stream.surging import Surges
+from trunkshow.stream.trend import EVENTS_MIN, RULES, WEIGHTS
 from trunkshow.v1 import events_pb2
 
 BEGAN_H = 19_675 * 24 + 4 * 24  # a Monday
@@ -234,8 +237,7 @@ def replay_first_day(shop: Shop) -> dict[str, dict[str, float]]:
         shop.means * ORDERED_SHARE * 24 * 30 * np.exp(TASTE_SD * shop.rng.normal(size=shop.items))
     )
     shares: Numbers = (orders + 0.5) / (orders + 0.5).sum()
-    rules = RULES
-    ours = Surges[int](rules, WEIGHTS, shop.items, lambda row: float(shares[row]))
+    ours = Surges[int](RULES, WEIGHTS, shop.items, lambda row: float(shares[row]))
     weights = np.array([WEIGHTS[kind] for kind in KINDS])
     decayed, everybody = Decayed(HALF_LIFE_S, shop.items, weights), np.arange(shop.items)
     hour: deque[Numbers] = deque(maxlen=int(HOUR_S // STEP_S))

@@ -22,7 +22,8 @@ from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Listed, Tr
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.stream.trending import RULES, WEIGHTS, Trending, TrendingRules
+from trunkshow.stream.trend import RULES, WEIGHTS, TrendingRules
+from trunkshow.stream.trending import Trending
 from trunkshow.v1 import events_pb2 as pb
 
 RENEWED_EVERY_S = 1.0

@@ -9,7 +9,9 @@ from scipy import stats
 from trunkshow.stream.decayed import HOUR_S, Decayed
 from trunkshow.stream.seasons import Seasons
 from trunkshow.stream.surges import SHAPE, credible_surges
-from trunkshow.stream.trending import RULES, WEIGHTS, Surges, Trending, TrendingRules
+from trunkshow.stream.surging import Surges
+from trunkshow.stream.trend import RULES, WEIGHTS, TrendingRules
+from trunkshow.stream.trending import Trending
 from trunkshow.v1 import events_pb2
 
 CLICK, ORDER, HIDE = (

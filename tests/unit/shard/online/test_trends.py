@@ -16,7 +16,7 @@ from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, chosen
-from trunkshow.stream.trending import RULES, TrendingRules
+from trunkshow.stream.trend import RULES, TrendingRules
 from trunkshow.v1 import events_pb2
 
 BEGAN_S = 1_700_000_000 // 86_400 * 86_400.0

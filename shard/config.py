@@ -67,11 +67,11 @@ class ShardConfig:
     users of whom nothing was heard for longest counts no more."""
 
     feature_users_max: int = 100_000
-    """Users of whom feature windows are kept; one takes about 1 KB. Beyond it those of whom nothing was heard for
+    """Users of whom feature windows are kept; one takes about 2 KB. Beyond it those of whom nothing was heard for
     longest go, and first those who do not live in what this shard holds."""
 
     feature_items_max: int = 100_000
-    """Items of which feature windows are kept; one takes about 1 KB, and 30 where a lot happens."""
+    """Items of which feature windows are kept; one takes about 2 KB, and 20 where a lot happens."""
 
     replay_s: float = 30.0
     """Seconds after which a partition is served though the log could not be replayed for it."""

@@ -214,25 +214,33 @@ class _Latest(Generic[Value]):
 
     def __init__(self) -> None:
         self._newest: tuple[int, Value] | None = None
-        self._later: dict[int, tuple[int, Value]] | None = None  # hardly ever: by second
+        self._later: dict[int, tuple[int, Value]] | None = None  # by second; a few at most
 
     def offer(self, time_ms: int, value: Value, now_s: int) -> None:
-        offered = (time_ms, value)
-        if time_ms // 1000 < now_s:
-            if self._newest is None or offered > self._newest:
-                self._newest = offered
-            return
-        later = self._later = self._later or {}
-        later[time_ms // 1000] = max(offered, later.get(time_ms // 1000, offered))
-
-    def within(self, first: int, second: int) -> Value | None:
-        """The newest from one second on, and before another, which is not earlier than when it was last asked for."""
+        """One more, in a second that is not before any that was named earlier."""
         if self._later is not None:
-            for at in sorted(at for at in self._later if at < second):
-                come = self._later.pop(at)
-                self._newest = come if self._newest is None else max(come, self._newest)
-            self._later = self._later or None
+            self._come(now_s)
+        second, offered = time_ms // 1000, (time_ms, value)
+        if second < now_s:
+            self._newest = offered if self._newest is None else max(offered, self._newest)
+            return
+        if self._later is None:
+            self._later = {}
+        self._later[second] = max(offered, self._later.get(second, offered))
+
+    def within(self, first: int, now_s: int) -> Value | None:
+        """The newest from one second on and before another."""
+        if self._later is not None:
+            self._come(now_s)
         return self._newest[1] if self._newest is not None and self._newest[0] // 1000 >= first else None
+
+    def _come(self, now_s: int) -> None:
+        """Later seconds have come."""
+        later = self._later or {}
+        for second in [one for one in later if one < now_s]:
+            come = later.pop(second)
+            self._newest = come if self._newest is None else max(come, self._newest)
+        self._later = later or None
 
 
 class FeatureWindows(Generic[Key]):

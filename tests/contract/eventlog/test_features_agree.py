@@ -168,22 +168,39 @@ def dataset_file(folder: Path, shop: Path) -> Path:
     return path
 
 
+def assert_agree(answer: FeaturesAnswer, dataset: Path) -> pl.DataFrame:
+    """Every count, price and category; the users' table."""
+    users, items = of_builder(dataset, answer)
+    assert flat("user", answer.users) == users.to_dicts()
+    assert flat("item", answer.items) == items.to_dicts()
+    return users
+
+
 async def test_what_is_served_is_what_the_builder_counts(built: Built, nats_world: NatsWorld, tmp_path: Path) -> None:
-    """Every count, price and category; and again by a shard that was started anew, and had to replay all of it."""
+    """And again by a shard that was started anew, without a person who was forgotten meanwhile."""
+    folder, gone = tmp_path / "log", USERS[0]
     async with running(built.store, nats_world.url) as client:
         await until(lambda: is_up(client))
         mark = await record(client, events(seed=17))
-        first = await told(client, mark)
-    await exported(nats_world.url, tmp_path / "log")
-    dataset = dataset_file(tmp_path / "log", built.dataset)
+        answer = await told(client, mark)
+        await exported(nats_world.url, folder)
+        dataset = dataset_file(folder, built.dataset)
+        table = assert_agree(answer, dataset)
+        assert sum(table["user_30d_view"]) > 20
+        assert table["user_last_category"].drop_nulls().n_unique() > 1
+        assert answer.users[0].known
+        await client.forget(gone)
+        await until(lambda: is_unknown(client, gone))
+    await exported(nats_world.url, folder)
     async with running(built.store, nats_world.url) as client:
         again = await told(client, mark)
-    for answer in (first, again):
-        users, items = of_builder(dataset, answer)
-        assert flat("user", answer.users) == users.to_dicts()
-        assert flat("item", answer.items) == items.to_dicts()
-    assert sum(users["user_30d_view"]) > 20
-    assert users["user_last_category"].drop_nulls().n_unique() > 1
+    assert_agree(again, dataset)
+    assert [one.known for one in again.users] == [one.known and one.id != gone for one in answer.users]
+
+
+async def is_unknown(client: AsyncClient, user: str) -> bool:
+    """Whether nothing is told of somebody any more."""
+    return not (await client.features([user])).users[0].known
 
 
 async def is_up(client: AsyncClient) -> bool:

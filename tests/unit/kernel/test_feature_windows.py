@@ -127,3 +127,14 @@ def test_the_limit_holds_where_everybody_is_spared() -> None:
     for key in range(100):
         windows.record(key, Event(NOW - 1000, CLICK), NOW)
     assert len(windows) == 20
+
+
+def test_of_what_came_last_only_the_newest_is_kept() -> None:
+    """Ten thousand clicks as they happen take no more room than what was asked of them last."""
+    recent = Recent()
+    for number in range(10_000):
+        now = NOW + number * 1000
+        recent.record(Event(now, CLICK, float(number), str(number)), now)
+    assert recent._value._later is not None
+    assert len(recent._value._later) == 1
+    assert recent.features(now + 1000).last_value == 9999.0

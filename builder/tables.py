@@ -8,7 +8,7 @@ metadata: matching the two is left to the caller.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from builder.dataset import Dataset, ItemSource, UserSource
+from builder.export import items as exported_items
 from builder.ingest.bad_rows import BadRow, BadRowTally
 from builder.ingest.sources import file_name, find_files, read_blocks
 from builder.ingest.table_rows import item_columns, item_rows, user_rows
@@ -56,15 +57,49 @@ class UserTable:
 
 
 def read_items(dataset: Dataset) -> ItemTable | None:
-    """The items table, or none if the dataset has none.
+    """The items table, and after it what serving was told of new items; none if the dataset has neither.
 
     Raises:
         BuildError: One of its subclasses; see `builder.errors`.
     """
+    own, told = _own_items(dataset), _told_items(dataset)
+    if own is None or told is None:
+        return told if own is None else own
+    more = ~told.ids.is_in(own.ids.implode()).to_numpy()
+    rest = pl.Series(more)
+    return replace(
+        own,
+        ids=pl.concat([own.ids, told.ids.filter(rest)]),
+        titles=pl.concat([own.titles, told.titles.filter(rest)]),
+        categories=pl.concat([own.categories, told.categories.filter(rest)]),
+        attributes={
+            name: pl.concat([values, told.attributes[name].filter(rest)]) for name, values in own.attributes.items()
+        },
+        available=np.concatenate([own.available, told.available[more]]),
+        created_at=np.concatenate([own.created_at, told.created_at[more]]),
+        occasions=pl.concat([own.occasions, told.occasions.filter(rest)]),
+    )
+
+
+def _own_items(dataset: Dataset) -> ItemTable | None:
     source = dataset.items
     if source is None:
         return None
-    table = _read(dataset, source, item_columns(source), lambda frame: item_rows(frame, source))
+    return _item_table(_read(dataset, source, item_columns(source), lambda frame: item_rows(frame, source)), source)
+
+
+def _told_items(dataset: Dataset) -> ItemTable | None:
+    """New items of the data set's export, normalised as a file's are."""
+    told = exported_items.read(dataset.folder / dataset.export) if dataset.export is not None else None
+    if told is None or not told.height:
+        return None
+    source = exported_items.source_for(told, dataset.items)
+    rows = item_rows(exported_items.columns(told, source), source)
+    good = rows.filter(pl.col("reason").is_null()).unique("id", keep="first", maintain_order=True)
+    return _item_table(_Table(good, 0, BadRowTally()), source)
+
+
+def _item_table(table: _Table, source: ItemSource) -> ItemTable:
     rows = table.rows
     return ItemTable(
         ids=rows["id"],

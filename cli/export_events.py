@@ -15,7 +15,7 @@ from cli import output, render
 from cli.ask import Json
 from cli.output import UsageError
 from cli.progress import Told, progress
-from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import telemetry
@@ -68,6 +68,7 @@ def export_events(*, options: ExportOptions) -> None:
             "duplicates": folder.exported.duplicates - before.duplicates,
             "lost": folder.exported.lost - before.lost,
             "events_in_all": folder.exported.rows,
+            "new_items": folder.exported.items,
             "parts": len(folder.exported.events) + len(folder.exported.shown),
         }
     if options.json:
@@ -81,13 +82,14 @@ async def _export(url: str, folder: Folder, after: Watermark | None, told: Told)
 
     try:
         log, tombstones = open_log(url, READ_ONLY), open_tombstones(url, READ_ONLY)
+        items = open_items(url, READ_ONLY)
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:
-        await export(log, tombstones, folder, after, told)
+        await export(log, tombstones, folder, after, told, items=items)
     finally:
-        await log.close()
-        await tombstones.close()
+        for one in (log, tombstones, items):
+            await one.close()
 
 
 def _watermark(text: str) -> Watermark | None:
@@ -99,7 +101,7 @@ def _watermark(text: str) -> Watermark | None:
 
 def _summary(done: dict[str, Any]) -> Iterator[RenderableType]:
     yield f"exported [bold]{done['events']:,}[/] events to {done['folder']}; {done['events_in_all']:,} are in it"
-    yield render.pairs({name: done[name] for name in ("watermark", "duplicates", "lost", "parts")})
+    yield render.pairs({name: done[name] for name in ("watermark", "duplicates", "lost", "new_items", "parts")})
     if done["lost"]:
         yield "[yellow]some records had been removed from the log before they were exported; export more often[/]"
     if done["events_in_all"]:

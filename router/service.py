@@ -45,6 +45,7 @@ from router.trials.sample import Sample
 from trunkshow.eventlog.log import EventLog, ItemLog, Tombstones
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.membership import Membership, StaticMembers, source
+from trunkshow.online.growth import Growth
 from trunkshow.serving import metrics
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
@@ -150,6 +151,7 @@ class Router:
         arrivals = self._arrivals
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
+        self._growth = Growth(item_log) if item_log is not None else None
         items = ItemRecorder(item_log, clock=clock)
         self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter, items=items)
         features = assembly.feature_asker_of(self._channels, self.board, self.fanout, clock)
@@ -198,6 +200,8 @@ class Router:
             self.tasks.begin("log", self._log_watch.run())
         if self._arrivals is not None:
             self.tasks.begin("arrivals", self._arrivals.run())
+        if self._growth is not None:
+            self.tasks.begin("items", self._growth.run())
 
     async def close(self) -> None:
         """Cut every line, and close the log and every snapshot."""
@@ -266,6 +270,8 @@ class Router:
         """What is due by the clock."""
         self.advance()
         self._following.tend()
+        if self._growth is not None:
+            self._growth.only({version: view.snapshot for version, view in self.keeper.opened.items()})
         trends = self.board.topology.trends
         for view in self.keeper.opened.values():
             view.trends.now = trends

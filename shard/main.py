@@ -15,7 +15,7 @@ from shard.online.upkeep import Upkeep
 from shard.scene import Limits
 from shard.service import ShardService
 from trunkshow.eventlog.log import EventLog
-from trunkshow.eventlog.opening import open_log, open_tombstones
+from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.membership import Membership
 from trunkshow.serving import metrics, server, telemetry
@@ -42,11 +42,12 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     service = ShardService(config, config.own_name)
     source = open_log(config.log, READ_ONLY) if config.log else None
     tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
+    items = open_items(config.log, READ_ONLY) if config.log else None
     trends = Trendspotting(
         lambda user: upkeep.segment_of(user) if upkeep is not None else "",
         lambda item: upkeep.usual_share(item) if upkeep is not None else None,
     )
-    upkeep = _upkeep(config, source, tombstones, service, (trends,)) if source is not None else None
+    upkeep = _upkeep(config, source, tombstones, items, service, (trends,)) if source is not None else None
     keeper = Keeper(
         store,
         config.own_name,
@@ -87,7 +88,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         )
     finally:
         await tasks.close()
-        for log in (source, tombstones):
+        for log in (source, tombstones, items):
             if log is not None:
                 await log.close()
         keeper.close()
@@ -97,6 +98,7 @@ def _upkeep(
     config: ShardConfig,
     source: EventLog,
     tombstones: EventLog | None,
+    items: EventLog | None,
     service: ShardService,
     listeners: Sequence[Statistic],
 ) -> Upkeep:
@@ -107,6 +109,7 @@ def _upkeep(
         source,
         tombstones,
         (*listeners, counters),
+        items=items,
         events_max=config.online_events_max,
         impressions_max=config.online_impressions_max,
         within_s=config.replay_s,

@@ -123,15 +123,16 @@ class Seats:
     def asking(self, request: pb.RecommendRequest, seat: Seat, wanted: Sequence[str], work: Work) -> Asking:
         """What the models are asked on behalf of somebody who is seated."""
         query = self._query(request, seat)
-        taken = {row for item in request.exclude_item_ids if (row := self._catalogue.row(item)) is not None}
-        taken.update(query.context)
+        taken = set(self._rows(request.exclude_item_ids))
+        taken.update(self._rows(request.context_item_ids))
         known = seat.folded or seat.user or NOBODY
         if not (self._snapshot.repeat or request.include_seen):
             taken.update(known.had.tolist())
         taken.update(known.hidden.tolist())
         count = request.items_per_carousel or carousels.ITEMS_DEFAULT
         reordering = seat.lately.reordering if seat.lately is not None else None
-        return Asking(wanted, query, seat.shelves, count, taken, work, reordering)
+        new = self._catalogue.additions.offered
+        return Asking(wanted, query, seat.shelves, count, taken, work, reordering, new)
 
     def _stand_in_seat(self, home: int, user_id: str, partitions: int) -> Seat:
         """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""
@@ -153,7 +154,7 @@ class Seats:
 
     def _query(self, request: pb.RecommendRequest, seat: Seat) -> Query:
         user = seat.user
-        context = [row for item in request.context_item_ids if (row := self._catalogue.row(item)) is not None]
+        context = self._rows(request.context_item_ids)
         filters = request.filters if request.HasField("filters") else None
         chosen = self._catalogue.filter(filters)
         if user is None:
@@ -161,17 +162,24 @@ class Seats:
         else:
             taste, history, weights, segment = user.vector, user.items, user.weights, user.segment
             if context:
-                taste = self._snapshot.ials.with_context(history, weights, np.array(context, np.int32))
+                taste = self._snapshot.with_context(history, weights, np.array(context, np.int32))
+            if seat.folded is not None:
+                built = history < len(self._catalogue)  # models have no rows of items that came since
+                history, weights = history[built], weights[built]
         return Query(
             vector=taste,
             history=history,
             weights=weights,
-            context=context,
+            context=[row for row in context if row < len(self._catalogue)],
             segment=segment,
             categories=chosen.categories,
             filtered=filters is not None and bool(filters.categories or filters.attributes),
             mask=chosen.mask,
         )
+
+    def _rows(self, item_ids: Sequence[str]) -> list[int]:
+        """Rows of the items that are known."""
+        return [row for item_id in item_ids if (row := self._catalogue.row(item_id)) is not None]
 
 
 def parse(request: bytes) -> pb.RecommendRequest:

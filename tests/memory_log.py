@@ -57,6 +57,12 @@ class MemoryLog:
         self.records[-1].forget.CopyFrom(forget)
         return self._mark(len(self.records))
 
+    async def tell(self, items: Sequence[events_pb2.NewItem], within_s: float) -> Watermark:
+        """Keep items."""
+        await self.append((), within_s)
+        self.records[-1].items.extend(items)
+        return self._mark(len(self.records))
+
     async def _wait(self, until: asyncio.Event, within_s: float) -> None:
         self.waiting += 1
         try:

@@ -18,8 +18,8 @@ from types import MappingProxyType
 from typing import NamedTuple, cast
 
 from trunkshow import carousels, models
-from trunkshow.candidates import Short, Unasked, checked, finite, kept, merge
-from trunkshow.models.protocol import Candidates, Family, Query, Shelf, Source
+from trunkshow.candidates import Nonsense, Short, Unasked, checked, finite, kept, merge
+from trunkshow.models.protocol import NO_NEW_ITEMS, Candidates, Family, NewItems, Query, Shelf, Source
 from trunkshow.reordering import Reordering
 from trunkshow.snapshot.reader import Snapshot
 
@@ -57,6 +57,7 @@ class Asking(NamedTuple):
         taken: rows that must not be shown: seen, excluded, or shown above. What is shown is added.
         work: how much to do.
         reordering: what the user did lately, where it changes the order of candidates.
+        new: items that came since the snapshot was built.
     """
 
     wanted: Sequence[str]
@@ -66,6 +67,7 @@ class Asking(NamedTuple):
     taken: set[int]
     work: Work = FULL
     reordering: Reordering | None = None
+    new: NewItems = NO_NEW_ITEMS
 
 
 class Proposed(NamedTuple):
@@ -153,7 +155,7 @@ class Proposer:
         `least` are asked for in any case. Of every shelf: what one that was cut short has left might beat what another
         has shown.
         """
-        _, query, shelves, count, taken, work, _ = asking
+        _, query, shelves, count, taken, work, _, new = asking
         if not work.costly and getattr(model, "costly", False):
             raise Unasked(f"{model.name} takes longer than there is time")
         ours = model.name in self._ours
@@ -172,12 +174,28 @@ class Proposer:
                     found = kept(found, query.mask)
                 short = short or (more and len(found.rows) - len(taken.intersection(found.rows)) < needed)
                 parts.append(found)
+            if len(new.rows):
+                parts += self._of_new(model, query, new, ask)
             if not short or ask >= CANDIDATES_MAX or not work.again:
                 break
             ask *= 4
         if 0 < 2 * proposed < count and self._could_be_longer(model, asking):
             raise Short(f"{proposed} items proposed where {count} were asked for")
         return parts[0] if len(parts) == 1 else merge(parts)
+
+    def _of_new(self, model: Source, query: Query, new: NewItems, ask: int) -> list[Candidates]:
+        """Candidates among items that no build has seen; a mask narrows them first, so that one asking is enough."""
+        recommend = getattr(model, "recommend_new", None)
+        if recommend is None:
+            return []
+        allowed = new.where(query.mask)
+        found = recommend(query, allowed, ask)
+        if model.name in self._ours:
+            return [finite(found)] if found.rows else []
+        found = checked(found, int(new.rows.max()) + 1, ask)
+        if not set(found.rows) <= set(allowed.rows.tolist()):
+            raise Nonsense("what was proposed as new is not")
+        return [found]
 
     def _could_be_longer(self, model: Source, asking: Asking) -> bool:
         """Whether nothing but the model explains a short list."""

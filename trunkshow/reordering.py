@@ -22,6 +22,7 @@ from itertools import accumulate
 from trunkshow import carousels
 from trunkshow.candidates import Nonsense
 from trunkshow.models.protocol import Candidates, Rows
+from trunkshow.snapshot.kinds import codes_of, of_none
 from trunkshow.stream import fatigue
 from trunkshow.stream.intent import Intent
 from trunkshow.stream.ranking import best_first, raised
@@ -46,12 +47,14 @@ class Reordering:
     Attributes:
         intent: what they are doing; None for nothing in particular.
         kinds: (items,) code of each item's kind, -1 for none.
+        since: the same of an item that came since the build, by its row.
         discount: of what they were shown in vain; None where there is nothing.
     """
 
     intent: Intent | None
     kinds: Rows
     discount: Discount | None = None
+    since: Callable[[int], int] = of_none
 
     def pool(self, carousel: str) -> int:
         """How many candidates there should be to choose from."""
@@ -73,10 +76,9 @@ class Reordering:
 
     def _kinds_of(self, rows: list[int]) -> list[int]:
         try:
-            kinds: list[int] = self.kinds[rows].tolist()
+            return codes_of(rows, self.kinds, self.since)
         except IndexError as error:
             raise Nonsense(f"an item of {len(rows)}; the catalogue has {len(self.kinds)}") from error
-        return kinds
 
     def _raises(self, carousel: str) -> bool:
         return carousel in BY_INTENT and self.intent is not None and self.intent.strength >= STRENGTH_MIN

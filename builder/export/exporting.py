@@ -17,6 +17,7 @@ from hashlib import blake2b
 from builder.errors import BuildError
 from builder.export.folder import Folder
 from builder.export.forgotten import table
+from builder.export.items import told_since
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
@@ -83,6 +84,7 @@ async def export(
     after: Watermark | None,
     progress: Progress = lambda what, done, of: None,
     limits: Limits = LIMITS,
+    items: EventLog | None = None,
 ) -> None:
     """Write what the log has after a watermark, up to where it ends now, but nothing of who is to be forgotten.
 
@@ -93,6 +95,7 @@ async def export(
         after: where a folder begins that has nothing yet; None is the first record that is left.
         progress: told (what, records read, of how many).
         limits: of a part.
+        items: the log of new items; they are not looked for where None.
 
     Raises:
         LogUnreadable: the log does not answer; parts that were written so far are kept.
@@ -106,6 +109,9 @@ async def export(
             people = table(forgotten.tombstones())
             await asyncio.to_thread(folder.forget, people, forgotten.watermark)
         await _Export(folder, progress, limits, begun, end, forgotten).run(log)
+        if items is not None:
+            told, read = await told_since(items, folder.exported.items_read)
+            await asyncio.to_thread(folder.tell, told, read)
     except LogUnavailable as error:
         raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
 

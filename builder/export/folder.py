@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -18,7 +18,7 @@ import polars as pl
 
 from builder.errors import BuildError
 from builder.export import forgotten as forgetting
-from builder.export import state
+from builder.export import items, state
 from builder.export.rows import name_of
 from builder.export.state import Exported, Part
 from builder.ingest.block import BLOCK_ROWS
@@ -105,6 +105,16 @@ class Folder:
         if kept.height < rows.height:
             self._written(path, kept.write_parquet)
         return replace(part, rows=kept.height)
+
+    def tell(self, told: Mapping[str, items.Row], items_read: Watermark | None) -> None:
+        """Add new items, by id, and say how far their log was read."""
+        if not told:
+            if items_read != self.exported.items_read:
+                self._say(replace(self.exported, items_read=items_read))
+            return
+        rows = items.merged(items.read(self.path), told)
+        self._written(self.path / items.FILE_NAME, rows.write_parquet)
+        self._say(replace(self.exported, items=rows.height, items_read=items_read))
 
     def newest_ids(self, most: int) -> Iterator[str]:
         """Event ids of the newest rows, about so many, the oldest of them first."""

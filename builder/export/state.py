@@ -41,6 +41,8 @@ class Exported:
         duplicates: events that were left out because they had come before.
         lost: records that the log had removed before they were exported.
         forgotten: of the tombstones' log; everybody up to there is in `forgotten.json`, and in no part.
+        items: new items in `items.parquet`.
+        items_read: of the items' log, up to which they are in it.
     """
 
     watermark: Watermark | None = None
@@ -49,6 +51,8 @@ class Exported:
     duplicates: int = 0
     lost: int = 0
     forgotten: Watermark | None = None
+    items: int = 0
+    items_read: Watermark | None = None
 
     @property
     def rows(self) -> int:
@@ -65,6 +69,8 @@ class Exported:
             "duplicates": self.duplicates,
             "lost": self.lost,
             "forgotten": str(self.forgotten or ""),
+            "items": self.items,
+            "items_read": str(self.items_read or ""),
         }
 
     def text(self) -> str:
@@ -104,6 +110,8 @@ def _parsed(raw: dict[str, Any]) -> Exported:
         duplicates=int(raw["duplicates"]),
         lost=int(raw["lost"]),
         forgotten=Watermark.parse(raw["forgotten"]) if raw.get("forgotten") else None,
+        items=int(raw.get("items", 0)),
+        items_read=Watermark.parse(raw["items_read"]) if raw.get("items_read") else None,
     )
 
 

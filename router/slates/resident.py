@@ -14,6 +14,7 @@ import structlog
 
 from router.slates import ladder, merge
 from trunkshow import carousels
+from trunkshow.candidates import kept
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
@@ -24,6 +25,9 @@ from trunkshow.serving.telemetry import Throttle
 from trunkshow.slate import Missing, SlateMaker
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
+
+SPARE_LIKE = 5
+"""Items like a new one that are looked at, per item shown: filters may not allow all of them."""
 
 log = structlog.get_logger()
 
@@ -61,8 +65,8 @@ class Resident:
     """
 
     def __init__(self, snapshot: Snapshot, trends: Callable[[], Trends] = lambda: NO_TRENDS) -> None:
-        self._catalogue = snapshot.catalogue
-        self._fold_in = snapshot.ials.with_context
+        self._snapshot, self._catalogue = snapshot, snapshot.catalogue
+        self._fold_in = snapshot.with_context
         self._popularity = cast("Popularity", snapshot.models[Popularity.name])
         trending = TrendingNow(snapshot.catalogue, snapshot.segment_names, trends)
         self._maker = SlateMaker(snapshot, [trending])
@@ -92,7 +96,8 @@ class Resident:
         """A request in rows."""
         context = self.rows(request.context_item_ids)
         chosen = self._catalogue.filter(request.filters if request.HasField("filters") else None)
-        query = Query(vector=vector, context=context, categories=chosen.categories, mask=chosen.mask)
+        built = [row for row in context if row < len(self._catalogue)]  # models have no others' rows
+        query = Query(vector=vector, context=built, categories=chosen.categories, mask=chosen.mask)
         taken = {*self.rows(request.exclude_item_ids), *context}
         return Need(request.items_per_carousel or carousels.ITEMS_DEFAULT, query, segment, taken)
 
@@ -143,11 +148,24 @@ class Resident:
         """The items nearest to one, nearest first; without items where it has no neighbour that may be shown."""
         chosen = self._catalogue.filter(filters)
         query = Query(context=[row], categories=chosen.categories, mask=chosen.mask)
-        found = self._made(carousels.BECAUSE_YOU_LIKED, query, count, pb.RUNG_SNAPSHOT, {row})
+        if row < len(self._catalogue):
+            found = self._made(carousels.BECAUSE_YOU_LIKED, query, count, pb.RUNG_SNAPSHOT, {row})
+        else:
+            found = self._like(row, query, count)
         carousel = found[0] if found else pb.Carousel(rung=pb.RUNG_SNAPSHOT)
         carousel.id = carousels.SIMILAR_ITEMS
         carousel.title = f"Goes with {self._catalogue.title(row)}"
         return carousel
+
+    def _like(self, row: int, query: Query, count: int) -> list[pb.Carousel]:
+        """What is like a new item; nobody had that together with anything yet."""
+        rows, near = self._snapshot.like(row, SPARE_LIKE * count)
+        found = Candidates(rows.tolist(), near.tolist(), about=row, reasons=("Like {item}",))
+        if query.mask is not None and len(rows):
+            found = kept(found, query.mask)
+        model = self._maker.proposer.model(carousels.BECAUSE_YOU_LIKED)
+        shown = self._maker.show(carousels.SIMILAR_ITEMS, model, found, count, pb.RUNG_SNAPSHOT, set())
+        return [shown] if shown is not None else []
 
     def _filled(self, slot: str, why: pb.Reason, wanted: Sequence[str], need: Need) -> list[pb.Carousel]:
         """A missing carousel: the shop's own list made here, or what replaces a personal one."""
@@ -193,7 +211,8 @@ class Resident:
         return ladder.RESIDENT
 
     def _made(self, carousel: str, query: Query, count: int, rung: pb.Rung, taken: set[int]) -> list[pb.Carousel]:
-        made, missing = self._maker.make(Asking([carousel], query, self._shelves, count, taken), rung)
+        new = self._catalogue.additions.offered
+        made, missing = self._maker.make(Asking([carousel], query, self._shelves, count, taken, new=new), rung)
         for lost in missing:
             self._report(lost)
         return made

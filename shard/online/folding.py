@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shard.online.lately import session_of
 from shard.online.state import Event, Events
 from trunkshow import marks
-from trunkshow.models.fold_in import NormalEquations
+from trunkshow.models.fold_in import Solver
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Rows
 from trunkshow.online.positions import Since
 from trunkshow.online.weights import SESSION_FACTOR, Weights, session_begins_ms
@@ -34,7 +34,7 @@ class Terms:
 
     Attributes:
         row_of: an item's row by its id; None for one that is not in the catalogue.
-        equations: that its vectors solve.
+        equations: that its vectors solve, for every row that `row_of` knows.
         weights: of interaction types.
         marks: of interaction types.
         since: up to where it has seen the log.
@@ -42,7 +42,7 @@ class Terms:
     """
 
     row_of: Callable[[str], int | None]
-    equations: NormalEquations
+    equations: Solver
     weights: Weights
     marks: Mapping[int, int]
     since: Since

@@ -14,7 +14,7 @@ import numpy as np
 
 from shard.online.state import Event, Events
 from trunkshow.reordering import Discount, Reordering
-from trunkshow.snapshot.kinds import Kinds
+from trunkshow.snapshot.kinds import Kinds, codes_of
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.stream import fatigue
 from trunkshow.stream.fatigue import ACTIONS, Impressions, key_of
@@ -51,7 +51,7 @@ def session_of(record: UserRecord, new: Sequence[tuple[int, Event]], kinds: Kind
     chosen = [(row, event.time_ms) for row, event in new if event.interaction in INTERESTS]
     if not chosen or not len(kinds.mix):
         return None
-    codes = kinds.codes[[row for row, _ in chosen]].tolist()
+    codes = codes_of([row for row, _ in chosen], kinds.codes, kinds.since)
     lately = (Interest(time_ms, code) for (_, time_ms), code in zip(chosen, codes, strict=True))
     return Session.of(lately, _usual(record, kinds))
 
@@ -60,8 +60,8 @@ def lately(session: Session | None, discount: Discount | None, kinds: Kinds, now
     """What is to be known of a user at a moment, milliseconds since the epoch; None where that is nothing."""
     intent = session.at(now_ms) if session is not None else NO_INTENT
     if session is None or intent is NO_INTENT:
-        return None if discount is None else Lately(Reordering(None, kinds.codes, discount))
-    return Lately(Reordering(intent, kinds.codes, discount), told(intent, session, kinds))
+        return None if discount is None else Lately(Reordering(None, kinds.codes, discount, kinds.since))
+    return Lately(Reordering(intent, kinds.codes, discount, kinds.since), told(intent, session, kinds))
 
 
 def discount_of(

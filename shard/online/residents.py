@@ -32,6 +32,7 @@ from trunkshow.online.positions import Position, Since
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import weights_of
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.snapshot.additions import Additions
 from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
@@ -182,15 +183,14 @@ class Residents:
         self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
         self.created_at = snapshot.manifest.created_at
         self._catalogue = snapshot.catalogue
-        self._row_of = snapshot.catalogue.row
         self._id_of = snapshot.catalogue.id
         self._kinds = snapshot.kinds
-        equations = snapshot.ials.equations
         parameters = snapshot.manifest.parameters
         marks = marks_by_type(parameters.get("interactions", ()))
-        self._terms = Terms(self._row_of, equations, weights_of(parameters), marks, self.since, self._kinds)
-        self._newcomers = Newcomers(partial(home_of, equations, snapshot.codebook))
-        self._folded: dict[str, tuple[Events, Folded | None]] = {}
+        row_of, weights = snapshot.catalogue.row, weights_of(parameters)
+        self._terms = Terms(row_of, snapshot, weights, marks, self.since, self._kinds)
+        self._newcomers = Newcomers(partial(home_of, snapshot.ials.equations, snapshot.codebook))
+        self._folded: dict[str, tuple[Events, Additions, Folded | None]] = {}
 
     # --- whose events are kept -----------------------------------------------------------------------------------
 
@@ -217,7 +217,7 @@ class Residents:
             return home.partition in among
         if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
             return False
-        row = self._row_of(event.item_id)
+        row = self._catalogue.built_row(event.item_id)  # homes follow from the snapshot alone
         if row is None:
             return self._newcomers.find(event.user_id) in among
         return self._newcomers.hear(event.user_id, row, at) in among or bool(self.lacking)
@@ -233,13 +233,13 @@ class Residents:
         return self._segment_names[home.segment] if home is not None and home.segment >= 0 else ""
 
     def category_of(self, item_id: str) -> str:
-        """An item's category; empty where the snapshot knows none."""
-        row = self._row_of(item_id)
+        """An item's category; empty where neither the snapshot nor what came since knows one."""
+        row = self._catalogue.row(item_id)
         return "" if row is None else self._catalogue.category(row)
 
     def usual_share(self, item_id: str) -> float | None:
         """The part of everything bought before the snapshot that an item had; None for one that it does not know."""
-        row = self._row_of(item_id)
+        row = self._catalogue.built_row(item_id)
         return float(self._shares[row]) if row is not None and row < len(self._shares) else None
 
     @cached_property
@@ -271,17 +271,20 @@ class Residents:
         return self._follower.progress.text
 
     def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
-        """Somebody with their events, as far as the snapshot has not seen these; kept until the next one comes."""
-        events = self._users.of(user_id)
+        """Somebody with their events, as far as the snapshot has not seen these.
+
+        That is kept until their next event comes, or another item: one of their events may be with it.
+        """
+        events, additions = self._users.of(user_id), self._catalogue.additions
         if not events:
             return None
         known = self._folded.pop(user_id, None)
-        if known is None or known[0] is not events:
-            known = events, fold(record or NOBODY, events, self._terms)
+        if known is None or known[0] is not events or known[1] is not additions:
+            known = events, additions, fold(record or NOBODY, events, self._terms)
         self._folded[user_id] = known
         if len(self._folded) > FOLDED_MAX:
             del self._folded[next(iter(self._folded))]
-        return known[1]
+        return known[2]
 
     def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
         """What somebody is doing right now; who did nothing, and was shown nothing, costs a look."""

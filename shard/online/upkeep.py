@@ -32,6 +32,7 @@ from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone, following
+from trunkshow.online.growth import Growth
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import SHARES
@@ -69,6 +70,7 @@ class Upkeep:
         source: the log.
         tombstones: beside it; nobody is forgotten where None.
         listeners: that count something over everybody's events.
+        items: the log of new items beside it; none come where None.
         events_max: kept, of all users.
         impressions_max: kept, of all users.
         within_s: after which a partition is served, though the log was not replayed for it.
@@ -83,6 +85,7 @@ class Upkeep:
         tombstones: EventLog | None = None,
         listeners: Sequence[Statistic] = (),
         *,
+        items: EventLog | None = None,
         events_max: int,
         impressions_max: int,
         within_s: float,
@@ -98,6 +101,7 @@ class Upkeep:
         self.statistics = Statistics(listeners, self.forgotten, clock=clock, wall=wall)
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
+        self._growth = Growth(items) if items is not None else None
         self._within_s = within_s
         self._clock = clock
         self._wall = wall
@@ -131,12 +135,16 @@ class Upkeep:
             lambda: self.trends(),
         )
         self._residents[snapshot.version] = admitted
+        if self._growth is not None:
+            self._growth.admit(snapshot)
         self._hold()
         return admitted
 
     def dismiss(self, version: str) -> None:
         """A snapshot is not served any more."""
         self._residents.pop(version, None)
+        if self._growth is not None:
+            self._growth.dismiss(version)
         self._given_up.discard(version)
         self._tidy_up()
 
@@ -194,6 +202,8 @@ class Upkeep:
             all_of_them.create_task(self.follower.run(from_end=True))
             all_of_them.create_task(self._replay_again_and_again())
             all_of_them.create_task(self._learn())
+            if self._growth is not None:
+                all_of_them.create_task(self._growth.run())
         raise AssertionError("none has an end")
 
     async def _learn(self) -> None:

@@ -16,6 +16,7 @@ Heavy users and hits say less per event; docs/adr/0003-als-library.md has what t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,21 @@ class Confidence:
 
     def __call__(self, items: NDArray[np.int32], weights: Floats) -> Floats:
         """(h,) float32 confidences of a whole history: item rows (h,), each once, with positive weights (h,)."""
-        damping = (len(items) / self.mean_degree) ** -USER_DAMPING
-        scaled: Floats = weights * self.item_scale[items] * np.float32(damping)
+        return self.of(self.item_scale[items], weights)
+
+    def of(self, scales: Floats, weights: Floats) -> Floats:
+        """The same for a whole history of items whose scales (h,) are at hand."""
+        damping = (len(weights) / self.mean_degree) ** -USER_DAMPING
+        scaled: Floats = weights * scales * np.float32(damping)
         return scaled
+
+
+class Solver(Protocol):
+    """Who solves for a user."""
+
+    def solve(self, items: NDArray[np.int32], weights: Floats) -> Floats:
+        """The (factors,) vector of item rows (h,), each once, and their summed weights (h,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,10 +88,20 @@ class NormalEquations:
         if not liked.any():
             return np.zeros(self.vectors.shape[1], np.float32)
         rows = items[liked]
-        confidence = self.confidence(rows, weights[liked])
-        chosen = self.vectors[rows].astype(np.float64)
+        return self.solve_for(self.vectors[rows], self.confidence.item_scale[rows], weights[liked])
+
+    def solve_for(self, vectors: Floats, scales: Floats, weights: Floats) -> Floats:
+        """The (factors,) float32 vector of a history of items at hand.
+
+        Args:
+            vectors: (h, factors) of its items.
+            scales: (h,) of the items, as `Confidence.item_scale` has them.
+            weights: (h,) positive summed event weights.
+        """
+        confidence = self.confidence.of(scales, weights)
+        chosen = vectors.astype(np.float64)
         weighted = chosen * confidence[:, None]
         left = self.gram + weighted.T @ chosen
-        strength = (self.unobserved * len(self.vectors) + len(rows)) ** REGULARIZATION_EXPONENT
+        strength = (self.unobserved * len(self.vectors) + len(weights)) ** REGULARIZATION_EXPONENT
         left.flat[:: len(left) + 1] += self.regularization * strength
         return np.linalg.solve(left, weighted.sum(axis=0)).astype(np.float32)

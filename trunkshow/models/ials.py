@@ -17,7 +17,7 @@ from trunkshow.models.fold_in import (
     Confidence,
     NormalEquations,
 )
-from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Floats, Query, Rows, Shelf, Training
+from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Floats, NewItems, Query, Rows, Shelf, Training
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -87,9 +87,7 @@ class ImplicitALS:
 
     def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:
         """(factors,) vector of a history and the items in hand, each of which counts as one more event."""
-        rows, where = np.unique(np.concatenate([history, context]).astype(np.int32), return_inverse=True)
-        worth = np.concatenate([weights, np.full(len(context), CONTEXT_WEIGHT, np.float32)])
-        return self.equations.solve(rows, np.bincount(where, worth).astype(np.float32))
+        return self.equations.solve(*joined(history, weights, context))
 
     def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
         """The partition's items nearest to the user's vector."""
@@ -102,6 +100,22 @@ class ImplicitALS:
         else:
             rows, scores = shelf.best_items_where(query.vector, query.mask, count)
         return Candidates(rows.tolist(), scores.tolist(), reasons=("Matches your taste",))
+
+    def recommend_new(self, query: Query, items: NewItems, count: int) -> Candidates:
+        """New items nearest to the user's vector; those of which nothing is known are near to nobody's."""
+        if not query.vector.any():
+            return NOTHING
+        scores = items.vectors @ query.vector
+        order = np.argsort(-scores, kind="stable")[:count]
+        order = order[scores[order] > 0]
+        return Candidates(items.rows[order].tolist(), scores[order].tolist(), reasons=("New, and near to your taste",))
+
+
+def joined(history: Rows, weights: Floats, context: Rows) -> tuple[Rows, Floats]:
+    """A history with the items in hand, each of which counts as one more event: rows, each once, and their weights."""
+    rows, where = np.unique(np.concatenate([history, context]).astype(np.int32), return_inverse=True)
+    worth = np.concatenate([weights, np.full(len(context), CONTEXT_WEIGHT, np.float32)])
+    return rows, np.bincount(where, worth).astype(np.float32)
 
 
 def _damp(matrix: csr_matrix) -> tuple[csr_matrix, Floats, float]:

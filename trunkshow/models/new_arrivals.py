@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from trunkshow.models.popularity import DAY_MS, decayed_counts
-from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Query, Shelf, Training
+from trunkshow.models.protocol import NOTHING, Arrays, Candidates, NewItems, Query, Shelf, Training
 
 ITEMS_MAX = 1000
 
@@ -48,3 +48,11 @@ class NewArrivals:
         if not len(self._rows):
             return NOTHING
         return Candidates(self._rows[:count].tolist(), self._scores[:count].tolist(), reasons=("New in the shop",))
+
+    def recommend_new(self, query: Query, items: NewItems, count: int) -> Candidates:
+        """What came since the build, newest first, before all that was there: scores go on upwards from the list's."""
+        del query
+        order = np.lexsort((items.rows, -items.created))[:count]
+        highest = float(self._scores.max()) if len(self._scores) else 0.0
+        scores = [highest + place for place in range(len(order), 0, -1)]
+        return Candidates(items.rows[order].tolist(), scores, reasons=("Just in",))

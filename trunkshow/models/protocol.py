@@ -144,6 +144,31 @@ class Candidates(NamedTuple):
 NOTHING = Candidates((), ())
 
 
+@dataclass(frozen=True, eq=False)
+class NewItems:
+    """Items that came since the snapshot was built; no array of a model has their rows.
+
+    Attributes:
+        rows: (k,) int32, beyond those of the catalogue.
+        vectors: (k, factors) float32, guessed from what is said of them; zeros where that says nothing.
+        created: (k,) int64 milliseconds since the epoch.
+    """
+
+    rows: Rows
+    vectors: Floats
+    created: NDArray[np.int64]
+
+    def where(self, mask: Callable[[Rows], NDArray[np.bool_]] | None) -> NewItems:
+        """Those that a mask allows."""
+        if mask is None or not len(self.rows):
+            return self
+        allowed = mask(self.rows)
+        return NewItems(self.rows[allowed], self.vectors[allowed], self.created[allowed])
+
+
+NO_NEW_ITEMS = NewItems(NO_ROWS, NO_FLOATS.reshape(0, 0), np.empty(0, np.int64))
+
+
 class Shelf(Protocol):
     """What one partition offers to the models."""
 
@@ -182,6 +207,10 @@ class Source(Protocol):
         costly: it takes so long that a shard which is short of time leaves it out.
         may_be_short: it has few candidates for good reasons, as a list of what is new has. The carousel of any other
             model is replaced where the model proposes fewer than half of what was asked for.
+        recommend_new(query, items, count): candidates among items that came since the build (`NewItems`), whose scores
+            can be compared with those of `recommend`; they are merged. A model without it proposes none of them.
+
+    What a model is asked with is of the snapshot: a history and items in hand have no rows of items that came since.
     """
 
     name: ClassVar[str]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,8 +145,12 @@ class Catalogue:
 
     def category(self, row: int) -> str:
         """An item's category; empty where it has none."""
-        code = int(self.categories[row])
+        code = self.category_code(row)
         return self.category_names[code] if code >= 0 else ""
+
+    def category_code(self, row: int) -> int:
+        """Where an item's category stands in `category_names`; -1 for none."""
+        return int(self.categories[row])
 
     def filter(self, filters: pb.Filters | None = None) -> Filter:
         """What a request's filters allow; without any, what is available.
@@ -177,7 +181,7 @@ class Catalogue:
 
         return Filter(mask, categories)
 
-    def lend(self) -> Catalogue:
+    def lend(self) -> Self:
         """The same catalogue for another thread; the files stay open until both were closed."""
         lent = copy.copy(self)
         lent._rows = self._rows.another()

@@ -9,8 +9,9 @@ stand for those in what users do.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,18 +26,26 @@ SHARE_MIN = 1e-6
 """Of a kind that nobody ever did anything with."""
 
 
+def of_none(row: int) -> int:
+    """The kind of an item that came since the build, where nothing says what kinds are."""
+    del row
+    return -1
+
+
 class Kinds(NamedTuple):
     """The kinds of one snapshot.
 
     Attributes:
-        codes: (items,) of each item, -1 for none.
+        codes: (items,) of each item that was built, -1 for none.
         mix: (kinds,) shares; empty where there are no kinds.
         names: in the order of the codes; empty where kinds have none.
+        since: of an item that came since the build, by its row.
     """
 
     codes: Rows
     mix: Floats
     names: tuple[str, ...] = ()
+    since: Callable[[int], int] = of_none
 
 
 NO_KINDS = Kinds(NO_ROWS, NO_FLOATS)
@@ -63,4 +72,12 @@ def read(folder: Path, catalogue: Catalogue) -> Kinds:
     mix = columns.get("mix")
     if mix is None or len(mix) != len(names):
         mix = shares(np.bincount(codes[codes >= 0], minlength=len(names)).astype(np.float64))
-    return Kinds(codes, mix, names)
+    return Kinds(codes, mix, names, catalogue.category_code)
+
+
+def codes_of(rows: Sequence[int], codes: Rows, since: Callable[[int], int]) -> list[int]:
+    """Kinds of some items, which may have come since the build."""
+    try:
+        return cast("list[int]", codes[list(rows)].tolist())
+    except IndexError:
+        return [int(codes[row]) if row < len(codes) else since(row) for row in rows]

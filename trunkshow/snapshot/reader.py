@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from trunkshow import carousels, models
-from trunkshow.models.ials import ImplicitALS
-from trunkshow.models.protocol import Family, Model, Query
+from trunkshow.models.ials import ImplicitALS, joined
+from trunkshow.models.protocol import Family, Floats, Model, Query, Rows
 from trunkshow.snapshot import arrays, kinds, partition, stand_ins
-from trunkshow.snapshot.catalogue import Catalogue
+from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.directory import Directory
+from trunkshow.snapshot.growing import GrowingCatalogue
 from trunkshow.snapshot.kinds import Kinds
+from trunkshow.snapshot.likeness import SAMPLE_MAX, Likeness, weights_of
 from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.stand_ins import StandIns
@@ -31,7 +35,7 @@ class Snapshot:
     Attributes:
         version: its name.
         manifest: what it says of itself.
-        catalogue: its items.
+        catalogue: its items, and those that came since (`add`).
         models: every model that it was built with, by name.
         codebook: the taste hash.
         partitions: how many.
@@ -55,7 +59,8 @@ class Snapshot:
         self.carousels = frozenset({carousels.OCCASIONS, *manifest.models.values()})
         self._folder = folder
         # Last: LMDB opens a file once per process, and a refusal above must leave nothing open.
-        self.catalogue = Catalogue(folder / "catalogue")
+        self.catalogue = GrowingCatalogue(folder / "catalogue")
+        self._open = True
 
     @classmethod
     def open(cls, store: Store, version: str = "") -> Snapshot:
@@ -116,6 +121,51 @@ class Snapshot:
             raise SnapshotRefused(f"snapshot {self.version} has no partition {number}")
         return path, files
 
+    # --- items that came since ------------------------------------------------------------------------------------
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """What vectors of new items follow from; worked out on first use, for about half a second."""
+        scales = self.ials.equations.confidence.item_scale
+        rows = np.sort(np.argsort(scales, kind="stable")[:SAMPLE_MAX]).astype(
+            np.int32
+        )  # the least scale is of what is had most
+        described = [self.catalogue.described(row) for row in rows.tolist()]
+        return Likeness(rows, described, self.ials.vectors[rows], weights_of(scales[rows]), scales[rows])
+
+    def add(self, items: Iterable[Addition]) -> bool:
+        """Items were told of; whether the catalogue has others now. What it was built with stays as it was built."""
+        if not self._open:
+            return False
+        catalogue, before = self.catalogue, self.catalogue.additions
+        new = [one for one in items if catalogue.built_row(one.id) is None]
+        catalogue.additions = before.with_items(new, lambda said: self.likeness.vector(said))
+        return catalogue.additions is not before
+
+    def like(self, row: int, count: int) -> tuple[Rows, Floats]:
+        """Up to `count` of the items that are had most, by cosine with a new one, and these; nearest first."""
+        return self.likeness.nearest(self.catalogue.additions.vectors_of(np.array([row], np.int32))[0], count)
+
+    def solve(self, items: Rows, weights: Floats) -> Floats:
+        """The (factors,) vector of a history, which may have items that came since."""
+        equations, additions = self.ials.equations, self.catalogue.additions
+        new = items >= additions.built
+        if not new.any():
+            return equations.solve(items, weights)
+        kept = (weights > 0) & (items < additions.start + len(additions))
+        items, weights, new = items[kept], weights[kept], new[kept]
+        if not len(items):
+            return np.zeros(self.ials.factors, np.float32)
+        vectors = np.empty((len(items), self.ials.factors), np.float32)
+        vectors[~new], vectors[new] = equations.vectors[items[~new]], additions.vectors_of(items[new])
+        scales = np.full(len(items), self.likeness.scale, np.float32)
+        scales[~new] = equations.confidence.item_scale[items[~new]]
+        return equations.solve_for(vectors, scales, weights)
+
+    def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:
+        """(factors,) vector of a history and the items in hand, either of which may have come since."""
+        return self.solve(*joined(history, weights, context))
+
     def lend(self) -> Snapshot:
         """The same snapshot for another thread; the files stay open until both were closed."""
         lent = copy.copy(self)
@@ -124,6 +174,7 @@ class Snapshot:
 
     def close(self) -> None:
         """Give the files back, unless the snapshot is lent."""
+        self._open = False
         self.catalogue.close()
 
 

@@ -23,6 +23,7 @@ from trunkshow.models.popularity import Popularity
 from trunkshow.models.protocol import NOTHING, Candidates, Floats, Query, Rows, Shelf
 from trunkshow.snapshot import catalogue, directory
 from trunkshow.snapshot.arrays import Strings
+from trunkshow.snapshot.growing import GrowingCatalogue
 from trunkshow.taste import Codebook
 
 ITEMS, USERS, PARTITIONS = 40, 8, 4
@@ -55,7 +56,7 @@ class AxisTaste:
 class SmallSnapshot:
     """As much of `trunkshow.snapshot.reader.Snapshot` as a router reads."""
 
-    catalogue: catalogue.Catalogue
+    catalogue: GrowingCatalogue
     directory: directory.Directory
     models: dict[str, Any]
     version: str = VERSION
@@ -76,6 +77,10 @@ class SmallSnapshot:
     def close(self) -> None:
         """Give the files back."""
         self.catalogue.close()
+
+    def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:
+        """As the factor model has it."""
+        return self.ials.with_context(history, weights, context)
 
     @property
     def ials(self) -> AxisTaste:
@@ -105,7 +110,7 @@ def make(folder: Path, sold_out: Sequence[int] = (ITEMS - 1,)) -> SmallSnapshot:
     segments = np.array([0, 0, 0, 0, 1, 1, -1, -1], np.int32)
     directory.write(folder / "directory", [f"u{user}" for user in users], users % PARTITIONS, segments)
     models = {model.name: model for model in (AxisTaste(), _popularity(), _neighbours(), _new_arrivals(), _occasions())}
-    return SmallSnapshot(catalogue.Catalogue(folder / "catalogue"), directory.Directory(folder / "directory"), models)
+    return SmallSnapshot(GrowingCatalogue(folder / "catalogue"), directory.Directory(folder / "directory"), models)
 
 
 def _popularity() -> Popularity:

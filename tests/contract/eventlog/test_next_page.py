@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import datasets
@@ -74,10 +75,15 @@ def of_taste(taste: int, count: int) -> list[str]:
     return [datasets.item_id(datasets.TASTES * number + taste) for number in range(count)]
 
 
+def shown(slate: Slate) -> list[str]:
+    """The items of the first carousel."""
+    return [item.item_id for item in slate.carousels[0].items]
+
+
 def share_of_taste(slate: Slate, taste: int) -> float:
     """Of the items of the first carousel."""
-    shown = [item.item_id for item in slate.carousels[0].items]
-    return sum(datasets.taste_of_item(item) == taste for item in shown) / len(shown)
+    items = shown(slate)
+    return sum(datasets.taste_of_item(item) == taste for item in items) / len(items)
 
 
 async def test_what_is_done_is_in_the_next_page(built: Built, nats_world: NatsWorld) -> None:
@@ -105,9 +111,37 @@ async def test_what_is_done_is_in_the_next_page(built: Built, nats_world: NatsWo
         assert (receipt.rung, receipt.events_folded) == (Rung.FRESH, 26)
 
 
+async def test_what_is_done_right_now_is_told_and_what_was_shown_in_vain_sinks(
+    built: Built, nats_world: NatsWorld
+) -> None:
+    """Four clicks are an intent, and its items come first; what was shown again and again goes down until a click."""
+    async with running(built.store, nats_world.url) as client:
+
+        async def page(*events: Event) -> Slate:
+            mark = (await client.record(list(events))).watermark
+            return await client.recommend(USER, carousels=["for-you"], at_least_as_fresh=mark)
+
+        before = await client.recommend(USER, carousels=["for-you"])
+        assert before.intent is None
+        slate = await page(*(Event(USER, item, "click") for item in of_taste(LIKED, 4)))
+        assert slate.intent is not None
+        first = slate.intent.interests[0]
+        assert (first.category, first.share_5m, slate.intent.window) == (f"taste {LIKED}", 1, "5m")
+        assert share_of_taste(slate, LIKED) > share_of_taste(before, LIKED)
+
+        done = set(of_taste(LIKED, 4))
+        tired = next(item for item in shown(slate) if item not in done)
+        stood = shown(slate).index(tired)
+        hours = [datetime.now(UTC) - timedelta(hours=ago) for ago in range(18)]
+        after = shown(await page(*(Event(USER, tired, "impression", at) for at in hours)))
+        assert tired not in after or after.index(tired) > stood
+        assert shown(await page(Event(USER, tired, "click"))).index(tired) <= stood
+
+
 async def test_a_shard_that_starts_again_has_lost_nothing(built: Built, nats_world: NatsWorld) -> None:
-    """What was recorded twice counts once."""
-    events = [Event(USER, item, "click") for item in of_taste(LIKED, 7)]
+    """What was recorded twice counts once. It is two days old, so that no intent ages between the answers."""
+    done = datetime.now(UTC) - timedelta(days=2)
+    events = [Event(USER, item, "click", done) for item in of_taste(LIKED, 7)]
     async with running(built.store, nats_world.url) as client:
         mark = (await client.record([*events, *events[:3]])).watermark
         before = await client.recommend(USER, at_least_as_fresh=mark)

@@ -35,3 +35,11 @@ class InteractionUnknown(BuildError):
 
 class TooManyBadRows(BuildError):
     """The share of bad rows is past `[ingest] bad_rows_share_max`."""
+
+
+class WorkersLost(BuildError):
+    """Workers that were to do a build's tasks are not there, or died over one of them."""
+
+
+class DaskMissing(BuildError):
+    """Workers are asked for, and Dask is not installed."""

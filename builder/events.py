@@ -99,6 +99,15 @@ def _silent(file: str, done: int, total: int) -> None:
     """No progress is shown."""
 
 
+def event_sources(dataset: Dataset, export: exported.Source | None = None) -> tuple[EventSource, ...]:
+    """Every event source of a dataset, those of its export included; read anew where it is not given.
+
+    Raises:
+        BuildError: The export cannot be read.
+    """
+    return (*dataset.events, *(export or exported.source_of(dataset)).sources)
+
+
 def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _silent) -> tuple[Events, IngestReport]:
     """Read every event source of a dataset.
 
@@ -110,8 +119,9 @@ def read_events(dataset: Dataset, progress: Callable[[str, int, int], None] = _s
         BuildError: One of its subclasses; see `builder.errors`.
     """
     export = exported.source_of(dataset)
-    sources = (*dataset.events, *export.sources)
-    todo = [(source, path) for source in sources for path in find_files(dataset.folder, source.path)]
+    todo = [
+        (source, path) for source in event_sources(dataset, export) for path in find_files(dataset.folder, source.path)
+    ]
     intake = _Intake(tuple(dataset.interactions), export.forgotten)
     files = []
     for done, (source, path) in enumerate(todo, start=1):

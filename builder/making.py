@@ -1,11 +1,12 @@
 """One snapshot from what was read: fit every model on everything, hash users into partitions, write, seal.
 
 Measuring the model on a part of the history, and what becomes of the snapshot, are `builder.pipeline`'s business; the
-files are `builder.write`'s.
+files are `builder.write`'s and `builder.partition_files`', and who does the tasks `builder.crew`'s.
 """
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +14,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from builder import write
+from builder import blocks, partition_files, write
+from builder.crew.port import Crew, Shared
 from builder.dataset import Dataset
 from builder.events import Events
+from builder.partition_files import PartitionTask
 from builder.plan import Plan, make_plan
-from builder.stages import Progress, Stages
+from builder.stages import Stages
 from builder.tables import ItemTable, UserTable
 from builder.training import Numbered, number
 from trunkshow import models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Settings
 from trunkshow.snapshot.manifest import SCHEMA, Manifest
+
+INDEX_RECALL_MIN = 0.99
+"""Of partitions' indexes against exact search over the whole catalogue; below, they are written again, exact."""
 
 
 class Sources(NamedTuple):
@@ -38,7 +44,13 @@ class Sources(NamedTuple):
 
 
 def make_snapshot(
-    folder: Path, sources: Sources, chosen: Settings, partitions: int, metrics: dict[str, Any], stages: Stages
+    folder: Path,
+    sources: Sources,
+    chosen: Settings,
+    partitions: int,
+    metrics: dict[str, Any],
+    stages: Stages,
+    crew: Crew,
 ) -> Manifest:
     """Fit on everything, and write and seal the snapshot.
 
@@ -49,6 +61,7 @@ def make_snapshot(
         partitions: how many; 0 chooses by the number of users.
         metrics: of the evaluation, for the manifest.
         stages: told of every step.
+        crew: does what can be done apart.
     """
     dataset, events, items, users, *_ = sources
     with stages.stage("fit"):
@@ -58,7 +71,7 @@ def make_snapshot(
             stages.progress(f"fit {name}", done, len(models.installed()))
             fitted[name] = model.fit(numbered.training)
         ials = ImplicitALS.open(fitted[ImplicitALS.name])
-        user_vectors = ials.user_vectors(numbered.training.matrix)
+        user_vectors = blocks.user_vectors(crew, fitted[ImplicitALS.name], numbered.training.matrix)
     with stages.stage("partition"):
         plan = make_plan(
             user_vectors,
@@ -66,10 +79,12 @@ def make_snapshot(
             None if dataset.serving.repeat else numbered.had(),
             partitions=partitions,
             seed=chosen.seed,
+            crew=crew,
         )
     with stages.stage("write"):
         write.write_shared(folder, numbered, fitted, plan.placement, ials.vectors)
-        index = _write_partitions(folder, numbered, plan, user_vectors, ials, stages.progress)
+        with crew.share(partition_files.inputs(numbered, plan, user_vectors, ials.vectors)) as shared:
+            index = _write_partitions(folder, shared, len(plan.lists), crew)
         draft = Manifest(
             schema=SCHEMA,
             version="",
@@ -108,23 +123,18 @@ def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _write_partitions(
-    folder: Path, numbered: Numbered, plan: Plan, user_vectors: Any, ials: ImplicitALS, progress: Progress
-) -> dict[str, Any]:
-    """Write the partitions; where a quantised index loses too much, write them again with an exact one."""
-    recall, kinds = 0.0, ""
+def _write_partitions(folder: Path, shared: Shared, partitions: int, crew: Crew) -> dict[str, Any]:
+    """Write the partitions; where a quantised index loses too much, write them again with an exact one.
+
+    They become the snapshot's once all are there: a worker that was taken for dead, and is late, writes elsewhere.
+    """
     for exact in (False, True):
-        kinds = write.write_partitions(
-            folder,
-            numbered,
-            plan.placement,
-            user_vectors,
-            ials.vectors,
-            plan.lists,
-            exact=exact,
-            progress=lambda done, of: progress("write partitions", done, of),
-        )
-        recall = write.index_recall(folder, plan.held_out, plan.placement, user_vectors, ials.vectors, plan.hidden)
-        if recall >= write.INDEX_RECALL_MIN:
+        written = crew.folder / ("exact" if exact else "quantised")
+        tasks = [PartitionTask(shared, written, number, exact) for number in range(partitions)]
+        kinds = crew.each("write partitions", partition_files.write_partition, tasks)
+        shares = np.concatenate(crew.each("measure partitions", partition_files.index_recall, tasks))
+        recall = float(shares.mean()) if len(shares) else 1.0
+        if recall >= INDEX_RECALL_MIN:
             break
-    return {"kind": kinds, "recall@20": recall}
+    shutil.move(written, folder / "partitions")
+    return {"kind": ", ".join(sorted(set(kinds))), "recall@20": recall}

@@ -6,15 +6,20 @@ The snapshot itself, from fitting to sealing, is `builder.making`'s.
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from builder import evaluate, partition
+from builder.crew import opening
+from builder.crew.choice import CrewSettings
+from builder.crew.port import Crew
 from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError
-from builder.events import Events, read_events
+from builder.events import Events, IngestReport, event_sources, read_events
+from builder.ingest.sources import find_files
 from builder.making import Sources, make_snapshot
 from builder.stages import Progress, Stages
 from builder.tables import UserTable, read_items, read_users
@@ -43,6 +48,7 @@ class BuildSettings:
         threads: for training. One gives the same bytes for the same input; more are faster, and differ in last bits.
         publishing: how the snapshot comes to be served.
         sign_key: file of the private key that its manifest is signed with; it is not signed where None.
+        crew: who does the work.
     """
 
     partitions: int = 0
@@ -51,6 +57,7 @@ class BuildSettings:
     threads: int = 1
     publishing: Publishing = field(default_factory=Publishing)
     sign_key: Path | None = None
+    crew: CrewSettings = field(default_factory=CrewSettings)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class BuildReport:
         ingest: what was read, by reason.
         seconds: per stage.
         peak_rss_bytes: of the process, up to its end.
+        crew: how many workers helped, and the most memory that one of them needed.
     """
 
     manifest: Manifest
@@ -70,6 +78,7 @@ class BuildReport:
     ingest: dict[str, Any]
     seconds: dict[str, float]
     peak_rss_bytes: int
+    crew: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -89,6 +98,7 @@ class BuildReport:
             "ingest": self.ingest,
             "seconds": self.seconds,
             "peak_rss_bytes": self.peak_rss_bytes,
+            "crew": self.crew,
         }
 
 
@@ -97,6 +107,7 @@ def build(
     store: str | Path,
     settings: BuildSettings | None = None,
     progress: Progress = lambda what, done, of: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> BuildReport:
     """Build a snapshot from a data set, push it to a store, and have it served as chosen.
 
@@ -105,9 +116,10 @@ def build(
         store: folder of the snapshot store, made where it does not exist, or s3://BUCKET/PREFIX.
         settings: what a person chose.
         progress: told of every stage and step.
+        say: told what a person should know, a line at a time.
 
     Raises:
-        BuildError: wrong input; nothing was pushed.
+        BuildError: wrong input, or workers that are gone; nothing was pushed.
         StoreError: the store does not take it; nothing was pushed.
         PointerMoved: another version was promoted meanwhile; this one is pushed, and not served.
         SnapshotRefused: it differs too much from what is served; it is pushed, and not served.
@@ -120,33 +132,49 @@ def build(
     if settings.sign_key:
         sign(settings.sign_key, b"")  # a key that cannot be used should not cost a training either
     opened = open_store(store)
-    with opened.building() as folder:  # first of all: a store that cannot be written to should not cost a training
+    with (
+        opened.building() as folder,  # first of all: a store that cannot be written to should not cost a training
+        opening.crew(settings.crew, _data_bytes(dataset), folder, progress, say) as crew,
+    ):
         base = opened.pointer().current
-        with stages.stage("read"):
-            events, ingest = read_events(dataset, progress)
-            items, users = read_items(dataset), read_users(dataset)
-        _check_partitions(settings.partitions, len(events.user_ids))
-        chosen = Settings(
-            factors=settings.factors,
-            seed=settings.seed,
-            popularity_half_life_days=dataset.serving.popularity_half_life_days,
-            new_arrival_days=dataset.serving.new_arrival_days,
-            threads=settings.threads,
-        )
-        with stages.stage("evaluate"):
-            metrics = evaluate_models(dataset, events, users, chosen, progress)
-        snapshot = folder / "snapshot"
-        snapshot.mkdir()
-        sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
-        manifest = make_snapshot(snapshot, sources, chosen, settings.partitions, metrics, stages)
-        if settings.sign_key:
-            signature = sign(settings.sign_key, (snapshot / FILE_NAME).read_bytes())
-            (snapshot / SIGNATURE_NAME).write_bytes(signature)
+        manifest, ingest = _make(folder / "snapshot", dataset, settings, stages, crew)
+        helped = crew.report()
         with stages.stage("publish"):
-            opened.push(snapshot, manifest, who("built"))
+            opened.push(folder / "snapshot", manifest, who("built"))
             pointer = serve_built(opened, manifest.version, settings.publishing, who("built"), base)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return BuildReport(manifest, pointer, ingest.to_json(), stages.seconds, peak)
+    return BuildReport(manifest, pointer, ingest.to_json(), stages.seconds, peak, helped)
+
+
+def _data_bytes(dataset: Dataset) -> int:
+    """Of all event files."""
+    files = (path for source in event_sources(dataset) for path in find_files(dataset.folder, source.path))
+    return sum(path.stat().st_size for path in files)
+
+
+def _make(
+    folder: Path, dataset: Dataset, settings: BuildSettings, stages: Stages, crew: Crew
+) -> tuple[Manifest, IngestReport]:
+    """Read, evaluate, and make the snapshot in a new folder."""
+    with stages.stage("read"):
+        events, ingest = read_events(dataset, stages.progress)
+        items, users = read_items(dataset), read_users(dataset)
+    _check_partitions(settings.partitions, len(events.user_ids))
+    chosen = Settings(
+        factors=settings.factors,
+        seed=settings.seed,
+        popularity_half_life_days=dataset.serving.popularity_half_life_days,
+        new_arrival_days=dataset.serving.new_arrival_days,
+        threads=settings.threads,
+    )
+    with stages.stage("evaluate"):
+        metrics = evaluate_models(dataset, events, users, chosen, stages.progress)
+    folder.mkdir()
+    sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
+    manifest = make_snapshot(folder, sources, chosen, settings.partitions, metrics, stages, crew)
+    if settings.sign_key:
+        (folder / SIGNATURE_NAME).write_bytes(sign(settings.sign_key, (folder / FILE_NAME).read_bytes()))
+    return manifest, ingest
 
 
 def _check_partitions(partitions: int, users: int) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from builder import partition
+from builder.blocks import Searched, searched
+from builder.crew.port import Crew
 from builder.partition import BestItems, Placement
 from trunkshow.models.protocol import Floats, Rows
 
@@ -17,7 +19,7 @@ DEPTHS = (50, 100, 200, 400, 800)
 """Best items per user that a partition lists: the least that covers the held-out users; the whole catalogue if none."""
 
 COVERAGE_MIN = 0.992
-"""Of held-out users' exact top 20. Leaves a little to the index before recall falls below `write.INDEX_RECALL_MIN`."""
+"""Of held-out users' exact top 20. Leaves a little to the index before recall falls below `making.INDEX_RECALL_MIN`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Plan:
     measures: dict[str, Any]
 
 
-def make_plan(users: Floats, items: Floats, hidden: csr_matrix | None, *, partitions: int, seed: int) -> Plan:
+def make_plan(
+    users: Floats, items: Floats, hidden: csr_matrix | None, *, partitions: int, seed: int, crew: Crew
+) -> Plan:
     """Place users by both taste hashes, choose the better, and list what its partitions need.
 
     Args:
@@ -48,19 +52,22 @@ def make_plan(users: Floats, items: Floats, hidden: csr_matrix | None, *, partit
         hidden: (users, items), what a user must not be shown; None where repeats are allowed.
         partitions: how many; 0 chooses by the number of users.
         seed: of everything that is drawn.
+        crew: looks for users' best items.
     """
     count = partitions or partition.default_partitions(len(users))
     placements = partition.place_users(users, count, seed)
     held_out, contributors = partition.draw_users(len(users), seed)
-    measured = partition.best_items(held_out, users, items, hidden, partition.TOP)
-    for depth in DEPTHS:
-        best = partition.best_items(contributors, users, items, hidden, depth)
-        lists = [partition.item_lists(best, one.homes, count, len(items), depth) for one in placements]
-        if partition.coverage(measured, placements[0].homes, lists[0]) >= COVERAGE_MIN:
-            break
-    else:
-        depth = len(items)
-        lists = [[np.arange(len(items), dtype=np.int32)] * count for _ in placements]
+    with crew.share(searched(users, items, hidden)) as shared:
+        search = Searched(crew, shared)
+        measured = search.best(held_out, partition.TOP)
+        for depth in DEPTHS:
+            best = search.best(contributors, depth)
+            lists = [partition.item_lists(best, one.homes, count, len(items), depth) for one in placements]
+            if partition.coverage(measured, placements[0].homes, lists[0]) >= COVERAGE_MIN:
+                break
+        else:
+            depth = len(items)
+            lists = [[np.arange(len(items), dtype=np.int32)] * count for _ in placements]
     measures = [
         _measures(placement, listed, measured, len(items)) for placement, listed in zip(placements, lists, strict=True)
     ]

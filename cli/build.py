@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from trunkshow.snapshot.acceptance import VARIANCE
 from trunkshow.snapshot.promotion import How, Publishing
 
 if TYPE_CHECKING:
+    from builder.crew.choice import CrewSettings
     from builder.pipeline import BuildReport
 
 PARTITIONS_MAX = 64
@@ -28,6 +30,9 @@ FACTORS_MAX = 1024
 """A vector of 4 KiB for every user and item; more is a slip of the finger, and weeks of training."""
 
 THREADS_MAX = 256
+WORKER_BYTES_MIN = 256 << 20
+"""An idle worker that has imported what it needs was seen to take 170 MB."""
+
 SEED_MAX = 2**31 - 1
 """What every library that draws takes."""
 
@@ -48,6 +53,19 @@ class BuildOptions:
 
     seed: int = 0
     """Of everything that is drawn, 0 to 2,147,483,647."""
+
+    scheduler: str = ""
+    """Of Dask workers that run already: tls://HOST:PORT or tcp://HOST:PORT. Certificates are Dask's configuration."""
+
+    workers: int | None = None
+    """Worker processes to start on this machine, at most 256; 0 for none. The size of the data decides if left out."""
+
+    worker_memory: str = ""
+    """Of each of them, such as 2GiB: one that needs more is ended, and its tasks done again. Half of the machine's
+    memory is divided where left out."""
+
+    shared: Path | None = None
+    """A folder that this process and the workers of a scheduler see; the store itself will do where it is a folder."""
 
     threads: int = 1
     """For training. One gives the same bytes for the same input; more are faster, and differ in last bits."""
@@ -103,10 +121,39 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     except ImportError as error:
         raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
     settings = pipeline.BuildSettings(
-        options.partitions, options.factors, options.seed, options.threads, publishing, options.sign_key
+        options.partitions, options.factors, options.seed, options.threads, publishing, options.sign_key, _crew(options)
     )
     with progress(quiet=quiet) as told:
-        return pipeline.build(dataset, options.store, settings, told)
+        return pipeline.build(dataset, options.store, settings, told, (lambda line: None) if quiet else output.remark)
+
+
+def _crew(options: BuildOptions) -> CrewSettings:
+    from builder.crew.choice import WORKERS_MAX, CrewSettings
+
+    if options.workers is not None:
+        output.check_range("workers", options.workers, 0, WORKERS_MAX)
+    if options.scheduler and options.workers is not None:
+        raise UsageError("--scheduler has workers of its own; leave out --workers")
+    if options.scheduler and not options.scheduler.startswith(("tls://", "tcp://")):
+        raise UsageError(f"{options.scheduler} is no address of a scheduler; give tls://HOST:PORT or tcp://HOST:PORT")
+    return CrewSettings(options.scheduler, options.workers, _bytes(options.worker_memory), options.shared)
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes in words: 500MB, 2GiB; 0 for none."""
+    found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?([kMGT]?i?)B?", text.strip())
+    if found is None and text:
+        raise UsageError(f"{text} is no size of a memory; write it as 500MB or 2GiB")
+    if found is None:
+        return 0
+    number, unit = found.groups()
+    scale = (1024 if unit.endswith("i") else 1000) ** ("kMGT".find(unit[:1]) + 1 if unit else 0)
+    size = int(float(number) * scale)
+    if size < WORKER_BYTES_MIN:
+        raise UsageError(
+            f"a worker with {text} of memory cannot even start; give it {WORKER_BYTES_MIN >> 20}MiB or more"
+        )
+    return size
 
 
 def _ended(number: int, _: FrameType | None) -> NoReturn:
@@ -139,4 +186,10 @@ def summary(report: Mapping[str, Any], store: str | Path) -> Iterator[Renderable
     yield render.titled("metrics on held-out events", render.metrics(report["metrics"]))
     yield render.titled("partitions", render.partitioning(report["counts"], report["partitioning"], report["index"]))
     yield render.titled("seconds", render.seconds(report["seconds"]))
-    yield f"\npeak memory {size(report['peak_rss_bytes'])}"
+    yield f"\npeak memory {size(report['peak_rss_bytes'])}{_helped(report['crew'])}"
+
+
+def _helped(crew: Mapping[str, int]) -> str:
+    if not crew["workers"]:
+        return ""
+    return f"; of the largest of {crew['workers']} workers {size(crew['peak_rss_bytes'])}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import datasets
 import numpy as np
 import pytest
 
 import builder.plan as plan
+from builder.crew.port import Alone
 from builder.dataset import load_dataset
 from builder.events import read_events
 from builder.training import number
@@ -28,7 +31,7 @@ def vectors(count: int, seed: int) -> np.ndarray:
 
 def planned(training: Training) -> plan.Plan:
     users, items = (vectors(count, seed) for seed, count in enumerate(training.matrix.shape))
-    return plan.make_plan(users, items, training.matrix, partitions=4, seed=0)
+    return plan.make_plan(users, items, training.matrix, partitions=4, seed=0, crew=Alone(Path()))
 
 
 def test_the_lists_cover_the_users_who_had_no_say(training: Training) -> None:

@@ -1,0 +1,26 @@
+"""Which crew a build gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.crew.choice import LOCAL_FROM_BYTES, CrewSettings, Kind, chosen
+
+
+@pytest.mark.parametrize(
+    ("settings", "data_bytes", "processors", "has_dask", "expected"),
+    [
+        (CrewSettings(), 1000, 8, True, (Kind.ALONE, 0)),
+        (CrewSettings(), LOCAL_FROM_BYTES, 8, True, (Kind.LOCAL, 8)),
+        (CrewSettings(), LOCAL_FROM_BYTES, 1, True, (Kind.ALONE, 0)),
+        (CrewSettings(), LOCAL_FROM_BYTES, 8, False, (Kind.ALONE, 0)),
+        (CrewSettings(workers=0), LOCAL_FROM_BYTES, 8, True, (Kind.ALONE, 0)),
+        (CrewSettings(workers=3), 1000, 1, True, (Kind.LOCAL, 3)),
+        (CrewSettings(scheduler="tls://there:8786"), LOCAL_FROM_BYTES, 8, True, (Kind.SCHEDULER, 0)),
+    ],
+)
+def test_a_person_decides_or_else_the_data_does(
+    settings: CrewSettings, data_bytes: int, processors: int, has_dask: bool, expected: tuple[Kind, int]
+) -> None:
+    """Workers come by themselves where there is much to do, somebody to do it, and Dask."""
+    assert chosen(settings, data_bytes, processors, has_dask) == expected

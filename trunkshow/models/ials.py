@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trunkshow.models.fold_in import (
     ITEM_DAMPING,
@@ -106,9 +107,15 @@ class ImplicitALS:
         if not query.vector.any():
             return NOTHING
         scores = items.vectors @ query.vector
-        order = np.argsort(-scores, kind="stable")[:count]
+        order = largest(scores, count)
         order = order[scores[order] > 0]
         return Candidates(items.rows[order].tolist(), scores[order].tolist(), reasons=("New, and near to your taste",))
+
+
+def largest(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Positions of the `count` largest of many scores, largest first; only these are put in order."""
+    few = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
+    return few[np.argsort(-scores[few], kind="stable")]
 
 
 def joined(history: Rows, weights: Floats, context: Rows) -> tuple[Rows, Floats]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from trunkshow import pacing
 from trunkshow.models.fold_in import ITEM_DAMPING
+from trunkshow.models.ials import largest
 from trunkshow.taste import unit
 
 Floats = NDArray[np.float32]
@@ -117,7 +118,7 @@ class Likeness:
     def nearest(self, vector: Floats, count: int) -> tuple[Rows, Floats]:
         """Rows of known items by cosine with a (factors,) vector, nearest first, as far as that is positive."""
         near = self._units @ unit(vector[None])[0]
-        order = np.argsort(-near, kind="stable")[:count]
+        order = largest(near, count)
         order = order[near[order] > 0]
         return self._rows[order], near[order]
 

@@ -125,7 +125,7 @@ class Snapshot:
 
     @cached_property
     def likeness(self) -> Likeness:
-        """What vectors of new items follow from; worked out on first use, for about half a second."""
+        """What vectors of new items follow from; worked out on first use, for 0.8 s of a processor."""
         scales = self.ials.equations.confidence.item_scale
         rows = np.sort(np.argsort(scales, kind="stable")[:SAMPLE_MAX]).astype(
             np.int32

@@ -72,15 +72,24 @@ async def test_a_forgotten_user_is_a_stranger_to_the_router_at_once(start: Start
 
 
 @pytest.mark.parametrize(("role", "may"), [("record", False), ("read", False), ("operate", True)])
-async def test_who_forgets_needs_the_role_of_an_operator(role: str, may: bool) -> None:
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("ForgetUser", pb.ForgetUserRequest(user_id="ann")),
+        ("RecordItems", pb.RecordItemsRequest(items=[pb.NewItem(id="hat")])),
+    ],
+)
+async def test_who_forgets_or_tells_of_items_needs_the_role_of_an_operator(
+    method: str, request_: pb.ForgetUserRequest | pb.RecordItemsRequest, role: str, may: bool
+) -> None:
     """A page that records must not be able to."""
     service = EventService(Recorder(MemoryLog(), Policy(age_s_max=86_400)), 2_000).service()
     server = Server([service], guard=CallerGuard([Roles()]))
     port = await server.start("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            forget = channel.unary_unary("/trunkshow.v1.EventService/ForgetUser")
-            await forget(pb.ForgetUserRequest(user_id="ann").SerializeToString(), metadata=(("x-api-key", role),))
+            asked = channel.unary_unary(f"/trunkshow.v1.EventService/{method}")
+            await asked(request_.SerializeToString(), metadata=(("x-api-key", role),))
     await server.stop(0)
     assert isinstance(from_rpc_error(caught.value), Unavailable if may else PermissionDenied)
 

@@ -107,6 +107,22 @@ class Seasons:
         self._profile = _fitted(self._week, self._lived)
         self._exposure = self._exposure * _DECAY + self._profile[of_week, of_day]
 
+    def pass_silently(self, first: int, until: int) -> None:
+        """Hours from one to before another in which nothing happened: as if each were learned, at the cost of one.
+
+        What the shop's week looks like is fitted once, at the end; the exposure meanwhile is by the profile before.
+        """
+        if until <= first:
+            return
+        for table in (self._hours, self._days, self.totals, self._before, self._week):
+            table *= _DECAY ** (until - first)
+        for hour in range(first, until):
+            of_day, of_week = hour % 24, (hour // 24 + MONDAY) % 7
+            self._lived *= _DECAY
+            self._lived[of_week, of_day] += 1
+            self._exposure = self._exposure * _DECAY + self._profile[of_week, of_day]
+        self._profile = _fitted(self._week, self._lived)
+
     def catch_up(self, rows: Slots, hours: Numbers, counts: Numbers, now: float) -> None:
         """Events of hours that are learned already: (n,) rows, hours since the epoch, and counts; as of the hour now.
 

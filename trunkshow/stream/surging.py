@@ -25,7 +25,7 @@ LATE_H = 2
 
 WAITING_MAX = 4096
 SILENCE_H = 24 * 7
-"""Hours over which nobody asked or recorded anything that are learned at most: each costs milliseconds, all at once."""
+"""Hours over which nobody asked or recorded anything that are learned at most: a clock may jump by years."""
 
 
 class Surges(Generic[Item]):
@@ -139,9 +139,9 @@ class Surges(Generic[Item]):
         hour, until = int(self._now_s // HOUR_S), int(now_s // HOUR_S)
         if until > hour:
             self._count()
-            for over in range(max(hour, until - SILENCE_H), until):
-                self._seasons.learn(over, self._present)
-                self._present[:] = 0
+            self._seasons.learn(hour, self._present)
+            self._present[:] = 0
+            self._seasons.pass_silently(max(hour + 1, until - SILENCE_H), until)
         self._now_s = max(self._now_s, now_s)
 
     def _count(self) -> None:

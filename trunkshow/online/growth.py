@@ -77,8 +77,10 @@ class Growth:
                         self._reading[version] = asyncio.create_task(self._read_for(snapshot))
                 waiting = asyncio.ensure_future(self._poked.wait())
                 done, _ = await asyncio.wait({waiting, *self._reading.values()}, return_when=asyncio.FIRST_COMPLETED)
+                waiting.cancel()
                 for task in done - {waiting}:
-                    task.result()  # a bug: it must not stay unseen
+                    if not task.cancelled():  # as it is where its snapshot was closed
+                        task.result()  # a bug: it must not stay unseen
         finally:
             waiting.cancel()
             for version in list(self._reading):

@@ -38,7 +38,7 @@ LATE = 0.1
 """Share of the calls that are sent a second time, and of those that are sent after what came after them."""
 
 LATER_S = (0.2, 3.0)
-AGAIN_AFTER_S = 0.4
+AGAIN_AFTER_S = 1.0
 AGAIN_EVENTS_MAX = 200
 LOOK_EVERY_S = 0.05
 WITHIN_MS = 1_500.0

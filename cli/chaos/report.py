@@ -90,6 +90,7 @@ def rungs(verdict: Verdict) -> str:
 def table(result: Result) -> Table:
     """For a terminal."""
     shown = Table(*COLUMNS, box=None, pad_edge=False)
+    shown.columns[0].no_wrap = True
     for verdict in result.by_fault:
         shown.add_row(*cells(verdict), style="red" if verdict.broken else "")
     return shown
@@ -98,6 +99,7 @@ def table(result: Result) -> Table:
 def events_table(result: Result) -> Table:
     """Of what was recorded, for a terminal."""
     shown = Table(*EVENT_COLUMNS, box=None, pad_edge=False)
+    shown.columns[0].no_wrap = True
     for row in filter(None, map(event_cells, result.by_fault)):
         shown.add_row(*row)
     return shown

@@ -232,3 +232,20 @@ def test_an_item_of_few_events_has_its_mean_in_the_shops_rhythm() -> None:
         seasons.learn(hour, np.array([20.0, 1.0 if hour in (36, 60) else 0.0]))
     rates = seasons.rates(np.array([1]), np.arange(14 * 24, 15 * 24))[0]
     assert rates.max() < 2 * rates.min()
+
+
+def test_what_comes_late_is_learned_as_if_it_had_come_in_time() -> None:
+    """Out of a lane of a log that is read after another, say: else half of everything would seem to be a surge."""
+    together, apart = Surges[str](RULES, WEIGHTS, 100), Surges[str](RULES, WEIGHTS, 100)
+    events = [(f"i{n % 20}", NOW_S + n * 300.0) for n in range(12 * 24 * 3)]
+    for item, at_s in events:
+        together.record(item, CLICK, at_s, at_s)
+    lanes = [[one for one in events if int(one[0][1:]) % 2 == lane] for lane in (0, 1)]
+    for lane in lanes:
+        for item, at_s in lane:
+            apart.record(item, CLICK, at_s, at_s)
+    until_s = events[-1][1]
+    assert apart.top(until_s, 10) == together.top(until_s, 10) == []
+    rows = {item: (together._row[item], apart._row[item]) for item, _ in events}
+    for one, other in rows.values():
+        assert apart._seasons.totals[other] == pytest.approx(together._seasons.totals[one], rel=0.1)

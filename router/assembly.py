@@ -6,7 +6,8 @@ Nothing is started here. Which parts there are, and what they have to do with on
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from functools import partial
 
 from router.admission import limiter, reserve
@@ -14,9 +15,11 @@ from router.admission.limiter import Limiter
 from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
 from router.asking.replicas import Replicas
+from router.cluster.lines import ShardLines
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.watch import Board
 from router.config import RouterConfig
+from router.direct.service import DirectService
 from router.features.asker import FeatureAsker
 from router.recording.forgetter import Forgetter, Logs
 from router.recording.recorder import Recorder
@@ -40,6 +43,7 @@ from trunkshow.eventlog.settings import DAY_S, LogSettings
 from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.offload import aside
+from trunkshow.serving import grants
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, who
@@ -212,6 +216,42 @@ def _log_settings(config: RouterConfig) -> LogSettings:
         bytes_max=round(config.log_gib_max * (1 << 30)),
         copies=config.log_copies,
         in_flight_bytes_max=round(config.record_mib_max * (1 << 20)),
+    )
+
+
+def direct_of(
+    config: RouterConfig,
+    keeper: Keeper,
+    board: Board,
+    lines: ShardLines,
+    *,
+    unwell: Callable[[], Collection[str]],
+    forgotten: Callable[[], str],
+) -> DirectService | None:
+    """Who tells clients which shards to ask themselves; None where nobody is to.
+
+    Args:
+        config: of the process.
+        keeper: of what is served.
+        board: with the newest topology.
+        lines: to shards, whose token grants are made with.
+        unwell: shards that are asked last.
+        forgotten: watermark of the tombstones that were read.
+    """
+    if not config.direct:
+        return None
+
+    def grant(seconds: float) -> str:
+        return "" if lines.token is None else grants.issue(lines.token, time.time() + seconds)
+
+    return DirectService(
+        keeper,
+        board,
+        unwell=unwell,
+        forgotten=forgotten,
+        grant=grant,
+        deadline_ms=config.deadline_ms,
+        route_s=config.direct_route_s,
     )
 
 

@@ -125,6 +125,12 @@ class RouterConfig:
     tracking: Annotated[TrackingOptions, Parameter(name="*")] = TrackingOptions()
     """Events from browsers and e-mails."""
 
+    direct: bool = False
+    """Tell clients where users live, and which shards hold that, so that they can ask those themselves."""
+
+    direct_route_s: float = 30
+    """Seconds that a client may use what it was told of a user, and the grant that shards let it in by."""
+
     watch_silence_s: float = 3
     """Seconds after which a silent shard counts as unreachable; shards report every second."""
 
@@ -175,7 +181,7 @@ class RouterConfig:
             raise ValueError(
                 f"batch_chunk_users: {self.batch_chunk_users}; shards take at most {BATCH_CHUNK_USERS_MAX}"
             )
-        for name in ("watch_silence_s", "pointer_period_s"):
+        for name in ("watch_silence_s", "pointer_period_s", "direct_route_s"):
             seconds = getattr(self, name)
             if not (math.isfinite(seconds) and seconds > 0):
                 raise ValueError(f"{name}: {seconds}; must be above 0")

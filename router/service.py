@@ -107,7 +107,8 @@ class Router:
         self._config = config
         self._patience = assembly.patience_of(config)
         self._clock = clock
-        self._channels = ShardChannels((), partial(ShardChannel, lines=ShardLines(config.to_shards)))
+        lines = ShardLines(config.to_shards)
+        self._channels = ShardChannels((), partial(ShardChannel, lines=lines))
         self.limiter = assembly.limiter_of(config)
         self._reserve = assembly.reserve_of(config)
         self.fanout = Fanout(self._channels, self.board, observe=self.limiter.observe, clock=clock)
@@ -150,6 +151,14 @@ class Router:
         )
         arrivals = self._arrivals
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
+        self._direct = assembly.direct_of(
+            config,
+            self.keeper,
+            self.board,
+            lines,
+            unwell=self._ejected,
+            forgotten=self._status.forgotten,
+        )
         forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
         self._growth = Growth(item_log) if item_log is not None else None
         items = ItemRecorder(item_log, clock=clock)
@@ -167,7 +176,8 @@ class Router:
             role=Role.READ,
         )
         cluster = Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})
-        return [recommendation, self._events.service(), self._features.service(), cluster]
+        direct = [self._direct.service()] if self._direct is not None else []
+        return [recommendation, self._events.service(), self._features.service(), cluster, *direct]
 
     def store_reachable(self) -> bool:
         """Whether the snapshot store answers; true where none is followed."""
@@ -202,6 +212,8 @@ class Router:
             self.tasks.begin("arrivals", self._arrivals.run())
         if self._growth is not None:
             self.tasks.begin("items", self._growth.run())
+        if self._direct is not None:
+            self.tasks.begin("direct", self._direct.run())
 
     async def close(self) -> None:
         """Cut every line, and close the log and every snapshot."""
@@ -257,6 +269,10 @@ class Router:
         moves = before.advanced(self.board.topology, self._patience, self._clock())
         if moves is not before:
             self.keeper.moved_on(moves)
+
+    def _ejected(self) -> frozenset[str]:
+        """Shards that are asked after all others."""
+        return frozenset(one for one in self._channels.addresses if self.fanout.infirmary.ejected(one))
 
     def _asking(self, call: CallView, default_ms: float, reserve_ms: float) -> Asking:
         deadline, now = call.deadline(default_ms), self._clock()

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from router.admission.limiter import Limiter
 from router.answering.counters import Counters
 from router.asking.fanout import Fanout
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.topology import ReplicaView, ShardFacts
 from router.cluster.watch import Board
 from router.recording.log_watch import LogState
 from router.served.keeper import Keeper
 from router.served.views import Candidate
+from trunkshow.latencies import Kind
 from trunkshow.online.trends import NO_TRENDS
 from trunkshow.serving.call import CallView
 from trunkshow.v1 import cluster_pb2, shard_pb2

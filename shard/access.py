@@ -1,4 +1,4 @@
-"""Who may call a shard: the routers of its cluster, and nobody else."""
+"""Who may call a shard: the routers of its cluster, and, where that is chosen, for predictions those they vouch for."""
 
 from __future__ import annotations
 
@@ -26,14 +26,19 @@ class Routers:
     cluster_token: Path | None = None
     """File with the token that this cluster's routers send to its shards; read again when it changes."""
 
+    direct: bool = False
+    """Take predictions also from clients to whom a router gave a grant, made with the cluster's token."""
+
     def check(self, server: ServerOptions) -> None:
-        """Refuse names without certificates to find them in.
+        """Refuse names without certificates to find them in, and grants without the token that they are made with.
 
         Raises:
             ValueError: naming the setting.
         """
         if self.allowed_clients and not server.tls_client_ca:
             raise ValueError("allowed_clients: given without tls_client_ca; callers then show no certificate")
+        if self.direct and not self.cluster_token:
+            raise ValueError("direct: given without cluster_token, by which a router's grants are known")
 
     def known(self) -> bool:
         """Whether anything says who calls."""
@@ -48,4 +53,4 @@ class Routers:
         if not self.known():
             return None
         token = Reloaded([self.cluster_token], cluster_tokens) if self.cluster_token else None
-        return RouterGuard(self.allowed_clients, token)
+        return RouterGuard(self.allowed_clients, token, grants=self.direct)

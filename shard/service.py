@@ -80,6 +80,7 @@ class ShardService:
             stream={"PredictBatch": self.predict_batch, "Watch": self.watch},
             endless=frozenset({"Watch"}),
             role=Role.ROUTER,
+            roles={"Predict": Role.PREDICT},
             request_bytes_max=MESSAGE_BYTES_MAX,
         )
 

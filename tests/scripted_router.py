@@ -261,11 +261,13 @@ Serve = Callable[[str], ScriptedRouter]
 
 
 @contextmanager
-def scripted_router(listen: str = "127.0.0.1:0") -> Iterator[ScriptedRouter]:
-    """A router that listens until the block is left."""
+def scripted_router(
+    listen: str = "127.0.0.1:0", more: Sequence[grpc.GenericRpcHandler] = ()
+) -> Iterator[ScriptedRouter]:
+    """A router that listens until the block is left, with what else it is to answer."""
     router = ScriptedRouter()
-    server = grpc.server(ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
-    server.add_generic_rpc_handlers(router.handlers())
+    server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
+    server.add_generic_rpc_handlers([*router.handlers(), *more])
     router.target = f"127.0.0.1:{server.add_insecure_port(listen)}"
     server.start()
     try:

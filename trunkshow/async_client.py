@@ -47,8 +47,8 @@ class AsyncClient:
         self.deadline_ms = deadline_ms
         wire.check_target(target)
         self._identity = wire.identify(api_key, token)
-        self._channel = _open(target, credentials, wire.OPTIONS)
-        self._recording = _open(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
+        self._channel = open_channel(target, credentials, wire.OPTIONS)
+        self._recording = open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -110,9 +110,7 @@ class AsyncClient:
             worst_rung=worst_rung,
             at_least_as_fresh=at_least_as_fresh,
         )
-        return Slate.from_message(
-            await self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)
-        )
+        return await self._slate(request.to_message(), self._deadline(deadline_ms), request_id)
 
     def recommend_batch(
         self,
@@ -222,6 +220,9 @@ class AsyncClient:
             await self._call(wire.GET_CLUSTER_STATUS, cluster_pb2.GetClusterStatusRequest(), deadline_ms, "")
         )
 
+    async def _slate(self, message: pb.RecommendRequest, deadline_ms: float, request_id: str) -> Slate:
+        return Slate.from_message(await self._call(wire.RECOMMEND, message, deadline_ms, request_id))
+
     def _deadline(self, deadline_ms: float | None) -> float:
         return self.deadline_ms if deadline_ms is None else deadline_ms
 
@@ -243,7 +244,8 @@ class AsyncClient:
             raise from_rpc_error(error) from error
 
 
-def _open(target: str, credentials: grpc.ChannelCredentials | None, options: wire.Options) -> grpc.aio.Channel:
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None, options: wire.Options) -> grpc.aio.Channel:
+    """A channel for asyncio; it connects at the first call."""
     if credentials is None:
         return grpc.aio.insecure_channel(target, options=options)
     return grpc.aio.secure_channel(target, credentials, options=options)

@@ -14,7 +14,7 @@ import grpc
 from google.protobuf.message import Message
 
 from trunkshow.errors import InvalidArgument, Unavailable
-from trunkshow.v1 import cluster_pb2, events_pb2, features_pb2
+from trunkshow.v1 import cluster_pb2, direct_pb2, events_pb2, features_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 DEADLINE_MS = 200.0
@@ -90,6 +90,9 @@ _CONNECTING: Options = (
     # The router is a neighbour; an HTTP proxy for the internet is never the way to it.
     ("grpc.enable_http_proxy", 0),
 )
+SHARD_OPTIONS = _CONNECTING
+"""Of a line to a shard: nothing is asked twice there, since whoever asks has a router to go to."""
+
 OPTIONS: Options = (*_CONNECTING, ("grpc.service_config", json.dumps(_SERVICE_CONFIG)))
 
 # Events go over a connection of their own: a router whose log is down fails them all, and must not be left alone for
@@ -157,6 +160,14 @@ GET_CLUSTER_STATUS = Method(
     cluster_pb2.GetClusterStatusRequest,
     cluster_pb2.GetClusterStatusResponse,
 )
+
+GET_ROUTES = Method("/trunkshow.v1.DirectService/GetRoutes", direct_pb2.GetRoutesRequest, direct_pb2.GetRoutesResponse)
+WATCH_PLACEMENT = Method(
+    "/trunkshow.v1.DirectService/WatchPlacement",
+    direct_pb2.WatchPlacementRequest,
+    direct_pb2.WatchPlacementResponse,
+)
+PREDICT = "/trunkshow.v1.ShardService/Predict"
 
 
 def metadata(request_id: str) -> tuple[tuple[str, str], ...]:

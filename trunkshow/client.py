@@ -182,9 +182,7 @@ class Client:
             worst_rung=worst_rung,
             at_least_as_fresh=at_least_as_fresh,
         )
-        return Slate.from_message(
-            self._call(wire.RECOMMEND, request.to_message(), self._deadline(deadline_ms), request_id)
-        )
+        return self._slate(request.to_message(), self._deadline(deadline_ms), request_id)
 
     def recommend_batch(
         self,
@@ -314,6 +312,9 @@ class Client:
         return ClusterStatus.from_message(
             self._call(wire.GET_CLUSTER_STATUS, cluster_pb2.GetClusterStatusRequest(), deadline_ms, "")
         )
+
+    def _slate(self, message: pb.RecommendRequest, deadline_ms: float, request_id: str) -> Slate:
+        return Slate.from_message(self._call(wire.RECOMMEND, message, deadline_ms, request_id))
 
     def _deadline(self, deadline_ms: float | None) -> float:
         return self.deadline_ms if deadline_ms is None else deadline_ms

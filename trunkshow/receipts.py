@@ -148,6 +148,10 @@ class ModelFailure:
         return {**asdict(self), "reason": self.reason.name}
 
 
+DIRECT = "direct"
+"""The stage of a receipt that stands for the way to a shard and back, no router between."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What an answer says of itself: how good it is, what it was made from, and where the time went.
@@ -179,6 +183,11 @@ class Receipt:
     watermark: str = ""
     events_folded: int = 0
     watermark_age_ms: float | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether a shard was asked by the client itself, and this is its answer (`trunkshow.direct`)."""
+        return any(stage.name == DIRECT for stage in self.stages)
 
     @classmethod
     def from_message(cls, message: pb.Receipt) -> Receipt:

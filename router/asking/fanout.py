@@ -20,16 +20,16 @@ from google.protobuf.message import DecodeError
 from router.asking import endings
 from router.asking.attempts import Attempt, Gathered, Outcome, disappointing, reasons_of
 from router.asking.health import LIMITS, Limits, Sign
-from router.asking.hedging import PATIENCE, Patience, Tokens
 from router.asking.infirmary import Infirmary
 from router.asking.race import WORTH_ASKING_S, Race
 from router.asking.replicas import Replicas, spared, unheld
 from router.asking.spread import Spread
 from router.asking.tally import Tally
 from router.asking.terms import Rules, SetTimer, Terms
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.watch import Board
+from trunkshow.hedging import PATIENCE, Patience, Tokens
+from trunkshow.latencies import Kind
 from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle

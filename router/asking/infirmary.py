@@ -9,8 +9,8 @@ import structlog
 from router.asking import health
 from router.asking.attempts import Attempt
 from router.asking.health import HEALTHY, LIMITS, Health, Limits, Sign, State
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel, ShardChannels
+from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb
 

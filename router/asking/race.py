@@ -7,7 +7,7 @@ Rules:
 3. After an error the next replica is asked at once. That is failover and costs no token; it wins nothing over an
    asking that is still on its way.
 4. After its patience the replica asked last gets a rival, where there is one and the budget allows
-   (`router.asking.hedging`).
+   (`trunkshow.hedging`).
 5. Who let the time run out has used it up: after that nobody is asked, and nobody with less than a millisecond left.
 
 Every step is taken synchronously, when a call has ended or a timer has run; the coroutine waits and does nothing else.

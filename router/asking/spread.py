@@ -18,7 +18,7 @@ from router.asking.attempts import Gathered, reasons_of
 from router.asking.race import Race
 from router.asking.replicas import Replicas, unheld
 from router.asking.terms import Rules, Terms
-from router.cluster.latencies import Kind
+from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 from router.asking.attempts import Attempt
 from router.asking.health import Sign
-from router.asking.hedging import Patience, Tokens
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel
+from trunkshow.hedging import Patience, Tokens
+from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Clock, Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

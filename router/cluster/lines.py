@@ -76,6 +76,11 @@ class ShardLines:
         """What every call to a shard carries."""
         return () if self._token is None else ((TOKEN_KEY, self._token.fresh()[0].decode()),)
 
+    @property
+    def token(self) -> bytes | None:
+        """The cluster's, as it is sent now; None where there is none."""
+        return None if self._token is None else self._token.fresh()[0]
+
     def open(self, address: str, options: Sequence[tuple[str, object]]) -> grpc.aio.Channel:
         """A channel to a shard."""
         if self._identity is None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import grpc.aio
 
-from router.cluster.latencies import Kind, Latencies
 from router.cluster.lines import PLAIN, ShardLines
+from trunkshow.latencies import Kind, Latencies
 from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 
 _SERVICE = "/trunkshow.v1.ShardService/"

@@ -99,6 +99,11 @@ class View:
         """The partitions nearest to a taste, nearest first."""
         return self.snapshot.codebook.probe(vector, min(count, self.partitions))
 
+    @property
+    def has_trends(self) -> bool:
+        """Whether anything trends now, with everybody."""
+        return bool(self.trends.now.of(EVERYBODY))
+
     def wanted(self, request: pb.RecommendRequest, *, impersonal: bool) -> tuple[str, ...]:
         """The carousels of a slate, in order."""
         return carousels.resolve(
@@ -106,7 +111,7 @@ class View:
             request.surface,
             impersonal=impersonal,
             has_occasions=self.snapshot.has_occasions,
-            has_trends=bool(self.trends.now.of(EVERYBODY)),
+            has_trends=self.has_trends,
         )
 
     def admits(self, request: pb.RecommendRequest) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.asking.hedging import Tokens
+from trunkshow.hedging import Tokens
 
 SHARE, BURST = 0.1, 5
 

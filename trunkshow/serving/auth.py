@@ -2,7 +2,8 @@
 
     router   API keys (`api_keys`) or JSON web tokens (`web_tokens`), as `authorization: Bearer …` or `x-api-key: …`;
              where there are neither, a client certificate, which the handshake has checked already
-    shard    routers alone: by a name in their certificate, or a token that all of a cluster share
+    shard    routers alone: by a name in their certificate, or a token that all of a cluster share; where it is told to,
+             for predictions also those for whom a router vouches (`grants`)
 
 A guard is asked before the handler, in the wrapper that `trunkshow.serving.methods` puts around every method, with the
 role that the method asks for. What it found out is kept for a minute at most, and for no longer than the
@@ -23,7 +24,7 @@ from typing import Protocol
 import structlog
 
 from trunkshow.errors import PermissionDenied, TrunkshowError, Unauthenticated
-from trunkshow.serving import metrics
+from trunkshow.serving import grants, metrics
 from trunkshow.serving.reloaded import Reloaded
 from trunkshow.serving.telemetry import Throttle
 
@@ -44,6 +45,8 @@ class Role(StrEnum):
     RECORD = "record"
     OPERATE = "operate"
     ROUTER = "router"
+    PREDICT = "predict"
+    """A router's, or that of somebody for whom one vouches."""
 
 
 CALLERS_ROLES = frozenset({Role.READ, Role.RECORD, Role.OPERATE})
@@ -173,17 +176,31 @@ class RouterGuard:
     Args:
         names: of which a router's certificate must have one; empty where certificates are not asked for.
         token: that routers send; None where none is asked for.
+        grants: whether those for whom a router vouches may ask for predictions; it takes a token.
+        now: seconds since 1970; grants end by the calendar.
     """
 
-    def __init__(self, names: Iterable[str], token: Reloaded[tuple[bytes, ...]] | None) -> None:
+    def __init__(
+        self,
+        names: Iterable[str],
+        token: Reloaded[tuple[bytes, ...]] | None,
+        *,
+        grants: bool = False,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._names = frozenset(names)
         self._token = token
+        self._grants = grants
+        self._now = now
         self._throttle = Throttle()
 
     def admit(self, caller: Caller, role: Role) -> None:
-        """Return where the caller is a router; see `Guard`."""
-        del role
+        """Return where the caller is a router, or has a grant and needs no more; see `Guard`."""
         try:
+            grant = _last(caller, grants.GRANT_KEY) if self._grants and role is Role.PREDICT else ""
+            if grant and self._token is not None:
+                grants.check(grant, self._token.fresh(), self._now())
+                return
             if self._names and not self._names & caller.peer_names():
                 message = "no name in the caller's certificate is on this shard's list of routers"
                 raise PermissionDenied(message, reason="CLIENT_NOT_ALLOWED")

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from router.cluster.latencies import Kind, Latencies
+from trunkshow.latencies import Kind, Latencies
 from trunkshow.v1 import shard_pb2
 
 ANSWER = shard_pb2.PredictResponse(slate=b"\x0a\x00")

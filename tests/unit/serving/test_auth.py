@@ -13,10 +13,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from shard.access import Routers
 from trunkshow.errors import PermissionDenied, TrunkshowError, Unauthenticated
 from trunkshow.serving import api_keys, auth
 from trunkshow.serving.api_keys import ApiKeys
 from trunkshow.serving.auth import CallerGuard, Principal, Role, RouterGuard, cluster_tokens
+from trunkshow.serving.grants import CLOCKS_DIFFER_S, GRANT_KEY, issue
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.reloaded import LOOK_EVERY_S, Reloaded
 from trunkshow.serving.web_tokens import ALGORITHMS, WebTokens
@@ -291,6 +293,59 @@ def test_a_token_that_protects_nothing_is_refused(content: bytes) -> None:
     """Too short, too many, or what metadata cannot carry."""
     with pytest.raises(ValueError):
         cluster_tokens([content])
+
+
+def vouching(tmp_path: Path, clock: Clock, *names: str, grants: bool = True) -> RouterGuard:
+    """A shard's guard, with both tokens."""
+    path = tmp_path / "token"
+    path.write_bytes(b"\n".join(TOKENS))
+    return RouterGuard(names, Reloaded([path], cluster_tokens), grants=grants, now=clock)
+
+
+def holding(grant: str) -> Call:
+    """Somebody with a grant and nothing else."""
+    return Call(((GRANT_KEY, grant),))
+
+
+@pytest.mark.parametrize("names", [(), ("router.one",)])
+def test_whom_a_router_vouches_for_may_predict_and_nothing_else(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """Neither observe nor watch; with any certificate, or none; by the old token or the new."""
+    guard = vouching(tmp_path, Clock(), *names)
+    for token in TOKENS:
+        assert reason(guard, holding(issue(token, NOW + 30)), Role.PREDICT) == ""
+        assert reason(guard, holding(issue(token, NOW + 30)), Role.ROUTER) != ""
+    assert reason(guard, Call(), Role.PREDICT) != ""
+
+
+def test_a_grant_ends(tmp_path: Path) -> None:
+    """A little later than it says, since clocks differ."""
+    clock = Clock()
+    guard, call = vouching(tmp_path, clock), holding(issue(TOKENS[0], NOW + 30))
+    clock.now = NOW + 30 + CLOCKS_DIFFER_S
+    assert reason(guard, call, Role.PREDICT) == ""
+    clock.now += 1
+    assert reason(guard, call, Role.PREDICT) == "CREDENTIALS_EXPIRED"
+
+
+def test_a_grant_that_was_made_elsewhere_or_changed_is_none(tmp_path: Path) -> None:
+    """Another cluster's, a later end, half of one, anything."""
+    guard = vouching(tmp_path, Clock())
+    good = issue(TOKENS[0], NOW + 30)
+    ends, _, mac = good.partition(".")
+    spoilt = [issue(b"2" * 32, NOW + 30), f"{int(ends) + 1}.{mac}", good[:-1], ends, "x", "1" * 99, f"\udcff.{mac}"]
+    assert {reason(guard, holding(one), Role.PREDICT) for one in spoilt} == {"CREDENTIALS_INVALID"}
+
+
+def test_a_shard_takes_no_grants_unless_it_was_told_to(tmp_path: Path) -> None:
+    """It asks for the token, as ever."""
+    guard = vouching(tmp_path, Clock(), grants=False)
+    assert reason(guard, holding(issue(TOKENS[0], NOW + 30)), Role.PREDICT) == "CREDENTIALS_MISSING"
+
+
+def test_grants_without_a_token_are_refused_at_the_start() -> None:
+    """There is nothing to know them by."""
+    with pytest.raises(ValueError, match="direct"):
+        Routers(direct=True).check(ServerOptions())
 
 
 # ---- what may be listened on

@@ -12,8 +12,8 @@ from router.asking import health
 from router.asking.attempts import Attempt
 from router.asking.health import HEALTHY, Health, Limits, Sign, State
 from router.asking.infirmary import Infirmary
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel, ShardChannels
+from trunkshow.latencies import Kind
 from trunkshow.v1 import recommendation_pb2 as pb
 
 LIMITS = Limits(failures_max=3, outruns_max=2, base_s=1, longest_s=8, trials=2, share_max=0.5)

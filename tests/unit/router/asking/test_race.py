@@ -11,11 +11,11 @@ from scripted import ANSWER, Clock, Replica, settled
 
 from router.asking.attempts import Attempt
 from router.asking.health import Sign
-from router.asking.hedging import Patience, Tokens
 from router.asking.race import Race
 from router.asking.terms import Rules, Terms
-from router.cluster.latencies import Kind
 from router.cluster.shard_channel import ShardChannel
+from trunkshow.hedging import Patience, Tokens
+from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 

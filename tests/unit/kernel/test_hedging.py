@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.asking.hedging import Patience
+from trunkshow.hedging import Patience
 
 
 @pytest.mark.parametrize(("p95_ms", "patience_ms"), [(0.0, 30), (1.0, 5), (12.0, 12), (500.0, 80)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from router.cluster.latencies import RECENT_ANSWERS_MAX, RECENT_ANSWERS_MIN, Latencies
+from trunkshow.latencies import RECENT_ANSWERS_MAX, RECENT_ANSWERS_MIN, Latencies
 
 
 def after(*answers_ms: float) -> Latencies:

@@ -1,0 +1,1 @@
+"""What clients that ask shards themselves are told."""

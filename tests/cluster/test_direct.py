@@ -1,0 +1,138 @@
+"""Clients that ask real shards, while these are killed and snapshots change: everybody is answered, and rightly."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import datasets
+import pytest
+from datasets import Built
+from processes import DEADLINE_MS, Process
+from test_swap import push, second, serving  # noqa: F401  # a fixture
+
+from trunkshow.answers import Slate
+from trunkshow.direct import AsyncDirectClient
+from trunkshow.receipts import Rung
+from trunkshow.snapshot.store import Store, open_store, who
+
+EVERYONE = [datasets.user_id(number) for number in range(100)]
+ROUTE_S = 2.0
+WITHIN_S = 60
+ASKING_AT_ONCE = 4
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Routers that are started here tell such clients where to go."""
+    monkeypatch.setenv("TRUNKSHOW_ROUTER_DIRECT", "true")
+
+
+@pytest.fixture
+def store(built: Built, tmp_path: Path) -> Store:
+    """A store of one's own that serves the built snapshot."""
+    shutil.copytree(built.store, tmp_path / "store")
+    return open_store(tmp_path / "store")
+
+
+class Shoppers:
+    """Who never stop asking, by the short way where that is open.
+
+    Attributes:
+        slates: with when each was asked for, on the monotonic clock.
+    """
+
+    def __init__(self, client: AsyncDirectClient) -> None:
+        self.client = client
+        self.slates: list[tuple[float, Slate]] = []
+        self._over = False
+
+    async def ask(self, share: int) -> None:
+        """One of them: an error ends the test."""
+        while not self._over:
+            for user in EVERYONE[share::ASKING_AT_ONCE]:
+                asked_at = time.monotonic()
+                self.slates.append((asked_at, await self.client.recommend(user, carousels=("for-you", "popular"))))
+
+    def directly(self, since: float = 0.0) -> list[Slate]:
+        """Slates that came directly, of those asked for since then."""
+        return [slate for asked_at, slate in self.slates if asked_at >= since and slate.receipt.direct]
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        """Bounded."""
+        async with asyncio.timeout(WITHIN_S):
+            while not true():  # noqa: ASYNC110  # no event of ours is set there
+                await asyncio.sleep(0.05)
+
+    async def during(self, happening: Callable[[], Awaitable[None]]) -> None:
+        """All of them, while the test goes on; what they raise it raises."""
+        async with asyncio.TaskGroup() as group:
+            for share in range(ASKING_AT_ONCE):
+                group.create_task(self.ask(share))
+            try:
+                await happening()
+            finally:
+                self._over = True
+
+
+@contextmanager
+def direct(store: Store, logs: Path) -> Iterator[tuple[str, dict[str, Process]]]:
+    """A router that tells such clients, and three shards."""
+    with serving(store, logs, direct_route_s=str(ROUTE_S)) as cluster:
+        yield cluster.target, cluster.shards
+
+
+def under_load(target: str, happening: Callable[[Shoppers], Awaitable[None]]) -> Shoppers:
+    """What shoppers got while that happened."""
+
+    async def asking() -> Shoppers:
+        async with AsyncDirectClient(target, deadline_ms=DEADLINE_MS) as client:
+            shoppers = Shoppers(client)
+            await shoppers.during(lambda: happening(shoppers))
+            return shoppers
+
+    return asyncio.run(asking())
+
+
+def test_a_shard_is_killed_and_nobody_gets_an_error(store: Store, tmp_path: Path) -> None:
+    """Not even a lower rung, since another one has every partition; and the short way goes on without it."""
+    with direct(store, tmp_path / "logs") as (target, shards):
+        killed, process = next(iter(shards.items()))
+
+        async def killing(shoppers: Shoppers) -> None:
+            await shoppers.until(lambda: len(shoppers.directly()) > 100)
+            process.kill()
+            at = time.monotonic()
+            await shoppers.until(lambda: len(shoppers.directly(at)) > 200)
+            answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
+            assert killed not in answered
+
+        shoppers = under_load(target, killing)
+    assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
+
+
+def test_traffic_moves_and_no_shard_is_asked_of_the_old_snapshot_any_more(
+    store: Store,
+    tmp_path: Path,
+    second: Path,  # noqa: F811
+) -> None:
+    """While it moves the router answers; then shards are asked of the new one, and of nothing else."""
+    after = push(store, second)
+
+    def newly(shoppers: Shoppers) -> list[float]:
+        return [at for at, one in shoppers.slates if one.receipt.direct and one.receipt.snapshot_version == after]
+
+    async def promoting(shoppers: Shoppers) -> None:
+        await shoppers.until(lambda: len(shoppers.directly()) > 100)
+        store.move(lambda pointer: pointer.promoted(after, who()))
+        await shoppers.until(lambda: len(newly(shoppers)) > 200)
+
+    with direct(store, tmp_path / "logs") as (target, _):
+        shoppers = under_load(target, promoting)
+    moved = newly(shoppers)[0]
+    assert {one.receipt.snapshot_version for one in shoppers.directly(moved)} == {after}
+    assert {one.receipt.snapshot_version for at, one in shoppers.slates if at >= moved + ROUTE_S} <= {after}

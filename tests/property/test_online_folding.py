@@ -16,7 +16,7 @@ from trunkshow.eventlog.watermark import Watermark
 from trunkshow.marks import marks_by_type
 from trunkshow.models.fold_in import Confidence, NormalEquations
 from trunkshow.online.positions import Position, Since
-from trunkshow.online.weights import weights_of
+from trunkshow.online.weights import SESSION_FACTOR, weights_of
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.v1 import events_pb2 as pb
 
@@ -109,7 +109,9 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
     weighed_times = [one.time_ms for one in new if WEIGHTS[one.interaction]]
     for one in new:
         weight = WEIGHTS[one.interaction]
-        worth[int(one.item[1:])] += weight * (8 if weight > 0 and is_present(one.time_ms, weighed_times) else 1)
+        worth[int(one.item[1:])] += weight * (
+            SESSION_FACTOR if weight > 0 and is_present(one.time_ms, weighed_times) else 1
+        )
     assert np.abs(folded.record.vector - dense(worth)).max() < 1e-4
     assert np.allclose(folded.record.weights, worth[folded.record.items], atol=1e-5)
     weighed = {int(one.item[1:]) for one in new if WEIGHTS[one.interaction]}

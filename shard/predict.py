@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import structlog
 
+from shard import limits
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
 from shard.online.freshness import NOTHING_KNOWN, Known, known, waited
@@ -103,12 +104,14 @@ class Predictor:
 
         Raises:
             SnapshotMismatch: the snapshot, a partition, or the copy of its users is not one that this shard holds warm.
-            InvalidArgument: the wrapped request is no request, no partition is named, or the vector is another model's.
+            InvalidArgument: the wrapped request is no request, no partition is named, the vector is another model's, or
+                it is more than a router asks.
             Overloaded: the time left is too short for any slate.
         """
         self._seats.refuse_what_is_not_here(asked)
         looked_in = STAND_IN_PARTITIONS if asked.rung == pb.RUNG_STAND_IN else len(asked.partitions)
         request = parse(asked.request)
+        limits.check(asked, request)
         as_fresh = not request.at_least_as_fresh or await self._as_fresh(asked, request, looked_in, deadline)
         began = self._clock()
         effort = self._effort(began, looked_in, deadline)

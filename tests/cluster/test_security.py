@@ -23,7 +23,9 @@ from processes import DEADLINE_MS, READY_WITHIN_S, ROOT, Process
 
 from cli.addresses import free_address
 from trunkshow.client import Client, PermissionDenied, Rung, Unauthenticated, tls_credentials
+from trunkshow.direct import DirectClient
 from trunkshow.errors import Unavailable
+from trunkshow.receipts import Outcome
 from trunkshow.serving import api_keys
 from trunkshow.serving.auth import Role
 
@@ -59,7 +61,7 @@ class Secured:
         self._make_keys()
         self.target, self.shards = free_address(), [free_address(), free_address()]
         ca, token = str(self.folder / "ca.pem"), str(self.folder / "token")
-        common = ["--store", str(store), "--shards", *self.shards, "--cluster-token", token]
+        common = ["--store", str(store), "--shards", *self.shards, "--cluster-token", token, "--direct"]
         certificate, key = write(self.folder, "shard", self.ca)
         tls = ["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", ca, "--allowed-clients", "router.local"]
         for number, address in enumerate(self.shards):
@@ -87,6 +89,17 @@ class Secured:
         credentials = tls_credentials(self.folder / "ca.pem")
         key = self.keys.get(who, who)
         return Client(self.target, credentials=credentials, api_key=key, deadline_ms=DEADLINE_MS, **settings)  # type: ignore[arg-type]
+
+    def direct(self, who: str, **shown: object) -> DirectClient:
+        """A client who holds this key, and asks shards itself, showing them this."""
+        credentials = tls_credentials(self.folder / "ca.pem")
+        return DirectClient(
+            self.target,
+            credentials=credentials,
+            api_key=self.keys[who],
+            deadline_ms=DEADLINE_MS,
+            **shown,  # type: ignore[arg-type]
+        )
 
     def answers_personally(self) -> bool:
         """Whether every partition is covered, and a user gets what is theirs."""
@@ -172,6 +185,30 @@ def test_a_shard_answers_no_caller_who_is_no_router(cluster: Secured) -> None:
         with opened as channel, pytest.raises(grpc.RpcError) as error:
             channel.unary_unary("/trunkshow.v1.ShardService/Predict")(b"", timeout=WITHIN_S)
         assert error.value.code() == code
+
+
+def test_a_shard_answers_a_client_whom_a_router_vouches_for(cluster: Secured) -> None:
+    """With a certificate of the cluster's authority, whatever its name; no shard sees the key."""
+    own = tls_credentials(cluster.folder / "ca.pem", *write(cluster.folder, "shop", cluster.ca))
+    with cluster.direct("shop", shard_credentials=own) as shop:
+        until(lambda: shop.recommend(USERS[3]).receipt.direct)
+
+
+def test_a_direct_client_whom_shards_turn_away_is_answered_by_the_router(cluster: Secured) -> None:
+    """It has no certificate for them; every call is answered all the same."""
+    with cluster.direct("shop") as shop:
+        until(lambda: shop.recommend(USERS[4]).receipt.attempts[0].outcome is Outcome.FAILED)
+        rungs = {shop.recommend(USERS[4]).receipt.rung for _ in range(20)}
+        assert (rungs, shop.ways.direct) == ({Rung.SNAPSHOT}, 0)
+
+
+def test_who_may_not_read_is_told_of_no_shard(cluster: Secured) -> None:
+    """Not to be let in by the router is not to be let in."""
+    with cluster.direct("operator") as operator:
+        operator.connect()
+        with pytest.raises(PermissionDenied):
+            operator.recommend(USERS[5])
+        assert not operator.direct
 
 
 def test_certificates_are_renewed_under_load_without_a_poorer_slate(cluster: Secured) -> None:

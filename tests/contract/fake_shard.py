@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
+from shard import limits
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
@@ -152,9 +153,10 @@ class FakeShard:
         if not request.partitions:
             raise InvalidArgument("partitions: none", field="partitions")
         try:
-            pb.RecommendRequest.FromString(request.request)
+            wrapped = pb.RecommendRequest.FromString(request.request)
         except DecodeError:
             raise statuses.malformed() from None
+        limits.check(request, wrapped)
         return await self.script(request)
 
     async def _observe(self, data: bytes, call: CallView) -> bytes:

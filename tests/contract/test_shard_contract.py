@@ -47,6 +47,27 @@ async def test_a_slate_of_an_unknown_user_has_a_version_and_no_carousels(shard: 
     assert (list(slate.carousels), slate.receipt.snapshot_version) == ([], shard.version)
 
 
+@pytest.mark.parametrize(
+    ("wrapped", "asked"),
+    [
+        ({"items_per_carousel": 201}, {}),
+        ({"context_item_ids": ["i"] * 101}, {}),
+        ({"exclude_item_ids": ["i"] * 5001}, {}),
+        ({}, {"carousels": ["popular"] * 21}),
+        ({}, {"partitions": HELD[:1] * 1025}),
+    ],
+    ids=["items", "context items", "excluded items", "carousels", "partitions"],
+)
+async def test_more_than_a_router_asks_is_refused(
+    shard: Subject, wrapped: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    """Whoever asks: a client whom a router vouches for is checked by nobody else."""
+    request = pb.RecommendRequest(user_id=shard.user, **wrapped).SerializeToString()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await shard.predict(shard.asking(**({"request": request} | asked)))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_vector_stands_for_its_user(shard: Subject) -> None:
     """Whoever was folded in is not looked for, in however many partitions."""
     answer = await shard.predict(shard.asking("nobody", partitions=HELD, vector=shard.vector))

@@ -16,6 +16,8 @@ from processes import Cluster, running
 
 @pytest.fixture(scope="module")
 def cluster(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """One shard and a router, to be sent anything."""
-    with running(built.store, tmp_path_factory.mktemp("logs"), shards=1, replicas=1) as started:
-        yield started
+    """One shard and a router that tells direct clients of it, to be sent anything."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRUNKSHOW_ROUTER_DIRECT", "true")
+        with running(built.store, tmp_path_factory.mktemp("logs"), shards=1, replicas=1) as started:
+            yield started

@@ -14,12 +14,13 @@ from messages import any_bytes
 from processes import Cluster
 
 from trunkshow.client import Client, Rung
-from trunkshow.v1 import cluster_pb2, features_pb2, recommendation_pb2, shard_pb2
+from trunkshow.v1 import cluster_pb2, direct_pb2, features_pb2, recommendation_pb2, shard_pb2
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Of each method; `make fuzz` tries thousands."""
 
 WITHIN_S = 10.0
+ENDLESS = {"Watch", "WatchPlacement"}
 WATCHED_S = 0.05
 """A stream without end is listened to for so long."""
 
@@ -39,6 +40,7 @@ REFUSALS = {
 OF_ROUTER = [
     *recommendation_pb2.DESCRIPTOR.services_by_name["RecommendationService"].methods,
     *cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].methods,
+    *direct_pb2.DESCRIPTOR.services_by_name["DirectService"].methods,
     *features_pb2.DESCRIPTOR.services_by_name["FeatureService"].methods,
 ]
 OF_SHARD = list(shard_pb2.DESCRIPTOR.services_by_name["ShardService"].methods)
@@ -58,7 +60,7 @@ def channels(cluster: Cluster) -> Iterator[dict[str, grpc.Channel]]:
 def outcome(channel: grpc.Channel, method: str, request: bytes) -> grpc.StatusCode:
     """What becomes of a call over bytes; of a stream, after its last answer, or after a while."""
     service, _, name = method.rpartition(".")
-    endless = name == "Watch"
+    endless = name in ENDLESS
     call = channel.unary_stream if METHODS[method].server_streaming else channel.unary_unary
     try:
         answer = call(f"/{service}/{name}")(request, timeout=WATCHED_S if endless else WITHIN_S)
@@ -78,7 +80,7 @@ def test_whatever_is_sent_is_answered_or_refused(
     """Never an internal error, never silence; afterwards the processes live, and answer."""
 
     @settings(
-        max_examples=EXAMPLES if METHODS[method].name != "Watch" else 5,
+        max_examples=EXAMPLES if METHODS[method].name not in ENDLESS else 5,
         deadline=None,
         derandomize=True,
         database=None,
@@ -105,7 +107,7 @@ def test_memory_does_not_grow_with_what_is_refused(
     sent = [
         (method, data.draw(any_bytes(METHODS[method].input_type)))
         for method in METHODS
-        if METHODS[method].name != "Watch"
+        if METHODS[method].name not in ENDLESS
         for _ in range(5)
     ]
     watched = [psutil.Process(pid) for pid in (cluster.router.pid, *(shard.pid for shard in cluster.shards.values()))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from time import monotonic
 from typing import NamedTuple, Never
 
@@ -149,15 +149,16 @@ class AsyncDirectClient(AsyncClient):
         failures = 0
         while True:
             with suppress(Exception):  # whatever it is, there is the router, and the next try
-                async for report in self._reports():
-                    failures = 0
-                    await self._heard(report)
+                async with aclosing(self._reports()) as reports:
+                    async for report in reports:
+                        failures = 0
+                        await self._heard(report)
             self._way.lost()
             self._told.set()
             failures += 1
             await asyncio.sleep(AGAIN.after(failures, random.random()))  # noqa: S311  # no secret hangs on it
 
-    async def _reports(self) -> AsyncIterator[direct_pb2.WatchPlacementResponse]:
+    async def _reports(self) -> AsyncGenerator[direct_pb2.WatchPlacementResponse]:
         method = wire.WATCH_PLACEMENT
         watching = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         call = watching(direct_pb2.WatchPlacementRequest(), metadata=self._identity())

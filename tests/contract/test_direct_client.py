@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +32,7 @@ from trunkshow.hedging import PATIENCE, Patience
 from trunkshow.receipts import Outcome, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
 
+ROOT = Path(__file__).resolve().parents[2]
 USER = "bob"
 WITHIN_S = 20
 DEADLINE_MS = 20_000.0
@@ -346,3 +351,23 @@ async def test_many_at_once_are_each_answered_once(on: World) -> None:
         f"r{number}" for number in range(64) if slates[number].receipt.direct
     ]
     assert len(slates) == 64
+
+
+async def test_the_example_goes_the_short_way(world: World) -> None:
+    """It asks, says which way each request went, and counts them."""
+    command = [sys.executable, str(ROOT / "examples" / "python" / "direct.py"), USER]
+    environment = {**os.environ, "TRUNKSHOW_TARGET": world.router.target, "PYTHONPATH": str(ROOT)}
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "through the router" in done.stdout
+    assert "Ways(direct=" in done.stdout
+
+
+def test_importing_it_costs_grpc_and_protobuf_alone() -> None:
+    """As the plain client's: a backend service has nothing else installed."""
+    heavy = ("numpy", "structlog", "lmdb", "faiss", "uvloop", "cyclopts", "prometheus_client")
+    script = f"import sys, trunkshow.direct; print([one for one in {heavy!r} if one in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"

@@ -19,7 +19,6 @@ from trunkshow.direct.following import AGAIN, GATHER_S, ROUTES_MS, USERS_MAX, ch
 from trunkshow.direct.routes import ROUTES_MAX
 from trunkshow.direct.trip import Trip
 from trunkshow.direct.ways import SILENCE_S, ShortWay, Ways
-from trunkshow.errors import TrunkshowError
 from trunkshow.v1 import direct_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -123,9 +122,10 @@ class AsyncDirectClient(AsyncClient):
                     return trip.mended(router.result(), monotonic())
         finally:
             trip.called_off(monotonic())
-            for call in (shard, router):
-                if call is not None:
-                    call.cancel()
+            if shard is not None:
+                shard.cancel()
+            if router is not None and not router.cancel() and not router.cancelled():
+                router.exception()  # it was too late to be of use, and is not to be complained of
 
     def _ask_shard(self, trip: Trip) -> grpc.aio.UnaryUnaryCall[bytes, bytes] | None:
         """The call, under way; None where it could not be begun."""
@@ -192,7 +192,7 @@ class AsyncDirectClient(AsyncClient):
                     request = direct_pb2.GetRoutesRequest(user_ids=users)
                     answer = await self._call(wire.GET_ROUTES, request, ROUTES_MS, "")
                     self._way.learn(users, answer, asked_at)
-                except TrunkshowError:
+                except Exception:  # whatever it is, the router answers for these users meanwhile
                     await asyncio.sleep(AGAIN.first_s)
 
 

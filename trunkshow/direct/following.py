@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from trunkshow import channel as wire
+from trunkshow.direct.shards import LINES_MAX
 from trunkshow.serving.backoff import Backoff
 from trunkshow.v1 import direct_pb2
 
@@ -16,8 +17,6 @@ GATHER_S = 0.005
 
 USERS_MAX = 1000
 ROUTES_MS = 1_000.0
-LINES_MAX = 256
-"""Shards that one client holds lines to; what others hold is left to the router."""
 
 
 def line_options(shard_name: str) -> wire.Options:
@@ -39,5 +38,5 @@ def changed_lines(
     """
     if not report.placement.snapshot_version:
         return (), ()
-    wanted = list(dict.fromkeys(holder.address for holder in report.placement.holders))[:LINES_MAX]
+    wanted = [holder.address for holder in report.placement.holders][:LINES_MAX]
     return [one for one in wanted if one not in known], [one for one in known if one not in wanted]

@@ -19,6 +19,9 @@ from trunkshow.serving.backoff import Backoff
 
 REST = Backoff(first_s=0.25, longest_s=10.0)
 OVERTAKEN_MAX = 3
+LINES_MAX = 256
+"""Shards that one client has lines to; what others hold is left to the router."""
+
 IN_FLIGHT_MAX = 128
 """Requests of one client under way to one shard; more go to the router, which sees all clients."""
 

@@ -31,7 +31,7 @@ from google.protobuf.message import DecodeError
 
 from trunkshow.direct.placement import NOBODY, Placement
 from trunkshow.direct.routes import ROUTES_MAX, Route, Routes
-from trunkshow.direct.shards import Ending, Shards
+from trunkshow.direct.shards import LINES_MAX, Ending, Shards
 from trunkshow.hedging import PATIENCE, Patience, Tokens
 from trunkshow.serving.grants import GRANT_KEY
 from trunkshow.v1 import direct_pb2, shard_pb2
@@ -40,8 +40,8 @@ from trunkshow.v1 import recommendation_pb2 as pb
 SILENCE_S = 3.0
 """Routers give a sign of life every second."""
 
-BUDGET_MS_MIN = 20.0
-"""With less time there is none for two ways."""
+BUDGET_MS_MIN = 50.0
+"""With less time there is none for two ways: a router keeps 15 ms of what it gets for its own lists."""
 
 SHARE = 0.5
 """Of the time, for the short way; the router gets the rest."""
@@ -127,7 +127,7 @@ class ShortWay:
         placement = Placement.of(report.placement)
         with self._lock:
             self.placement = placement
-            self._shards.keep(placement.addresses)
+            self._shards.keep(placement.addresses[:LINES_MAX])
             if placement.forgotten != self._forgotten:
                 self._routes.clear()
                 self._forgotten = placement.forgotten
@@ -232,7 +232,8 @@ class ShortWay:
     @property
     def ways(self) -> Ways:
         """That requests went."""
-        return Ways(**self._went)
+        with self._lock:
+            return Ways(**self._went)
 
 
 _ENDINGS = {

@@ -9,11 +9,11 @@ import pytest
 from scripted_direct import made_of, placement
 
 from trunkshow.answers import Slate
-from trunkshow.direct.following import LINES_MAX, changed_lines
+from trunkshow.direct.following import changed_lines
 from trunkshow.direct.routes import Routes
-from trunkshow.direct.shards import IN_FLIGHT_MAX, OVERTAKEN_MAX, Ending, Shards
+from trunkshow.direct.shards import IN_FLIGHT_MAX, LINES_MAX, OVERTAKEN_MAX, Ending, Shards
 from trunkshow.direct.trip import Trip
-from trunkshow.direct.ways import SILENCE_S, Plan, ShortWay, Ways, ending_of
+from trunkshow.direct.ways import BUDGET_MS_MIN, SILENCE_S, Plan, ShortWay, Ways, ending_of
 from trunkshow.v1 import direct_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -263,4 +263,22 @@ def test_lines_follow_the_placement_and_stay_while_nobody_may_be_asked() -> None
     assert changed_lines([A, B], report(B)) == ([], [A])
     assert changed_lines([A], report(version="")) == ((), ())
     assert changed_lines([A], direct_pb2.WatchPlacementResponse()) == ((), ())
-    assert len(changed_lines([], report(*(f"h:{number}" for number in range(300))))[0]) == LINES_MAX
+    many = [f"h:{number}" for number in range(LINES_MAX + 50)]
+    assert len(changed_lines([], report(*many))[0]) == LINES_MAX
+
+
+def test_whoever_there_is_no_line_to_is_not_asked() -> None:
+    """What only they hold is the router's."""
+    way = open_way(*(f"h:{number}" for number in range(LINES_MAX + 50)))
+    asked = {one.address for _ in range(2 * LINES_MAX) if (one := planned(way))}
+    assert len(asked) == LINES_MAX
+
+
+def test_little_time_is_the_routers() -> None:
+    """Whether the caller gives so little, or the router itself."""
+    way = open_way()
+    asking = pb.RecommendRequest(user_id="ada")
+    assert way.plan(asking, BUDGET_MS_MIN - 1, HEARD_AT) is None
+    assert way.plan(asking, BUDGET_MS_MIN, HEARD_AT) is not None
+    way.hear(report(A, deadline_ms=BUDGET_MS_MIN - 1), HEARD_AT)
+    assert way.plan(asking, BUDGET_MS, HEARD_AT) is None

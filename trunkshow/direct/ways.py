@@ -9,12 +9,11 @@ Rules:
    asked, at once.
 3. A shard that takes longer than it lately did gets the router as its rival, within a budget of a tenth of the
    requests; when half of the time is over, without one.
-4. What is missing from a slate, or not known of a user, is left to the router for as long as the route lives.
+4. A user for whom a shard could not make all of it is left to the router for as long as the route lives.
 5. When tombstones were read, or who holds what is of another snapshot, routes from before are not used.
 
-Sending, waiting and the clock are left to `trunkshow.direct.client` and
-`trunkshow.direct.async_client`. Safe between threads: a short way is one
-lock around what it knows, and parses outside of it.
+Sending, waiting and the clock are left to `trunkshow.direct.client` and `trunkshow.direct.async_client`. Safe between
+threads: a short way is one lock around what it knows, and parses outside of it.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 SHARE = 0.1
 """Of the time, in which background work computes or waits for a processor while the process is busy."""
@@ -33,6 +33,8 @@ WINDOW_S = 0.05
 """Over which the rest of the process is looked at."""
 
 REST_S_MAX = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -111,3 +113,11 @@ def rest() -> None:
     pace: Pace | None = getattr(_here, "pace", None)
     if pace is not None:
         pace.rest()
+
+
+def resting(things: Iterable[T], every: int = 64) -> Iterator[T]:
+    """The same things, with a place to stop after every so many."""
+    for number, thing in enumerate(things, start=1):
+        yield thing
+        if number % every == 0:
+            rest()

@@ -15,6 +15,7 @@ from typing import Never
 
 import structlog
 
+from trunkshow import pacing
 from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.serving import metrics
 from trunkshow.snapshot.additions import Addition
@@ -91,14 +92,12 @@ class Growth:
             task.cancel()
 
     async def _read_for(self, snapshot: Snapshot) -> Never:
-        try:
-            await asyncio.to_thread(lambda: snapshot.likeness)
-        except Exception as error:  # then no item can be placed; what was built is served all the same
-            log.error("items.unlike", snapshot=snapshot.version, exc_info=error)
+        ready = False
         while True:
             try:
                 async with aclosing(self._source.follow(None)) as reads:
                     async for read in reads:
+                        ready = ready or await _compared(snapshot)
                         await self._take(snapshot, read.record)
             except LogUnavailable as error:
                 log.warning("items.unread", log=self._source.url, error=str(error))
@@ -113,6 +112,20 @@ class Growth:
                 UNREADABLE.inc()
                 log.error("items.unreadable", snapshot=snapshot.version, exc_info=error)
             await self._sleep(0)
+
+
+async def _compared(snapshot: Snapshot) -> bool:
+    """Work out what new items are placed by, out of the way of requests; only once there is one."""
+
+    def worked_out() -> None:
+        with pacing.paced():
+            _ = snapshot.likeness
+
+    try:
+        await asyncio.to_thread(worked_out)
+    except Exception as error:  # then no item can be placed; what was built is served all the same
+        log.error("items.unlike", snapshot=snapshot.version, exc_info=error)
+    return True
 
 
 def _additions(record: log_pb2.Record) -> Iterator[list[Addition]]:

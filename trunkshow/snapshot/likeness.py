@@ -93,13 +93,13 @@ class Likeness:
         stretch: float = STRETCH,
     ) -> None:
         self._rows, self._units = rows, unit(vectors)
-        said = [list(one.features()) for one in described]
+        said = [list(one.features()) for one in pacing.resting(described)]
         counts = Counter(feature for one in said for feature in one)
         frequent = sorted((-count, feature) for feature, count in counts.items() if count >= FEATURE_ITEMS_MIN)
         self._numbers = {feature: number for number, (_, feature) in enumerate(frequent[:FEATURES_MAX])}
         mean = float(weights.mean()) if len(weights) else 1.0
         self._mean, self._parts = _regressed(
-            np.array([self._of(one) for one in said], np.int64).reshape(len(said), PER_ITEM_MAX),
+            np.array([self._of(one) for one in pacing.resting(said)], np.int64).reshape(len(said), PER_ITEM_MAX),
             vectors,
             weights / (mean or 1.0),
             len(self._numbers),

@@ -10,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from trunkshow import carousels, models
+from trunkshow import carousels, models, pacing
 from trunkshow.models.ials import ImplicitALS, joined
 from trunkshow.models.protocol import Family, Floats, Model, Query, Rows
 from trunkshow.snapshot import arrays, kinds, partition, stand_ins
@@ -125,12 +125,12 @@ class Snapshot:
 
     @cached_property
     def likeness(self) -> Likeness:
-        """What vectors of new items follow from; worked out on first use, for 0.8 s of a processor."""
+        """What vectors of new items follow from; worked out on first use, for 0.8 s of a processor, so in a thread."""
         scales = self.ials.equations.confidence.item_scale
         rows = np.sort(np.argsort(scales, kind="stable")[:SAMPLE_MAX]).astype(
             np.int32
         )  # the least scale is of what is had most
-        described = [self.catalogue.described(row) for row in rows.tolist()]
+        described = [self.catalogue.described(row) for row in pacing.resting(rows.tolist())]
         return Likeness(rows, described, self.ials.vectors[rows], weights_of(scales[rows]), scales[rows])
 
     def add(self, items: Iterable[Addition]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,7 +11,9 @@ from typing import Any, cast
 from followed_log import FollowedLog
 
 from trunkshow.online.growth import Growth
+from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import events_pb2, log_pb2
 
 
 def opened(version: str) -> Snapshot:
@@ -39,6 +42,43 @@ async def test_a_snapshot_that_is_closed_ends_nothing_but_its_own_reading() -> N
     assert not running.done()
     growth.admit(opened("v3"))
     await reads(log, 3)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_nothing_is_worked_out_before_an_item_came() -> None:
+    """It takes the better part of a second of a processor, in every process and at every swap."""
+    asked: list[str] = []
+
+    class Opened:
+        """A snapshot that tells when it is asked for what new items are placed by."""
+
+        version = "v1"
+        catalogue: Any = SimpleNamespace(additions=())
+
+        @property
+        def likeness(self) -> None:
+            """Asked for."""
+            asked.append("likeness")
+
+        def add(self, items: Sequence[Addition]) -> bool:
+            """Items came."""
+            asked.extend(item.id for item in items)
+            return False
+
+    log = FollowedLog()
+    growth = Growth(log)
+    running = asyncio.ensure_future(growth.run())
+    growth.admit(cast("Snapshot", Opened()))
+    await reads(log, 1)
+    assert asked == []
+    log.records.append(log_pb2.Record(items=[events_pb2.NewItem(id="hat")]))
+    log.turn()
+    async with asyncio.timeout(10):
+        while "hat" not in asked:  # noqa: ASYNC110 - the reader is not ours
+            await asyncio.sleep(0.001)
+    assert asked == ["likeness", "hat"]
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -113,6 +114,25 @@ def test_a_shard_is_killed_and_nobody_gets_an_error(store: Store, tmp_path: Path
 
         shoppers = under_load(target, killing)
     assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
+
+
+def test_a_shard_that_hangs_is_soon_left_alone(store: Store, tmp_path: Path) -> None:
+    """Its requests are answered by the router meanwhile, and nobody waits for it to the end of their time."""
+    with direct(store, tmp_path / "logs") as (target, shards):
+        stopped, process = next(iter(shards.items()))
+
+        async def stopping(shoppers: Shoppers) -> None:
+            await shoppers.until(lambda: len(shoppers.directly()) > 100)
+            process.signal(signal.SIGSTOP)
+            at = time.monotonic()
+            await shoppers.until(lambda: len(shoppers.directly(at)) > 300)
+            process.signal(signal.SIGCONT)
+            answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
+            assert answered.count(stopped) < len(answered) / 10
+
+        shoppers = under_load(target, stopping)
+    assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
+    assert max(slate.receipt.elapsed_ms for _, slate in shoppers.slates) < DEADLINE_MS
 
 
 def test_traffic_moves_and_no_shard_is_asked_of_the_old_snapshot_any_more(

@@ -7,22 +7,24 @@ files are `builder.write`'s and `builder.partition_files`', and who does the tas
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from builder import blocks, partition_files, write
+from builder import blocks, partition_files, warm_start, write
 from builder.crew.port import Crew, Shared
 from builder.dataset import Dataset
+from builder.evaluating import Evaluated
 from builder.events import Events
 from builder.partition_files import PartitionTask
 from builder.plan import Plan, make_plan
 from builder.stages import Stages
 from builder.tables import ItemTable, UserTable
 from builder.training import Numbered, number
+from builder.warm_start import Start, SweepTimes
 from trunkshow import models
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Arrays, Settings
@@ -48,9 +50,10 @@ def make_snapshot(
     sources: Sources,
     chosen: Settings,
     partitions: int,
-    metrics: dict[str, Any],
+    evaluated: Evaluated,
     stages: Stages,
     crew: Crew,
+    start: Start | None = None,
 ) -> Manifest:
     """Fit on everything, and write and seal the snapshot.
 
@@ -59,13 +62,15 @@ def make_snapshot(
         sources: what was read.
         chosen: what the models are fitted with.
         partitions: how many; 0 chooses by the number of users.
-        metrics: of the evaluation, for the manifest.
+        evaluated: what the evaluation found, for the manifest and for the next build.
         stages: told of every step.
         crew: does what can be done apart.
+        start: of a warm one.
     """
     dataset, events, items, users, *_ = sources
     with stages.stage("fit"):
-        numbered = number(dataset, events, items, users, chosen, progress=stages.progress)
+        sweeps = SweepTimes(stages.progress)
+        numbered = _started(number(dataset, events, items, users, chosen, progress=sweeps), start)
         fitted: dict[str, Arrays] = {}
         for done, (name, model) in enumerate(models.installed().items()):
             stages.progress(f"fit {name}", done, len(models.installed()))
@@ -83,6 +88,7 @@ def make_snapshot(
         )
     with stages.stage("write"):
         write.write_shared(folder, numbered, fitted, plan.placement, ials.vectors)
+        warm_start.keep(folder, numbered.columns.ids, evaluated.item_ids, evaluated.vectors)
         with crew.share(partition_files.inputs(numbered, plan, user_vectors, ials.vectors)) as shared:
             index = _write_partitions(folder, shared, len(plan.lists), crew)
         draft = Manifest(
@@ -101,7 +107,7 @@ def make_snapshot(
             counts=_counts(events, numbered, plan),
             segments=numbered.training.segment_names,
             models={name: model.carousel for name, model in models.installed().items()},
-            metrics=metrics,
+            metrics={**evaluated.metrics, **(warm_start.told(start, sweeps, evaluated) if start else {})},
             partitioning=plan.measures,
             index=index,
             files={},
@@ -109,6 +115,14 @@ def make_snapshot(
             forgotten_watermark=sources.forgotten_watermark,
         )
         return write.seal(folder, draft)
+
+
+def _started(numbered: Numbered, start: Start | None) -> Numbered:
+    """The same, told what to start from."""
+    if start is None:
+        return numbered
+    vectors = start.for_everything(numbered.columns.ids)
+    return replace(numbered, training=replace(numbered.training, start=vectors))
 
 
 def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:

@@ -8,29 +8,28 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from builder import evaluate, partition
+from builder import partition, warm_start
 from builder.crew import opening
 from builder.crew.choice import CrewSettings
 from builder.crew.port import Crew
 from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError
-from builder.events import Events, IngestReport, event_sources, read_events
+from builder.evaluating import evaluate_models
+from builder.events import IngestReport, event_sources, read_events
 from builder.ingest.sources import find_files
 from builder.making import Sources, make_snapshot
 from builder.stages import Progress, Stages
-from builder.tables import UserTable, read_items, read_users
-from builder.training import number
-from trunkshow.models.ials import ImplicitALS
+from builder.tables import read_items, read_users
+from builder.warm_start import Start, WarmStart
 from trunkshow.models.protocol import Settings
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import FILE_NAME, Manifest
 from trunkshow.snapshot.promotion import Publishing, serve_built
 from trunkshow.snapshot.signature import SIGNATURE_NAME, sign
-from trunkshow.snapshot.store import open_store, who
+from trunkshow.snapshot.store import Store, open_store, who
 
 
 class PartitionsOutOfRange(BuildError):
@@ -49,6 +48,7 @@ class BuildSettings:
         publishing: how the snapshot comes to be served.
         sign_key: file of the private key that its manifest is signed with; it is not signed where None.
         crew: who does the work.
+        warm_start: whether training starts from the factors of the snapshot that is served, where it can.
     """
 
     partitions: int = 0
@@ -58,6 +58,7 @@ class BuildSettings:
     publishing: Publishing = field(default_factory=Publishing)
     sign_key: Path | None = None
     crew: CrewSettings = field(default_factory=CrewSettings)
+    warm_start: WarmStart = WarmStart.NO
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def build(
         opening.crew(settings.crew, _data_bytes(dataset), folder, progress, say) as crew,
     ):
         base = opened.pointer().current
-        manifest, ingest = _make(folder / "snapshot", dataset, settings, stages, crew)
+        manifest, ingest = _make(folder / "snapshot", dataset, settings, _Tools(opened, stages, crew, say))
         helped = crew.report()
         with stages.stage("publish"):
             opened.push(folder / "snapshot", manifest, who("built"))
@@ -152,10 +153,18 @@ def _data_bytes(dataset: Dataset) -> int:
     return sum(path.stat().st_size for path in files)
 
 
-def _make(
-    folder: Path, dataset: Dataset, settings: BuildSettings, stages: Stages, crew: Crew
-) -> tuple[Manifest, IngestReport]:
+class _Tools(NamedTuple):
+    """What a build is done with."""
+
+    store: Store
+    stages: Stages
+    crew: Crew
+    say: Callable[[str], None]
+
+
+def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools) -> tuple[Manifest, IngestReport]:
     """Read, evaluate, and make the snapshot in a new folder."""
+    stages = tools.stages
     with stages.stage("read"):
         events, ingest = read_events(dataset, stages.progress)
         items, users = read_items(dataset), read_users(dataset)
@@ -167,14 +176,25 @@ def _make(
         new_arrival_days=dataset.serving.new_arrival_days,
         threads=settings.threads,
     )
+    start = _start(dataset, settings, chosen, tools)
     with stages.stage("evaluate"):
-        metrics = evaluate_models(dataset, events, users, chosen, stages.progress)
+        compare = settings.warm_start is WarmStart.COMPARE
+        evaluated = evaluate_models(dataset, events, users, chosen, stages.progress, start, compare=compare)
     folder.mkdir()
     sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
-    manifest = make_snapshot(folder, sources, chosen, settings.partitions, metrics, stages, crew)
+    manifest = make_snapshot(folder, sources, chosen, settings.partitions, evaluated, stages, tools.crew, start)
     if settings.sign_key:
         (folder / SIGNATURE_NAME).write_bytes(sign(settings.sign_key, (folder / FILE_NAME).read_bytes()))
     return manifest, ingest
+
+
+def _start(dataset: Dataset, settings: BuildSettings, chosen: Settings, tools: _Tools) -> Start | None:
+    """What training starts from; where it is to start warm and cannot, that is said."""
+    if settings.warm_start is WarmStart.NO:
+        return None
+    found = warm_start.find(tools.store, dataset, chosen)
+    tools.say(f"warm start from {found.start.version}" if found.start else f"cold start: {found.why}")
+    return found.start
 
 
 def _check_partitions(partitions: int, users: int) -> None:
@@ -182,24 +202,3 @@ def _check_partitions(partitions: int, users: int) -> None:
     most = min(partition.PARTITIONS_MAX, users)
     if not 0 <= partitions <= most:
         raise PartitionsOutOfRange(f"{partitions} partitions cannot be made of {users} users; choose 1 to {most}")
-
-
-def evaluate_models(
-    dataset: Dataset, events: Events, users: UserTable | None, settings: Settings, progress: Progress
-) -> dict[str, Any]:
-    """Fit on what came before the cut, measure on what came after; the model beside popularity."""
-    cut = evaluate.cut_time(events, dataset.evaluation)
-    after = events.times >= cut
-    if not after.any() or after.all():
-        message = "the cut leaves no events on one side; move it with [evaluation] cut or test_share"
-        raise evaluate.NothingToEvaluate(message)
-    before = number(dataset, events, None, users, settings, up_to=~after, progress=progress)
-    model = ImplicitALS.open(ImplicitALS.fit(before.training))
-    weights = events.weights(dataset.interactions)
-    test = evaluate.make_test(events, after, weights, before, repeat=dataset.serving.repeat, seed=settings.seed)
-    return {
-        "model": evaluate.measure(test, evaluate.als_scores(model, before)),
-        "popularity": evaluate.measure(test, evaluate.popularity_scores(before)),
-        "users": len(test.users),
-        "cut": datetime.fromtimestamp(cut / 1000, UTC).isoformat(),
-    }

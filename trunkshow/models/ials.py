@@ -6,7 +6,7 @@ fitting, so that a shard needs numpy alone. Formulas and their source: `trunksho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 EXACT_FROM = 150
 """Candidates asked for from which on a filter is applied before the search, not after it."""
+
+WARM_EPOCHS = 3
+"""Sweeps from factors that were fitted to nearly the same history; measured in docs/adr/0031-warm-start.md."""
+
+EXACT_FACTORS_MAX = 64
+"""Up to so many factors a sweep solves each user and item exactly; above, by blocks of them, from where they were."""
+
+TRAINING = "train ials"
+"""What progress is told of, once per sweep."""
 
 CONTEXT_WEIGHT = 1.0
 """What an item in hand counts as, in event weights, when it is folded in."""
@@ -60,7 +69,7 @@ class ImplicitALS:
 
     @classmethod
     def fit(cls, training: Training) -> Arrays:
-        """Alternate between users and items, `Settings.epochs` times."""
+        """Alternate between users and items, `Settings.epochs` times; less often from a warm start."""
         settings = training.settings
         damped, item_scale, mean_degree = _damp(training.matrix)
         cells = damped.shape[0] * damped.shape[1]
@@ -157,7 +166,24 @@ def _train(confidences: csr_matrix, unobserved: float, training: Training) -> Fl
         train_epochs=settings.epochs,
     )
     learner.start_learning()
-    for epoch in range(settings.epochs):
+    epochs = settings.epochs
+    if training.start is not None:
+        epochs = min(epochs, WARM_EPOCHS)
+        _begin_with(learner.trainer_as_ials.core_trainer, training.start)
+        if settings.factors > EXACT_FACTORS_MAX:
+            learner.trainer_as_ials.core_trainer.user = learner.compute_user_embedding(confidences)
+    for epoch in range(epochs):
         learner.run_epoch()
-        training.progress("train ials", epoch + 1, settings.epochs)
+        training.progress(TRAINING, epoch + 1, epochs)
     return np.array(learner.get_item_embedding(), np.float32, order="C")
+
+
+def _begin_with(trainer: Any, start: Floats) -> None:
+    """Have training begin with these item factors; where they are zero, with those that were drawn.
+
+    Users' need not be set up to `EXACT_FACTORS_MAX`: the first half of a sweep solves them from the items'.
+    """
+    known = start.any(axis=1)
+    items = np.array(trainer.item, np.float32, order="C")
+    items[known] = start[known]
+    trainer.item = items

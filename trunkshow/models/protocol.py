@@ -75,6 +75,8 @@ class Training:
         occasions: each occasion's name and its (k,) int32 item rows.
         settings: what a person chose.
         progress: told (what, done, of how many) by long fits.
+        start: (items, factors) float32 item factors of the factor model to start from, zeros for an item that has none;
+            None to start from nothing.
     """
 
     matrix: csr_matrix
@@ -91,6 +93,7 @@ class Training:
     occasions: Mapping[str, Rows]
     settings: Settings
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, of: None)
+    start: Floats | None = None
 
     @property
     def now(self) -> int:

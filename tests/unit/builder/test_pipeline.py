@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from datasets import DAY_MS, START_MS, Built, Event, Shop
 
-from builder import pipeline
+from builder import evaluating, pipeline
 from builder.errors import BuildError
 from builder.evaluate import NothingToEvaluate
 from builder.pipeline import BuildSettings, PartitionsOutOfRange, build
@@ -178,7 +178,7 @@ class Witness(ImplicitALS):
 
 def evaluated(shop: Shop, folder: Path, monkeypatch: pytest.MonkeyPatch, extra: str) -> tuple[Any, Mapping[str, Any]]:
     """The bytes that the evaluated model was fitted to and those that came of it; and the metrics."""
-    monkeypatch.setattr(pipeline, "ImplicitALS", Witness)
+    monkeypatch.setattr(evaluating, "ImplicitALS", Witness)
     monkeypatch.setattr(Witness, "fits", ())
     report = built_from(shop, folder, extra=extra)
     (training, given), *_ = Witness.fits

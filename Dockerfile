@@ -1,6 +1,8 @@
 # One image for shards, routers and builders. Stage one builds, stage two runs: no compiler, no pip, nobody to become root.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /src
+# builder, or scale: the builder with Dask, for k8s/build-workers.
+ARG EXTRA=builder
 RUN python -m venv /opt/trunkshow
 COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY trunkshow trunkshow
@@ -8,7 +10,7 @@ COPY shard shard
 COPY router router
 COPY builder builder
 COPY cli cli
-RUN /opt/trunkshow/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[builder]' \
+RUN /opt/trunkshow/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[${EXTRA}]" \
  && /opt/trunkshow/bin/pip uninstall --yes pip \
  && find /opt/trunkshow -type d \( -name '__pycache__' -o -name tests \) -prune -exec rm -rf {} + \
  && find /opt/trunkshow -name '*.pyi' -delete

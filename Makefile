@@ -79,7 +79,7 @@ k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly
 	@test -x $(K8S_VENV)/bin/checkov || { python3 -m venv $(K8S_VENV) && $(K8S_VENV)/bin/pip install --quiet --disable-pip-version-check 'checkov>=3.2,<4'; }
 	@mkdir -p $(K8S_OUT)
 	@for to in development production; do \
-	  { kubectl kustomize k8s/overlays/$$to; echo '---'; kubectl kustomize k8s/build-once; } > $(K8S_OUT)/$$to.yaml && \
+	  { kubectl kustomize k8s/overlays/$$to; echo '---'; kubectl kustomize k8s/build-once; echo '---'; kubectl kustomize k8s/build-workers; } > $(K8S_OUT)/$$to.yaml && \
 	  $(K8S_VENV)/bin/checkov --config-file k8s/checkov.yaml -f $(K8S_OUT)/$$to.yaml 2>$(K8S_OUT)/log || exit 1; done
 
 bench: $(STAMP) ## requests per second and latency beside a bare echo, in one run

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from builder import evaluate
+from builder.crew.port import Crew
 from builder.dataset import Dataset
 from builder.events import Events
 from builder.stages import Progress
+from builder.sweeps import divided
 from builder.tables import UserTable
 from builder.training import number
 from builder.warm_start import Start
@@ -47,8 +49,9 @@ def evaluate_models(
     users: UserTable | None,
     settings: Settings,
     progress: Progress,
-    start: Start | None = None,
     *,
+    crew: Crew,
+    start: Start | None = None,
     compare: bool = False,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Evaluated:
@@ -60,6 +63,7 @@ def evaluate_models(
         users: the users table, where there is one.
         settings: of the models.
         progress: told by long fits.
+        crew: trains, where there is enough for it to do.
         start: of a warm one; it is used where what it was measured with is no later than this cut.
         compare: a warm start with a cold one, by fitting both.
         clock: a port: seconds.
@@ -75,7 +79,7 @@ def evaluate_models(
 
     def measured(training: Training) -> tuple[ImplicitALS, dict[str, float], float]:
         began = clock()
-        model = ImplicitALS.open(ImplicitALS.fit(training))
+        model = ImplicitALS.open(ImplicitALS.fit(divided(training, crew)))
         seconds = clock() - began
         return model, evaluate.measure(test, evaluate.als_scores(model, before)), seconds
 

@@ -22,6 +22,7 @@ from builder.events import Events
 from builder.partition_files import PartitionTask
 from builder.plan import Plan, make_plan
 from builder.stages import Stages
+from builder.sweeps import divided
 from builder.tables import ItemTable, UserTable
 from builder.training import Numbered, number
 from builder.warm_start import Start, SweepTimes
@@ -70,7 +71,7 @@ def make_snapshot(
     dataset, events, items, users, *_ = sources
     with stages.stage("fit"):
         sweeps = SweepTimes(stages.progress)
-        numbered = _started(number(dataset, events, items, users, chosen, progress=sweeps), start)
+        numbered = _prepared(number(dataset, events, items, users, chosen, progress=sweeps), start, crew)
         fitted: dict[str, Arrays] = {}
         for done, (name, model) in enumerate(models.installed().items()):
             stages.progress(f"fit {name}", done, len(models.installed()))
@@ -117,12 +118,10 @@ def make_snapshot(
         return write.seal(folder, draft)
 
 
-def _started(numbered: Numbered, start: Start | None) -> Numbered:
-    """The same, told what to start from."""
-    if start is None:
-        return numbered
-    vectors = start.for_everything(numbered.columns.ids)
-    return replace(numbered, training=replace(numbered.training, start=vectors))
+def _prepared(numbered: Numbered, start: Start | None, crew: Crew) -> Numbered:
+    """The same, told what to start from and who trains."""
+    vectors = None if start is None else start.for_everything(numbered.columns.ids)
+    return replace(numbered, training=replace(divided(numbered.training, crew), start=vectors))
 
 
 def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:

@@ -176,23 +176,25 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
         new_arrival_days=dataset.serving.new_arrival_days,
         threads=settings.threads,
     )
-    start = _start(dataset, settings, chosen, tools)
+    start = _start(dataset, settings, chosen, len(events), tools)
     with stages.stage("evaluate"):
-        compare = settings.warm_start is WarmStart.COMPARE
-        evaluated = evaluate_models(dataset, events, users, chosen, stages.progress, start, compare=compare)
+        compare, crew = settings.warm_start is WarmStart.COMPARE, tools.crew
+        evaluated = evaluate_models(
+            dataset, events, users, chosen, stages.progress, crew=crew, start=start, compare=compare
+        )
     folder.mkdir()
     sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
-    manifest = make_snapshot(folder, sources, chosen, settings.partitions, evaluated, stages, tools.crew, start)
+    manifest = make_snapshot(folder, sources, chosen, settings.partitions, evaluated, stages, crew, start)
     if settings.sign_key:
         (folder / SIGNATURE_NAME).write_bytes(sign(settings.sign_key, (folder / FILE_NAME).read_bytes()))
     return manifest, ingest
 
 
-def _start(dataset: Dataset, settings: BuildSettings, chosen: Settings, tools: _Tools) -> Start | None:
+def _start(dataset: Dataset, settings: BuildSettings, chosen: Settings, events: int, tools: _Tools) -> Start | None:
     """What training starts from; where it is to start warm and cannot, that is said."""
     if settings.warm_start is WarmStart.NO:
         return None
-    found = warm_start.find(tools.store, dataset, chosen)
+    found = warm_start.find(tools.store, dataset, chosen, events)
     tools.say(f"warm start from {found.start.version}" if found.start else f"cold start: {found.why}")
     return found.start
 

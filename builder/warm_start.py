@@ -29,6 +29,9 @@ from trunkshow.snapshot.store import Store
 
 FOLDER = "start"
 
+CHANGED_SHARE_MAX = 0.05
+"""Of the events. Beyond, half of the sweeps were measured not to be enough (docs/adr/0031-warm-start.md)."""
+
 SAME = ("factors", "unobserved_ratio", "regularization")
 """What of the models' settings must not have changed, beside the weights of interactions."""
 
@@ -83,8 +86,14 @@ class Found(NamedTuple):
     why: str = ""
 
 
-def find(store: Store, dataset: Dataset, chosen: Settings) -> Found:
+def find(store: Store, dataset: Dataset, chosen: Settings, events: int) -> Found:
     """What the snapshot that a store serves has to start from.
+
+    Args:
+        store: the store.
+        dataset: that is built from.
+        chosen: of the models.
+        events: how many there are now.
 
     Raises:
         StoreError: the store does not answer.
@@ -96,6 +105,9 @@ def find(store: Store, dataset: Dataset, chosen: Settings) -> Found:
     manifest = store.manifest(version)
     if changed := _changed(manifest, dataset, chosen):
         return Found(None, f"{version} was built with other {changed}")
+    before = int(manifest.counts["events"])
+    if abs(events - before) > CHANGED_SHARE_MAX * events:
+        return Found(None, f"{version} has {before:,} events, and now there are {events:,}: too many are new")
     files = manifest.under(FOLDER)
     if not files:
         return Found(None, f"{version} was built by a release that kept nothing to start from")

@@ -79,6 +79,9 @@ class BuildOptions:
     variance: float = VARIANCE
     """By how much users, items and events may differ from what is served: 0.5 allows half, or one and a half times."""
 
+    train_by_blocks: bool | None = None
+    """Divide training among the workers as well. Left out, a scheduler's do it where there is much to train."""
+
     warm_start: Literal["no", "yes", "compare"] = "no"
     """Start training from the factors of the snapshot that is served, with fewer sweeps; `compare` evaluates a cold
     start as well, to say what that did to time and metrics."""
@@ -148,7 +151,9 @@ def _crew(options: BuildOptions) -> CrewSettings:
         raise UsageError("--scheduler has workers of its own; leave out --workers")
     if options.scheduler and not options.scheduler.startswith(("tls://", "tcp://")):
         raise UsageError(f"{options.scheduler} is no address of a scheduler; give tls://HOST:PORT or tcp://HOST:PORT")
-    return CrewSettings(options.scheduler, options.workers, _bytes(options.worker_memory), options.shared)
+    return CrewSettings(
+        options.scheduler, options.workers, _bytes(options.worker_memory), options.shared, options.train_by_blocks
+    )
 
 
 def _bytes(text: str) -> int:

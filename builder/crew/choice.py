@@ -12,6 +12,10 @@ three seconds to start."""
 
 WORKERS_MAX = 256
 
+BLOCKS_FROM_CELLS = 20_000_000
+"""Of the matrix of users and items, from which on a scheduler's workers train, too. Below, what is sent between the
+half sweeps is said to cost more than it brings; that is a judgement, and no measurement."""
+
 
 class Kind(Enum):
     """Whose processes do the tasks."""
@@ -29,6 +33,7 @@ class CrewSettings:
         scheduler: of Dask workers that run already, tls://HOST:PORT or tcp://HOST:PORT; empty for none.
         workers: processes to start on this machine; 0 for none but this one; None chooses by the data.
         worker_memory_bytes: of each that is started; 0 divides half of the machine's.
+        by_blocks: whether training is divided among them; None chooses by the data.
         shared: a folder that this process and the workers of a scheduler see; None for the store's, where it is one.
     """
 
@@ -36,6 +41,7 @@ class CrewSettings:
     workers: int | None = None
     worker_memory_bytes: int = 0
     shared: Path | None = None
+    by_blocks: bool | None = None
 
 
 def chosen(settings: CrewSettings, data_bytes: int, processors: int, has_dask: bool) -> tuple[Kind, int]:
@@ -54,3 +60,13 @@ def chosen(settings: CrewSettings, data_bytes: int, processors: int, has_dask: b
     if has_dask and processors > 1 and data_bytes >= LOCAL_FROM_BYTES:
         return Kind.LOCAL, min(processors, WORKERS_MAX)
     return Kind.ALONE, 0
+
+
+def trains_from(settings: CrewSettings, kind: Kind) -> int | None:
+    """Cells of the matrix from which on a crew trains, too; None for never.
+
+    On one machine the library's own threads do as well; other machines are there to be used.
+    """
+    if settings.by_blocks is not None:
+        return 0 if settings.by_blocks else None
+    return BLOCKS_FROM_CELLS if kind is Kind.SCHEDULER else None

@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.crew import choice
 from builder.crew.choice import CrewSettings, Kind
 from builder.crew.port import Alone, Crew
 from builder.errors import DaskMissing
 from builder.stages import Progress
+
+if TYPE_CHECKING:
+    from builder.crew.workers import Workers
 
 
 @contextmanager
@@ -37,12 +42,12 @@ def crew(
     if kind is not Kind.ALONE and not has_dask:
         raise DaskMissing("workers need Dask, which is not installed; install trunkshow[scale]")
     with _opened(kind, count, settings, folder, progress, say) as opened:
-        yield opened
+        yield replace(opened, trains_from=choice.trains_from(settings, kind))
 
 
 def _opened(
     kind: Kind, count: int, settings: CrewSettings, folder: Path, progress: Progress, say: Callable[[str], None]
-) -> AbstractContextManager[Crew]:
+) -> AbstractContextManager[Alone | Workers]:
     if kind is Kind.ALONE:
         return nullcontext(Alone(folder / "work", progress))
     from builder.crew import workers  # whoever builds alone need not have Dask

@@ -39,6 +39,11 @@ class Crew(Protocol):
         """A folder that all of the crew sees, for results that are files; gone after the build."""
         ...
 
+    @property
+    def trains_from(self) -> int | None:
+        """Cells of the matrix from which on its training is divided among the crew, too; None for never."""
+        ...
+
     def share(self, arrays: Arrays) -> AbstractContextManager[Shared]:
         """Have all of the crew see these arrays while the block lasts."""
         ...
@@ -80,10 +85,12 @@ class Alone:
     Attributes:
         folder: for results that are files; made when it is needed.
         progress: told (what, done, of how many).
+        trains_from: cells from which on training is done by blocks; None leaves it to the library.
     """
 
     folder: Path
     progress: Progress = lambda what, done, of: None
+    trains_from: int | None = None
 
     @contextmanager
     def share(self, arrays: Arrays) -> Iterator[Shared]:

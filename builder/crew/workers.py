@@ -68,12 +68,14 @@ class Workers:
         client: connected.
         folder: that all of them see.
         progress: told (what, done, of how many).
+        trains_from: cells of the matrix from which on they train, too; None for never.
         clock: a port: monotonic seconds.
     """
 
     client: distributed.Client
     folder: Path
     progress: Progress
+    trains_from: int | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
 
     @contextmanager

@@ -6,11 +6,13 @@ fitting, so that a shard needs numpy alone. Formulas and their source: `trunksho
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trunkshow.models import sweeps
 from trunkshow.models.fold_in import (
     ITEM_DAMPING,
     REGULARIZATION_EXPONENT,
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 EXACT_FROM = 150
 """Candidates asked for from which on a filter is applied before the search, not after it."""
 
-WARM_EPOCHS = 3
+WARM_EPOCHS = 5
 """Sweeps from factors that were fitted to nearly the same history; measured in docs/adr/0031-warm-start.md."""
 
 EXACT_FACTORS_MAX = 64
@@ -150,6 +152,25 @@ def _damp(matrix: csr_matrix) -> tuple[csr_matrix, Floats, float]:
 
 def _train(confidences: csr_matrix, unobserved: float, training: Training) -> Floats:
     """(items, factors) float32 item factors."""
+    settings = training.settings
+    epochs = settings.epochs if training.start is None else min(settings.epochs, WARM_EPOCHS)
+
+    def told(done: int, of: int) -> None:
+        training.progress(TRAINING, done, of)
+
+    if training.divided is None:
+        return _train_here(confidences, unobserved, training, epochs, told)
+    begin = sweeps.drawn(confidences.shape[1], settings.factors, settings.seed)
+    terms = sweeps.Terms(settings.factors, unobserved, settings.regularization)
+    return sweeps.train(
+        training.divided, confidences, terms, begin=_started(begin, training.start), sweeps=epochs, progress=told
+    )
+
+
+def _train_here(
+    confidences: csr_matrix, unobserved: float, training: Training, epochs: int, told: Callable[[int, int], None]
+) -> Floats:
+    """(items, factors) float32 after so many of irspack's own sweeps."""
     from irspack.recommenders.ials import IALSRecommender  # only a builder has it
 
     settings = training.settings
@@ -163,27 +184,20 @@ def _train(confidences: csr_matrix, unobserved: float, training: Training) -> Fl
         solver_type="IALSPP",
         random_seed=settings.seed,
         n_threads=settings.threads,
-        train_epochs=settings.epochs,
+        train_epochs=epochs,
     )
     learner.start_learning()
-    epochs = settings.epochs
     if training.start is not None:
-        epochs = min(epochs, WARM_EPOCHS)
-        _begin_with(learner.trainer_as_ials.core_trainer, training.start)
+        trainer = learner.trainer_as_ials.core_trainer
+        trainer.item = _started(np.array(trainer.item, np.float32, order="C"), training.start)
         if settings.factors > EXACT_FACTORS_MAX:
-            learner.trainer_as_ials.core_trainer.user = learner.compute_user_embedding(confidences)
+            trainer.user = learner.compute_user_embedding(confidences)
     for epoch in range(epochs):
         learner.run_epoch()
-        training.progress(TRAINING, epoch + 1, epochs)
+        told(epoch + 1, epochs)
     return np.array(learner.get_item_embedding(), np.float32, order="C")
 
 
-def _begin_with(trainer: Any, start: Floats) -> None:
-    """Have training begin with these item factors; where they are zero, with those that were drawn.
-
-    Users' need not be set up to `EXACT_FACTORS_MAX`: the first half of a sweep solves them from the items'.
-    """
-    known = start.any(axis=1)
-    items = np.array(trainer.item, np.float32, order="C")
-    items[known] = start[known]
-    trainer.item = items
+def _started(drawn: Floats, start: Floats | None) -> Floats:
+    """(items, factors) to begin with: what there is to start from, and where that is zero, what was drawn."""
+    return drawn if start is None else np.where(start.any(axis=1, keepdims=True), start, drawn)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from trunkshow.models.sweeps import Divided
 from trunkshow.snapshot.records import UserRecord
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Training:
         progress: told (what, done, of how many) by long fits.
         start: (items, factors) float32 item factors of the factor model to start from, zeros for an item that has none;
             None to start from nothing.
+        divided: makes who solves the sweeps of the factor model in blocks; None leaves them to the library.
     """
 
     matrix: csr_matrix
@@ -94,6 +96,7 @@ class Training:
     settings: Settings
     progress: Callable[[str, int, int], None] = field(default=lambda what, done, of: None)
     start: Floats | None = None
+    divided: Divided | None = None
 
     @property
     def now(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.crew.choice import LOCAL_FROM_BYTES, CrewSettings, Kind, chosen
+from builder.crew.choice import BLOCKS_FROM_CELLS, LOCAL_FROM_BYTES, CrewSettings, Kind, chosen, trains_from
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,18 @@ def test_a_person_decides_or_else_the_data_does(
 ) -> None:
     """Workers come by themselves where there is much to do, somebody to do it, and Dask."""
     assert chosen(settings, data_bytes, processors, has_dask) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "expected"),
+    [
+        (None, Kind.ALONE, None),
+        (None, Kind.LOCAL, None),
+        (None, Kind.SCHEDULER, BLOCKS_FROM_CELLS),
+        (True, Kind.ALONE, 0),
+        (False, Kind.SCHEDULER, None),
+    ],
+)
+def test_training_is_divided_among_other_machines_alone(wanted: bool | None, kind: Kind, expected: int | None) -> None:
+    """Unless a person says otherwise."""
+    assert trains_from(CrewSettings(by_blocks=wanted), kind) == expected

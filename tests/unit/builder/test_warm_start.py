@@ -99,18 +99,27 @@ def test_an_evaluation_is_not_started_from_what_knows_its_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factors", "purchase", "why"), [(4, "1.0", "factors"), (8, "2.0", "interactions"), (8, "1.0", "")]
+    ("factors", "purchase", "more", "why"),
+    [
+        (4, "1.0", 0, "was built with other factors"),
+        (8, "2.0", 0, "was built with other interactions"),
+        (8, "1.0", 1000, "too many are new"),
+        (8, "1.0", 10, ""),
+    ],
 )
 def test_what_was_built_otherwise_is_no_start(
-    twice: Built, tmp_path: Path, factors: int, purchase: str, why: str
+    twice: Built, tmp_path: Path, factors: int, purchase: str, more: int, why: str
 ) -> None:
-    """Other factors, other weights; the same are one."""
+    """Other factors, other weights, of much fewer events; the same are one."""
     _, after, store = twice
     data = datasets.write(datasets.clustered(users=8, items=8, events_per_user=2), tmp_path / "data")
     data.write_text(data.read_text().replace("purchase = 1.0", f"purchase = {purchase}"))
-    found = find(open_store(store), load_dataset(data), Settings(factors=factors))
+    events = after.manifest.counts["events"] + more
+    found = find(open_store(store), load_dataset(data), Settings(factors=factors), events)
     if why:
-        assert found == (None, f"{after.manifest.version} was built with other {why}")
+        assert found.start is None
+        assert after.manifest.version in found.why
+        assert why in found.why
     else:
         assert found.start is not None
         assert found.start.version == after.manifest.version

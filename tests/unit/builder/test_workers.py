@@ -98,6 +98,19 @@ def test_the_number_of_workers_changes_nothing(count: int, dataset: Path, alone:
     assert [path.name for path in (tmp_path / "store" / "building").glob("*")] == []
 
 
+def test_training_by_blocks_does_not_depend_on_who_trains(dataset: Path, tmp_path: Path, alone: BuildReport) -> None:
+    """This process alone, and three workers; the model is as good as the library's."""
+    settings = BuildSettings(PARTITIONS, 8, crew=CrewSettings(by_blocks=True))
+    here = build(dataset, tmp_path / "here", settings)
+    with threads(3) as address:
+        crew = CrewSettings(scheduler=address, by_blocks=True)
+        there = build(dataset, tmp_path / "there", BuildSettings(PARTITIONS, 8, crew=crew))
+    assert checksums(here) == checksums(there)
+    assert checksums(here) != checksums(alone)
+    recall = [report.manifest.metrics["model"]["recall@20"] for report in (here, alone)]
+    assert recall[0] > 0.9 * recall[1]
+
+
 def test_partitions_are_written_again_where_the_index_loses_too_much(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +193,6 @@ def test_without_workers_a_build_does_not_wait_for_ever(crew: Workers, monkeypat
     monkeypatch.setattr(workers, "POLL_S", 0.01)
     crew.client.retire_workers()
     times = iter(range(0, 100_000, 100))
-    stranded = Workers(crew.client, crew.folder, crew.progress, lambda: float(next(times)))
+    stranded = Workers(crew.client, crew.folder, crew.progress, clock=lambda: float(next(times)))
     with pytest.raises(WorkersLost, match="no worker"):
         stranded.each("work", abs, [-1])

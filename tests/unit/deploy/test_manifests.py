@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ import pytest
 import yaml
 
 from cli import nats
+from cli.main import _parse
 from trunkshow.eventlog.opening import parse
 
 ROOT = Path(__file__).resolve().parents[3]
 K8S = ROOT / "k8s"
-RENDERED = ("base", "overlays/development", "overlays/production", "build-once")
+RENDERED = ("base", "overlays/development", "overlays/production", "build-once", "build-workers")
 VERSIONS = ("1.33", "1.35", "1.37")
 SERVERS = {"StatefulSet", "Deployment"}
 WORKLOADS = {*SERVERS, "CronJob", "Job"}
@@ -211,3 +213,36 @@ def test_scaling_shards_is_one_act(folder: str) -> None:
             (container,) = one["spec"]["template"]["spec"]["containers"]
             members = [argument for argument in container["args"] if argument.startswith("--members=")]
             assert members == ["--members=srv:_grpc._tcp.trunkshow-shard.$(POD_NAMESPACE).svc.cluster.local"]
+
+
+def test_builders_workers_speak_tls_among_themselves_alone() -> None:
+    """Whoever reaches a scheduler can run code in its workers: each end has a certificate, and only they are let in."""
+    objects = render("build-workers")
+    labels = {"trunkshow.io/build": "workers"}
+    assert all(labels.items() <= pod["metadata"]["labels"].items() for pod in pods(objects))
+    policy = of_kind(objects, "NetworkPolicy", "trunkshow-build")["spec"]
+    assert policy["podSelector"] == {"matchLabels": labels}
+    for direction, who in (("ingress", "from"), ("egress", "to")):
+        (rule,) = policy[direction]
+        assert rule[who] == [{"podSelector": {"matchLabels": labels}}]
+    (settings,) = (one["data"] for one in objects if one["kind"] == "ConfigMap")
+    assert settings["DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION"] == "true"
+    said = [argument for pod in pods(objects) for argument in pod["spec"]["containers"][0]["args"]]
+    assert "--protocol=tls" in said
+    assert not [argument for argument in said if "tcp://" in argument]
+    assert sum("tls://trunkshow-build-scheduler:8786" in argument for argument in said) == 2
+
+
+def test_builders_workers_can_start() -> None:
+    """Dask takes the arguments, and the build's are those of the real command line; all see one shared folder."""
+    objects = render("build-workers")
+    containers = [container for pod in pods(objects) for container in pod["spec"]["containers"]]
+    build = next(one["args"] for one in containers if one["name"] == "builder")
+    _parse([*build, "--store=s3://trunkshow/snapshots"])
+    assert "--shared=/shared" in build
+    mounted = {one["name"] for one in containers if any(at["mountPath"] == "/shared" for at in one["volumeMounts"])}
+    assert mounted == {"builder", "worker"}
+    for name in ("scheduler", "worker"):
+        container = next(one for one in containers if one["name"] == name)
+        command = importlib.import_module(f"distributed.cli.dask_{name}").main
+        command.make_context(name, list(container["args"]))

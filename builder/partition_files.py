@@ -120,7 +120,7 @@ def write_partition(task: PartitionTask) -> str:
         kind = partition.write(
             written,
             [ids[user] for user in users],
-            [_record(named, user) for user in users],
+            [record_of(named, user) for user in users],
             rows,
             named["item_vectors"][rows],
             exact=task.exact,
@@ -135,7 +135,8 @@ def write_partition(task: PartitionTask) -> str:
     return kind
 
 
-def _record(named: Named, user: int) -> UserRecord:
+def record_of(named: Named, user: int) -> UserRecord:
+    """One user's record, of `histories` and their vectors."""
     mine = slice(*named["history_starts"][user : user + 2])
     return UserRecord(
         int(named["segments"][user]),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from builder.dataset import Dataset, Evaluation, Ingest, Serving
 from builder.events import Events
+from builder.partition_files import histories, record_of
 from builder.training import number
-from builder.write import Histories
 from shard.online.folding import NOBODY, Terms, fold
 from shard.online.state import Event
 from trunkshow.marks import marks_by_type
@@ -53,7 +53,7 @@ def _built(did: list[tuple[str, str]], named: dict[str, float]) -> tuple[set[str
     )
     dataset = Dataset("d", Path(), (), named, Serving(), Evaluation(), Ingest(), None, None)
     numbered = number(dataset, events, None, None, Settings())
-    record = Histories(numbered).record(0, np.zeros(2, np.float32))
+    record = record_of({**histories(numbered), "user_vectors": np.zeros((1, 2), np.float32)}, 0)
     ids = numbered.columns.ids
     assert {ids[row] for row in numbered.had().indices} == {ids[row] for row in record.had}
     return {ids[row] for row in record.had}, {ids[row] for row in record.hidden}

@@ -14,7 +14,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -30,6 +30,22 @@ _LEVELS: dict[str, int] = {
 }
 
 
+class _Stderr:
+    """Standard error, whichever it is at the moment: a replacement that was closed ends no logging."""
+
+    def write(self, text: str) -> int:
+        """Write."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person reads it."""
+        return sys.stderr.isatty()
+
+
 def configure(level: Level = "info", *, stream: TextIO | None = None, user_ids: bool = False, **bound: str) -> None:
     """Set up logging for this process: ours through structlog, libraries' through the same renderer.
 
@@ -39,7 +55,7 @@ def configure(level: Level = "info", *, stream: TextIO | None = None, user_ids: 
         user_ids: tell exceptions' messages, too, which may hold them.
         **bound: key–values on every line, such as the process's role.
     """
-    target = stream or sys.stderr
+    target = stream or cast("TextIO", _Stderr())
     person = target.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -33,8 +33,9 @@ def test_without_categories_kinds_are_of_one_taste(tmp_path: Path) -> None:
     build(dataset, tmp_path / "store", BuildSettings(partitions=2, factors=8))
     snapshot = Snapshot.open(open_store(tmp_path / "store"))
     try:
-        codes, mix, names = snapshot.kinds
-        assert (len(codes), names) == (len(snapshot.catalogue), ())
+        found = snapshot.kinds
+        codes, mix = found.codes, found.mix
+        assert (len(codes), found.names) == (len(snapshot.catalogue), ())
         assert set(codes.tolist()) <= set(range(len(mix)))
         assert len(mix) <= len(codes) // ITEMS_PER_KIND
         assert float(mix.sum()) == pytest.approx(1)

@@ -10,6 +10,9 @@ LOCAL_FROM_BYTES = 256 * 2**20
 """Of event files, from which on a build gets workers by itself. Below, they cost more than they bring: each takes about
 three seconds to start."""
 
+AUTOMATIC_BYTES = 2 * 2**30
+"""Of memory that each of them has at least. What it has mapped counts, too, as far as it was read."""
+
 WORKERS_MAX = 256
 
 BLOCKS_FROM_CELLS = 20_000_000
@@ -44,21 +47,21 @@ class CrewSettings:
     by_blocks: bool | None = None
 
 
-def chosen(settings: CrewSettings, data_bytes: int, processors: int, has_dask: bool) -> tuple[Kind, int]:
+def chosen(settings: CrewSettings, data_bytes: int, room: int, has_dask: bool) -> tuple[Kind, int]:
     """Whose processes, and how many are to be started.
 
     Args:
         settings: what a person chose.
         data_bytes: of the event files.
-        processors: that this process may use.
+        room: workers that there are processors and memory for.
         has_dask: whether it is installed here.
     """
     if settings.scheduler:
         return Kind.SCHEDULER, 0
     if settings.workers is not None:
         return (Kind.LOCAL, settings.workers) if settings.workers else (Kind.ALONE, 0)
-    if has_dask and processors > 1 and data_bytes >= LOCAL_FROM_BYTES:
-        return Kind.LOCAL, min(processors, WORKERS_MAX)
+    if has_dask and room > 1 and data_bytes >= LOCAL_FROM_BYTES:
+        return Kind.LOCAL, min(room, WORKERS_MAX)
     return Kind.ALONE, 0
 
 

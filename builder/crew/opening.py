@@ -38,7 +38,7 @@ def crew(
     """
     has_dask = importlib.util.find_spec("distributed") is not None
     large = has_dask and data_bytes >= choice.LOCAL_FROM_BYTES
-    kind, count = choice.chosen(settings, data_bytes, _processors() if large else 1, has_dask)
+    kind, count = choice.chosen(settings, data_bytes, _room() if large else 1, has_dask)
     if kind is not Kind.ALONE and not has_dask:
         raise DaskMissing("workers need Dask, which is not installed; install trunkshow[scale]")
     with _opened(kind, count, settings, folder, progress, say) as opened:
@@ -57,8 +57,7 @@ def _opened(
     return workers.behind(settings.scheduler, settings.shared or folder, progress, say)
 
 
-def _processors() -> int:
-    """That this process may use; Dask knows what a container is allowed."""
-    from dask.system import CPU_COUNT
+def _room() -> int:
+    from builder.crew import workers
 
-    return int(CPU_COUNT)
+    return workers.room()

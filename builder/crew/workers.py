@@ -27,9 +27,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
+import dask.system
 import distributed
+import distributed.system
 from distributed.comm.core import CommClosedError
 
+from builder.crew.choice import AUTOMATIC_BYTES
 from builder.crew.port import Arrays, Shared
 from builder.errors import BuildError, WorkersLost
 from builder.stages import Progress
@@ -161,6 +164,11 @@ def _lost(what: str, error: BaseException) -> WorkersLost:
 
 def _peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def room() -> int:
+    """Workers that this machine has room for: a processor each, and memory; a container has what it is allowed."""
+    return int(min(dask.system.CPU_COUNT, distributed.system.MEMORY_LIMIT // 2 // AUTOMATIC_BYTES))
 
 
 @contextmanager

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dask.system
+import distributed.system
 import pytest
 
-from builder.crew.choice import BLOCKS_FROM_CELLS, LOCAL_FROM_BYTES, CrewSettings, Kind, chosen, trains_from
+from builder.crew import workers
+from builder.crew.choice import (
+    AUTOMATIC_BYTES,
+    BLOCKS_FROM_CELLS,
+    LOCAL_FROM_BYTES,
+    CrewSettings,
+    Kind,
+    chosen,
+    trains_from,
+)
 
 
 @pytest.mark.parametrize(
-    ("settings", "data_bytes", "processors", "has_dask", "expected"),
+    ("settings", "data_bytes", "room", "has_dask", "expected"),
     [
         (CrewSettings(), 1000, 8, True, (Kind.ALONE, 0)),
         (CrewSettings(), LOCAL_FROM_BYTES, 8, True, (Kind.LOCAL, 8)),
@@ -20,10 +31,10 @@ from builder.crew.choice import BLOCKS_FROM_CELLS, LOCAL_FROM_BYTES, CrewSetting
     ],
 )
 def test_a_person_decides_or_else_the_data_does(
-    settings: CrewSettings, data_bytes: int, processors: int, has_dask: bool, expected: tuple[Kind, int]
+    settings: CrewSettings, data_bytes: int, room: int, has_dask: bool, expected: tuple[Kind, int]
 ) -> None:
     """Workers come by themselves where there is much to do, somebody to do it, and Dask."""
-    assert chosen(settings, data_bytes, processors, has_dask) == expected
+    assert chosen(settings, data_bytes, room, has_dask) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,3 +50,11 @@ def test_a_person_decides_or_else_the_data_does(
 def test_training_is_divided_among_other_machines_alone(wanted: bool | None, kind: Kind, expected: int | None) -> None:
     """Unless a person says otherwise."""
     assert trains_from(CrewSettings(by_blocks=wanted), kind) == expected
+
+
+def test_there_is_room_for_as_many_workers_as_have_a_processor_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the memory is theirs; whichever there is less of decides."""
+    monkeypatch.setattr(dask.system, "CPU_COUNT", 4)
+    for memory, expected in ((3 * AUTOMATIC_BYTES, 1), (100 * AUTOMATIC_BYTES, 4)):
+        monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", memory)
+        assert workers.room() == expected

@@ -64,7 +64,8 @@ def test_a_warm_start_says_what_it_did(twice: Built) -> None:
     assert said["evaluated_warm"] is True
     assert said["model_before"] == before.manifest.metrics["model"]
     assert said["fit_seconds_saved_estimated"] > 0
-    assert {"model_cold", "fit_seconds", "fit_seconds_cold"} <= said.keys()
+    assert said["model_cold"].keys() == said["model_before"].keys()
+    assert min(said["sweeps_seconds"], said["sweeps_seconds_cold"]) > 0  # which is less, a busy machine may turn round
     assert "warm_start" not in before.manifest.metrics
 
 

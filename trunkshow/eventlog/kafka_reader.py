@@ -95,8 +95,16 @@ class Reader:
         """Everything after one watermark and up to another.
 
         Raises:
-            LogUnavailable: nothing was heard of the log for a while, or it is another one.
+            LogUnavailable: nothing was heard of the log for a while, the client gave up, or it is another log.
         """
+        try:
+            async with aclosing(self._read(after, until)) as reads:
+                async for read in reads:
+                    yield read
+        except (_Detached, KafkaException) as error:
+            raise LogUnavailable(f"topic {self._name}: {why(error)}") from error
+
+    async def _read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
         topic, ends = await self._asked_within()
         if topic.log != until.log:
             raise LogUnavailable(f"{until.log} is gone; {topic.log} is in its place")

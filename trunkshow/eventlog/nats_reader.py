@@ -62,6 +62,13 @@ class _Message(NamedTuple):
     data: bytes
 
 
+class _Step(NamedTuple):
+    """A record, or None for one that is spoilt, and the place behind it."""
+
+    mark: Watermark
+    read: Read | None
+
+
 class Reader:
     """Reads a stream.
 
@@ -91,10 +98,10 @@ class Reader:
         while True:
             try:
                 async with aclosing(self._attached(mark)) as reads:
-                    async for read in reads:
-                        if read is not None:
-                            mark = read.watermark
-                            yield read
+                    async for step in reads:
+                        if step is not None and step.read is not None:
+                            mark = step.mark
+                            yield step.read
             except (_Detached, OSError, NatsError, TimeoutError, LogUnavailable) as error:
                 self._throttle.log(_log.warning, "log.reader_detached", error=str(error) or type(error).__name__)
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -112,11 +119,12 @@ class Reader:
                 raise LogUnavailable(f"stream {self._name}: nothing was read for {READ_WITHIN_S:g} s")
             with suppress(_Detached, OSError, NatsError, TimeoutError):
                 async with aclosing(self._attached(mark)) as reads:
-                    async for read in reads:
-                        if read is None:
+                    async for step in reads:
+                        if step is None:
                             break  # nothing came for a while: look whether anything can
-                        mark, stuck_after_s = read.watermark, self._clock() + READ_WITHIN_S
-                        yield read
+                        mark, stuck_after_s = step.mark, self._clock() + READ_WITHIN_S
+                        if step.read is not None and mark.counts[LANE] <= goal:
+                            yield step.read
                         if mark.counts[LANE] >= goal:
                             return
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -149,8 +157,8 @@ class Reader:
             except (OSError, NatsError, TimeoutError):
                 await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _attached(self, after: Watermark | None) -> AsyncGenerator[Read | None, None]:
-        """Reads of one consumer, and None whenever nothing came for a while.
+    async def _attached(self, after: Watermark | None) -> AsyncGenerator[_Step | None, None]:
+        """What one consumer gives, and None whenever nothing came for a while.
 
         Raises:
             _Detached: it is over.
@@ -167,8 +175,7 @@ class Reader:
                     raise _Detached
                 given = message.given
                 place, read = place.took(LANE, message.sequence, message.data, message.left)
-                if read is not None:
-                    yield read
+                yield _Step(place.mark, read)
 
     async def _messages(self, connection: Connection, start: int) -> AsyncGenerator[_Message | None, None]:
         """What a new consumer gives from there on, batch by batch; None for a sign of life."""

@@ -110,6 +110,28 @@ async def test_reading_an_empty_log_to_its_end_ends(log: EventLog) -> None:
         assert [read async for read in log.read(None, await log.end(WITHIN_S))] == []
 
 
+async def test_reading_to_an_end_that_is_spoilt_ends(world: World, log: EventLog) -> None:
+    """And gives nothing that came later."""
+    await log.append([event("user-1", 0)], WITHIN_S)
+    await world.spoil()
+    end = await log.end(WITHIN_S)
+    for user in USERS:
+        await log.append([event(user, 1)], WITHIN_S)
+    async with asyncio.timeout(WITHIN_S):
+        assert ids([read async for read in log.read(None, end)]) == ["user-1-0"]
+
+
+async def test_a_reading_whose_client_fails_is_unavailable(
+    world: World, log: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads to an end tries again after that, and expects nothing else."""
+    end = await log.append([event("user", 0)], WITHIN_S)
+    world.break_readings(monkeypatch)
+    with pytest.raises(LogUnavailable):
+        async for read in log.read(None, end):
+            raise AssertionError(read)
+
+
 async def test_two_readers_do_not_share(log: EventLog) -> None:
     """Each gets everything."""
     for number in range(4):

@@ -12,6 +12,7 @@ import kafka_brokers
 import pytest
 from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened, taken
 
+from trunkshow.eventlog import kafka_reader
 from trunkshow.eventlog.kafka_log import KafkaLog
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.opening import open_log
@@ -49,6 +50,20 @@ async def test_a_topic_without_an_id_is_unavailable_rather_than_guessed(kafka_wo
         with pytest.raises(LogUnavailable, match="within"):
             await log.append([event("user", 0)], within_s)
         assert time.monotonic() - began < 2 * within_s + 2
+    await log.close()
+
+
+async def test_a_reading_whose_offsets_go_back_is_unavailable(
+    kafka_world: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be another topic by now: whoever asks again is told."""
+    log = opened(kafka_world)
+    end = await log.append([event("user", 0), event("user-1", 0)], WITHIN_S)
+    (lane, *_) = end.counts
+    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: [kafka_reader._Taken(lane, 0, 0, b"")])
+    with pytest.raises(LogUnavailable, match="went back"):
+        async for read in log.read(None, end):
+            raise AssertionError(read)
     await log.close()
 
 

@@ -14,8 +14,12 @@ from typing import Protocol
 
 import nats
 import nats_servers
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+from nats.errors import Error as NatsError
 
+from trunkshow.eventlog import kafka_reader, nats_reader
 from trunkshow.eventlog.kafka_log import KafkaLog
 from trunkshow.eventlog.log import EventLog, Read
 from trunkshow.eventlog.opening import open_log
@@ -27,6 +31,7 @@ WITHIN_S = 20.0
 
 NAMES = count()
 LANES = 4
+SPOILT = b"\xff\xff\xff"
 
 
 class World(Protocol):
@@ -48,6 +53,12 @@ class World(Protocol):
 
     async def forget(self, log: EventLog, records: int) -> None:
         """Remove at least so many of the oldest records, and not the newest."""
+
+    async def spoil(self) -> None:
+        """Somebody writes what is no record, to lane 0."""
+
+    def break_readings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """From now on the client fails whoever reads."""
 
     async def close(self) -> None:
         """Leave nothing behind."""
@@ -82,6 +93,21 @@ class NatsWorld:
         async with await nats.connect(self.server.address) as client:
             await client.jetstream().purge_stream("EVENTS", seq=records + 1)
 
+    async def spoil(self) -> None:
+        """Publish it."""
+        async with await nats.connect(self.server.address) as client:
+            await client.jetstream().publish("EVENTS", SPOILT)
+
+    def break_readings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every message is a server's error."""
+
+        async def broken(queue: object) -> None:
+            del queue
+            raise NatsError
+
+        monkeypatch.setattr(nats_reader, "READ_WITHIN_S", 0.2)
+        monkeypatch.setattr(nats_reader, "_next", broken)
+
     async def close(self) -> None:
         """End the server."""
         self._running.__exit__(None, None, None)
@@ -115,6 +141,21 @@ class KafkaWorld:
         del records
         for number in range(14):
             await log.append([event("user", 100 + number, size=4096)] * 100, WITHIN_S)
+
+    async def spoil(self) -> None:
+        """Produce it."""
+        producer = Producer({"bootstrap.servers": ",".join(self.servers)})
+        producer.produce("EVENTS", SPOILT, partition=0)
+        assert await asyncio.to_thread(producer.flush, WITHIN_S) == 0
+
+    def break_readings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every poll is an error of the client's."""
+
+        def broken(consumer: object) -> None:
+            del consumer
+            raise KafkaException(KafkaError(KafkaError._FATAL))
+
+        monkeypatch.setattr(kafka_reader, "_take", broken)
 
     async def close(self) -> None:
         """End the cluster."""

@@ -19,7 +19,7 @@ from builder.export.folder import Folder
 from builder.export.forgotten import table
 from builder.export.items import told_since
 from builder.export.rows import SHOWN, Rows
-from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
+from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import Forgotten, read_all
 from trunkshow.online.positions import position_of
@@ -98,7 +98,7 @@ async def export(
         items: the log of new items; they are not looked for where None.
 
     Raises:
-        LogUnreadable: the log does not answer; parts that were written so far are kept.
+        LogUnreadable: the log does not answer, or is gone; parts that were written so far are kept.
     """
     begun = folder.exported.watermark or after
     try:
@@ -112,6 +112,10 @@ async def export(
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)
             await asyncio.to_thread(folder.tell, told, read)
+    except LogMissing as error:
+        if begun is not None:
+            raise LogUnreadable(f"{error}, and {folder.path} has what was exported from one") from error
+        await asyncio.to_thread(folder.begin)  # the first router makes it, which may wait for the first snapshot
     except LogUnavailable as error:
         raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
 

@@ -127,6 +127,11 @@ class Folder:
             rows += part.rows
         return chain.from_iterable(self._ids(name) for name in reversed(chosen))
 
+    def begin(self) -> None:
+        """Say what is in it, nothing where it is new."""
+        self._say(self.exported)
+        self.offer_dataset()
+
     def offer_dataset(self) -> None:
         """A data set file, unless there is one: a person may have changed it."""
         path = self.path / DATASET

@@ -10,8 +10,10 @@ import pytest
 from test_manifests import RENDERED, of_kind, pods, render
 
 from builder.dataset import load_dataset
+from builder.export.rows import name_of
 from cli.main import _parse
 from shard.config import ShardConfig
+from trunkshow.online.weights import SHARES
 
 pytestmark = pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl, which renders the manifests, is not here"
@@ -20,9 +22,9 @@ pytestmark = pytest.mark.skipif(
 OF_THE_POD = {"POD_NAME": "trunkshow-shard-0", "POD_NAMESPACE": "trunkshow"}
 
 
-def expanded(argument: str) -> str:
+def expanded(argument: str, given: dict[str, str]) -> str:
     """As kubelet does it."""
-    for name, value in OF_THE_POD.items():
+    for name, value in (OF_THE_POD | given).items():
         argument = argument.replace(f"$({name})", value)
     return argument
 
@@ -42,15 +44,16 @@ def variables(objects: list[dict[str, Any]]) -> dict[str, str]:
 def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each container's arguments are parsed by the real command line, in its environment."""
     objects = render(folder)
-    for name, value in variables(objects).items():
+    given = variables(objects)
+    for name, value in given.items():
         monkeypatch.setenv(name, value)
     parsed = [
-        _parse([expanded(argument) for argument in container["args"]])
+        _parse([expanded(argument, given) for argument in container["args"]])
         for pod in pods(objects)
-        for container in pod["spec"]["containers"]
+        for container in [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
         if "command" not in container  # NATS' own, whose configuration test_manifests has the server check
     ]
-    assert len(parsed) == 3
+    assert len(parsed) == 4
 
 
 def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:
@@ -58,7 +61,27 @@ def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:
     maps = [one["data"] for one in render("base") if one["kind"] == "ConfigMap"]
     file = tmp_path / "dataset.toml"
     file.write_text(next(data["dataset.toml"] for data in maps if "dataset.toml" in data))
-    assert [source.path for source in load_dataset(file).events] == ["/data/events/*.parquet"]
+    dataset = load_dataset(file)
+    assert [source.path for source in dataset.events] == ["/data/events/*.parquet"]
+    assert {name_of(kind) for kind in SHARES} <= dataset.interactions.keys()
+
+
+@pytest.mark.parametrize("folder", ["base", "overlays/development", "overlays/production", "build-once"])
+def test_what_was_recorded_is_in_the_next_build(folder: str, tmp_path: Path) -> None:
+    """The job exports the log that routers write to, on a volume that stays, to where the dataset file reads it."""
+    objects = render(folder)
+    spec = next(pod["spec"] for pod in pods(objects) if "initContainers" in pod["spec"])
+    (export,), (build,) = spec["initContainers"], spec["containers"]
+    assert export["args"] == ["export-events", "--log=$(TRUNKSHOW_ROUTER_LOG)", "--out=/export"]
+    assert {"name": "export", "persistentVolumeClaim": {"claimName": "trunkshow-export"}} in spec["volumes"]
+    assert {"name": "export", "mountPath": "/export"} in export["volumeMounts"]
+    assert {"name": "export", "mountPath": "/export", "readOnly": True} in build["volumeMounts"]
+    of_the_base = next(one["data"] for one in render("base") if "dataset.toml" in one.get("data", {}))
+    file = tmp_path / "dataset.toml"
+    file.write_text(of_the_base["dataset.toml"])
+    assert load_dataset(file).export == "/export"
+    if folder == "overlays/production":  # its servers ask for a certificate
+        assert {"name": "tls", "mountPath": "/tls", "readOnly": True} in export["volumeMounts"]
 
 
 @pytest.mark.parametrize("folder", RENDERED[1:3])

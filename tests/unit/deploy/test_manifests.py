@@ -66,7 +66,7 @@ def test_no_pod_can_become_more_than_it_is(objects: list[dict[str, Any]]) -> Non
         assert spec["automountServiceAccountToken"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
+        for container in [*spec.get("initContainers", ()), *spec["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -117,7 +117,7 @@ def test_selectors_find_their_pods(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
-def test_only_routers_and_shards_reach_the_log(folder: str) -> None:
+def test_only_routers_shards_and_exports_reach_the_log(folder: str) -> None:
     """Its servers reach one another, on another port; nobody else has either."""
     objects = render(folder)
     admitted = {
@@ -128,7 +128,12 @@ def test_only_routers_and_shards_reach_the_log(folder: str) -> None:
         for port in rule["ports"]
         if port["port"] in (4222, 6222, 8222)
     }
-    assert admitted == {4222: ["trunkshow-router", "trunkshow-shard"], 6222: ["trunkshow-log"]}
+    readers = ["trunkshow-builder", "trunkshow-router", "trunkshow-shard"]
+    assert admitted == {4222: readers, 6222: ["trunkshow-log"]}
+    for name in readers:
+        egress = of_kind(objects, "NetworkPolicy", name)["spec"]["egress"]
+        log = {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trunkshow-log"}}}
+        assert {"to": [log], "ports": [{"port": 4222}]} in egress
 
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
@@ -166,9 +171,10 @@ def test_the_logs_configuration_is_one_that_the_server_takes(folder: str, tmp_pa
     mounted = next(one["data"] for one in objects if one["kind"] == "ConfigMap" and "nats.conf" in one["data"])
     for name, text in mounted.items():
         (tmp_path / name).write_text(text)
-    if "tls {" in mounted["tls.conf"]:  # the server reads the certificates, which are secrets
-        assert "verify: true" in mounted["tls.conf"]
-        (tmp_path / "tls.conf").write_text("")
+    for name in ("tls.conf", "cluster-tls.conf"):
+        if "tls {" in mounted[name]:  # the server reads the certificates, which are secrets
+            assert "verify: true" in mounted[name]
+            (tmp_path / name).write_text("")
     command = [nats.program(), "-t", "--config", str(tmp_path / "nats.conf")]
     done = subprocess.run(command, env={"POD_NAME": "trunkshow-log-0"}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from builder.events import read_events
 from builder.export import state
 from builder.export.exporting import LIMITS, Limits, LogUnreadable, SeenIds, export
 from builder.export.folder import FolderUnusable, held
-from trunkshow.eventlog.log import LogUnavailable, Read
+from trunkshow.eventlog.log import LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.events import Channel, Event
 from trunkshow.v1 import log_pb2
@@ -315,3 +315,21 @@ async def test_a_build_without_the_list_of_the_forgotten_is_refused(tmp_path: Pa
     (tmp_path / "forgotten.json").unlink()
     with pytest.raises(BuildError, match=r"forgotten\.json"):
         read_events(load_dataset(tmp_path / "dataset.toml"))
+
+
+class MissingLog(MemoryLog):
+    """No router has made it."""
+
+    async def end(self, within_s: float) -> Watermark:
+        """There is none."""
+        raise LogMissing("there is no stream EVENTS")
+
+
+async def test_before_the_first_router_came_there_is_nothing_and_a_build_goes_on(tmp_path: Path) -> None:
+    """The first router may wait for the first snapshot; of a log that is gone it says so."""
+    await exported(MissingLog("memory"), tmp_path)
+    assert state.read(tmp_path) == state.NOTHING
+    assert load_dataset(tmp_path / "dataset.toml").export == "."
+    await exported(await log_of([event(1)]), tmp_path)
+    with pytest.raises(LogUnreadable, match="has what was exported"):
+        await exported(MissingLog("memory"), tmp_path)

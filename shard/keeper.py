@@ -140,6 +140,7 @@ class Keeper:
         before, scene = self._plan, self._scene()
         self._plan = holdings.planned(scene, before)
         self._planned_for = frozenset(scene.sizes)
+        self._online.point(self._pointer.current)
         self._online.want({*self._plan.wanted, *scene.open}.difference(self._plan.close))
         for piece in self._plan.close:
             self.opening.drop(piece)

@@ -25,6 +25,10 @@ class OnlineKeeping(Protocol):
         """A snapshot is not served any more."""
         ...
 
+    def point(self, version: str) -> None:
+        """This version is the current one, whether it is open here or not."""
+        ...
+
     def want(self, pieces: Iterable[Piece]) -> None:
         """These are held, or are to be."""
         ...
@@ -47,6 +51,9 @@ class NoLog:
 
     def dismiss(self, version: str) -> None:
         """Nothing goes."""
+
+    def point(self, version: str) -> None:
+        """Nothing follows from it."""
 
     def want(self, pieces: Iterable[Piece]) -> None:
         """Nothing comes."""

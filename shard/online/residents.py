@@ -138,7 +138,6 @@ class Residents:
 
     Attributes:
         version: of the snapshot.
-        created_at: when it was built.
         since: up to where it has seen the log.
         held: partitions whose users' events are kept.
         whole: of these, those for which the log was replayed.
@@ -181,7 +180,6 @@ class Residents:
         self._directory = snapshot.directory
         self._forgotten = forgotten
         self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
-        self.created_at = snapshot.manifest.created_at
         self._catalogue = snapshot.catalogue
         self._id_of = snapshot.catalogue.id
         self._kinds = snapshot.kinds

@@ -106,6 +106,7 @@ class Upkeep:
         self._clock = clock
         self._wall = wall
         self._residents: dict[str, Residents] = {}
+        self._current = ""
         self._wanted_since: dict[Piece, float] = {}
         self._given_up: set[str] = set()
         self._newest_ms = 0
@@ -148,6 +149,10 @@ class Upkeep:
         self._given_up.discard(version)
         self._tidy_up()
 
+    def point(self, version: str) -> None:
+        """This version is the current one: what is said of users and items in general is as it has them."""
+        self._current = version
+
     def want(self, pieces: Iterable[Piece]) -> None:
         """These are held, or are to be: their users' events are wanted."""
         homes = {piece for piece in pieces if piece.kind is Kind.HOME}
@@ -169,14 +174,14 @@ class Upkeep:
                     await self._turned.wait()
 
     def segment_of(self, user_id: str) -> str:
-        """The segment that the snapshot which came last has somebody in, by its name; empty for none."""
-        newest = next(reversed(self._residents.values()), None)
-        return newest.segment_of(user_id) if newest is not None else ""
+        """The segment that the current snapshot has somebody in, by its name; empty for none."""
+        current = self._general()
+        return current.segment_of(user_id) if current is not None else ""
 
     def usual_share(self, item_id: str) -> float | None:
         """The part of everything bought that an item had, by the same snapshot; None where nobody knows."""
-        newest = next(reversed(self._residents.values()), None)
-        return newest.usual_share(item_id) if newest is not None else None
+        current = self._general()
+        return current.usual_share(item_id) if current is not None else None
 
     def is_caught_up(self) -> bool:
         """Whether all events until now were heard."""
@@ -187,9 +192,9 @@ class Upkeep:
         return any(one.has(user_id) for one in self._residents.values())
 
     def category_of(self, item_id: str) -> str:
-        """An item's category, as the newest snapshot here has it; empty where that has none."""
-        newest = max(self._residents.values(), key=lambda one: one.created_at, default=None)
-        return "" if newest is None else newest.category_of(item_id)
+        """An item's category, by the same snapshot; empty where that has none."""
+        current = self._general()
+        return "" if current is None else current.category_of(item_id)
 
     # --- what runs -----------------------------------------------------------------------------------------------
 
@@ -299,6 +304,10 @@ class Upkeep:
 
     def _overhear(self, record: log_pb2.Record, at: Position) -> None:
         self.statistics.follow(record, at, self.follower.progress.watermark)
+
+    def _general(self) -> Residents | None:
+        """Of the current snapshot; until that is open here, of the one opened last."""
+        return self._residents.get(self._current) or next(reversed(self._residents.values()), None)
 
     def _is_whole(self) -> bool:
         residents = self._residents.values()

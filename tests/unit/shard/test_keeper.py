@@ -441,3 +441,22 @@ async def test_a_partition_is_warm_once_everything_is_known_that_its_users_did(t
     await bringing
     assert len(stage.warm()[stage.pointer.current]) == 1
     stage.keeper.close()
+
+
+async def test_who_keeps_online_events_is_told_which_version_is_current(stage: Stage) -> None:
+    """Also once that is another one."""
+    told: list[str] = []
+
+    class Told(NoLog):
+        """Keeps it."""
+
+        def point(self, version: str) -> None:
+            """One more time."""
+            told.append(version)
+
+    stage.keeper._online = Told()
+    await stage.settle()
+    assert set(told) == {stage.pointer.current}
+    told.clear()
+    await stage.settle(stage.pointer.rolled_back(WHO))
+    assert set(told) == {stage.pointer.previous}

@@ -104,21 +104,31 @@ class Opening:
         self._busy_with = key.version if isinstance(key, Piece) else key
         try:
             what = await self._fetching.run(partial(self._fetched, key, parent), OPEN_WITHIN_S)
-            if isinstance(key, Piece) and key.kind is Kind.HOME:
-                await self._online.whole(key)
+            await self._taken(key, what)
         except Exception as error:  # whatever it was, what is warm goes on serving
             self._failed(key, error)
             return error
         finally:
             self._busy_with = ""
         self.failures = self.failures.opened(key)
-        if isinstance(what, Snapshot):
-            self.generations[what.version] = Generation(what, self._warm_requests, self._online.admit(what))
-            log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
-        elif isinstance(key, Piece):
-            self.generations[key.version].adopt(key, what)
-            log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
         return None
+
+    async def _taken(self, key: Key, what: Snapshot | Opened) -> None:
+        """What was fetched is held from now on, or else closed."""
+        try:
+            if isinstance(what, Snapshot):
+                self.generations[what.version] = Generation(what, self._warm_requests, self._online.admit(what))
+                log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
+            elif isinstance(key, Piece):
+                if key.kind is Kind.HOME:
+                    await self._online.whole(key)
+                self.generations[key.version].adopt(key, what)
+                log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
+        except BaseException:
+            if isinstance(what, Snapshot):
+                self._online.dismiss(what.version)
+            what.close()
+            raise
 
     def drop(self, piece: Piece) -> None:
         """Close a piece, once nobody reads it."""

@@ -188,7 +188,9 @@ class Residents:
         row_of, weights = snapshot.catalogue.row, weights_of(parameters)
         self._terms = Terms(row_of, snapshot, weights, marks, self.since, self._kinds)
         self._newcomers = Newcomers(partial(home_of, snapshot.ials.equations, snapshot.codebook))
-        self._folded: dict[str, tuple[Events, Additions, Folded | None]] = {}
+        self._left: frozenset[int] = frozenset()  # partitions that were let go since a replay began
+        self._folded: dict[str, tuple[Events, Folded | None]] = {}
+        self._folded_with: Additions = self._catalogue.additions
 
     # --- whose events are kept -----------------------------------------------------------------------------------
 
@@ -199,11 +201,17 @@ class Residents:
 
     def hold(self, partitions: frozenset[int]) -> None:
         """These are held, and no others."""
+        self._left |= self.held - partitions
         self.held, self.whole = partitions, self.whole & partitions
 
+    def replaying(self) -> frozenset[int]:
+        """The log is replayed from now on: the partitions for which."""
+        self._left = frozenset()
+        return self.lacking
+
     def replayed(self, partitions: frozenset[int]) -> None:
-        """The log was replayed for these."""
-        self.whole |= partitions & self.held
+        """The log was replayed for these; one that was let go meanwhile, and is held again, lacks events."""
+        self.whole |= (partitions & self.held) - self._left
 
     def takes(self, event: pb.Event, at: Position, among: Collection[int]) -> bool:
         """Whether an event is of somebody who lives in one of these partitions.
@@ -276,13 +284,16 @@ class Residents:
         events, additions = self._users.of(user_id), self._catalogue.additions
         if not events:
             return None
+        if additions is not self._folded_with:  # kept once, and not by user: one holds every new item
+            self._folded.clear()
+            self._folded_with = additions
         known = self._folded.pop(user_id, None)
-        if known is None or known[0] is not events or known[1] is not additions:
-            known = events, additions, fold(record or NOBODY, events, self._terms)
+        if known is None or known[0] is not events:
+            known = events, fold(record or NOBODY, events, self._terms)
         self._folded[user_id] = known
         if len(self._folded) > FOLDED_MAX:
             del self._folded[next(iter(self._folded))]
-        return known[2]
+        return known[1]
 
     def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
         """What somebody is doing right now; who did nothing, and was shown nothing, costs a look."""
@@ -297,7 +308,7 @@ class Residents:
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""
-        return partition in self.whole and self._users.is_whole(user_id)
+        return partition in self.whole and self._users.is_whole(user_id, self.since)
 
     def is_fresh(self) -> bool:
         """Whether the log is followed closely."""

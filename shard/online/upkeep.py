@@ -5,8 +5,9 @@
                       all ──► what is counted over everybody (`shard.online.statistics`)
 
 Whoever takes over a partition, opens a new snapshot, or starts after a crash, goes the same way: `want` names what is
-held, and the log is replayed for whatever of it is not whole yet, once for all of these together. What is followed and
-what is replayed overlap, which does no harm (`shard.online.state`). A partition is reported warm once that is done;
+held, and the log is replayed for whatever of it is not whole yet, once for all of these together. A replay begins only
+once the log is followed, and reads at least up to where following began, so that nothing falls between the two; where
+they overlap does no harm (`shard.online.state`). A partition is reported warm once that is done;
 but a log that cannot be read keeps nothing from being served: it is tried again, and until then what is served is of
 the snapshot alone, and says so.
 """
@@ -30,7 +31,8 @@ from shard.online.statistics import Statistic, Statistics
 from shard.online.users import Users, only
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog, LogUnavailable
-from trunkshow.online.follower import AGAIN_AFTER_S, Follower
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.follower import AGAIN_AFTER_S, Follower, each
 from trunkshow.online.forgotten import Forgotten, Tombstone, following
 from trunkshow.online.growth import Growth
 from trunkshow.online.positions import Position
@@ -147,6 +149,7 @@ class Upkeep:
         if self._growth is not None:
             self._growth.dismiss(version)
         self._given_up.discard(version)
+        self._turn()
         self._tidy_up()
 
     def point(self, version: str) -> None:
@@ -163,10 +166,11 @@ class Upkeep:
         self._wanted_since = {piece: self._wanted_since.get(piece, now) for piece in homes}
         self._hold()
         if gone:
+            self._turn()  # nobody waits for them any more
             self._tidy_up()
 
     async def whole(self, piece: Piece) -> None:
-        """Return once the log was replayed for a partition, or cannot be, or that takes too long."""
+        """Return once the log was replayed for a partition, or cannot be, or need not, or that takes too long."""
         until = self._wanted_since.get(piece, self._clock()) + self._within_s
         with suppress(TimeoutError):
             async with asyncio.timeout(until - self._clock()):
@@ -233,9 +237,11 @@ class Upkeep:
 
     async def _replay(self, residents: Residents) -> bool:
         """Replay the log for the partitions of a snapshot that lack it; whether that was done."""
-        lacking, began = residents.lacking, self._clock()
+        lacking, began = residents.replaying(), self._clock()
         try:
-            await self.follower.replay(residents.since.start, partial(self._hear_again, residents, lacking))
+            await self.follower.began()
+            hear = each(partial(self._hear_again, residents, lacking))
+            self._join(await self.follower.replay_records(residents.since.start, hear))
         except LogUnavailable as error:
             if residents.version not in self._given_up:
                 log.error("log.not_replayed", snapshot=residents.version, error=str(error))
@@ -253,6 +259,12 @@ class Upkeep:
         return True
 
     # --- how -----------------------------------------------------------------------------------------------------
+
+    def _join(self, end: Watermark) -> None:
+        """A replay that ended there leaves nothing out before where following began."""
+        start = self.follower.start
+        if start is not None and start.log == end.log and not end.covers(start):
+            raise LogUnavailable(f"it ends at {end}, before {start}, from where it is followed")
 
     def _hear(self, event: pb.Event, at: Position) -> None:
         if event.interaction == pb.INTERACTION_IMPRESSION:  # most events
@@ -315,7 +327,9 @@ class Upkeep:
 
     def _is_settled(self, piece: Piece) -> bool:
         residents = self._residents.get(piece.version)
-        return residents is None or piece.number in residents.whole or piece.version in self._given_up
+        if residents is None or piece not in self._wanted_since:
+            return True
+        return piece.number in residents.whole or piece.version in self._given_up
 
     def _turn(self) -> None:
         self._turned.set()

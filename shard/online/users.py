@@ -1,7 +1,9 @@
 """The online events of all users who are held here, within a limit.
 
-Beyond `events_max` the user of whom nothing was heard for longest loses theirs, and is marked as somebody of whom not
-everything is known: their slates are of the snapshot alone, and say so, until their partition is opened anew.
+Beyond `events_max` the user of whom nothing was heard for longest loses theirs: they are evicted. What they do then is
+kept again; but as long as a snapshot lacks one of the events that went, it does not know everything of them, and their
+slates say so. So of who was evicted the last place and moment that went are kept, `EVICTED_MAX` of them; of more, the
+last of all that had to be dropped, and until a snapshot has that, nobody is said to be known whole.
 """
 
 from __future__ import annotations
@@ -9,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from shard.online.state import NO_EVENTS, Event, Events, applied
+from trunkshow.online.positions import Since
 from trunkshow.serving import metrics
 
-FORGOTTEN = metrics.counter(
-    "trunkshow_shard_online_users_forgotten_total", "Users whose online events went, for want of room."
+EVICTED_MAX = 100_000
+"""One takes about 400 bytes."""
+
+EVICTED = metrics.counter(
+    "trunkshow_shard_online_users_evicted_total", "Times that a user's online events went, for want of room."
 )
 
 
@@ -24,45 +30,55 @@ class Users:
 
     Args:
         events_max: kept.
+        evicted_max: users of whom it is kept that events went.
     """
 
-    def __init__(self, events_max: int) -> None:
+    def __init__(self, events_max: int, evicted_max: int = EVICTED_MAX) -> None:
         self.events = 0
         self._events_max = events_max
+        self._evicted_max = evicted_max
         self._of: dict[str, Events] = {}  # in the order in which they were last heard of
-        self._forgotten: set[str] = set()
+        self._evicted: dict[str, Event] = {}  # what went of theirs, as one event: the last place, the last moment
+        self._dropped: dict[tuple[str, int], Event] = {}  # the same of who is in `_evicted` no more, by log and lane
 
     def __len__(self) -> int:
         return len(self._of)
 
     def __iter__(self) -> Iterator[str]:
-        return iter((*self._of, *self._forgotten))
+        return iter({**self._of, **self._evicted})
 
     def of(self, user_id: str) -> Events:
         """A user's events."""
         return self._of.get(user_id, NO_EVENTS)
 
-    def is_whole(self, user_id: str) -> bool:
-        """Whether nothing of a user's had to go."""
-        return user_id not in self._forgotten
+    def is_whole(self, user_id: str, since: Since) -> bool:
+        """Whether a snapshot that has seen the log up to there had everything of a user's that had to go."""
+        went = self._evicted.get(user_id)
+        if went is not None and since.is_new(went.at, went.time_ms):
+            return False
+        return not self._dropped or not any(since.is_new(one.at, one.time_ms) for one in self._dropped.values())
 
     def add(self, user_id: str, event: Event) -> None:
         """A user's event came."""
-        if user_id in self._forgotten:
-            return
+        went = self._evicted.get(user_id)
+        if went is not None and went.at.log == event.at.log and event.at <= went.at:
+            return  # a replay: room was wanted before
         before = self._of.pop(user_id, NO_EVENTS)
         self._of[user_id] = after = applied(before, event)
         self.events += len(after) - len(before)
         while self.events > self._events_max and self._of:
-            self._forget(next(iter(self._of)))
+            self._evict(next(iter(self._of)))
 
     def drop(self, user_id: str) -> None:
         """A user is not held here any more."""
         self.events -= len(self._of.pop(user_id, NO_EVENTS))
-        self._forgotten.discard(user_id)
+        self._evicted.pop(user_id, None)
 
     def keep(self, user_id: str, wanted: Callable[[Event], bool]) -> None:
-        """Keep of a user's events those that are wanted."""
+        """Keep of a user's events those that are wanted; of what went, that it did where it is."""
+        went = self._evicted.get(user_id)
+        if went is not None and not wanted(went):
+            del self._evicted[user_id]
         before = self._of.get(user_id, NO_EVENTS)
         after = tuple(event for event in before if wanted(event))
         self.events += len(after) - len(before)
@@ -71,17 +87,34 @@ class Users:
         else:
             self._of.pop(user_id, None)
 
-    def _forget(self, user_id: str) -> None:
-        self.drop(user_id)
-        self._forgotten.add(user_id)
-        FORGOTTEN.inc()
+    def keep_dropped(self, wanted: Callable[[Event], bool]) -> None:
+        """Keep of what is not known by user any more what is wanted."""
+        self._dropped = {lane: one for lane, one in self._dropped.items() if wanted(one)}
+
+    def _evict(self, user_id: str) -> None:
+        events = self._of.pop(user_id)
+        self.events -= len(events)
+        went = self._evicted.pop(user_id, None)
+        self._evicted[user_id] = _last_of(events if went is None else (*events, went))
+        EVICTED.inc()
+        if len(self._evicted) > self._evicted_max:
+            one = self._evicted.pop(next(iter(self._evicted)))
+            lane = one.at.log, one.at.lane
+            self._dropped[lane] = _last_of((one, self._dropped.get(lane, one)))
 
 
 def only(users: Users, held: Callable[[str], bool], wanted: Callable[[Event], bool]) -> Iterable[None]:
     """Keep of everybody what is wanted, and nothing of who is not held; a step at a time, so that others get in."""
+    users.keep_dropped(wanted)
     for user_id in list(users):
         if held(user_id):
             users.keep(user_id, wanted)
         else:
             users.drop(user_id)
         yield
+
+
+def _last_of(events: Events) -> Event:
+    """One event where the last of these stands, and of when the last of these happened."""
+    last = max(events, key=lambda event: event.at)
+    return last._replace(time_ms=max(event.time_ms for event in events))

@@ -52,6 +52,7 @@ class Follower:
 
     Attributes:
         progress: how far it is.
+        start: where the log ended when following began; None before that, or where everything is followed.
 
     Args:
         source: to follow.
@@ -73,6 +74,7 @@ class Follower:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.progress = Progress()
+        self.start: Watermark | None = None
         self._source = source
         self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
         self._busy = busy
@@ -80,6 +82,7 @@ class Follower:
         self._sleep = sleep
         self._made_at = clock()
         self._moved = asyncio.Event()
+        self._began = asyncio.Event()
         self._gone = False
         LAG.set_function(lambda: self.progress.lag_s(self._clock()))
 
@@ -105,6 +108,19 @@ class Follower:
                 while not self.progress.covers(watermark) and not self._is_anothers(watermark):
                     await self._moved.wait()
         return self.progress.covers(watermark)
+
+    async def began(self) -> None:
+        """Return once following began: what was in the log by then comes by `replay` alone.
+
+        Raises:
+            LogUnavailable: it did not begin, since the log does not answer.
+        """
+        if not self._began.is_set():
+            await self.end()
+            try:
+                await asyncio.wait_for(self._began.wait(), ASK_WITHIN_S)
+            except TimeoutError:
+                raise LogUnavailable("it is not followed yet") from None
 
     # --- again ---------------------------------------------------------------------------------------------------
 
@@ -145,6 +161,8 @@ class Follower:
                 self._answers(error)
                 await self._sleep(ASK_EVERY_S)
         self.progress.began(after)
+        self.start = after
+        self._began.set()
         while True:
             after = self.progress.watermark
             try:

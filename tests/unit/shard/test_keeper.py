@@ -19,6 +19,7 @@ from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
 from shard.online.port import NoLog
+from shard.online.residents import Online
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
 from trunkshow.serving import metrics
@@ -27,6 +28,7 @@ from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
 
@@ -460,3 +462,39 @@ async def test_who_keeps_online_events_is_told_which_version_is_current(stage: S
     told.clear()
     await stage.settle(stage.pointer.rolled_back(WHO))
     assert set(told) == {stage.pointer.previous}
+
+
+class Refusing(NoLog):
+    """What cannot admit a snapshot."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+        self.dismissed: list[str] = []
+
+    def admit(self, snapshot: Snapshot) -> Online:
+        """It fails."""
+        self.snapshots.append(snapshot)
+        raise RuntimeError("there is a bug")
+
+    def dismiss(self, version: str) -> None:
+        """Remember."""
+        self.dismissed.append(version)
+
+
+async def test_a_snapshot_that_cannot_be_admitted_is_closed_and_ends_nothing(
+    two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a failure like any other: told, and tried again later."""
+    closed: list[Snapshot] = []
+    monkeypatch.setattr(Snapshot, "close", lambda snapshot: closed.append(snapshot))
+    online, stage = Refusing(), Stage(two)
+    stage.keeper._online = stage.keeper.opening._online = online
+    stage.keeper.joined((OWN,))
+    stage.keeper.pointed(stage.pointer)
+    stage.keeper.tend()
+    await stage.keeper.bring_next()
+    current = stage.pointer.current
+    assert (closed, online.dismissed) == (online.snapshots, [current])
+    assert list(stage.keeper.opening.failures.of) == [current]
+    assert stage.warm() == {}
+    stage.keeper.close()

@@ -1,0 +1,65 @@
+"""Whose events went for want of room is not known whole until a snapshot has them; what says so has a limit, too."""
+
+from __future__ import annotations
+
+from shard.online.state import Event
+from shard.online.users import Users, only
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.positions import Position, Since
+from trunkshow.v1 import events_pb2 as pb
+
+BEFORE = Since(Watermark("log", {0: 0}), 0)
+
+
+def event(number: int) -> Event:
+    """One that stands there, and happened then."""
+    return Event(number, "item", pb.INTERACTION_CLICK, number, Position("log", 0, number))
+
+
+def until(number: int) -> Since:
+    """A snapshot that has seen so much."""
+    return Since(Watermark("log", {0: number}), 0)
+
+
+def test_who_was_evicted_is_whole_again_for_a_snapshot_that_has_what_went() -> None:
+    """What they did since is kept for it."""
+    users = Users(events_max=2)
+    for number, user in enumerate(("a", "b", "c"), 1):
+        users.add(user, event(number))
+    users.drop("b")
+    users.add("a", event(4))
+    assert [users.is_whole("a", since) for since in (BEFORE, until(1))] == [False, True]
+    assert users.of("a") == (event(4),)
+    assert users.is_whole("c", BEFORE)
+
+
+def test_what_went_does_not_come_back_by_a_replay() -> None:
+    """It would take the room of somebody else, and be no whole of anything."""
+    users = Users(events_max=1)
+    users.add("a", event(1))
+    users.add("b", event(2))
+    users.add("a", event(1))
+    assert (users.of("a"), users.of("b")) == ((), (event(2),))
+
+
+def test_no_more_is_kept_of_who_was_evicted_than_there_is_room_for() -> None:
+    """Of more it is not known who they are: nobody is whole, until a snapshot has all that went."""
+    users = Users(events_max=1, evicted_max=3)
+    for number in range(1, 11):
+        users.add(f"u{number}", event(number))
+    assert len(list(users)) == 4
+    assert not users.is_whole("stranger", until(5))
+    assert users.is_whole("stranger", until(6))
+    assert [users.is_whole("u7", since) for since in (until(6), until(7))] == [False, True]
+
+
+def test_nothing_is_kept_of_who_is_forgotten_or_held_no_more_or_has_everything_in_every_snapshot() -> None:
+    """Not so much as their names."""
+    users = Users(events_max=1)
+    for number, user in enumerate(("forgotten", "elsewhere", "known", "last"), 1):
+        users.add(user, event(number))
+    users.keep("forgotten", lambda one: one.time_ms > 1)
+    assert set(users) == {"elsewhere", "known", "last"}
+    list(only(users, lambda user: user != "elsewhere", lambda one: one.time_ms > 3))
+    assert list(users) == ["last"]
+    assert users.is_whole("known", BEFORE)

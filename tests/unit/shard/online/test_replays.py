@@ -1,0 +1,97 @@
+"""Between what is replayed and what is followed nothing is left out, whoever begins first and whatever is let go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import datasets
+import pytest
+from online_shard import USER, Shard, click, unlike
+
+from shard.scene import Kind, Piece
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.snapshot.additions import Additions
+
+
+def homes(shard: Shard, *numbers: int) -> list[Piece]:
+    """These partitions."""
+    return [Piece(shard.snapshot.version, Kind.HOME, number) for number in numbers]
+
+
+async def some_turns() -> None:
+    """Whatever can go on without waiting for anything does."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_before_following_begins_is_replayed(shard: Callable[..., Shard]) -> None:
+    """A replay that could begin first waits: an event in between would be in nobody's slates, which say FRESH."""
+    up = shard()
+    up.upkeep.want(homes(up, *up.partitions))
+    replay = asyncio.create_task(up.upkeep._replay(up.residents))
+    await some_turns()
+    assert not up.residents.whole
+    await up.log.append([click(USER, unlike(up, USER)[0])], 1)
+    following = asyncio.create_task(up.upkeep.follower.run(from_end=True))
+    assert await asyncio.wait_for(replay, 5)
+    assert up.residents.whole
+    assert len(up.upkeep.users.of(USER)) == 1
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+
+
+async def test_a_replay_that_ends_before_following_began_makes_nothing_whole(shard: Callable[..., Shard]) -> None:
+    """A log that went back, or answered from an older copy."""
+    up = shard()
+    await up.log.append([click(USER, "item-0001")], 1)
+    up.upkeep.follower.start = Watermark(up.log.name, {0: 2})
+    up.upkeep.follower._began.set()
+    up.upkeep.want(homes(up, *up.partitions))
+    assert not await up.upkeep._replay(up.residents)
+    assert not up.residents.whole
+
+
+def test_a_partition_that_was_let_go_during_its_replay_is_replayed_again(shard: Callable[..., Shard]) -> None:
+    """Held again or not: what was followed meanwhile was of nobody held here."""
+    residents = shard().residents
+    residents.hold(frozenset({0, 1}))
+    replayed = residents.replaying()
+    residents.hold(frozenset({1}))
+    residents.hold(frozenset({0, 1}))
+    residents.replayed(replayed)
+    assert (residents.whole, residents.lacking) == ({1}, {0})
+    residents.replayed(residents.replaying())
+    assert residents.whole == {0, 1}
+
+
+async def test_who_waits_for_a_partition_that_is_not_wanted_any_more_goes_on(shard: Callable[..., Shard]) -> None:
+    """One thing is opened at a time: everything else would wait for it, too."""
+    up = shard()
+    up.upkeep.want(homes(up, 0))
+    waiting = asyncio.create_task(up.upkeep.whole(homes(up, 0)[0]))
+    await some_turns()
+    assert not waiting.done()
+    up.upkeep.want(homes(up, 1))
+    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(up.upkeep.whole(homes(up, 0)[0]), 5)
+
+
+async def test_of_new_items_one_value_is_kept_however_many_users_have_events(
+    shard: Callable[..., Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was folded in with other items is let go of; a value has every new item's vector."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        users = [USER, datasets.user_id(3), datasets.user_id(4)]
+        for user in users:
+            await up.hears(click(user, unlike(up, USER)[0]))
+            up.residents.folded(user, None)
+        assert len(up.residents._folded) == len(users)
+        grown = Additions(up.snapshot.catalogue.additions.built)
+        monkeypatch.setattr(up.snapshot.catalogue, "additions", grown)
+        up.residents.folded(USER, None)
+        assert list(up.residents._folded) == [USER]
+        assert not any(isinstance(part, Additions) for part in up.residents._folded[USER])

@@ -43,6 +43,7 @@ from trunkshow.eventlog.settings import DAY_S, LogSettings
 from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.offload import aside
+from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.serving import grants
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
@@ -256,10 +257,16 @@ def direct_of(
 
 
 def arrivals_of(
-    event_log: EventLog, tombstones: EventLog | None, keeper: Keeper, limiter: Limiter, clock: Clock
+    config: RouterConfig,
+    event_log: EventLog,
+    tombstones: EventLog | None,
+    keeper: Keeper,
+    limiter: Limiter,
+    clock: Clock,
 ) -> Arrivals:
     """Who finds newcomers' homes, and hides who is to be forgotten."""
-    return Arrivals(keeper, event_log, tombstones, busy=lambda: limiter.in_flight > 0, clock=clock)
+    file = ForgottenFile(config.cache) if config.cache is not None and tombstones is not None else None
+    return Arrivals(keeper, event_log, tombstones, file=file, busy=lambda: limiter.in_flight > 0, clock=clock)
 
 
 def opened(store: Store, version: str) -> View:

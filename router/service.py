@@ -147,7 +147,7 @@ class Router:
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
         self._tombstones, self._item_log = tombstones, item_log
         self._arrivals = (
-            assembly.arrivals_of(event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
+            assembly.arrivals_of(config, event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
         arrivals = self._arrivals
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")

@@ -18,6 +18,7 @@ from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.membership import Membership
+from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.serving import metrics, server, telemetry
 from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.lifecycle import Pointer
@@ -110,6 +111,7 @@ def _upkeep(
         tombstones,
         (*listeners, counters),
         items=items,
+        file=ForgottenFile(config.cache) if config.cache is not None and tombstones is not None else None,
         events_max=config.online_events_max,
         impressions_max=config.online_impressions_max,
         within_s=config.replay_s,

@@ -16,6 +16,7 @@ from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone, following, watermark_of
+from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
@@ -34,6 +35,7 @@ class Arrivals:
         keeper: of the views.
         source: the log.
         tombstones: beside it; nobody is forgotten where None.
+        file: with the tombstones that were heard before, and that are heard now; none where None.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
     """
@@ -44,11 +46,13 @@ class Arrivals:
         source: EventLog,
         tombstones: EventLog | None = None,
         *,
+        file: ForgottenFile | None = None,
         busy: Callable[[], bool],
         clock: Clock = monotonic,
     ) -> None:
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
+        self._file = file
         self._tombstones = tombstones
         self._keeper = keeper
         self._source = source
@@ -56,11 +60,17 @@ class Arrivals:
         self._clock = clock
         self._readers: dict[View, Follower] = {}
         self._running: dict[View, asyncio.Task[None]] = {}
+        if file is not None:
+            file.recall(self.forgotten)
+            for view in keeper.opened.values():  # before anything is served from them
+                self._forget_all(view)
         NEWCOMERS.set_function(lambda: len(keeper.now.current.newcomers))
 
     async def run(self) -> Never:
         """Read for what is open, and for nothing else, until cancelled."""
         async with asyncio.TaskGroup() as both:
+            if self._file is not None:
+                both.create_task(self._file.keep())
             if self._tombstones is not None:
                 both.create_task(following(self.forgotten, self._tombstones))
                 await self.forgotten.known()
@@ -95,8 +105,7 @@ class Arrivals:
 
     def _read_for(self, view: View) -> None:
         since = Since.of(view.snapshot.manifest)
-        for tombstone in self.forgotten.tombstones():
-            _forget(view, tombstone)
+        self._forget_all(view)
 
         def hear(event: events_pb2.Event, at: Position) -> None:
             if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
@@ -107,6 +116,10 @@ class Arrivals:
         reader = Follower(self._source, hear, busy=self._busy, clock=self._clock)
         self._readers[view] = reader
         self._running[view] = asyncio.create_task(reader.run(since.start))
+
+    def _forget_all(self, view: View) -> None:
+        for tombstone in self.forgotten.tombstones():
+            _forget(view, tombstone)
 
     def _forget(self, tombstone: Tombstone) -> None:
         for view in self._running:

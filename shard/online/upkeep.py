@@ -34,6 +34,7 @@ from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower, each
 from trunkshow.online.forgotten import Forgotten, Tombstone, following
+from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.growth import Growth
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import NO_TRENDS, Trends
@@ -73,6 +74,7 @@ class Upkeep:
         tombstones: beside it; nobody is forgotten where None.
         listeners: that count something over everybody's events.
         items: the log of new items beside it; none come where None.
+        file: with the tombstones that were heard before, and that are heard now; none where None.
         events_max: kept, of all users.
         impressions_max: kept, of all users.
         within_s: after which a partition is served, though the log was not replayed for it.
@@ -88,6 +90,7 @@ class Upkeep:
         listeners: Sequence[Statistic] = (),
         *,
         items: EventLog | None = None,
+        file: ForgottenFile | None = None,
         events_max: int,
         impressions_max: int,
         within_s: float,
@@ -100,6 +103,9 @@ class Upkeep:
         self.follower = Follower(source, self._hear, overhear=self._overhear, busy=busy, clock=clock)
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
+        self._file = file
+        if file is not None:
+            file.recall(self.forgotten)
         self.statistics = Statistics(listeners, self.forgotten, clock=clock, wall=wall)
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
@@ -205,6 +211,8 @@ class Upkeep:
     async def run(self) -> Never:
         """Follow and replay, until cancelled; who is to be forgotten is known before anything is heard."""
         async with asyncio.TaskGroup() as all_of_them:
+            if self._file is not None:
+                all_of_them.create_task(self._file.keep())
             if self._tombstones is not None:
                 all_of_them.create_task(following(self.forgotten, self._tombstones))
                 await self.forgotten.known()

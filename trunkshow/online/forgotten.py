@@ -5,7 +5,7 @@
    user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's.
 3. Of several tombstones of a user the last one counts.
 
-Values and one set of them; `following` is the only I/O. Where tombstones stand, and for how long, is
+Values and one set of them; `following` is the only I/O. What was heard is kept by `forgotten_file`; where tombstones stand, and for how long, is
 `trunkshow.eventlog.opening`'s business.
 """
 
@@ -105,13 +105,22 @@ class Forgotten:
         at = position_of(self.watermark, watermark)
         self.watermark = watermark
         if record.HasField("forget"):
-            tombstone = Tombstone.of(record.forget, at)
-            self._of[tombstone.user_id] = tombstone
-            for listener in self._listeners:
-                listener(tombstone)
+            self._add(Tombstone.of(record.forget, at))
         self._settle()
         self._moved.set()
         self._moved = asyncio.Event()
+
+    def _add(self, tombstone: Tombstone) -> None:
+        known = self._of.get(tombstone.user_id)
+        if known is not None and known.at[:2] == tombstone.at[:2] and known.at.number > tombstone.at.number:
+            return  # recalled: a later one than this will be heard
+        self._of[tombstone.user_id] = tombstone
+        for listener in self._listeners:
+            listener(tombstone)
+
+    def recall(self, tombstone: Tombstone) -> None:
+        """One that was heard before this process began; what the log tells of the same person takes its place."""
+        self._of[tombstone.user_id] = tombstone
 
     def expect(self, end: Watermark) -> None:
         """The tombstones' log has so much for now."""

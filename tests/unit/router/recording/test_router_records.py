@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
 import grpc
 import grpc.aio
 import pytest
@@ -11,13 +15,30 @@ from memory_log import MemoryLog
 from router.recording.recorder import Recorder
 from router.recording.service import EventService
 from trunkshow.errors import PermissionDenied, Unavailable, from_rpc_error
+from trunkshow.eventlog.log import LogUnavailable, Read
 from trunkshow.eventlog.validation import Policy
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.serving.auth import CallerGuard, Principal, Role
 from trunkshow.serving.server import Server
 from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import log_pb2
 from trunkshow.v1 import recommendation_pb2 as pb2
 
 CLICK = pb.Event(event_id="e1", user_id="ann", item_id="hat", interaction=pb.INTERACTION_CLICK)
+
+
+class SilentLog(MemoryLog):
+    """One that says nothing to whoever asks."""
+
+    async def end(self, within_s: float) -> Watermark:
+        """It does not answer."""
+        raise LogUnavailable("it was told to be gone")
+
+    async def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
+        """Nothing comes."""
+        await asyncio.Event().wait()
+        yield Read(log_pb2.Record(), Watermark("gone"), 0)
 
 
 async def test_a_router_records_and_its_status_says_how_far(start: Start) -> None:
@@ -69,6 +90,23 @@ async def test_a_forgotten_user_is_a_stranger_to_the_router_at_once(start: Start
     assert (before.rung, pb2.REASON_USER_UNKNOWN in before.reasons) == (pb2.RUNG_SEGMENT, False)
     assert (after.rung, pb2.REASON_USER_UNKNOWN in after.reasons) == (pb2.RUNG_POPULAR, True)
     assert (await caller.status()).event_log.forgotten == receipt.watermark == "gone/0:1"
+
+
+async def test_a_forgotten_user_is_a_stranger_to_a_router_that_starts_beside_a_log_that_is_gone(
+    start: Start, tmp_path: Path
+) -> None:
+    """What was heard of them lies beside the copies that it serves from."""
+    caller = await start(event_log=MemoryLog(), tombstones=MemoryLog("gone"), watch_silence_s=0.05, cache=tmp_path)
+    await caller.forget("u0")
+    for _ in range(2000):
+        if (tmp_path / FILE_NAME).exists():
+            break
+        await asyncio.sleep(0.001)
+    log, tombstones = MemoryLog(), SilentLog("gone")
+    log.gone = tombstones.gone = True
+    again = await start(event_log=log, tombstones=tombstones, watch_silence_s=0.05, cache=tmp_path)
+    receipt = (await again.recommend()).receipt
+    assert (receipt.rung, pb2.REASON_USER_UNKNOWN in receipt.reasons) == (pb2.RUNG_POPULAR, True)
 
 
 @pytest.mark.parametrize(("role", "may"), [("record", False), ("read", False), ("operate", True)])

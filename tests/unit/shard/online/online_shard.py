@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import datasets
 from followed_log import FollowedLog
@@ -15,6 +16,7 @@ from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -41,7 +43,9 @@ def click(user: str, item: str) -> events_pb2.Event:
 class Shard:
     """One that holds what it is told to; its log, and its time, are the test's."""
 
-    def __init__(self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition], cache: Path | None = None
+    ) -> None:
         self.snapshot, self.log, self.partitions = snapshot, log, partitions
         self.now = 1000.0
         self.since_data_s = 120.0
@@ -49,6 +53,7 @@ class Shard:
         self.upkeep = Upkeep(
             log,
             self.tombstones,
+            file=ForgottenFile(cache) if cache is not None else None,
             events_max=1000,
             impressions_max=1000,
             within_s=30.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import datasets
 import pytest
@@ -12,6 +13,7 @@ from followed_log import FollowedLog
 from online_shard import NEW, USER, Shard, click, event, items, nearness, turns, unlike
 
 from shard.predict import Predictor
+from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.progress import FRESH_WITHIN_S
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -239,6 +241,19 @@ async def test_a_forgotten_user_is_a_stranger_after_a_restart(shard: Callable[..
     async with after.up():
         await after.hold(*after.partitions)
         assert await after.unknown(USER)
+
+
+async def test_a_forgotten_user_is_a_stranger_after_a_restart_beside_a_log_that_is_gone(
+    shard: Callable[..., Shard], tmp_path: Path
+) -> None:
+    """What was heard of them lies where the copies of the snapshots lie; the log has not said a word yet."""
+    before = shard(cache=tmp_path)
+    async with before.up():
+        await before.forgets(USER, after_s=100)
+        await turns(lambda: (tmp_path / FILE_NAME).exists())
+    after = shard(cache=tmp_path)  # nothing of it runs
+    assert await after.unknown(USER)
+    assert after.upkeep.forgotten.watermark is None
 
 
 async def test_who_comes_back_is_somebody_new(shard: Callable[..., Shard]) -> None:

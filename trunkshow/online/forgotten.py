@@ -5,8 +5,8 @@
    user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's.
 3. Of several tombstones of a user the last one counts.
 
-Values and one set of them; `following` is the only I/O. What was heard is kept by `forgotten_file`; where tombstones stand, and for how long, is
-`trunkshow.eventlog.opening`'s business.
+Values and one set of them; `following` is the only I/O. What was heard is kept by `forgotten_file`. Where tombstones
+stand, and for how long, is `trunkshow.eventlog.opening`'s business.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ class ShardConfig:
     """Items of which feature windows are kept; one takes about 2 KB, and 20 where a lot happens."""
 
     replay_s: float = 30.0
-    """Seconds after which a partition is served though the log could not be replayed for it."""
+    """Seconds after which a partition is served though the log was not replayed for it, of its snapshot alone, until it
+    is. Where another shard has the partition, seconds without progress of the replay, and twenty times that at most."""
 
     handover_s: float = 60.0
     """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""

@@ -26,6 +26,8 @@ must agree, and there must be one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from shard.heard import Word
 from shard.scene import Kind, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.states import State
@@ -89,6 +91,12 @@ def handed_over(scene: Scene, since: float) -> bool:
     enough = min(scene.peers.replicas, len(staying))
     mine = [piece for piece in scene.open if piece.kind is Kind.HOME and piece.version in served]
     return bool(words) and all(_others(piece, words) >= enough for piece in mine)
+
+
+def sole_of(scene: Scene, wanted: Iterable[Piece]) -> frozenset[Piece]:
+    """Of what is wanted, the current version's partitions that no other shard has, by the least of the words."""
+    mine = (piece for piece in wanted if piece.kind is Kind.HOME and piece.version == scene.pointer.current)
+    return frozenset(piece for piece in mine if not scene.words or not _others(piece, scene.words))
 
 
 def _share(version: str, sizes: Sizes | None, peers: Peers) -> list[Piece]:

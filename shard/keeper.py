@@ -141,7 +141,8 @@ class Keeper:
         self._plan = holdings.planned(scene, before)
         self._planned_for = frozenset(scene.sizes)
         self._online.point(self._pointer.current)
-        self._online.want({*self._plan.wanted, *scene.open}.difference(self._plan.close))
+        held = {*self._plan.wanted, *scene.open}.difference(self._plan.close)
+        self._online.want(held, holdings.sole_of(scene, held))
         for piece in self._plan.close:
             self.opening.drop(piece)
         self.opening.close_but(self._versions())

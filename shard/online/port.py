@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from shard.online.residents import NOTHING_ONLINE, Online
@@ -29,8 +29,8 @@ class OnlineKeeping(Protocol):
         """This version is the current one, whether it is open here or not."""
         ...
 
-    def want(self, pieces: Iterable[Piece]) -> None:
-        """These are held, or are to be."""
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
+        """These are held, or are to be; of these `sole` are in no other shard."""
         ...
 
     async def whole(self, piece: Piece) -> None:
@@ -55,7 +55,7 @@ class NoLog:
     def point(self, version: str) -> None:
         """Nothing follows from it."""
 
-    def want(self, pieces: Iterable[Piece]) -> None:
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
         """Nothing comes."""
 
     async def whole(self, piece: Piece) -> None:

@@ -15,7 +15,8 @@ the snapshot alone, and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -32,7 +33,7 @@ from shard.online.users import Users, only
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.follower import AGAIN_AFTER_S, Follower, each
+from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone, following
 from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.growth import Growth
@@ -49,6 +50,9 @@ SENT_AGAIN_MS = 3_600_000
 """An event that every snapshot here has is known for so long behind the newest: it may be sent again."""
 
 STEPS_AT_ONCE = 256
+
+WAITED_MAX = 20
+"""So many times longer is waited for a replay that goes on, where others serve meanwhile."""
 
 REPLAYS = metrics.counter("trunkshow_shard_replays_total", "Times that the log was replayed, by outcome.", ("outcome",))
 
@@ -77,7 +81,8 @@ class Upkeep:
         file: with the tombstones that were heard before, and that are heard now; none where None.
         events_max: kept, of all users.
         impressions_max: kept, of all users.
-        within_s: after which a partition is served, though the log was not replayed for it.
+        within_s: without progress, after which a partition is served though the log was not replayed for it; one that
+            is in no other shard, with progress too.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
         wall: a port: seconds since the epoch.
@@ -116,6 +121,8 @@ class Upkeep:
         self._residents: dict[str, Residents] = {}
         self._current = ""
         self._wanted_since: dict[Piece, float] = {}
+        self._sole: frozenset[Piece] = frozenset()
+        self._replayed_at = -math.inf  # so far a replay got on
         self._given_up: set[str] = set()
         self._newest_ms = 0
         self._untidy = False
@@ -162,9 +169,12 @@ class Upkeep:
         """This version is the current one: what is said of users and items in general is as it has them."""
         self._current = version
 
-    def want(self, pieces: Iterable[Piece]) -> None:
-        """These are held, or are to be: their users' events are wanted."""
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
+        """These are held, or are to be: their users' events are wanted; of these `sole` are in no other shard."""
         homes = {piece for piece in pieces if piece.kind is Kind.HOME}
+        if self._sole != frozenset(sole):
+            self._sole = frozenset(sole)
+            self._turn()  # who waits may wait longer, or not so long
         if homes == self._wanted_since.keys():
             return
         gone = self._wanted_since.keys() - homes
@@ -177,10 +187,13 @@ class Upkeep:
 
     async def whole(self, piece: Piece) -> None:
         """Return once the log was replayed for a partition, or cannot be, or need not, or that takes too long."""
-        until = self._wanted_since.get(piece, self._clock()) + self._within_s
-        with suppress(TimeoutError):
-            async with asyncio.timeout(until - self._clock()):
-                while not self._is_settled(piece):
+        while not self._is_settled(piece):
+            left_s = self._waited_for_until(piece) - self._clock()
+            if left_s <= 0:
+                log.warning("log.not_waited_for", snapshot=piece.version, number=piece.number)
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
                     await self._turned.wait()
 
     def segment_of(self, user_id: str) -> str:
@@ -248,8 +261,11 @@ class Upkeep:
         lacking, began = residents.replaying(), self._clock()
         try:
             await self.follower.began()
-            hear = each(partial(self._hear_again, residents, lacking))
-            self._join(await self.follower.replay_records(residents.since.start, hear))
+            self._join(
+                await self.follower.replay_records(
+                    residents.since.start, partial(self._hear_record_again, residents, lacking)
+                )
+            )
         except LogUnavailable as error:
             if residents.version not in self._given_up:
                 log.error("log.not_replayed", snapshot=residents.version, error=str(error))
@@ -286,6 +302,13 @@ class Upkeep:
         takers = [one for one in self._residents.values() if one.takes(event, at, one.held)]
         if takers:
             self._keep(event, at)
+
+    def _hear_record_again(
+        self, residents: Residents, partitions: frozenset[int], record: log_pb2.Record, at: Position
+    ) -> None:
+        self._replayed_at = self._clock()
+        for event in record.events:
+            self._hear_again(residents, partitions, event, at)
 
     def _hear_again(self, residents: Residents, partitions: frozenset[int], event: pb.Event, at: Position) -> None:
         if residents is not self._residents.get(residents.version):
@@ -332,6 +355,13 @@ class Upkeep:
     def _is_whole(self) -> bool:
         residents = self._residents.values()
         return any(one.whole for one in residents) and not any(one.lacking for one in residents)
+
+    def _waited_for_until(self, piece: Piece) -> float:
+        """Where nobody else has a partition, being served comes before being fresh."""
+        since = self._wanted_since[piece]
+        if piece in self._sole:
+            return since + self._within_s
+        return min(max(since, self._replayed_at) + self._within_s, since + WAITED_MAX * self._within_s)
 
     def _is_settled(self, piece: Piece) -> bool:
         residents = self._residents.get(piece.version)

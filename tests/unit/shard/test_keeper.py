@@ -6,7 +6,7 @@ import asyncio
 import errno
 import math
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -416,7 +416,7 @@ class Waiting(NoLog):
         self.wanted: set[Piece] = set()
         self.asked, self.known = asyncio.Event(), asyncio.Event()
 
-    def want(self, pieces: Iterable[Piece]) -> None:
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
         """Remember."""
         self.wanted = set(pieces)
 

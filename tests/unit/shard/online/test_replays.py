@@ -12,7 +12,9 @@ from online_shard import USER, Shard, click, unlike
 
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.positions import Position
 from trunkshow.snapshot.additions import Additions
+from trunkshow.v1 import log_pb2
 
 
 def homes(shard: Shard, *numbers: int) -> list[Piece]:
@@ -95,3 +97,39 @@ async def test_of_new_items_one_value_is_kept_however_many_users_have_events(
         up.residents.folded(USER, None)
         assert list(up.residents._folded) == [USER]
         assert not any(isinstance(part, Additions) for part in up.residents._folded[USER])
+
+
+async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Callable[..., Shard]) -> None:
+    """As long as it gets on, within a limit; a partition that nobody else has is served in time, fresh or not."""
+    up = shard()
+    first, sole = homes(up, 0, 1)
+    up.upkeep._within_s = 0.01
+    up.upkeep.want([first, sole], [sole])
+    until = {piece: up.upkeep._waited_for_until(piece) - up.now for piece in (first, sole)}
+    assert until == {first: pytest.approx(0.01), sole: pytest.approx(0.01)}
+    up.now += 0.009
+    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 1))
+    up.now += 0.005
+    waiting = asyncio.create_task(up.upkeep.whole(first))
+    await asyncio.wait_for(up.upkeep.whole(sole), 5)
+    assert not waiting.done()
+    up.now += 0.006
+    await asyncio.wait_for(waiting, 5)
+    up.now += 10
+    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 2))
+    await asyncio.wait_for(up.upkeep.whole(first), 5)
+
+
+async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[..., Shard]) -> None:
+    """Then it is served at once where it has waited long enough for that."""
+    up = shard()
+    (piece,) = homes(up, 0)
+    up.upkeep.want([piece])
+    up.now += 29
+    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 1))
+    up.now += 2
+    waiting = asyncio.create_task(up.upkeep.whole(piece))
+    await some_turns()
+    assert not waiting.done()
+    up.upkeep.want([piece], [piece])
+    await asyncio.wait_for(waiting, 5)

@@ -1,8 +1,10 @@
-"""A user's record and their online events as one record: history, weights and vector, as a rebuild would make them.
+"""A user's record and their online events as one record: the history that a rebuild would make, and a vector for it.
 
-The vector is always solved anew from the whole history, with the item factors as they are, by the equations that
-training solves (`trunkshow.models.fold_in`): so nothing drifts, however many events come one by one. An event with an
-item that the catalogue does not know is left out.
+Weights are a rebuild's too, but for the present session, which counts several times (`trunkshow.online.weights`): what
+somebody does right now shows at once, and is worth what it is worth once the session or a build has passed. The vector
+is always solved anew from the whole history, with the item factors as they are, by the equations that training solves
+(`trunkshow.models.fold_in`): so nothing drifts, however many events come one by one. An event with an item that the
+catalogue does not know is left out.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ class Folded:
     """A user with their online events.
 
     Attributes:
-        record: as if the snapshot had been built with the events.
+        record: as if the snapshot had been built with the events, those of the present session many times.
         had: (n,) item rows that the user had, by the snapshot or since.
         hidden: (m,) item rows that the user does not want to see, by the snapshot or since.
         events: how many were folded in.
@@ -80,7 +82,7 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
     if not new:
         return None
     weighed = [(row, event) for row, event in new if terms.weights[event.interaction]]
-    items, weights, times = _merged(record, weighed, _worth([event for _, event in weighed], terms.weights))
+    items, weights, times = _merged(record, weighed, _worth(weighed, terms.weights))
     solved = bool(weighed) or not len(record.vector)
     vector = terms.equations.solve(items, weights) if solved else record.vector.copy()
     return Folded(
@@ -88,7 +90,7 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
         np.append(record.had, _marked(new, terms, marks.HAD)),
         np.append(record.hidden, _marked(new, terms, marks.HIDDEN)),
         len(new),
-        session_of(record, new, terms.kinds),
+        session_of(record, events, terms.row_of, terms.kinds),
     )
 
 
@@ -99,11 +101,20 @@ def _new(events: Events, terms: Terms) -> list[tuple[int, Event]]:
     return [(row, event) for row, event in found if row is not None]
 
 
-def _worth(events: Sequence[Event], weights: Weights) -> list[float]:
-    """What each event counts; those of the present session more."""
-    begins_ms = session_begins_ms([event.time_ms for event in events]) if events else 0
-    worth = ((weights[event.interaction], event.time_ms >= begins_ms) for event in events)
-    return [weight * SESSION_FACTOR if present and weight > 0 else weight for weight, present in worth]
+def _worth(weighed: Sequence[tuple[int, Event]], weights: Weights) -> list[float]:
+    """What each event counts; more with items of which the present session, all in all, says something good.
+
+    So a return takes an order of the same session back whole, and of one from before no more than it was worth.
+    """
+    begins_ms = session_begins_ms([event.time_ms for _, event in weighed]) if weighed else 0
+    net: dict[int, float] = {}
+    for row, event in weighed:
+        if event.time_ms >= begins_ms:
+            net[row] = net.get(row, 0.0) + weights[event.interaction]
+    return [
+        weights[event.interaction] * (SESSION_FACTOR if event.time_ms >= begins_ms and net[row] > 0 else 1.0)
+        for row, event in weighed
+    ]
 
 
 def _merged(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shard.online.folding import NOBODY, Folded, Terms, fold
-from shard.online.lately import Lately, discount_of, lately
+from shard.online.lately import Lately, Sessions, discount_of, lately, session_of
 from shard.online.shown import Shown
 from shard.online.state import Events
 from shard.online.users import Users
@@ -187,6 +187,7 @@ class Residents:
         marks = marks_by_type(parameters.get("interactions", ()))
         row_of, weights = snapshot.catalogue.row, weights_of(parameters)
         self._terms = Terms(row_of, snapshot, weights, marks, self.since, self._kinds)
+        self._sessions = Sessions(lambda record, events: session_of(record, events, row_of, self._kinds))
         self._newcomers = Newcomers(partial(home_of, snapshot.ials.equations, snapshot.codebook))
         self._left: frozenset[int] = frozenset()  # partitions that were let go since a replay began
         self._folded: dict[str, tuple[Events, Folded | None]] = {}
@@ -256,6 +257,7 @@ class Residents:
         """Somebody asked to be forgotten: where they came as a newcomer, they did not."""
         self._newcomers.forget(user_id)
         self._folded.pop(user_id, None)
+        self._sessions.forget(user_id)
 
     def _find(self, user_id: str) -> Home | None:
         return None if self.is_hidden(user_id) else self._directory.find(user_id)
@@ -297,12 +299,11 @@ class Residents:
 
     def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
         """What somebody is doing right now; who did nothing, and was shown nothing, costs a look."""
-        shown = self._shown.to(user_id)
-        session = folded.session if folded is not None else None
+        shown, events = self._shown.to(user_id), self._users.of(user_id)
+        now_ms = round(self._wall() * 1000)
+        session = folded.session if folded is not None else self._sessions.of(user_id, record, events, now_ms)
         if shown is None and session is None:
             return None
-        now_ms = round(self._wall() * 1000)
-        events = self._users.of(user_id)
         discount = discount_of(shown, events, record, self._id_of, now_ms) if shown is not None else None
         return lately(session, discount, self._kinds, now_ms)
 

@@ -37,7 +37,7 @@ SHARES: Weights = MappingProxyType(
 
 SESSION_PAUSE_MS = 30 * 60 * 1000
 SESSION_FACTOR = 16.0
-"""How often an event of the present session counts that has a positive weight."""
+"""How often events of the present session count, with items of which it says more good than bad."""
 
 
 def weights_of(parameters: Mapping[str, Any]) -> Weights:

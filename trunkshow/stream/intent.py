@@ -172,20 +172,6 @@ class Session:
         )
 
 
-def present_intent(events: Iterable[Interest], now_ms: int, usual: Usual, rule: IntentRule = RULE) -> Intent:
-    """What a user is doing.
-
-    Args:
-        events: of the user, in any order; those of the last day count, of items whose category is known.
-        now_ms: milliseconds since the epoch; an event later than that counts as just now.
-        usual: p₀.
-        rule: its parameters.
-    """
-    lately = (Interest(min(at, now_ms), category) for at, category in events if at > now_ms - DAY_MS)
-    session = Session.of(lately, usual, rule)
-    return session.at(now_ms) if session is not None else NO_INTENT
-
-
 def run_starts(session: Sequence[Interest], usual: Usual, rule: IntentRule = RULE) -> list[float]:
     """(n,) w_r: the probability that the run of the last of n events, in order of time, began at each of them."""
     weights = [1.0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,12 @@ from trunkshow.stream.intent import (
     DAY_MS,
     EVENTS_MAX,
     NO_INTENT,
+    RULE,
     Intent,
     IntentRule,
     Interest,
     Session,
-    present_intent,
+    Usual,
     run_starts,
 )
 from trunkshow.stream.ranking import best_first, raised
@@ -36,6 +38,13 @@ def usual(category: int) -> float:
 def session(*categories: int, last: int = NOW, every: int = 20_000) -> list[Interest]:
     """An event every twenty seconds, the last one at a moment."""
     return [Interest(last - every * ago, category) for ago, category in enumerate(reversed(categories))]
+
+
+def present_intent(events: Iterable[Interest], now_ms: int, usual: Usual, rule: IntentRule = RULE) -> Intent:
+    """What a user is doing, read anew of the last day's events at a moment."""
+    lately = (Interest(min(at, now_ms), category) for at, category in events if at > now_ms - DAY_MS)
+    session = Session.of(lately, usual, rule)
+    return session.at(now_ms) if session is not None else NO_INTENT
 
 
 def by_intent(scores: list[float], categories: list[int], intent: Intent) -> list[int]:

@@ -21,6 +21,7 @@ class FollowedLog:
         twice: every record is read two times.
         held: while it is, who follows gets nothing new, though the log answers.
         reads: places from which it was read or followed.
+        begin_at: who follows goes back to so many records, since the log did.
         received_ms: when what is appended from now on was received; None where records do not say.
     """
 
@@ -33,6 +34,7 @@ class FollowedLog:
         self.twice = False
         self.held = False
         self.reads: list[Watermark | None] = []
+        self.begin_at: int | None = None
         self.received_ms: int | None = None
         self._moved = asyncio.Event()
 
@@ -59,6 +61,8 @@ class FollowedLog:
         name, at = self.name, self._start(after)
         while True:
             moved = self._moved
+            at = min(at, self.begin_at) if self.begin_at is not None else at
+            self.begin_at = None
             if name != self.name:
                 name, at = self.name, 0
             while not self.gone and not self.held and name == self.name and at < len(self.records):

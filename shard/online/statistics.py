@@ -25,9 +25,10 @@ import structlog
 
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.follower import AGAIN_AFTER_S, SLICE_S, Follower, Sleep
+from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone
 from trunkshow.online.positions import Position
+from trunkshow.online.turns import SLICE_S, Sleep
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.telemetry import Throttle

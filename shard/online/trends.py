@@ -17,8 +17,8 @@ from typing import Never
 import structlog
 
 from shard.online.statistics import Heard, Statistics
-from trunkshow.online.follower import Sleep
 from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Listed, Trends
+from trunkshow.online.turns import Sleep
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock
 from trunkshow.serving.telemetry import Throttle

@@ -261,11 +261,7 @@ class Upkeep:
         lacking, began = residents.replaying(), self._clock()
         try:
             await self.follower.began()
-            self._join(
-                await self.follower.replay_records(
-                    residents.since.start, partial(self._hear_record_again, residents, lacking)
-                )
-            )
+            self._join(await self.follower.replay(residents.since.start, partial(self._hear_again, residents, lacking)))
         except LogUnavailable as error:
             if residents.version not in self._given_up:
                 log.error("log.not_replayed", snapshot=residents.version, error=str(error))
@@ -303,14 +299,8 @@ class Upkeep:
         if takers:
             self._keep(event, at)
 
-    def _hear_record_again(
-        self, residents: Residents, partitions: frozenset[int], record: log_pb2.Record, at: Position
-    ) -> None:
-        self._replayed_at = self._clock()
-        for event in record.events:
-            self._hear_again(residents, partitions, event, at)
-
     def _hear_again(self, residents: Residents, partitions: frozenset[int], event: pb.Event, at: Position) -> None:
+        self._replayed_at = self._clock()
         if residents is not self._residents.get(residents.version):
             return  # its snapshot was closed meanwhile
         if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):

@@ -3,31 +3,26 @@
 What is heard goes to one function, event by event, with the place where it stands; it may come twice, and in any order
 of replay and following. Who counts the whole log is told of whole records (`overhear`). Reading is done on the event
 loop, in slices, so that requests get in between; as long as the reader is far behind and the process has requests to
-answer, it rests between slices, as other work in the background does (`trunkshow.pacing`). Only seconds behind it does
-not: freshness is what it is for.
+answer, it rests between slices (`trunkshow.online.turns`). Only seconds behind it does not: freshness is what it is
+for. A log that went back, restored from an older copy, is read on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Never
 
 import structlog
 
-from trunkshow import pacing
 from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.positions import Position, position_of
+from trunkshow.online.positions import position_of
 from trunkshow.online.progress import FRESH_WITHIN_S, Progress
+from trunkshow.online.turns import AGAIN, FOLLOWING, Hear, Hearer, HearRecord, Ramp, Sleep, Turns, each, whole
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.v1 import events_pb2 as pb
-from trunkshow.v1 import log_pb2
-
-SLICE_S = 0.002
-"""Of work, after which others get their turn."""
 
 ASK_EVERY_S = 0.25
 """So old is what is known at most, where the reader keeps up. Asking waits for a log that is gone to come back; a pause
@@ -38,13 +33,14 @@ AGAIN_AFTER_S = 1.0
 
 EVENTS = metrics.counter("trunkshow_log_events_total", "Events read from the log, replayed ones among them.")
 UNREADABLE = metrics.counter("trunkshow_log_records_unreadable_total", "Records that could not be made sense of.")
-LAG = metrics.gauge("trunkshow_log_lag_seconds", "Time since everything in the log had been read.")
+LAG = metrics.gauge(
+    "trunkshow_log_lag_seconds", "Time since everything in the log had been read; of several, the most."
+)
 
 log = structlog.get_logger()
 
-Hear = Callable[[pb.Event, Position], None]
-HearRecord = Callable[[log_pb2.Record, Position], None]
-Sleep = Callable[[float], Awaitable[None]]
+_running: set[Follower] = set()
+LAG.set_function(lambda: max((one.lag_s for one in _running), default=0.0))
 
 
 class Follower:
@@ -76,7 +72,7 @@ class Follower:
         self.progress = Progress()
         self.start: Watermark | None = None
         self._source = source
-        self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
+        self._hearers = (each(hear),) if overhear is None else (each(hear), whole(overhear))
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
@@ -84,15 +80,23 @@ class Follower:
         self._moved = asyncio.Event()
         self._began = asyncio.Event()
         self._gone = False
-        LAG.set_function(lambda: self.progress.lag_s(self._clock()))
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds since everything was known."""
+        return self.progress.lag_s(self._clock())
 
     # --- following -----------------------------------------------------------------------------------------------
 
     async def run(self, after: Watermark | None = None, *, from_end: bool = False) -> None:
         """Hear of everything after a watermark, or from where the log ends now, until cancelled."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._ask_again_and_again())
-            both.create_task(self._follow_on(after, from_end=from_end))
+        _running.add(self)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._ask_again_and_again())
+                both.create_task(self._follow_on(after, from_end=from_end))
+        finally:
+            _running.discard(self)
 
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Whether everything up to a watermark was heard, waiting for it so long at most.
@@ -124,24 +128,21 @@ class Follower:
 
     # --- again ---------------------------------------------------------------------------------------------------
 
-    async def replay(self, after: Watermark | None, hear: Hear) -> None:
-        """Tell somebody of everything after a watermark and up to where the log ends now.
+    async def replay(self, after: Watermark | None, hear: Hear) -> Watermark:
+        """Tell somebody of everything after a watermark and up to where the log ends now; where that is.
 
         Raises:
             LogUnavailable: it cannot be read.
         """
-        await self.replay_records(after, each(hear))
+        return await self._replayed(after, each(hear))
 
     async def replay_records(self, after: Watermark | None, hear: HearRecord) -> Watermark:
-        """As `replay`, in whole records; where the log ended when that began.
+        """As `replay`, in whole records.
 
         Raises:
             LogUnavailable: it cannot be read.
         """
-        end = await self.end()
-        if any(end.counts.values()):
-            await self._told(self._source.read(after, end), (hear,), after, behind=lambda: True)
-        return end
+        return await self._replayed(after, whole(hear))
 
     async def end(self) -> Watermark:
         """Where the log ends now.
@@ -163,48 +164,55 @@ class Follower:
         self.progress.began(after)
         self.start = after
         self._began.set()
+        turns = self._turns(FOLLOWING, self._is_behind)
         while True:
             after = self.progress.watermark
             try:
-                reads = self._source.follow(after)
-                await self._told(reads, self._hearers, after, behind=self._is_behind, moved=self._moved_to)
+                await self._told(self._source.follow(after), self._hearers, after, turns, moved=self._moved_to)
             except LogUnavailable as error:
                 self._answers(error)
             await self._sleep(AGAIN_AFTER_S)
 
+    async def _replayed(self, after: Watermark | None, hearer: Hearer) -> Watermark:
+        end = await self.end()
+        if any(end.counts.values()):
+            turns = self._turns(AGAIN, lambda: True)
+            await self._told(self._source.read(after, end), (hearer,), after, turns)
+        return end
+
     async def _told(
         self,
         reads: AsyncGenerator[Read, None],
-        hearers: Sequence[HearRecord],
+        hearers: Sequence[Hearer],
         before: Watermark | None,
+        turns: Turns,
         *,
-        behind: Callable[[], bool],
         moved: Callable[[Watermark], None] = lambda watermark: None,
     ) -> None:
         """Hear every record of a stream of them."""
-        worked = 0.0
         async with aclosing(reads):
             async for read in reads:
-                began = self._clock()
-                self._record(read, before, hearers)
+                turns.stepped()
+                if before is None or not _is_same(before, read.watermark):  # else it came twice
+                    await self._record(read, before, hearers, turns)
                 before = read.watermark
                 moved(before)
-                worked += self._clock() - began
-                if worked >= SLICE_S:
-                    rest = behind() and self._busy()
-                    await self._sleep(min(worked * (1 / pacing.SHARE - 1), pacing.REST_S_MAX) if rest else 0)
-                    worked = 0.0
+                if turns.is_over():
+                    await turns.give()
 
-    def _record(self, read: Read, before: Watermark | None, hearers: Sequence[HearRecord]) -> None:
-        if before is not None and before.log == read.watermark.log and before.covers(read.watermark):
-            return  # it came twice
-        for hear in hearers:
+    async def _record(self, read: Read, before: Watermark | None, hearers: Sequence[Hearer], turns: Turns) -> None:
+        for hearer in hearers:
             try:
-                hear(read.record, position_of(before, read.watermark))
+                for _ in hearer(read.record, position_of(before, read.watermark)):
+                    if turns.is_over():
+                        await turns.give()
             except Exception as error:  # one record that is no good must not end the reading of all others
                 UNREADABLE.inc()
                 log.error("log.unreadable", watermark=str(read.watermark), exc_info=error)
         EVENTS.inc(len(read.record.events))
+
+    def _turns(self, ramp: Ramp, behind: Callable[[], bool]) -> Turns:
+        return Turns(ramp, behind=behind, busy=self._busy, clock=self._clock, sleep=self._sleep)
 
     def _moved_to(self, watermark: Watermark) -> None:
         self.progress.read(watermark)
@@ -239,11 +247,5 @@ class Follower:
         return known is not None and known.log != watermark.log
 
 
-def each(hear: Hear) -> HearRecord:
-    """Who hears of events hears of a record's."""
-
-    def heard(record: log_pb2.Record, at: Position) -> None:
-        for event in record.events:
-            hear(event, at)
-
-    return heard
+def _is_same(one: Watermark, other: Watermark) -> bool:
+    return one.log == other.log and one.covers(other) and other.covers(one)

@@ -19,7 +19,7 @@ from typing import Never
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable
+from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, position_of
 from trunkshow.v1 import log_pb2
@@ -101,8 +101,14 @@ class Forgotten:
         self._listeners.append(listener)
 
     def hear(self, record: log_pb2.Record, watermark: Watermark) -> None:
-        """A record of the tombstones' log, and its reader's watermark with it."""
-        at = position_of(self.watermark, watermark)
+        """A record of the tombstones' log, and its reader's watermark with it; one that comes twice is heard once.
+
+        A log that went back forgets tombstones; whoever heard of them does not.
+        """
+        known = self.watermark
+        if known is not None and known.log == watermark.log and known.counts == watermark.counts:
+            return
+        at = position_of(known, watermark)
         self.watermark = watermark
         if record.HasField("forget"):
             self._add(Tombstone.of(record.forget, at))
@@ -112,11 +118,11 @@ class Forgotten:
 
     def _add(self, tombstone: Tombstone) -> None:
         known = self._of.get(tombstone.user_id)
-        if known is not None and known.at[:2] == tombstone.at[:2] and known.at.number > tombstone.at.number:
+        later = known is not None and known.at[:2] == tombstone.at[:2] and known.at.number > tombstone.at.number
+        if known is not None and later and known.time_ms >= tombstone.time_ms:  # else it is the log that went back
             return  # recalled: a later one than this will be heard
         self._of[tombstone.user_id] = tombstone
-        for listener in self._listeners:
-            listener(tombstone)
+        self._tell(tombstone)
 
     def recall(self, tombstone: Tombstone) -> None:
         """One that was heard before this process began; what the log tells of the same person takes its place."""
@@ -155,6 +161,13 @@ class Forgotten:
         """Whether a snapshot that was built with so many tombstones must not use what it knows of somebody."""
         tombstone = self._of.get(user_id)
         return tombstone is not None and not tombstone.is_known_to(built_with)
+
+    def _tell(self, tombstone: Tombstone) -> None:
+        for listener in self._listeners:
+            try:
+                listener(tombstone)
+            except Exception as error:  # the others are told all the same, and nobody's process ends
+                log.error("forgotten.listener_failed", tombstone=tombstone.id, exc_info=error)
 
     def _settle(self) -> None:
         if self._end is not None and not self.whole.is_set() and _has_reached(self.watermark, self._end):
@@ -195,9 +208,21 @@ async def following(forgotten: Forgotten, source: EventLog) -> Never:
     raise AssertionError("a log has no end")
 
 
-async def _hear_all(forgotten: Forgotten, source: EventLog) -> None:
-    async for read in source.follow(None):
+async def _hear_all(forgotten: Forgotten, source: EventLog) -> Never:
+    while True:
+        try:
+            async for read in source.follow(forgotten.watermark):
+                _heard(forgotten, read)
+        except LogUnavailable as error:
+            log.error("forgotten.unread", error=str(error))
+        await asyncio.sleep(AGAIN_AFTER_S)
+
+
+def _heard(forgotten: Forgotten, read: Read) -> None:
+    try:
         forgotten.hear(read.record, read.watermark)
+    except Exception as error:  # one record that is no good must not end the hearing of all others
+        log.error("forgotten.unreadable", watermark=str(read.watermark), exc_info=error)
 
 
 async def _until_whole(forgotten: Forgotten, source: EventLog) -> None:

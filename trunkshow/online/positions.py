@@ -37,11 +37,15 @@ class Position(NamedTuple):
 def position_of(before: Watermark | None, now: Watermark) -> Position:
     """Where the record stands by which a reader's watermark went from one to the next.
 
+    One that went back, with a log that was restored from an older copy, went so in the record's lane, or, where several
+    lanes did, in one of them.
+
     Raises:
         ValueError: the watermark did not move.
     """
     known = before.counts if before is not None and before.log == now.log else {}
     moved = [lane for lane, count in now.counts.items() if count > known.get(lane, 0)]
+    moved = moved or [lane for lane, count in now.counts.items() if 0 < count < known.get(lane, 0)]
     if not moved:
         raise ValueError(f"no record between {before} and {now}")
     return Position(now.log, moved[-1], now.counts[moved[-1]])

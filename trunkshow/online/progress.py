@@ -15,6 +15,7 @@ FRESH_WITHIN_S = 5.0
 """A reader with a smaller lag is caught up."""
 
 ENDS_MAX = 64
+"""That wait to be reached."""
 
 
 class Progress:
@@ -29,7 +30,7 @@ class Progress:
         self.watermark: Watermark | None = None
         self._text = ""
         self._known_at = -float("inf")
-        self._ends: deque[tuple[float, Watermark]] = deque(maxlen=ENDS_MAX)
+        self._ends: deque[tuple[float, Watermark]] = deque()
 
     @property
     def text(self) -> str:
@@ -52,9 +53,11 @@ class Progress:
         """The log said where it ended when it was asked."""
         if not any(end.counts.values()) and (self.watermark is None or self.watermark.log != end.log):
             self.began(end)  # a log that began anew, and has nothing to read yet
-        # An end of a log that is gone will not be reached.
-        waiting = [one for one in self._ends if one[1].log == end.log]
-        self._ends = deque([*waiting, (asked_at, end)], maxlen=ENDS_MAX)
+        # An end of a log that is gone, or that the log went back from, may not be reached.
+        waiting = [one for one in self._ends if one[1].log == end.log and end.covers(one[1])]
+        if len(waiting) >= ENDS_MAX:
+            waiting = waiting[::2]  # the oldest stays: one that is reached tells a lag, if a coarser one
+        self._ends = deque([*waiting, (asked_at, end)])
         self._settle()
 
     def covers(self, watermark: Watermark) -> bool:

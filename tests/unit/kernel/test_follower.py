@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from heapq import heappop, heappush
+from itertools import count
 
 import pytest
 from followed_log import FollowedLog
 
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.follower import Follower, each
+from trunkshow.online.follower import Follower
 from trunkshow.online.positions import Position
-from trunkshow.online.progress import FRESH_WITHIN_S, Progress
+from trunkshow.online.progress import ENDS_MAX, FRESH_WITHIN_S, Progress
+from trunkshow.online.turns import AGAIN, FOLLOWING, each
+from trunkshow.serving import metrics
 from trunkshow.v1 import events_pb2 as pb
+from trunkshow.v1 import log_pb2
 
 Heard = list[tuple[str, int]]
 
@@ -200,9 +205,123 @@ async def test_far_behind_and_busy_it_rests() -> None:
         if not behind:
             follower.progress.ended(Watermark("empty"), watched.now)
         reads = log.read(None, await log.end(1))
-        await follower._told(reads, (each(hear),), None, behind=follower._is_behind)
+        await follower._told(reads, (each(hear),), None, follower._turns(AGAIN, follower._is_behind))
         rests.append(any(seconds > 0.05 for seconds in watched.slept))
     assert rests == [True, False, False]
+
+
+async def test_the_reading_of_a_record_counts_as_work() -> None:
+    """Not only what is done with it; but a step that waited for the log did not work all that time."""
+    for step_s, rest_s in ((0.003, 0.003), (7.0, 0.01)):
+        watched = Watched(await filled(1), busy=True)
+        turns = watched.follower._turns(FOLLOWING, lambda: True)
+        watched.now += step_s
+        turns.stepped()
+        assert turns.is_over()
+        await turns.give()
+        assert watched.slept == [pytest.approx(rest_s)]
+
+
+class Day:
+    """A busy process whose clock goes on with its work and its sleeps, and shoppers who do something ever and again."""
+
+    def __init__(self, every_s: float, hearing_s: float) -> None:
+        self.now = 0.0
+        self.log = FollowedLog()
+        self._every_s, self._hearing_s = every_s, hearing_s
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._slept = count()
+        self.follower = Follower(self.log, self.hear, busy=lambda: True, clock=lambda: self.now, sleep=self.sleep)
+
+    def hear(self, event: pb.Event, at: Position) -> None:
+        """It takes its time."""
+        del event, at
+        self.now += self._hearing_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Until the clock is there."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heappush(self._sleepers, (self.now + seconds, next(self._slept), woken))
+        await woken
+
+    async def goes_on(self, until: Callable[[], bool]) -> None:
+        """Whoever sleeps is woken when it is time, until something is so."""
+        while not until():
+            while len(self.log.records) * self._every_s < self.now:
+                self.log.records.append(log_pb2.Record(events=[event(len(self.log.records))]))
+            self.log.turn()
+            for _ in range(8):
+                await asyncio.sleep(0)
+            if self._sleepers:
+                at, _, woken = heappop(self._sleepers)
+                self.now = max(self.now, at)
+                if not woken.done():
+                    woken.set_result(None)
+
+
+async def test_a_busy_reader_that_is_behind_catches_up_with_a_steady_stream() -> None:
+    """Also where what comes takes more than half of the time to hear: it rests the less, the longer it is behind."""
+    day = Day(every_s=0.1, hearing_s=0.07)
+    day.log.held = True
+    running = asyncio.create_task(day.follower.run())
+    await day.goes_on(lambda: day.now > 20)
+    assert not day.follower.progress.is_caught_up(day.now)
+    day.log.held = False
+    await day.goes_on(lambda: day.follower.progress.is_caught_up(day.now) or day.now > 600)
+    assert day.follower.progress.is_caught_up(day.now)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_others_have_their_turn_within_a_record_of_many_events() -> None:
+    """A record has half a megabyte: hearing all of it at once would keep requests waiting."""
+    log = FollowedLog()
+    await log.append([event(number) for number in range(10)], 1)
+    watched = Watched(log)
+    turns_at: list[int] = []
+
+    def hear(event: pb.Event, at: Position) -> None:
+        watched.hear(event, at)
+        watched.now += 0.001
+        turns_at.append(len(watched.slept))
+
+    await watched.follower.replay(None, hear)
+    assert turns_at == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+async def test_a_log_that_went_back_is_heard_on_from_there() -> None:
+    """One restored from an older copy has the same name, and what comes next is new, the first record as well."""
+    log = await filled(5)
+    async with Watched(log).following() as watched:
+        await turns(lambda: len(watched.heard) == 5)
+        log.records = log.records[:2]
+        log.begin_at = 2
+        await log.append([event(9)], 1)
+        await turns(lambda: len(watched.heard) == 6)
+        assert watched.heard[-1] == ("e9", 3)
+        assert watched.follower.progress.text == "log/0:3"
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+
+
+async def test_the_lag_told_is_that_of_the_reader_that_is_most_behind() -> None:
+    """A process may have several; one that ended has none, and is not kept."""
+    log, held = await filled(1), await filled(1)
+    held.held = True
+    async with Watched(log).following() as watched:
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        watched.now += 3
+        assert lag_told() == watched.follower.lag_s
+        async with Watched(held).following() as behind:
+            await turns(lambda: held.reads != [])
+            assert lag_told() == behind.follower.lag_s == float("inf")
+        assert lag_told() == watched.follower.lag_s
+    assert lag_told() == 0.0
+
+
+def lag_told() -> float | None:
+    """As Prometheus reads it."""
+    return metrics.REGISTRY.get_sample_value("trunkshow_log_lag_seconds")
 
 
 def test_a_reader_is_as_fresh_as_the_last_end_that_it_reached() -> None:
@@ -224,3 +343,26 @@ def test_a_log_that_began_anew_and_is_empty_is_known_at_once() -> None:
     progress.ended(Watermark("log", {0: 9}), 10.0)
     progress.ended(Watermark("another"), 20.0)
     assert (progress.lag_s(21.0), progress.text) == (1.0, "another/")
+
+
+def test_a_reader_that_stays_behind_reaches_an_end_all_the_same() -> None:
+    """However long ago that was asked for: of the ends that wait too many are dropped, and not the oldest."""
+    progress, late = Progress(), 1000
+    progress.began(Watermark("log"))
+    for moment in range(10 * late):
+        progress.ended(Watermark("log", {0: moment + 1}), float(moment))
+        if moment >= late:
+            progress.read(Watermark("log", {0: moment - late + 1}))
+    assert late <= progress.lag_s(10.0 * late) < 2 * late
+    assert len(progress._ends) <= ENDS_MAX
+
+
+def test_ends_that_a_log_went_back_from_are_not_waited_for() -> None:
+    """They may never be reached again."""
+    progress = Progress()
+    progress.began(Watermark("log", {0: 5}))
+    progress.ended(Watermark("log", {0: 9}), 10.0)
+    progress.read(Watermark("log", {0: 3}))
+    progress.ended(Watermark("log", {0: 4}), 20.0)
+    progress.read(Watermark("log", {0: 4}))
+    assert progress.lag_s(21.0) == 1.0

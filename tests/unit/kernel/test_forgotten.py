@@ -9,7 +9,7 @@ import pytest
 from memory_log import MemoryLog
 
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.forgotten import Forgotten, following, read_all
+from trunkshow.online.forgotten import Forgotten, Tombstone, following, read_all
 from trunkshow.online.positions import Position
 from trunkshow.v1 import log_pb2
 
@@ -90,6 +90,43 @@ async def test_who_cannot_be_known_is_not_waited_for() -> None:
     running = asyncio.create_task(following(forgotten, log))
     await forgotten.known(0)
     assert not forgotten.whole.is_set()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_tombstones_whose_log_went_back_are_heard_on_from_there() -> None:
+    """Restored from an older copy: everybody heard of stays forgotten, who comes is, too, and no process ends."""
+    log, forgotten = MemoryLog("gone"), Forgotten()
+    for user in ("ada", "bob", "eve"):
+        await log.forget(tombstone(user), 1)
+    for number in range(3):
+        forgotten.hear(log.records[number], Watermark("gone", {0: number + 1}))
+    forgotten.hear(log_pb2.Record(forget=tombstone("dan")), Watermark("gone", {0: 1}))
+    forgotten.hear(log_pb2.Record(forget=tombstone("dan")), Watermark("gone", {0: 1}))
+    forgotten.hear(log_pb2.Record(forget=tombstone("eve", time_ms=2000)), Watermark("gone", {0: 2}))
+    assert forgotten.covers("eve", Position("other", 0, 1), 2000)
+    assert {one.user_id for one in forgotten.tombstones()} == {"ada", "bob", "eve", "dan"}
+    assert forgotten.watermark == Watermark("gone", {0: 2})
+    assert (found := forgotten.find("dan")) is not None
+    assert found.at == Position("gone", 0, 1)
+
+
+async def test_a_listener_that_fails_ends_nothing() -> None:
+    """The others are told, and so is everybody of the next tombstone."""
+    log, forgotten = MemoryLog("gone"), Forgotten()
+    told: list[str] = []
+
+    def fails(one: Tombstone) -> None:
+        raise ZeroDivisionError(one.user_id)
+
+    forgotten.listen(fails)
+    forgotten.listen(lambda one: told.append(one.user_id))
+    running = asyncio.create_task(following(forgotten, log))
+    for user in ("ada", "bob"):
+        assert await forgotten.reached(await log.forget(tombstone(user), 1), 5)
+    assert told == ["ada", "bob"]
+    assert not running.done()
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -21,10 +21,13 @@ from trunkshow.v1 import events_pb2 as pb
         ("log/0:7,1:3", "log/0:7,1:4", Position("log", 1, 4)),
         ("log/0:7", "log/0:7,4:1", Position("log", 4, 1)),
         ("log/0:7", "another/0:1", Position("another", 0, 1)),
+        ("log/0:7", "log/0:3", Position("log", 0, 3)),
+        ("log/0:7,1:9", "log/0:7,1:4", Position("log", 1, 4)),
+        ("log/0:7,1:9", "log/0:8,1:4", Position("log", 0, 8)),
     ],
 )
 def test_a_record_stands_where_the_watermark_moved(before: str | None, now: str, where: Position) -> None:
-    """In the lane of which more was read."""
+    """In the lane of which more was read, or, in a log that went back, less."""
     assert position_of(Watermark.parse(before) if before else None, Watermark.parse(now)) == where
 
 

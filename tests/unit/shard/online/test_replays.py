@@ -14,7 +14,7 @@ from shard.scene import Kind, Piece
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position
 from trunkshow.snapshot.additions import Additions
-from trunkshow.v1 import log_pb2
+from trunkshow.v1 import events_pb2 as pb
 
 
 def homes(shard: Shard, *numbers: int) -> list[Piece]:
@@ -108,7 +108,7 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     until = {piece: up.upkeep._waited_for_until(piece) - up.now for piece in (first, sole)}
     assert until == {first: pytest.approx(0.01), sole: pytest.approx(0.01)}
     up.now += 0.009
-    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 1))
+    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
     up.now += 0.005
     waiting = asyncio.create_task(up.upkeep.whole(first))
     await asyncio.wait_for(up.upkeep.whole(sole), 5)
@@ -116,7 +116,7 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     up.now += 0.006
     await asyncio.wait_for(waiting, 5)
     up.now += 10
-    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 2))
+    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 2))
     await asyncio.wait_for(up.upkeep.whole(first), 5)
 
 
@@ -126,7 +126,7 @@ async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[
     (piece,) = homes(up, 0)
     up.upkeep.want([piece])
     up.now += 29
-    up.upkeep._hear_record_again(up.residents, frozenset({0}), log_pb2.Record(), Position("log", 0, 1))
+    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
     up.now += 2
     waiting = asyncio.create_task(up.upkeep.whole(piece))
     await some_turns()

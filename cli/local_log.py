@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from cli import nats
 from cli.addresses import free_address, split_address
@@ -93,14 +94,16 @@ def held(plan: LogPlan, logs: Path | None) -> Iterator[LocalLog]:
         yield LocalLog(plan.url)
         return
     address = free_address(*split_address(plan.listen), option="--log-listen")
-    child = nats.child(plan.folder, address, logs and logs / "log.log")
-    with _alone_in(plan.folder):
+    with _alone_in(
+        plan.folder
+    ):  # before a word is written there: another cluster's server reads it when it starts again
+        child = nats.child(plan.folder, address, logs and logs / "log.log")
         yield LocalLog(nats.url(address), child)
 
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("a") as lock:
+    with _lock_of(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -108,3 +111,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
                 f"{folder} is the event log of another cluster that runs; choose another --log-folder, or --log none"
             ) from None
         yield
+
+
+def _lock_of(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "lock").open("a")
+    except OSError as error:
+        raise UsageError(f"{folder} does not take the event log: {error.strerror or error}") from error

@@ -16,7 +16,6 @@ from hashlib import blake2b
 
 from builder.errors import BuildError
 from builder.export.folder import Folder
-from builder.export.forgotten import table
 from builder.export.items import told_since
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
@@ -106,8 +105,7 @@ async def export(
         # After the end: whoever asked to be forgotten before it is among them.
         forgotten = await read_all(tombstones, END_WITHIN_S)
         if forgotten.watermark not in (None, folder.exported.forgotten):
-            people = table(forgotten.tombstones())
-            await asyncio.to_thread(folder.forget, people, forgotten.watermark)
+            await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
         await _Export(folder, progress, limits, begun, end, forgotten).run(log)
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)

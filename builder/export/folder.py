@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -23,6 +23,7 @@ from builder.export.rows import name_of
 from builder.export.state import Exported, Part
 from builder.ingest.block import BLOCK_ROWS
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten import Tombstone
 from trunkshow.online.weights import SHARES
 
 EVENTS, SHOWN = "events", "shown"
@@ -84,16 +85,17 @@ class Folder:
         _sync(self.path)
         self._say(replace(after, events=after.events + taste, shown=after.shown + other))
 
-    def forget(self, people: pl.DataFrame, forgotten: Watermark) -> None:
+    def forget(self, tombstones: Sequence[Tombstone], forgotten: Watermark) -> None:
         """Remove people from all parts, and name them for other sources.
 
         Args:
-            people: as `builder.export.forgotten` has them, all of them.
+            tombstones: all of them.
             forgotten: of the tombstones' log with the last of them.
         """
         said = self.exported
+        people = forgetting.table_within(tombstones, said.watermark)
         events, shown = (tuple(self._without(part, people) for part in kind) for kind in (said.events, said.shown))
-        text = forgetting.text(people)
+        text = forgetting.text(forgetting.table(tombstones))
         self._written(self.path / forgetting.FILE_NAME, lambda fresh: fresh.write_text(text, encoding="utf-8"))
         self._say(replace(said, events=events, shown=shown, forgotten=forgotten))
 

@@ -1,6 +1,7 @@
 """`forgotten.json` beside an export: who is to be forgotten, and until when; for the export's own parts and any source.
 
-A row is forgotten where it is of such a user and happened before they asked for it, whatever file it is in.
+A row is forgotten where it is of such a user and happened before they asked for it, whatever file it is in; or, in an
+export's own parts, where it was read before that.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import polars as pl
 
 from builder.errors import DatasetInvalid
 from builder.ingest import values
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import Tombstone
 
 FILE_NAME = "forgotten.json"
@@ -22,9 +24,23 @@ NOBODY = pl.DataFrame(schema=SCHEMA)
 """(people,) `user`, an id as sources have it, and `until`, milliseconds since the epoch."""
 
 
+FOREVER = 2**63 - 1
+
+
 def table(tombstones: Iterable[Tombstone]) -> pl.DataFrame:
     """Everybody in these."""
     return pl.DataFrame([(one.user_id, one.time_ms) for one in tombstones], schema=SCHEMA, orient="row")
+
+
+def table_within(tombstones: Iterable[Tombstone], read: Watermark | None) -> pl.DataFrame:
+    """The same, for rows that were read up to a watermark: who asked after all of these has none, of any time."""
+    told = [(one.user_id, FOREVER if _is_after(one, read) else one.time_ms) for one in tombstones]
+    return pl.DataFrame(told, schema=SCHEMA, orient="row")
+
+
+def _is_after(tombstone: Tombstone, read: Watermark | None) -> bool:
+    until = tombstone.events_until
+    return read is not None and until is not None and until.log == read.log and until.covers(read)
 
 
 def text(people: pl.DataFrame) -> str:

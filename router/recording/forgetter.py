@@ -71,6 +71,9 @@ class Forgetter:
         if not 1 <= len(user_id.encode()) <= ID_BYTES_MAX:
             message = f"user_id: {len(user_id.encode())} bytes; 1 to {ID_BYTES_MAX} are allowed"
             raise InvalidArgument(message, field="user_id", reason="USER_ID_LENGTH")
+        if user_id != user_id.strip():
+            message = "user_id: has blanks before or after it; no event has such an id"
+            raise InvalidArgument(message, field="user_id", reason="USER_ID_BLANKS")
         if self._logs is None:
             message = "this router has no event log, and nothing to forget by; it is started with --log"
             raise Unavailable(message, reason="NO_EVENT_LOG", retry_after_ms=NOT_AGAIN)

@@ -52,7 +52,7 @@ class ItemRecorder:
         Raises:
             InvalidArgument: there are none, or too many.
             Unavailable: it is not known whether they are in the log.
-            Overloaded: there is no room; none of them is.
+            Overloaded: there is no room; a part of them may be in the log all the same.
         """
         checked = item_validation.check(items, self._now())
         watermark = await self._tell(checked.right, deadline) if checked.right else None
@@ -73,7 +73,7 @@ class ItemRecorder:
         try:
             watermark = await self._log.tell(items, deadline.reserving(ANSWER_MS, began).remaining_s(began))
         except LogFull as error:
-            message = f"the items' log has no room ({error}); none of these items was recorded"
+            message = f"the items' log has no room ({error}); send these items again, it may have some of them"
             raise Overloaded(message, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS) from error
         except LogUnavailable as error:
             message = f"the items' log did not say that it has these ({error}); send them again"

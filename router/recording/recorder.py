@@ -90,7 +90,7 @@ class Recorder:
         Raises:
             InvalidArgument: there are none, or too many.
             Unavailable: it is not known whether they are in the log.
-            Overloaded: there is no room; none of them is.
+            Overloaded: there is no room; a part of them may be in the log all the same.
         """
         checked = validation.check(events, self._now(), self._policy)
         try:
@@ -109,7 +109,7 @@ class Recorder:
         try:
             watermark = await self._log.append(events, deadline.reserving(ANSWER_MS, began).remaining_s(began))
         except LogFull as error:
-            message = f"the event log has no room ({error}); none of these events was recorded, send them again"
+            message = f"the event log has no room ({error}); send these events again, those that it has count once"
             raise Overloaded(message, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS) from error
         except LogUnavailable as error:
             self._told(error)

@@ -2,7 +2,7 @@
 
 Where it is HTTPS, it shows the router's own certificate, and the newest one at every handshake. It has limits that its
 server does not: connections beyond the limit are closed at once, and none grows older than half a minute, whatever
-it does or does not do, so that who sends a byte a minute keeps nobody out for long.
+it does or does not do, so that who sends a byte a minute keeps nobody out for long; a handshake has three seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import math
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Never
 
@@ -27,6 +28,7 @@ from trunkshow.serving.options import address
 from trunkshow.serving.reloaded import Reloaded
 
 CONNECTION_S_MAX = 30.0
+HANDSHAKE_S_MAX = 3.0
 HEADER_BYTES_MAX = 16_384
 BACKLOG = 1024
 
@@ -120,7 +122,28 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals to the process."""
+    """One that leaves signals to the process, and gives a handshake seconds: until it is done no other limit holds."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        config, loop = self.config, asyncio.get_running_loop()
+        protocol = partial(  # type: ignore[call-arg]
+            config.http_protocol_class,
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        self.servers = [
+            await loop.create_server(
+                protocol,
+                sock=door,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=HANDSHAKE_S_MAX if config.ssl else None,
+            )
+            for door in sockets or ()
+        ]
+        self.started = True
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

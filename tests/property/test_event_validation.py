@@ -40,6 +40,11 @@ def bytes_of(least: int, most: int) -> st.SearchStrategy[str]:
     return st.text(characters, min_size=least, max_size=most).filter(lambda text: least <= len(text.encode()) <= most)
 
 
+def names() -> st.SearchStrategy[str]:
+    """Texts that a user or an item can have as id."""
+    return bytes_of(1, 256).filter(lambda text: text == text.strip())
+
+
 def context(entries_max: int, most: int) -> st.SearchStrategy[dict[str, str]]:
     """Contexts of so many entries."""
     return st.dictionaries(bytes_of(0, most), bytes_of(0, most), max_size=entries_max)
@@ -48,8 +53,8 @@ def context(entries_max: int, most: int) -> st.SearchStrategy[dict[str, str]]:
 RIGHT = st.builds(
     event,
     event_id=bytes_of(1, 64),
-    user_id=bytes_of(1, 256),
-    item_id=bytes_of(1, 256),
+    user_id=names(),
+    item_id=names(),
     interaction=st.sampled_from(INTERACTIONS),
     timestamp=st.tuples(st.integers(int(NOW_S) - 86_399, int(NOW_S) + 299), st.integers(0, 999_999_999)),
     value=st.floats(allow_nan=False, allow_infinity=False, width=32),
@@ -63,6 +68,8 @@ FAULTS = [
     ({"event_id": ""}, "event_id", "EVENT_ID_EMPTY"),
     ({"event_id": "é" * 33}, "event_id", "EVENT_ID_TOO_LONG"),
     ({"user_id": ""}, "user_id", "USER_ID_EMPTY"),
+    ({"user_id": "u\u00a0"}, "user_id", "USER_ID_BLANKS"),
+    ({"item_id": " i"}, "item_id", "ITEM_ID_BLANKS"),
     ({"user_id": "u" * 257}, "user_id", "USER_ID_TOO_LONG"),
     ({"item_id": ""}, "item_id", "ITEM_ID_EMPTY"),
     ({"item_id": "🎈" * 65}, "item_id", "ITEM_ID_TOO_LONG"),

@@ -131,7 +131,7 @@ def _fault(event: events_pb2.Event, now_s: float, policy: Policy) -> _Fault | No
     """The first thing that is wrong with an event."""
     return (
         _id_fault("event_id", event.event_id, EVENT_ID_BYTES_MAX)
-        or _id_fault("user_id", event.user_id, ID_BYTES_MAX)
+        or _name_fault("user_id", event.user_id)
         or _item_fault(event)
         or _interaction_fault(event)
         or _time_fault(event, now_s, policy)
@@ -147,6 +147,13 @@ def _id_fault(field: str, value: str, bytes_max: int) -> _Fault | None:
     return _length_fault(field, value, bytes_max)
 
 
+def _name_fault(field: str, value: str) -> _Fault | None:
+    """Of what a build knows by its name."""
+    if value and (value[0].isspace() or value[-1].isspace()):
+        return _Fault(field, f"{field.upper()}_BLANKS", "has blanks before or after it, which a build would take away")
+    return _id_fault(field, value, ID_BYTES_MAX)
+
+
 def _length_fault(field: str, value: str, bytes_max: int) -> _Fault | None:
     # Fewer characters than a quarter of the limit cannot be too many bytes: no encoding for the usual id.
     if len(value) <= bytes_max // 4 or (size := len(value.encode())) <= bytes_max:
@@ -157,7 +164,7 @@ def _length_fault(field: str, value: str, bytes_max: int) -> _Fault | None:
 def _item_fault(event: events_pb2.Event) -> _Fault | None:
     if not event.item_id and event.interaction == _WITHOUT_ITEM:
         return None
-    return _id_fault("item_id", event.item_id, ID_BYTES_MAX)
+    return _name_fault("item_id", event.item_id)
 
 
 def _interaction_fault(event: events_pb2.Event) -> _Fault | None:

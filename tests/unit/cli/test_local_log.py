@@ -43,8 +43,12 @@ def test_its_own_log_is_a_child_to_keep(tmp_path: Path) -> None:
 def test_a_folder_is_one_clusters_at_a_time(tmp_path: Path) -> None:
     """The next may have it once the first is gone."""
     plan = plan_of("", tmp_path, "127.0.0.1:0")
-    with held(plan, None), pytest.raises(UsageError, match="another cluster"), held(plan, None):
-        pass
+    with held(plan, None):
+        settings = (tmp_path / "nats-server.conf").read_text()
+        with pytest.raises(UsageError, match="another cluster"), held(plan, None):
+            pass
+        # Another port there, and the first one's server would come back where nobody looks for it.
+        assert (tmp_path / "nats-server.conf").read_text() == settings
     with held(plan, None):
         pass
 

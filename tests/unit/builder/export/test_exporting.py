@@ -294,6 +294,20 @@ async def test_what_was_exported_before_is_taken_out(tmp_path: Path) -> None:
     assert not any(b"ada" in (tmp_path / name).read_bytes() for name in names(tmp_path) if name.endswith(".parquet"))
 
 
+async def test_what_was_exported_before_is_taken_out_by_its_place_too(tmp_path: Path) -> None:
+    """An event of a fast clock stood in the log before its user asked; one that came afterwards stays."""
+    log = await log_of([event(1), event(2, user="bob")])
+    await exported(log, tmp_path)
+    tombstones = await forgotten("ada", log, WHEN - timedelta(minutes=3))
+    await log.append([event(3).to_message()], 1)
+    await exported(log, tmp_path, tombstones=tombstones)
+    assert rows(tmp_path)["event_id"].to_list() == ["e2", "e3"]
+    again = await log_of(name="gone")
+    again.records = [*tombstones.records, log_pb2.Record(forget=log_pb2.Forget(id="u", user_id="eve"))]
+    await exported(log, tmp_path, tombstones=again)
+    assert rows(tmp_path)["event_id"].to_list() == ["e2", "e3"]
+
+
 async def test_a_build_leaves_a_forgotten_user_out_of_every_source(tmp_path: Path) -> None:
     """Up to when they asked for it; and the report says how many rows, and up to which tombstone."""
     log = await log_of([event(1), event(2, user="bob")])

@@ -35,7 +35,7 @@ async def test_nothing_right_is_nothing_written() -> None:
 
 
 async def test_it_is_never_said_falsely_that_items_are_recorded() -> None:
-    """A log that is gone may have them; a full one has not; without one there is no use in asking again."""
+    """A log that is gone, or full, may have some of them; without one there is no use in asking again."""
     gone, full = MemoryLog(), MemoryLog()
     gone.gone = full.full = True
     with pytest.raises(Unavailable) as unknown:

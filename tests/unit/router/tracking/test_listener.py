@@ -216,6 +216,25 @@ async def _unit(port: int, authority: trustme.CA) -> str:
     return str(subject["organizationalUnitName"])
 
 
+async def test_a_handshake_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are answered beside it, and after it."""
+    monkeypatch.setattr(listener, "HANDSHAKE_S_MAX", 0.05)
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", organization_unit_name="1")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    async with running(tls=(certificate, key)) as subject:
+        reader, writer = await asyncio.open_connection("127.0.0.1", subject.port)
+        assert await read_all(reader) == b""
+        writer.close()
+        monkeypatch.setattr(listener, "HANDSHAKE_S_MAX", 10)
+    async with running(tls=(certificate, key)) as subject:
+        assert await _unit(subject.port, authority) == "1"
+
+
 def test_a_pair_that_does_not_belong_together_is_refused_at_the_start(tmp_path: Path) -> None:
     """Loudly."""
     authority = trustme.CA()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from time import time
 
 from shard import numbers
 from shard.config import ShardConfig
@@ -47,6 +48,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     trends = Trendspotting(
         lambda user: upkeep.segment_of(user) if upkeep is not None else "",
         lambda item: upkeep.usual_share(item) if upkeep is not None else None,
+        wall=lambda: upkeep.statistics.moments.now_ms() / 1000 if upkeep is not None else time(),
     )
     upkeep = _upkeep(config, source, tombstones, items, service, (trends,)) if source is not None else None
     keeper = Keeper(
@@ -105,7 +107,9 @@ def _upkeep(
 ) -> Upkeep:
     """What keeps users' events, and counts everybody's."""
     busy = _busy(lambda: service.answered)
-    counters = FeatureCounters(config.feature_users_max, config.feature_items_max)
+    counters = FeatureCounters(
+        config.feature_users_max, config.feature_items_max, lambda: upkeep.statistics.moments.now_ms() / 1000
+    )
     upkeep = Upkeep(
         source,
         tombstones,

@@ -20,7 +20,7 @@ from trunkshow.errors import InvalidArgument, SnapshotMismatch
 from trunkshow.online.progress import Progress
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.stream.windows import KINDS, WINDOWS, Event, Features, FeatureWindows, begins
+from trunkshow.stream.windows import BACK_S, KINDS, WINDOWS, Event, Features, FeatureWindows, begins, onward
 from trunkshow.v1 import events_pb2, features_pb2, shard_pb2
 
 KEYS_MAX = 100
@@ -48,7 +48,7 @@ class FeatureCounters:
     Args:
         users_max: of whom windows are kept.
         items_max: likewise.
-        wall: a port: seconds since the epoch.
+        wall: a port: seconds since the epoch; best a clock that nobody sets (`shard.online.moments`).
     """
 
     name = "features"
@@ -69,7 +69,6 @@ class FeatureCounters:
         kind = said.interaction if 0 <= said.interaction < KINDS else 0
         value = said.value if said.HasField("value") else None
         event = Event(heard.time_ms, kind, value, self.category_of(said.item_id))
-        self._now_ms = max(self._now_ms, heard.now_ms)
         self._users.record(said.user_id, event, heard.now_ms)
         if said.item_id:
             self._items.record(said.item_id, event, heard.now_ms)
@@ -79,8 +78,8 @@ class FeatureCounters:
         self._users.forget(user_id)
 
     def moment_ms(self) -> int:
-        """Now, by a clock that never goes back."""
-        self._now_ms = max(self._now_ms, round(self._wall() * _MS))
+        """Now; it never goes back, unless its clock is set right by more than that."""
+        self._now_ms = onward(self._now_ms, round(self._wall() * _MS), BACK_S * _MS)
         return self._now_ms
 
     def user(self, user_id: str, now_ms: int) -> tuple[Features, int]:

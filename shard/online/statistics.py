@@ -9,7 +9,7 @@ limit, until the past was heard, and where it waits too long it is read again as
 background, once the partitions held here are whole, from as far back as the log goes (`RECORDS_MAX` at most);
 `known_from_ms` says since when everything is known.
 
-An event that was sent again is known by its id, among the `IDS_MAX` newest at least; a record by its place. Events of
+An event that was sent again is known by its id (`shard.online.ids`); a record by its place. Events of
 somebody who asked to be forgotten are not heard. A statistic that raises misses that event, and nobody else does.
 """
 
@@ -23,6 +23,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from shard.online.ids import KnownIds
+from shard.online.moments import Moments
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
@@ -35,14 +37,11 @@ from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
 
-IDS_MAX = 150_000
-"""Up to twice as many are kept, about 90 bytes each."""
-
 RECORDS_MAX = 5_000_000
 """Of each lane's past; at 20 µs for each, with one event, that is two minutes of a processor."""
 
-WAITING_MAX = 20_000
-"""Records that wait until the past was heard."""
+WAITING_MAX = 50_000
+"""Events that wait until the past was heard, each of which may take 1 KB; a record without any counts as one."""
 
 FAILURES = metrics.counter(
     "trunkshow_shard_statistics_failures_total", "Events that a statistic could not take in.", ("statistic",)
@@ -58,7 +57,8 @@ class Heard(NamedTuple):
         event: as it stands in the log; may be kept, must not be changed.
         at: where it stands.
         time_ms: when it happened, milliseconds since the epoch; at most five minutes in the future.
-        now_ms: when it was recorded, or now where a router's clock is ahead. It hardly ever goes back.
+        now_ms: when it was recorded, or now where a router's clock is ahead (`shard.online.moments`). It hardly ever
+            goes back.
     """
 
     event: pb.Event
@@ -90,6 +90,7 @@ class Statistics:
 
     Attributes:
         known_from_ms: everything recorded since then was heard; None until the past was.
+        moments: what time it is.
 
     Args:
         listeners: told of every event.
@@ -112,12 +113,14 @@ class Statistics:
         self._listeners = tuple(listeners)
         self._forgotten = forgotten
         forgotten.listen(self._forget)
-        self._clock, self._wall, self._sleep = clock, wall, sleep
+        self.moments = Moments(clock, wall)
+        self._clock, self._sleep = clock, sleep
         self._began_ms: int | None = None
         self._past = Watermark("")  # so far of it was heard
         self._waiting: deque[tuple[log_pb2.Record, Position]] = deque()
         self._waiting_since: Watermark | None = None  # what had been followed before the first that waits
-        self._ids: tuple[set[int], set[int]] = set(), set()
+        self._waiting_events = 0
+        self._ids = KnownIds()
         self._throttle = Throttle()
 
     # --- what comes live -----------------------------------------------------------------------------------------
@@ -129,11 +132,12 @@ class Statistics:
             return
         if not self._listeners:
             return
-        if len(self._waiting) >= WAITING_MAX:  # they are read again, as past
-            self._waiting.clear()
+        if self._waiting_events >= WAITING_MAX:  # they are read again, as past
+            self._clear_waiting()
         if not self._waiting:
             self._waiting_since = before
         self._waiting.append((record, at))
+        self._waiting_events += _size(record)
 
     # --- what came before ----------------------------------------------------------------------------------------
 
@@ -155,7 +159,7 @@ class Statistics:
                     self._settle()
                     return
                 await self._hear_slice()
-            self._waiting.clear()
+            self._clear_waiting()
             await self._sleep(0 if follower.progress.watermark is not None else AGAIN_AFTER_S)
 
     async def _replayed(self, follower: Follower) -> Watermark:
@@ -176,30 +180,33 @@ class Statistics:
         began = self._clock()
         while self._waiting and self._clock() - began < SLICE_S:
             record, at = self._waiting.popleft()
+            self._waiting_events -= _size(record)
             self._waiting_since = _after(self._waiting_since, at)
             if at.log != self._past.log or at.number > self._past.counts.get(at.lane, 0):
                 self._hear_past(record, at)
         await self._sleep(0)
+
+    def _clear_waiting(self) -> None:
+        self._waiting.clear()
+        self._waiting_events = 0
 
     def _hear_past(self, record: log_pb2.Record, at: Position) -> None:
         self._past = _after(self._past, at)
         self._tell(record, at)
 
     def _settle(self) -> None:
-        self.known_from_ms = self._began_ms if self._began_ms is not None else round(self._wall() * 1000)
+        self.known_from_ms = self._began_ms if self._began_ms is not None else self.moments.now_ms()
         log.info("statistics.whole", known_from_ms=self.known_from_ms)
 
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _tell(self, record: log_pb2.Record, at: Position) -> None:
-        now_ms = round(self._wall() * 1000)
-        if record.HasField("received"):
-            now_ms = min(record.received.ToMilliseconds(), now_ms)
+        now_ms = self.moments.heard(record.received.ToMilliseconds() if record.HasField("received") else None)
         if self._began_ms is None:
             self._began_ms = now_ms
         for event in record.events:
             time_ms = event.timestamp.ToMilliseconds()
-            if self._is_new(event.event_id) and not self._forgotten.covers(event.user_id, at, time_ms):
+            if self._ids.is_new(event.event_id, now_ms) and not self._forgotten.covers(event.user_id, at, time_ms):
                 self._tell_all(Heard(event, at, time_ms, now_ms))
 
     def _tell_all(self, heard: Heard) -> None:
@@ -210,16 +217,6 @@ class Statistics:
                 FAILURES.labels(listener.name).inc()
                 self._throttle.log(log.error, "statistic.failed", statistic=listener.name, exc_info=error)
 
-    def _is_new(self, event_id: str) -> bool:
-        key = hash(event_id)
-        lately, before = self._ids
-        if key in lately or key in before:
-            return False
-        lately.add(key)
-        if len(lately) >= IDS_MAX:
-            self._ids = set(), lately
-        return True
-
     def _forget(self, tombstone: Tombstone) -> None:
         for listener in self._listeners:
             try:
@@ -227,6 +224,10 @@ class Statistics:
             except Exception as error:
                 FAILURES.labels(listener.name).inc()
                 self._throttle.log(log.error, "statistic.failed", statistic=listener.name, exc_info=error)
+
+
+def _size(record: log_pb2.Record) -> int:
+    return max(len(record.events), 1)
 
 
 def _after(before: Watermark | None, at: Position) -> Watermark:

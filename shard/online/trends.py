@@ -47,7 +47,7 @@ class Trendspotting:
         usual_share: the part of everything that happens which an item is expected to have, as long as the log is too
             young to tell; nothing trends in its first day where None.
         rules: how trends are found.
-        wall: a port: seconds since the epoch.
+        wall: a port: seconds since the epoch; best a clock that nobody sets (`shard.online.moments`).
         sleep: a port.
     """
 

@@ -85,6 +85,10 @@ class Decayed:
             table[: len(rows)] = table[rows]
             table[len(rows) :] = 0
 
+    def clear(self) -> None:
+        """Forget what was counted."""
+        self._sums[:], self._squares[:], self._landmark_s = 0, 0, 0.0
+
     def grow(self, rows: int) -> None:
         """Make room."""
         more = rows - len(self._squares)

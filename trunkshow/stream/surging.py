@@ -1,9 +1,10 @@
 """The trends of one group of users: counts and forecasts of its items in arrays, and which of them surge.
 
 Bounded: items (the least popular tenth goes when there are too many), and what waits to be counted. Moments go forward
-only; what comes late is learned as of when it happened. That events come once is left to those who know their ids, how
-much is surprising to `trunkshow.stream.surges`, what was expected to `trunkshow.stream.seasons` and, until a day was
-seen, `trunkshow.stream.shares`.
+only, unless a clock is set right, which costs what was counted lately; what comes late is learned as of when it
+happened. That events come once is left to those who know their ids, how much is surprising to
+`trunkshow.stream.surges`, what was expected to `trunkshow.stream.seasons` and, until a day was seen,
+`trunkshow.stream.shares`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from trunkshow.stream.trend import EVENTS_MIN, Item, Trend, TrendingRules
 
 LATE_H = 2
 """Hours for which events may be late and count for the hour that is not over yet."""
+
+BACK_S = 60.0
+"""Who asks for a moment that is earlier than the one before by more than this has a clock that was set right."""
 
 WAITING_MAX = 4096
 SILENCE_H = 24 * 7
@@ -74,6 +78,8 @@ class Surges(Generic[Item]):
 
     def top(self, now_s: float, count: int) -> list[Trend[Item]]:
         """Up to `count` items that trend at a moment, the largest surge first."""
+        if now_s < self._now_s - BACK_S:
+            self._go_back(now_s)
         self._advance(now_s)
         self._count()
         young = self._now_s - self._began_s < self._rules.settling_h * HOUR_S
@@ -143,6 +149,14 @@ class Surges(Generic[Item]):
             self._present[:] = 0
             self._seasons.pass_silently(max(hour + 1, until - SILENCE_H), until)
         self._now_s = max(self._now_s, now_s)
+
+    def _go_back(self, now_s: float) -> None:
+        """A clock was set right: what was counted as of moments that did not come yet is not counted at all."""
+        self._count()
+        for decayed in self._decayed:
+            decayed.clear()
+        self._present[:] = 0
+        self._now_s, self._began_s = now_s, min(self._began_s, now_s)
 
     def _count(self) -> None:
         """Count what waits."""

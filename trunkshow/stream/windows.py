@@ -9,7 +9,8 @@ Its end is sharp to a second, so that what a shopper does shows at once; its beg
 counters need not know single events: at worst it misses b ÷ W of its length (5 minutes: none; 1 h: 1/60; 1 d: 1/48;
 7 d: 1/28; 30 d: 1/30). Events of the second T itself and later do not count yet, wherever they were read from: that,
 and `begins` being used by both, is why the builder's table (`builder.feature_windows`) and these counters agree to the
-last event, and why a feature never knows what came after its moment.
+last event that both have heard of. What happened before T and was recorded after it is in the table, and was not in the
+counters at T.
 
 The last price is the value of the newest event of an interaction in `PRICED` that has one, the last category that of
 the newest event with one; both before T and within the longest window, of two at the same millisecond the larger, or
@@ -57,6 +58,9 @@ PRICED = frozenset(
     )
 )
 """Interactions whose value is a price; a like's may be a rating."""
+
+BACK_S = 60
+"""A moment that is earlier than the one before by more than this is one of a clock that was set right."""
 
 LOOKED_AT_MAX = 8
 """Who might be forgotten, before somebody is."""
@@ -133,11 +137,17 @@ def begins(second: Any, window: Window) -> Any:
     return -((window.length_s - second) // window.bucket_s) * window.bucket_s
 
 
+def onward(before: int, now: int, back: int) -> int:
+    """A moment that goes forward only, unless a clock was set right: by more than `back`."""
+    return max(before, now) if now >= before - back else now
+
+
 class Recent:
     """The counters of one user or item.
 
-    Moments go forward only: an earlier one than before is taken for the latest. Bounded: at most one entry per bucket
-    and interaction, less than 800 buckets in all.
+    Moments go forward only: an earlier one than before is taken for the latest, unless it is earlier by more than
+    `BACK_S`. What had gone into wider buckets by then, or had left them all, does not come back. Bounded: at most one
+    entry per bucket and interaction, less than 800 buckets in all.
 
     Attributes:
         whole_from_ms: events that happened before may be missing; 0 where none is.
@@ -157,7 +167,7 @@ class Recent:
 
     def record(self, event: Event, now_ms: int) -> None:
         """Count one event; what is too far in the future, or older than the longest window, is left out."""
-        self._second = max(self._second, now_ms // 1000)
+        self._second = onward(self._second, now_ms // 1000, BACK_S)
         second = event.time_ms // 1000
         if not begins(self._second, WINDOWS[-1]) <= second <= self._second + FUTURE_S_MAX:
             return
@@ -173,7 +183,7 @@ class Recent:
 
     def features(self, now_ms: int) -> Features:
         """What counts at a moment."""
-        self._second = max(self._second, now_ms // 1000)
+        self._second = onward(self._second, now_ms // 1000, BACK_S)
         starts = [begins(self._second, window) for window in WINDOWS]
         value, category = self._value.within(starts[-1], self._second), self._category.within(starts[-1], self._second)
         return Features(self._in_windows(starts), value, category or "")
@@ -232,7 +242,7 @@ class _Latest(Generic[Value]):
         """The newest from one second on and before another."""
         if self._later is not None:
             self._come(now_s)
-        return self._newest[1] if self._newest is not None and self._newest[0] // 1000 >= first else None
+        return self._newest[1] if self._newest is not None and first <= self._newest[0] // 1000 < now_s else None
 
     def _come(self, now_s: int) -> None:
         """Later seconds have come."""

@@ -54,3 +54,24 @@ def test_a_clock_that_jumps_by_years_costs_one_hours_learning(monkeypatch: pytes
     trending.record("dress", pb.INTERACTION_CLICK, 3600.0 * BEGAN, 3600.0 * BEGAN)
     trending.top(3600.0 * (BEGAN + 24 * 365 * 8), 10)
     assert learned == [BEGAN]
+
+
+def test_a_clock_that_jumped_and_was_set_right_does_not_keep_trends_in_the_future() -> None:
+    """A surge afterwards is found, and what was counted as of the moment that never came is not counted."""
+    trending: Trending[str] = Trending(usual_share=lambda item: 0.01)
+    now = 3600.0 * BEGAN
+
+    def clicks(item: str, times: int) -> None:
+        for _ in range(times):
+            trending.record(item, pb.INTERACTION_CLICK, now, now)
+
+    clicks("dress", 1)
+    assert trending.top(now + 86_400 * 400, 10) == []
+    for item in range(40):
+        clicks(f"i{item}", 10)
+    assert trending.top(now + 60, 10) == []
+    now += 120
+    for item in range(40):
+        clicks(f"i{item}", 10)
+    clicks("dress", 300)
+    assert [one.item for one in trending.top(now, 10)][:1] == ["dress"]

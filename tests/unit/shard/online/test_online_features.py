@@ -128,6 +128,21 @@ async def test_the_moment_is_a_whole_second_and_never_goes_back() -> None:
     assert (await shard.user("ann")).known
 
 
+async def test_a_clock_that_jumped_and_was_set_right_blinds_nobody() -> None:
+    """Whoever was asked for meanwhile, or did something, is told of as before; so is who comes afterwards."""
+    shard = Shard()
+    shard.hear("ann", "hat")
+    shard.now_ms += 20 * 3_600_000
+    assert counts(await shard.user("ann"))[:2] == [{}, {}]
+    shard.now_ms = NOW_MS + 5000
+    shard.hear("ann", "hat")
+    shard.hear("bob", "hat")
+    shard.now_ms += 10_000
+    for user, count in (("ann", 2), ("bob", 1)):
+        told = await shard.user(user)
+        assert (counts(told)[0], told.moment.ToMilliseconds()) == ({CLICK: count}, NOW_MS + 15_000)
+
+
 async def test_who_is_forgotten_has_done_nothing() -> None:
     """Of an item it is known that somebody did something with it, and not who."""
     shard = Shard()

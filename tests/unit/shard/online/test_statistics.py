@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from followed_log import FollowedLog
 
-from shard.online import statistics
+from shard.online import ids, statistics
 from shard.online.statistics import Heard, Statistics
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
@@ -150,7 +150,7 @@ async def test_what_was_sent_again_counts_once() -> None:
 
 async def test_ids_are_forgotten_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest are known; memory is bounded."""
-    monkeypatch.setattr(statistics, "IDS_MAX", 3)
+    monkeypatch.setattr(ids, "IDS_MAX", 3)
     world = World()
     async with world.following():
         await world.learned()
@@ -158,7 +158,7 @@ async def test_ids_are_forgotten_at_last(monkeypatch: pytest.MonkeyPatch) -> Non
         world.names.heard.clear()
         await world.hears("e17", "e18", "e19", "e0")
     assert world.names.ids == ["e0"]
-    assert sum(map(len, world.statistics._ids)) <= 6
+    assert len(world.statistics._ids) <= 6
 
 
 async def test_what_waits_is_bounded_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,6 +177,20 @@ async def test_what_waits_is_bounded_and_nothing_is_lost(monkeypatch: pytest.Mon
         await learning
         await world.hears("e60")
     assert world.names.ids == ["e0", *names, *more, "e60"]
+
+
+async def test_what_waits_is_bounded_in_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record may have five hundred."""
+    monkeypatch.setattr(statistics, "WAITING_MAX", 10)
+    world = World()
+    async with world.following():
+        for number in range(8):
+            mark = await world.log.append([event(f"e{number}-{at}") for at in range(6)], 1)
+            await turns(lambda mark=mark: world.follower.progress.covers(mark))  # type: ignore[misc]
+            assert sum(len(record.events) for record, _ in world.statistics._waiting) < 10 + 6
+        await world.learned()
+    assert len(world.names.ids) == len(set(world.names.ids)) == 48
+    assert world.statistics._waiting_events == 0
 
 
 async def test_a_log_that_goes_while_the_past_is_read_is_read_on_later() -> None:

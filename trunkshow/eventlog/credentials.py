@@ -9,7 +9,7 @@
 | `TRUNKSHOW_LOG_TLS_CA` | the authority of the servers' certificates; where given, nothing is said without TLS |
 | `TRUNKSHOW_LOG_TLS_CERTIFICATE`, `TRUNKSHOW_LOG_TLS_KEY` | this process's own, where the servers ask for one |
 
-Files are read at each connection, so what was renewed is used at the next one.
+On NATS files are read at each connection, so what was renewed is used at the next one; on Kafka a password's file once.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkshow.eventlog.watermark import TEXT_BYTES_MAX, LogsDiffer, Watermark
+from trunkshow.eventlog.watermark import LANES_MAX, TEXT_BYTES_MAX, LogsDiffer, Watermark
 
 WATERMARKS = st.builds(
     Watermark, st.just("log"), st.dictionaries(st.integers(0, 40), st.integers(1, 2**40), max_size=20)
@@ -62,3 +62,9 @@ def test_watermarks_of_different_logs_are_not_compared() -> None:
         Watermark("a").covers(Watermark("b"))
     with pytest.raises(LogsDiffer):
         Watermark("a").joined(Watermark("b"))
+
+
+def test_a_watermark_of_the_largest_log_fits() -> None:
+    """Of as many lanes as a log may have, each as far as can be, under the longest name."""
+    one = Watermark("e" * 67, dict.fromkeys(range(LANES_MAX), 2**63 - 1))
+    assert Watermark.parse(str(one)) == one

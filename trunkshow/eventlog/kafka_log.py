@@ -203,12 +203,14 @@ class _Sender:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[int] = loop.create_future()
 
+        producer = self._opened()
+
         def delivered(error: KafkaError | None, message: Message) -> None:
             with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
-                loop.call_soon_threadsafe(self._settle, told, error, message.offset())
+                loop.call_soon_threadsafe(self._settle, producer, told, error, message.offset())
 
         try:
-            self._opened().produce(self._topic, record.data, partition=record.lane, on_delivery=delivered)
+            producer.produce(self._topic, record.data, partition=record.lane, on_delivery=delivered)
         except BufferError:
             raise LogFull(f"topic {self._topic}: too much waits to be sent") from None
         except KafkaException as error:
@@ -233,8 +235,10 @@ class _Sender:
         while not self._closed.is_set() and producer is self._producer:
             producer.poll(POLL_S)
 
-    def _settle(self, told: asyncio.Future[int], error: KafkaError | None, offset: int | None) -> None:
-        if error is not None and error.fatal():
+    def _settle(
+        self, producer: Producer, told: asyncio.Future[int], error: KafkaError | None, offset: int | None
+    ) -> None:
+        if error is not None and error.fatal() and self._producer is producer:
             self._producer = None  # it will never send again; the next append makes another
         if told.done():
             return

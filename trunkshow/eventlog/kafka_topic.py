@@ -21,6 +21,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.settings import LogSettings
+from trunkshow.eventlog.watermark import LANES_MAX
 
 ANSWER_S_MAX = 2.0
 """Seconds for one answer of the cluster."""
@@ -121,24 +122,20 @@ class Asker:
                 raise TimeoutError("it is not there, and was not made in time")
             self._make()
             listed = self._listed()
+        lanes = len(listed.topics[self._name].partitions)
+        if lanes > LANES_MAX:
+            raise LogUnavailable(f"topic {self._name} has {lanes} partitions; a log has {LANES_MAX} at most")
         identity = f"{listed.cluster_id}/{self._identity(self._config, self._name)}"
         name = f"{self._name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
-        return Topic(name, len(listed.topics[self._name].partitions))
+        return Topic(name, lanes)
 
     def _listed(self) -> Any:
         return self._opened().list_topics(self._name, timeout=ANSWER_S_MAX)
 
     def _make(self) -> None:
-        wanted = NewTopic(
-            self._name,
-            num_partitions=self._settings.lanes,
-            replication_factor=self._settings.copies,
-            config={
-                "retention.ms": str(int(self._settings.age_s_max * 1000)),
-                "retention.bytes": str(self._settings.bytes_max // self._settings.lanes),
-            },
+        made = AdminClient(dict(self._config)).create_topics(
+            [wanted(self._name, self._settings)], request_timeout=ANSWER_S_MAX
         )
-        made = AdminClient(dict(self._config)).create_topics([wanted], request_timeout=ANSWER_S_MAX)
         made[self._name].exception(ANSWER_S_MAX)  # somebody else may have been first; the list tells
         _log.info("log.made", topic=self._name, lanes=self._settings.lanes)
 
@@ -147,6 +144,17 @@ class Asker:
         if found is None:
             raise TimeoutError("it did not answer in time")
         return found
+
+
+def wanted(name: str, settings: LogSettings) -> NewTopic:
+    """How a log's topic is made."""
+    kept = settings.bytes_max // settings.lanes if settings.sheds else -1
+    return NewTopic(
+        name,
+        num_partitions=settings.lanes,
+        replication_factor=settings.copies,
+        config={"retention.ms": str(int(settings.age_s_max * 1000)), "retention.bytes": str(kept)},
+    )
 
 
 def why(error: Exception) -> str:

@@ -265,6 +265,10 @@ class Line:
             self.trouble = _why(error)
             self._throttle.log(_log.warning, "log.unreachable", error=self.trouble)
             return None
+        except Exception as error:  # nobody foresaw it; without a keeper there is no connection ever again
+            self.trouble = type(error).__name__
+            self._throttle.log(_log.error, "log.unreachable", exc_info=error)
+            return None
         return connection
 
 

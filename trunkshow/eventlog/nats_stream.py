@@ -6,7 +6,6 @@ stream and makes another begins another log.
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 import structlog
@@ -17,7 +16,6 @@ from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.nats_connection import Connection
 from trunkshow.eventlog.settings import LogSettings
 
-NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _NEEDS_NO_WINDOW_S = 1.0
 """Events are told apart by their ids, by readers; the server's own way of it remembers for minutes only."""
 

@@ -6,6 +6,7 @@ shown; those come from the environment (`credentials`).
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -91,7 +92,7 @@ def open_tombstones(
     that may know the person.
     """
     address = parse(url)
-    kept = replace(settings, age_s_max=TOMBSTONE_DAYS * DAY_S, bytes_max=TOMBSTONE_BYTES_MAX, lanes=1)
+    kept = replace(settings, age_s_max=TOMBSTONE_DAYS * DAY_S, bytes_max=TOMBSTONE_BYTES_MAX, lanes=1, sheds=False)
     return _opened(address._replace(name=address.name + _FORGOTTEN), kept, Credentials.of(environment))
 
 
@@ -113,6 +114,9 @@ def _opened(address: Address, settings: LogSettings, credentials: Credentials) -
 
 def _nats(address: Address, settings: LogSettings, credentials: Credentials) -> AnyLog:
     from trunkshow.eventlog.nats_log import NatsLog
+
+    if credentials.credentials_file and importlib.util.find_spec("nkeys") is None:
+        raise LogUnknown("a credentials file needs the package nkeys: pip install nkeys")
 
     async def options() -> Mapping[str, Any]:
         return credentials.for_nats()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkshow.eventlog.watermark import LANES_MAX
+
 DAY_S = 86_400.0
 
 
@@ -20,6 +22,7 @@ class LogSettings:
         in_flight_max: appends under way at a time; one more is refused at once.
         in_flight_bytes_max: bytes under way at a time.
         connect_s_max: seconds for one try to connect.
+        sheds: whether a log on Kafka, which cannot refuse, removes its oldest records when it is full; else it grows.
         makes: whether a log that is not there is made; who only reads leaves that to those who know its limits.
     """
 
@@ -30,12 +33,15 @@ class LogSettings:
     in_flight_max: int = 1024
     in_flight_bytes_max: int = 64 << 20
     connect_s_max: float = 2.0
+    sheds: bool = True
     makes: bool = True
 
     def __post_init__(self) -> None:
         for name in ("age_s_max", "bytes_max", "copies", "lanes", "in_flight_max", "in_flight_bytes_max"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: {getattr(self, name)}; more than 0 is needed")
+        if self.lanes > LANES_MAX:
+            raise ValueError(f"lanes: {self.lanes}; at most {LANES_MAX} are allowed")
 
 
 READ_ONLY = LogSettings(makes=False)

@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-TEXT_BYTES_MAX = 1024
+LANES_MAX = 128
+"""Of a log."""
 
-_TEXT = re.compile(r"([A-Za-z0-9_-]{1,64})/((?:\d{1,5}:\d{1,19}(?:,(?!$)|$))*)")
+TEXT_BYTES_MAX = 4096
+"""Enough for so many lanes, however far each is, and for any log's name."""
+
+_TEXT = re.compile(r"([A-Za-z0-9_-]{1,80})/((?:\d{1,5}:\d{1,19}(?:,(?!$)|$))*)")
 
 
 class LogsDiffer(ValueError):

@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import kafka_brokers
 import pytest
+from confluent_kafka import KafkaError, Producer
 from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened, taken
 
 from trunkshow.eventlog import kafka_reader
-from trunkshow.eventlog.kafka_log import KafkaLog
+from trunkshow.eventlog.kafka_log import KafkaLog, _Sender
+from trunkshow.eventlog.kafka_topic import Asker, wanted
 from trunkshow.eventlog.log import LogUnavailable
-from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.eventlog.packing import lane_of
 from trunkshow.eventlog.settings import LogSettings
 
@@ -104,3 +108,38 @@ async def appended(log: KafkaLog, users: Sequence[str], number: int) -> set[str]
 def test_a_users_lane_is_the_same_in_every_release() -> None:
     """Else an upgrade would put a user's events out of order."""
     assert [lane_of(user, 16) for user in ("", "a", "user-1", "ü")] == [0, 3, 4, 5]
+
+
+async def test_a_topic_of_too_many_partitions_is_refused_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No watermark of it could be read back."""
+    listed = SimpleNamespace(cluster_id="c", topics={"EVENTS": SimpleNamespace(partitions=dict.fromkeys(range(129)))})
+    asker = Asker({}, "EVENTS", LogSettings(), lambda config, name: name)
+    monkeypatch.setattr(asker, "_listed", lambda: listed)
+    with pytest.raises(LogUnavailable, match="129 partitions; a log has 128 at most"):
+        await asker.topic()
+    await asker.close()
+
+
+def test_a_topic_of_tombstones_removes_none_for_want_of_room() -> None:
+    """Whoever was forgotten first would be remembered again."""
+    settings = LogSettings(bytes_max=64 << 20, lanes=1)
+    assert wanted("EVENTS", settings).config["retention.bytes"] == str(64 << 20)
+    assert wanted("EVENTS-forgotten", replace(settings, sheds=False)).config["retention.bytes"] == "-1"
+    tombstones = open_tombstones("kafka://127.0.0.1:1/EVENTS", settings, {})
+    assert isinstance(tombstones, KafkaLog)
+    assert not tombstones._asker._settings.sheds
+
+
+async def test_what_an_old_producer_says_late_leaves_the_new_one_alone() -> None:
+    """Else each of its messages that fails would end the producer that took its place."""
+    sender = _Sender({"bootstrap.servers": "127.0.0.1:1"}, "EVENTS")
+    old, new = sender._opened(), Producer({"bootstrap.servers": "127.0.0.1:1"})
+    fatal = KafkaError(KafkaError._FATAL, "it is over", fatal=True)
+    told = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    sender._producer = new
+    sender._settle(old, told[0], fatal, None)
+    assert sender._producer is new
+    sender._settle(new, told[1], fatal, None)
+    assert sender._producer is None
+    assert all(isinstance(one.exception(), LogUnavailable) for one in told)
+    sender.close()

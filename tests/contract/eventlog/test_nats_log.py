@@ -15,6 +15,7 @@ from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
+from trunkshow.eventlog.nats_connection import Line
 from trunkshow.eventlog.watermark import Watermark
 
 
@@ -239,3 +240,21 @@ async def test_a_stream_that_cannot_be_a_log_is_refused(
         await client.jetstream().add_stream(name="EVENTS", subjects=["EVENTS"], **config)
     with pytest.raises(LogUnavailable, match=why):
         await log.append([event("user", 0)], WITHIN_S)
+
+
+async def test_a_keeper_outlives_what_nobody_foresaw(nats_world: NatsWorld) -> None:
+    """It says so, and connects once it can; without it there would be no log until the process is started again."""
+    tries = []
+
+    async def options() -> dict[str, object]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ModuleNotFoundError("nkeys")
+        return {}
+
+    with capture_logs() as said:
+        line = Line([nats_world.server.address], 1.0, options)
+        async with asyncio.timeout(WITHIN_S):
+            assert (await line.connected()).client.is_connected
+    assert [one["log_level"] for one in said if one["event"] == "log.unreachable"] == ["error"]
+    await line.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_a_limit_of_nothing_is_refused(name: str) -> None:
     """By its name."""
     with pytest.raises(ValueError, match=name):
         LogSettings(**{name: 0})  # type: ignore[arg-type]
+
+
+def test_a_credentials_file_without_its_package_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is missing, rather than at each connection."""
+    monkeypatch.setitem(sys.modules, "nkeys", None)
+    with pytest.raises(LogUnknown, match="pip install nkeys"):
+        open_log("nats://a:4222/EVENTS", LogSettings(), {"TRUNKSHOW_LOG_CREDENTIALS_FILE": "/shop.creds"})
+
+
+def test_more_lanes_than_a_watermark_has_room_for_are_refused() -> None:
+    """Where a log is made, as where one is found."""
+    with pytest.raises(ValueError, match="at most 128"):
+        LogSettings(lanes=129)

@@ -151,6 +151,7 @@ class Residents:
         clock: a port: monotonic seconds.
         wall: a port: seconds since the epoch.
         trends: what trends as of now.
+        misses: whether a snapshot that has seen the log up to there misses something that nobody can read any more.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Residents:
         clock: Clock = monotonic,
         wall: Clock = time,
         trends: Callable[[], Trends] = lambda: NO_TRENDS,
+        misses: Callable[[Since], bool] = lambda since: False,
     ) -> None:
         self.version = snapshot.version
         self.since = Since.of(snapshot.manifest)
@@ -174,6 +176,7 @@ class Residents:
         self._follower = follower
         self._clock = clock
         self._trends = trends
+        self._misses = misses
         self._popularity = cast("Popularity", snapshot.models[Popularity.name])
         self._categories = snapshot.catalogue.categories
         self._segment_names = snapshot.segment_names
@@ -309,7 +312,9 @@ class Residents:
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""
-        return partition in self.whole and self._users.is_whole(user_id, self.since)
+        if partition not in self.whole or self._misses(self.since):
+            return False
+        return self._users.is_whole(user_id, self.since)
 
     def is_fresh(self) -> bool:
         """Whether the log is followed closely."""

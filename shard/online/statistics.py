@@ -116,6 +116,7 @@ class Statistics:
         self.moments = Moments(clock, wall)
         self._clock, self._sleep = clock, sleep
         self._began_ms: int | None = None
+        self._gap_ms = 0
         self._past = Watermark("")  # so far of it was heard
         self._waiting: deque[tuple[log_pb2.Record, Position]] = deque()
         self._waiting_since: Watermark | None = None  # what had been followed before the first that waits
@@ -138,6 +139,14 @@ class Statistics:
             self._waiting_since = before
         self._waiting.append((record, at))
         self._waiting_events += _size(record)
+
+    def missed(self, at: Position, until_ms: int) -> None:
+        """What stands there was lost, and was recorded before then: everything is known only from then on."""
+        if at.log == self._past.log and at.number <= self._past.counts.get(at.lane, 0):
+            return  # it had been heard
+        self._gap_ms = max(self._gap_ms, until_ms)
+        if self.known_from_ms is not None:
+            self.known_from_ms = max(self.known_from_ms, until_ms)
 
     # --- what came before ----------------------------------------------------------------------------------------
 
@@ -195,7 +204,12 @@ class Statistics:
         self._tell(record, at)
 
     def _settle(self) -> None:
+<<<<<<< HEAD
         self.known_from_ms = self._began_ms if self._began_ms is not None else self.moments.now_ms()
+=======
+        began_ms = self._began_ms if self._began_ms is not None else round(self._wall() * 1000)
+        self.known_from_ms = max(began_ms, self._gap_ms)
+>>>>>>> 8ea4e0a (A snapshot that lacks what the log lost is not called fresh, and statistics know from after the gap)
         log.info("statistics.whole", known_from_ms=self.known_from_ms)
 
     # --- how -----------------------------------------------------------------------------------------------------

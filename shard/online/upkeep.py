@@ -25,6 +25,7 @@ from typing import Never
 
 import structlog
 
+from shard.online.losses import Loss, Losses
 from shard.online.residents import Residents
 from shard.online.shown import Shown
 from shard.online.state import Event, compact
@@ -69,7 +70,8 @@ class Upkeep:
     Attributes:
         users: everybody's events.
         shown: what everybody was shown.
-        follower: of the log.
+        losses: of the log.
+        follower: of it.
         statistics: of everybody's events.
         trends: what one of these found; nothing until somebody says where to look.
 
@@ -105,7 +107,8 @@ class Upkeep:
     ) -> None:
         self.users = Users(events_max)
         self.shown = Shown(impressions_max)
-        self.follower = Follower(source, self._hear, overhear=self._overhear, busy=busy, clock=clock)
+        self.losses = Losses(source, self._lost, wall)
+        self.follower = Follower(self.losses, self._hear, overhear=self._overhear, busy=busy, clock=clock)
         self.forgotten = Forgotten()
         self.forgotten.listen(self._forget)
         self._file = file
@@ -149,6 +152,7 @@ class Upkeep:
             self._clock,
             self._wall,
             lambda: self.trends(),
+            self.losses.concern,
         )
         self._residents[snapshot.version] = admitted
         if self._growth is not None:
@@ -281,9 +285,12 @@ class Upkeep:
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _join(self, end: Watermark) -> None:
-        """A replay that ended there leaves nothing out before where following began."""
-        start = self.follower.start
-        if start is not None and start.log == end.log and not end.covers(start):
+        """Refuse a replay that ended before where following began, or went on in a log that went back."""
+        start, known = self.follower.start, self.follower.progress.watermark
+        if start is None or start.log != end.log:
+            return
+        counts = known.counts if known is not None and known.log == start.log else start.counts
+        if any(end.counts.get(lane, 0) < min(count, counts.get(lane, 0)) for lane, count in start.counts.items()):
             raise LogUnavailable(f"it ends at {end}, before {start}, from where it is followed")
 
     def _hear(self, event: pb.Event, at: Position) -> None:
@@ -341,6 +348,13 @@ class Upkeep:
     def _general(self) -> Residents | None:
         """Of the current snapshot; until that is open here, of the one opened last."""
         return self._residents.get(self._current) or next(reversed(self._residents.values()), None)
+
+    def _lost(self, loss: Loss) -> None:
+        """Something was lost: also to statistics, unless they had heard it before."""
+        known, at = self.follower.progress.watermark, loss.at
+        followed = known is not None and known.log == at.log and at.number <= known.counts.get(at.lane, 0)
+        if not followed or self.statistics.known_from_ms is None:
+            self.statistics.missed(at, loss.time_ms)
 
     def _is_whole(self) -> bool:
         residents = self._residents.values()

@@ -54,6 +54,8 @@ async def test_a_replay_that_ends_before_following_began_makes_nothing_whole(sha
     up.upkeep.want(homes(up, *up.partitions))
     assert not await up.upkeep._replay(up.residents)
     assert not up.residents.whole
+    up.upkeep.follower.progress.read(Watermark(up.log.name, {0: 1}))  # the reader followed it there
+    assert await up.upkeep._replay(up.residents)
 
 
 def test_a_partition_that_was_let_go_during_its_replay_is_replayed_again(shard: Callable[..., Shard]) -> None:

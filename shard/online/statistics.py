@@ -204,12 +204,8 @@ class Statistics:
         self._tell(record, at)
 
     def _settle(self) -> None:
-<<<<<<< HEAD
-        self.known_from_ms = self._began_ms if self._began_ms is not None else self.moments.now_ms()
-=======
-        began_ms = self._began_ms if self._began_ms is not None else round(self._wall() * 1000)
+        began_ms = self._began_ms if self._began_ms is not None else self.moments.now_ms()
         self.known_from_ms = max(began_ms, self._gap_ms)
->>>>>>> 8ea4e0a (A snapshot that lacks what the log lost is not called fresh, and statistics know from after the gap)
         log.info("statistics.whole", known_from_ms=self.known_from_ms)
 
     # --- how -----------------------------------------------------------------------------------------------------

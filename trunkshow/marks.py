@@ -1,6 +1,7 @@
 """What an event says of an item beside taste: that the user has it, or does not want to see it. One rule for all.
 
-1. `hide` says that the user does not want to see the item again, in no slate.
+1. `hide` says that the user does not want to see the item again: from home, in no slate. A slate of a compact copy, or
+   one without a user's own carousels, knows of what was hidden until the snapshot, or of nothing.
 2. Looking says nothing of having: view, click, cart, like, search, impression.
 3. By every other type the user had the item: an order, a rental, a return, and whatever else a data set names. Where
    repeats are not wanted (`repeat = false`), it need not be shown again.

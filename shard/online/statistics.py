@@ -38,7 +38,7 @@ from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
 
 RECORDS_MAX = 5_000_000
-"""Of each lane's past; at 20 µs for each, with one event, that is two minutes of a processor."""
+"""Of each lane's past; what one costs is in `bench/RESULTS.md`, and it is heard in the background."""
 
 WAITING_MAX = 50_000
 """Events that wait until the past was heard, each of which may take 1 KB; a record without any counts as one."""

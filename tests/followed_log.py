@@ -15,6 +15,7 @@ class FollowedLog:
 
     Attributes:
         url: of it.
+        age_s: not said.
         name: of the log; another one is another log.
         records: of the lane.
         gone: while it is, nobody gets an answer, and who follows waits.
@@ -29,6 +30,7 @@ class FollowedLog:
 
     def __init__(self, name: str = "log") -> None:
         self.name = name
+        self.age_s: float | None = None
         self.records: list[log_pb2.Record] = []
         self.gone = False
         self.twice = False

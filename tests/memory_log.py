@@ -20,12 +20,14 @@ class MemoryLog:
         full: whether it has no room.
         slow: appends wait for this, where it is set to something.
         waiting: appends that wait for it now.
+        age_s: as it says.
         closed: whether it was let go of.
     """
 
     def __init__(self, name: str = "memory") -> None:
         self.url = f"memory://{name}"
         self.name = name
+        self.age_s: float | None = None
         self.records: list[log_pb2.Record] = []
         self.within_s: list[float] = []
         self.gone = self.full = self.closed = False

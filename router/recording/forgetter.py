@@ -15,6 +15,7 @@ import structlog
 
 from trunkshow.errors import NOT_AGAIN, InvalidArgument, Overloaded, Unavailable
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Tombstones
+from trunkshow.eventlog.settings import DAY_S
 from trunkshow.eventlog.validation import ID_BYTES_MAX
 from trunkshow.online.forgotten import Forgotten
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
@@ -47,7 +48,7 @@ class Forgetter:
 
     Args:
         logs: None where this router has no event log.
-        days: that the log keeps events.
+        days: that the log was to keep events when it was made; what it says itself comes first.
         now: a port: seconds since 1970.
         clock: a port: monotonic seconds.
     """
@@ -97,15 +98,20 @@ class Forgetter:
             timestamp=forget.timestamp,
             watermark=str(watermark),
             events_until=str(until),
-            places=_places(str(watermark), heard, self._days),
+            places=_places(str(watermark), heard, self._kept(logs.events)),
         )
+
+    def _kept(self, events: EventLog) -> str:
+        """Until when the log keeps them."""
+        days = self._days if events.age_s is None else events.age_s / DAY_S
+        return f"until they are {days:g} days old" if days else "for as long as the log is there"
 
     def _left_s(self, deadline: Deadline) -> float:
         now = self._clock()
         return deadline.reserving(ANSWER_MS, now).remaining_s(now)
 
 
-def _places(watermark: str, heard: bool, days: float) -> Iterator[pb.Forgotten]:
+def _places(watermark: str, heard: bool, kept: str) -> Iterator[pb.Forgotten]:
     """What becomes of a person, place by place; done is said of nothing that was not seen."""
     yield pb.Forgotten(place="tombstone", done=True, message=f"durable, at {watermark}")
     here = "they are a stranger to this router" if heard else "this router has not read the tombstone yet"
@@ -117,7 +123,7 @@ def _places(watermark: str, heard: bool, days: float) -> Iterator[pb.Forgotten]:
     )
     yield pb.Forgotten(
         place="event log",
-        message=f"their events stay unread until they are {days:g} days old; no slate, export or build uses them",
+        message=f"their events stay unread {kept}; no slate, export or build uses them",
     )
     yield pb.Forgotten(
         place="snapshots",

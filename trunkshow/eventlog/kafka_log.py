@@ -43,6 +43,7 @@ class KafkaLog:
 
     Attributes:
         url: of it, without credentials.
+        age_s: None: it is not asked for how long it keeps a record.
 
     Args:
         servers: HOST:PORT each.
@@ -63,6 +64,7 @@ class KafkaLog:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.url = f"kafka://{','.join(servers)}/{topic}"
+        self.age_s: float | None = None
         self._topic = topic
         self._clock = clock
         common = dict(config) | {

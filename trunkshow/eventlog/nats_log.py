@@ -8,10 +8,12 @@ end leaves unknown is sent again until the deadline: records come at least once 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from nats.errors import Error as NatsError
 
 from trunkshow.eventlog import nats_stream, packing
@@ -27,6 +29,7 @@ from trunkshow.v1 import events_pb2, log_pb2
 
 LANE = 0
 AGAIN_AFTER_S = 0.05
+_log = structlog.get_logger(__name__)
 _FULL = ("maximum bytes", "maximum messages", "insufficient", "resource limit", "no space")
 """Of the server's words where it has no room."""
 
@@ -40,6 +43,7 @@ class NatsLog:
 
     Attributes:
         url: of it, without credentials.
+        age_s: seconds for which it keeps a record, 0 without a limit; None before it was asked.
 
     Args:
         servers: addresses, `nats://HOST:PORT`.
@@ -59,8 +63,10 @@ class NatsLog:
     ) -> None:
         hosts = ",".join(server.partition("://")[2] for server in servers)
         self.url = f"nats://{hosts}/{stream}"
+        self.age_s: float | None = None
         self._name = stream
         self._settings = settings
+        self._told_of: tuple[float, int] | None = None
         self._clock = clock
         self._line = Line(servers, settings.connect_s_max, options)
         self._gate = Gate(settings.in_flight_max, settings.in_flight_bytes_max)
@@ -194,4 +200,16 @@ class NatsLog:
     async def _look_up(self, connection: Connection) -> Stream:
         stream = await nats_stream.look_up(connection, self._name, self._settings)
         self._known = connection, stream
+        self.age_s = stream.age_s
+        self._compare(stream)
         return stream
+
+    def _compare(self, stream: Stream) -> None:
+        """A stream that exists keeps its own limits, whatever was asked for: told once."""
+        kept, wanted = (stream.age_s, stream.bytes_max), (self._settings.age_s_max, self._settings.bytes_max)
+        if not self._settings.makes or kept == self._told_of:
+            return
+        self._told_of = kept
+        if not math.isclose(kept[0], wanted[0]) or kept[1] != wanted[1]:
+            limits = {"age_s": kept[0], "bytes_max": kept[1], "age_s_wanted": wanted[0], "bytes_max_wanted": wanted[1]}
+            _log.warning("log.settings_differ", stream=self._name, **limits)

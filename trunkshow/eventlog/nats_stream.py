@@ -29,11 +29,15 @@ class Stream(NamedTuple):
         log: its name as a log.
         first: sequence number of the first record that is left.
         last: of the last one that was written; less than `first` where none is left.
+        age_s: for which it keeps a record; 0 without a limit.
+        bytes_max: that it keeps; -1 without a limit.
     """
 
     log: str
     first: int
     last: int
+    age_s: float = 0.0
+    bytes_max: int = -1
 
 
 async def look_up(connection: Connection, name: str, settings: LogSettings) -> Stream:
@@ -53,7 +57,8 @@ async def look_up(connection: Connection, name: str, settings: LogSettings) -> S
     if unfit := why_unfit(info.config):
         raise LogUnavailable(f"stream {name} {unfit}; delete it, or name another one")
     made_us = int(info.created.timestamp() * 1_000_000) if info.created else 0
-    return Stream(f"{name}-{made_us:x}", info.state.first_seq, info.state.last_seq)
+    kept = (info.config.max_age or 0.0, info.config.max_bytes or -1)
+    return Stream(f"{name}-{made_us:x}", info.state.first_seq, info.state.last_seq, *kept)
 
 
 def wanted(name: str, settings: LogSettings) -> StreamConfig:

@@ -16,6 +16,7 @@ from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
 from trunkshow.eventlog.nats_connection import Line
+from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 
 
@@ -258,3 +259,16 @@ async def test_a_keeper_outlives_what_nobody_foresaw(nats_world: NatsWorld) -> N
             assert (await line.connected()).client.is_connected
     assert [one["log_level"] for one in said if one["event"] == "log.unreachable"] == ["error"]
     await line.close()
+
+
+async def test_limits_that_a_stream_does_not_have_are_told_once(nats_world: NatsWorld, log: EventLog) -> None:
+    """A stream keeps what it was made with: asking for more changes nothing, and must not pass unsaid."""
+    with capture_logs() as said:
+        await log.end(WITHIN_S)
+        other = opened(nats_world, age_s_max=7.0)
+        for _ in range(2):
+            await other.end(WITHIN_S)
+    (told,) = [one for one in said if one["event"] == "log.settings_differ"]
+    assert (told["age_s"], told["age_s_wanted"]) == (LogSettings().age_s_max, 7.0)
+    assert other.age_s == LogSettings().age_s_max
+    await other.close()

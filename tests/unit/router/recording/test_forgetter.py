@@ -99,3 +99,15 @@ async def test_a_router_without_a_log_cannot_forget() -> None:
     """And says how it could."""
     with pytest.raises(Unavailable, match="--log"):
         await Forgetter(None, 30).forget("ada", Deadline.after(1000, monotonic()))
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"), [(None, "30 days old"), (7 * 86_400.0, " 7 days old"), (0.0, "as long as the log is there")]
+)
+async def test_the_receipt_tells_for_how_long_the_log_itself_keeps_events(
+    world: World, age_s: float | None, said: str
+) -> None:
+    """A log that exists keeps its own limits, whatever this router was started with."""
+    world.events.age_s = age_s
+    (message,) = [one.message for one in (await world.forget("ada")).places if one.place == "event log"]
+    assert said in message

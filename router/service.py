@@ -35,7 +35,7 @@ from router.recording.log_watch import LogWatch
 from router.recording.service import EventService
 from router.served import route
 from router.served.pointing import Pointing
-from router.served.views import Views
+from router.served.views import View, Views
 from router.slates import validate
 from router.slates.receipt import Asking
 from router.status import Status
@@ -123,6 +123,7 @@ class Router:
             probes=config.probes,
             store_reachable=self.store_reachable,
             clock=clock,
+            reached=self._has_arrived,
         )
         self._admission = Admission(self._recommender, self.fanout, self.limiter, self._reserve, self.counters, clock)
         self._batcher = Batcher(
@@ -262,6 +263,9 @@ class Router:
         if self._arrivals is not None and views.current.find(request.user_id) is None:
             watermark = Watermark.parse(request.at_least_as_fresh)
             await self._arrivals.reached(views.current, watermark, asking.shards_by.remaining_s(self._clock()) / 2)
+
+    def _has_arrived(self, view: View, watermark: Watermark) -> bool:
+        return self._arrivals is not None and self._arrivals.has_reached(view, watermark)
 
     def advance(self) -> None:
         """Move the traffic of those partitions whose time has come."""

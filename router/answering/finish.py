@@ -14,6 +14,7 @@ from router.slates.descent import Descent
 from router.slates.receipt import Asking, Reach
 from router.slates.resident import Need
 from trunkshow.errors import PartialAborted
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -26,12 +27,20 @@ class Finish:
         counters: told of every slate.
         store_reachable: whether the snapshot store answers.
         clock: monotonic.
+        reached: whether all newcomers to a view are known here whom the log has up to a watermark.
     """
 
-    def __init__(self, counters: Counters, store_reachable: Callable[[], bool], clock: Clock) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        store_reachable: Callable[[], bool],
+        clock: Clock,
+        reached: Callable[[View, Watermark], bool] = lambda view, watermark: False,
+    ) -> None:
         self._counters = counters
         self._store_reachable = store_reachable
         self._clock = clock
+        self._reached = reached
 
     def slate(
         self,
@@ -69,7 +78,8 @@ class Finish:
         if counted:
             self._counters.served(slate)
         reasons = [*so_far.reasons, *more]
-        if request.at_least_as_fresh and not so_far.receipts:  # a shard that answered says so itself
+        # A shard that answered says so itself.
+        if request.at_least_as_fresh and not so_far.receipts and not self._is_all_known(request, view):
             reasons.append(pb.REASON_NOT_AS_FRESH)
         if len(so_far.made) < len(slate) and not self._store_reachable():
             reasons.append(pb.REASON_STORE_UNREACHABLE)
@@ -84,6 +94,11 @@ class Finish:
             now=now,
         )
         return pb.RecommendResponse(carousels=slate, receipt=said, intent=so_far.intent).SerializeToString()
+
+    def _is_all_known(self, request: pb.RecommendRequest, view: View) -> bool:
+        """Whether somebody is a stranger, whatever the log has up to where the request asks for."""
+        watermark = Watermark.parse(request.at_least_as_fresh)
+        return self._reached(view, watermark) and view.find(request.user_id) is None
 
     def passed_on(
         self,

@@ -23,10 +23,11 @@ from router.asking.fanout import Fanout
 from router.cluster.watch import Board
 from router.served import route
 from router.served.route import Place
-from router.served.views import Views
+from router.served.views import View, Views
 from router.slates import descent, ladder
 from router.slates.descent import Descent, Heard
 from router.slates.receipt import NOWHERE, Asking, Reach
+from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -67,6 +68,7 @@ class Recommender:
         probes: partitions asked for a stranger with items in hand.
         store_reachable: whether the snapshot store answers.
         clock: monotonic.
+        reached: whether all newcomers to a view are known here whom the log has up to a watermark.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class Recommender:
         probes: int,
         store_reachable: Callable[[], bool] = lambda: True,
         clock: Clock = monotonic,
+        reached: Callable[[View, Watermark], bool] = lambda view, watermark: False,
     ) -> None:
         self._fanout = fanout
         self._board = board
-        self._finish = Finish(counters, store_reachable, clock)
+        self._finish = Finish(counters, store_reachable, clock, reached)
         self._strangers = Strangers(fanout, board, self._finish, probes=probes, clock=clock)
         self._clock = clock
 

@@ -103,6 +103,11 @@ class Arrivals:
         reader = self._readers.get(view)
         return reader is not None and await reader.reached(watermark, within_s)
 
+    def has_reached(self, view: View, watermark: Watermark) -> bool:
+        """Whether they are known now."""
+        reader = self._readers.get(view)
+        return reader is not None and reader.progress.covers(watermark)
+
     def _read_for(self, view: View) -> None:
         since = Since.of(view.snapshot.manifest)
         self._forget_all(view)

@@ -50,6 +50,11 @@ class NeverThere:
         self._call.now += within_s + self._late_s
         return False
 
+    def has_reached(self, view: View, watermark: Watermark) -> bool:
+        """Nor now."""
+        del view, watermark
+        return False
+
 
 @pytest.mark.parametrize("late_s", [0.0, 0.05, 0.5])
 async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snapshot, late_s: float) -> None:

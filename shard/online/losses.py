@@ -53,6 +53,11 @@ class Losses:
         self._log = ""
         self._last: dict[int, Loss] = {}
 
+    @property
+    def age_s(self) -> float | None:
+        """As the log."""
+        return self._source.age_s
+
     def concern(self, since: Since) -> bool:
         """Whether a snapshot that has seen the log up to there was built without something that is lost."""
         return any(one.at.log == self._log and since.is_new(one.at, one.time_ms) for one in self._last.values())

@@ -53,11 +53,13 @@ class EventLog(Protocol):
 
     Attributes:
         url: of it, without credentials.
-        age_s: seconds for which it keeps a record, 0 without a limit, as it said itself; None where it did not.
     """
 
     url: str
-    age_s: float | None
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds for which it keeps a record, 0 without a limit, as it said itself; None where it did not."""
 
     async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
         """Write events, each valid and with its timestamp; the watermark that covers them.

@@ -112,9 +112,12 @@ class Reader:
         Raises:
             LogUnavailable: nothing was heard of the log for a while, or it is another one.
         """
-        mark, goal = after, until.counts.get(LANE, 0)
+        mark = seen = (
+            after  # a spoilt record was seen, and is read again where the next one, which tells of it, was not
+        )
+        goal = until.counts.get(LANE, 0)
         stuck_after_s = self._clock() + READ_WITHIN_S
-        while await self._is_left(mark, until):
+        while await self._is_left(seen, until):
             if self._clock() > stuck_after_s:
                 raise LogUnavailable(f"stream {self._name}: nothing was read for {READ_WITHIN_S:g} s")
             with suppress(_Detached, OSError, NatsError, TimeoutError):
@@ -122,10 +125,11 @@ class Reader:
                     async for step in reads:
                         if step is None:
                             break  # nothing came for a while: look whether anything can
-                        mark, stuck_after_s = step.mark, self._clock() + READ_WITHIN_S
-                        if step.read is not None and mark.counts[LANE] <= goal:
+                        seen, stuck_after_s = step.mark, self._clock() + READ_WITHIN_S
+                        if step.read is not None and seen.counts[LANE] <= goal:
+                            mark = seen
                             yield step.read
-                        if mark.counts[LANE] >= goal:
+                        if seen.counts[LANE] >= goal:
                             return
             await asyncio.sleep(AGAIN_AFTER_S)
 

@@ -80,7 +80,7 @@ def shown(one: Clicked, titles: Titles) -> list[RenderableType]:
     """For a person: the page before, the clicks, the page after, and how long that took."""
     lines: list[RenderableType] = ["[bold]before[/]"]
     lines += [render.carousel(carousel, titles) for carousel in one.before.carousels]
-    lines += ["", *(f"clicks: {item}  [dim]{escape(titles.get(item))}[/]" for item in one.items)]
+    lines += ["", *(f"clicks: {escape(item)}  [dim]{escape(titles.get(item))}[/]" for item in one.items)]
     lines += ["", f"[bold]after, {one.ms:.0f} ms later[/]: {one.moved} items are new"]
     lines += [render.carousel(carousel, titles) for carousel in one.after.carousels]
     return [*lines, render.receipt(one.after.receipt)]

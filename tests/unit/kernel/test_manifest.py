@@ -13,6 +13,7 @@ from datasets import Built
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from builder import warm_start
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.manifest import SCHEMA, File, Manifest, SnapshotRefused, describe, verify
 from trunkshow.snapshot.reader import Snapshot
@@ -169,9 +170,11 @@ def cut(path: Path) -> None:
 
 def open_all(store: Path) -> None:
     """Everything that any process opens."""
-    snapshot = Snapshot.open(open_store(store))
+    opened = open_store(store)
+    snapshot = Snapshot.open(opened)
     try:
         _ = snapshot.directory
+        opened.ensure(snapshot.version, snapshot.manifest.under(warm_start.FOLDER))  # a build that starts warm
         for number in range(snapshot.partitions):
             snapshot.open_partition(number).close()
             snapshot.open_stand_ins(number).close()

@@ -59,10 +59,10 @@ RUNGS: Mapping[Rung, Meaning] = {
 
 REASONS: Mapping[Reason, Meaning] = {
     Reason.USER_UNKNOWN: Meaning(
-        "No snapshot has seen this user, nor has the event log anything of them; or they asked to be forgotten, and have "
-        "done nothing since.",
-        "Record what they do: they are known by it at once where routers and shards have `--log`, else from the next build "
-        "on.",
+        "No snapshot has seen this user, nor has the event log anything of them; or they asked to be forgotten, and "
+        "have done nothing since.",
+        "Record what they do: they are known by it at once where routers and shards have `--log`, else from the next "
+        "build on.",
     ),
     Reason.NOTHING_IN_HAND: Meaning(
         "The user is unknown and no item came with the request.", "Send the session's or the page's items."

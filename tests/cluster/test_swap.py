@@ -298,14 +298,22 @@ def test_the_previous_snapshot_answers_when_nobody_holds_the_current_one(
 def test_a_compact_copy_elsewhere_answers_when_the_home_is_gone(store: Store, tmp_path: Path) -> None:
     """Three shards, every partition once: the users of the one that is killed still get a slate of their own."""
     addresses, logs = each_with_a_home(3, partitions=4), tmp_path / "logs"
-    with serving(store, logs, [{"--replicas": "1"}] * 3, addresses) as cluster:
+    with (
+        serving(store, logs, [{"--replicas": "1"}] * 3, addresses) as cluster,
+        Client(cluster.target, deadline_ms=DEADLINE_MS) as client,
+    ):
+        asyncio.run(until(lambda: copied(client.status()) == set(range(4))))
         cluster.shards[addresses[0]].kill()
-        with Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
-            slates = {user: client.recommend(user) for user in EVERYONE[::3]}
+        slates = {user: client.recommend(user) for user in EVERYONE[::3]}
     rungs = Counter(slate.receipt.rung for slate in slates.values())
     assert set(rungs) == {Rung.SNAPSHOT, Rung.STAND_IN}
     shares = [own_taste_share(slate, user) for user, slate in slates.items() if slate.receipt.rung is Rung.STAND_IN]
     assert sum(shares) / len(shares) > 0.7
+
+
+def copied(status: ClusterStatus) -> set[int]:
+    """Partitions of whose users some shard has the compact copies open."""
+    return {number for shard in status.shards for held in shard.generations for number in held.stand_ins}
 
 
 def each_with_a_home(shards: int, partitions: int) -> list[str]:

@@ -107,11 +107,11 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
     worth = np.zeros(ITEMS)
     worth[record.items] = record.weights
     weighed_times = [one.time_ms for one in new if WEIGHTS[one.interaction]]
+    session = np.zeros(ITEMS)
     for one in new:
-        weight = WEIGHTS[one.interaction]
-        worth[int(one.item[1:])] += weight * (
-            SESSION_FACTOR if weight > 0 and is_present(one.time_ms, weighed_times) else 1
-        )
+        present = is_present(one.time_ms, weighed_times)
+        (session if present else worth)[int(one.item[1:])] += WEIGHTS[one.interaction]
+    worth += np.where(session > 0, SESSION_FACTOR * session, session)  # what is given back at once was not liked
     assert np.abs(folded.record.vector - dense(worth)).max() < 1e-4
     assert np.allclose(folded.record.weights, worth[folded.record.items], atol=1e-5)
     weighed = {int(one.item[1:]) for one in new if WEIGHTS[one.interaction]}

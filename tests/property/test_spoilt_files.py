@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import trunkshow
+from builder import warm_start
 from trunkshow.snapshot import arrays
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
@@ -29,8 +30,11 @@ def copied(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def open_what_needs(store: Path, path: str) -> None:
     """Open what any process opens before it uses this file."""
-    snapshot = Snapshot.open(open_store(store))
+    opened = open_store(store)
+    snapshot = Snapshot.open(opened)
     try:
+        if path.startswith(f"{warm_start.FOLDER}/"):
+            opened.ensure(snapshot.version, snapshot.manifest.under(warm_start.FOLDER))
         if path.startswith("directory/"):
             _ = snapshot.directory
         if path.startswith("partitions/"):

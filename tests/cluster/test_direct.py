@@ -100,7 +100,7 @@ def under_load(target: str, happening: Callable[[Shoppers], Awaitable[None]]) ->
 
 
 def test_a_shard_is_killed_and_nobody_gets_an_error(store: Store, tmp_path: Path) -> None:
-    """Nor a slate that is not their own, since another one has every partition; and the short way goes on without it."""
+    """Nor a slate that is not their own: another one has every partition; and the short way goes on without it."""
     with direct(store, tmp_path / "logs") as (target, shards):
         killed, process = next(iter(shards.items()))
 

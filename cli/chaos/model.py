@@ -18,10 +18,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trunkshow import carousels
 from trunkshow.snapshot import arrays, kv, partition, records
@@ -54,6 +57,7 @@ class Facts:
             one["name"]: (columns[f"attribute_{n}"].tolist(), one["values"])
             for n, one in enumerate(names["attributes"])
         }
+        self._columns = columns
         self.repeat = bool(manifest.parameters["repeat"])
         self._folder = folder
         self._factors = int(arrays.load(folder / "taste")["directions"].shape[1])
@@ -82,6 +86,19 @@ class Facts:
                 return False
         return True
 
+    def allowed(self, filters: pb.Filters) -> NDArray[np.int64]:
+        """The rows of all items that are available and that a request's filters allow, ascending.
+
+        By columns, since one row after the other takes as long as a few hundred answers.
+        """
+        kept = self._columns["available"].astype(bool)
+        if filters.categories:
+            kept &= _among(self._columns["category"], self.category_names, filters.categories)
+        for asked in filters.attributes:
+            number = list(self.attributes).index(asked.name)
+            kept &= _among(self._columns[f"attribute_{number}"], self.attributes[asked.name][1], asked.values)
+        return np.flatnonzero(kept)
+
     def _category(self, row: int) -> str | None:
         code = self.categories[row]
         return self.category_names[code] if code >= 0 else None
@@ -97,6 +114,10 @@ class Facts:
         if number not in self._partitions:
             self._partitions[number] = kv.Reader(self._folder / partition.name(number) / "users.lmdb")
         return self._partitions[number]
+
+
+def _among(codes: NDArray[Any], values: Sequence[str], asked: Collection[str]) -> NDArray[np.bool_]:
+    return np.isin(codes, [code for code, value in enumerate(values) if value in asked])
 
 
 class _Ids(NamedTuple):
@@ -179,9 +200,10 @@ def _showable(facts: Facts, request: pb.RecommendRequest) -> str | None:
     """An item that could stand in the slate."""
     kept_out = {*request.exclude_item_ids, *request.context_item_ids}
     seen = frozenset() if facts.repeat or request.include_seen else facts.seen(request.user_id)
-    for row, item in enumerate(facts.ids):
-        if item not in kept_out and row not in seen and facts.available[row] and facts.allows(row, request.filters):
-            return item
+    row: int
+    for row in facts.allowed(request.filters).tolist():
+        if row not in seen and facts.ids[row] not in kept_out:
+            return facts.ids[row]
     return None
 
 

@@ -94,6 +94,20 @@ def test_every_wrong_is_found(oracle: Oracle, facts: Facts, words: str) -> None:
     assert any(words in wrong for wrong in oracle.wrong(request, answer))
 
 
+@pytest.mark.parametrize("include_unavailable", [False, True])
+def test_what_may_be_shown_is_the_same_by_columns_as_row_by_row(facts: Facts, include_unavailable: bool) -> None:
+    """An empty slate is judged by columns, a shown item by its row."""
+    name, (codes, values) = next(iter(facts.attributes.items()))
+    narrow = pb.Filters(
+        categories=facts.category_names[:2],
+        attributes=[pb.AttributeFilter(name=name, values=[values[codes[0]], "nobody has this"])],
+        include_unavailable=include_unavailable,
+    )
+    for filters in (pb.Filters(), narrow, pb.Filters(categories=["nothing is of this"])):
+        one_by_one = [row for row in range(len(facts.ids)) if facts.available[row] and facts.allows(row, filters)]
+        assert facts.allowed(filters).tolist() == one_by_one
+
+
 def test_a_lower_rung_without_a_reason_is_wrong(oracle: Oracle, facts: Facts) -> None:
     """Nothing is silent."""
     answer = right(facts)

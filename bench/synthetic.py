@@ -1,12 +1,13 @@
-"""A data set made up for the serving benchmark: users with tastes, items with clusters, the same on every run.
+"""Data sets made up for benchmarks, built once each: users with tastes, items with clusters, the same on every run.
 
 An event's item comes from the user's own cluster (60 %), from another one near it (25 %) or from anywhere (15 %);
-within each, popularity follows a Zipf law. A partition of like-minded users then lists three tenths of the
-catalogue, about 5,800 items, which is what a fashion shop's orders were measured to need (31 %).
+within each, popularity follows a Zipf law. Of the small shape a partition of like-minded users then lists three tenths
+of the catalogue, about 5,800 items, which is what a fashion shop's orders were measured to need (31 %).
 """
 
 from __future__ import annotations
 
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,36 @@ from numpy.typing import NDArray
 
 from builder.pipeline import BuildSettings, build
 
-USERS = 20_000
-ITEMS = 20_000
-CLUSTERS = 100
-EVENTS_PER_USER = 40
-PARTITIONS = 64
-FACTORS = 64
+
+@dataclass(frozen=True)
+class Shape:
+    """How much is made up.
+
+    Attributes:
+        users: each with as many events.
+        items: of the catalogue.
+        clusters: that items fall into.
+        events_per_user: with items that may repeat.
+        partitions: of the snapshot.
+        factors: of a taste vector.
+    """
+
+    users: int = 20_000
+    items: int = 20_000
+    clusters: int = 100
+    events_per_user: int = 40
+    partitions: int = 64
+    factors: int = 64
+
+    @property
+    def name(self) -> str:
+        """Of the store; two shapes never share one."""
+        return "store-" + "-".join(map(str, astuple(self)))
+
+
+SMALL = Shape()
+CATALOGUE = Shape(items=100_000)
+"""What the aims are worded for: 100k items, 64 partitions."""
 
 _SHARES = (0.6, 0.25, 0.15)
 _POPULARITY_EXPONENT = 0.8
@@ -50,27 +75,30 @@ test_share = 0.1
 """
 
 
-def store_of(work: Path) -> Path:
+def store_of(work: Path, shape: Shape = SMALL) -> Path:
     """The store with the made-up snapshot, built where it is not there yet."""
-    store = work / f"store-{USERS}-{ITEMS}-{PARTITIONS}-{FACTORS}"
-    if not (work / f"{store.name}.done").exists():
-        work.mkdir(parents=True, exist_ok=True)
-        _events().write_parquet(work / "events.parquet")
-        (work / "dataset.toml").write_text(_DATASET, encoding="utf-8")
-        build(work / "dataset.toml", store, BuildSettings(partitions=PARTITIONS, factors=FACTORS, threads=2))
-        (work / f"{store.name}.done").touch()
+    store = work / shape.name
+    done = work / f"{shape.name}.done"
+    if not done.exists():
+        folder = work / f"{shape.name}.data"
+        folder.mkdir(parents=True, exist_ok=True)
+        _events(shape).write_parquet(folder / "events.parquet")
+        (folder / "dataset.toml").write_text(_DATASET, encoding="utf-8")
+        settings = BuildSettings(partitions=shape.partitions, factors=shape.factors, threads=2)
+        build(folder / "dataset.toml", store, settings)
+        done.touch()
     return store
 
 
-def _events() -> pl.DataFrame:
+def _events(shape: Shape) -> pl.DataFrame:
     draw = np.random.default_rng(0)
-    cluster_of = draw.integers(0, CLUSTERS, ITEMS)
-    users = np.repeat(np.arange(USERS), EVENTS_PER_USER)
-    own = draw.integers(0, CLUSTERS, USERS)
-    tastes = np.stack([own, (own + draw.integers(1, _NEAR + 1, USERS)) % CLUSTERS], axis=1)
+    cluster_of = draw.integers(0, shape.clusters, shape.items)
+    users = np.repeat(np.arange(shape.users), shape.events_per_user)
+    own = draw.integers(0, shape.clusters, shape.users)
+    tastes = np.stack([own, (own + draw.integers(1, _NEAR + 1, shape.users)) % shape.clusters], axis=1)
     which = draw.choice(3, len(users), p=_SHARES)
-    items = _popular(draw, np.arange(ITEMS), len(users))
-    for cluster in range(CLUSTERS):
+    items = _popular(draw, np.arange(shape.items), len(users))
+    for cluster in range(shape.clusters):
         members = np.flatnonzero(cluster_of == cluster)
         for rank in (0, 1):
             chosen = np.flatnonzero((which == rank) & (tastes[users, rank] == cluster))

@@ -99,6 +99,19 @@ def sole_of(scene: Scene, wanted: Iterable[Piece]) -> frozenset[Piece]:
     return frozenset(piece for piece in mine if not scene.words or not _others(piece, scene.words))
 
 
+def missing_of(scene: Scene, wanted: Iterable[Piece]) -> tuple[Piece, ...]:
+    """Of what is wanted, the current version's partitions of which nobody is known to have any version.
+
+    First those that this shard is the first to hold, so that shards which start together begin with different ones.
+    """
+    had = {piece.number for piece in scene.open if piece.kind is Kind.HOME}
+    for word in scene.words:
+        had |= {number for (_, number), others in word.others.items() if others}
+    mine = (piece for piece in wanted if piece.kind is Kind.HOME and piece.version == scene.pointer.current)
+    missing = (piece for piece in mine if piece.number not in had)
+    return tuple(sorted(missing, key=lambda piece: not scene.peers.is_first(piece.number)))
+
+
 def _share(version: str, sizes: Sizes | None, peers: Peers) -> list[Piece]:
     if sizes is None:
         return []

@@ -24,6 +24,7 @@ from shard.opening import Key, Opening, is_lasting
 from shard.pointing import Pointing
 from shard.scene import Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.standing import Standing
+from trunkshow import pacing
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.store import Store, StoreError
@@ -210,19 +211,21 @@ class Keeper:
         return [one for one in (pointer.current, pointer.candidate, pointer.previous) if one]
 
     async def bring_next(self) -> None:
-        """Open the next version or piece; one at a time, so that shoppers' requests get in between."""
+        """Open the next version or piece, one at a time; what nobody has goes first, and rests for no request."""
         if self._pointer is None or not self._members:
             return
         if not self._pointer.current:
             self._settle_first_try(StoreError(f"{self._url} serves no snapshot; promote one"))
         await self.opening.forget()
-        wanted: list[Key] = []
+        missing = holdings.missing_of(self._scene(), self._plan.wanted)
+        wanted: list[Key] = [*missing]
         for version in self._versions():
             wanted.append(version)
             wanted += [piece for piece in self._plan.wanted if piece.version == version]
         key = self.opening.next(wanted)
         if key is not None:
-            self._tried_to_open(key, await self.opening.bring(key, self._parent(key)))
+            share = pacing.ALL if key in missing or not self.generations else pacing.SHARE
+            self._tried_to_open(key, await self.opening.bring(key, self._parent(key), share))
 
     def _parent(self, key: Key) -> str:
         """The version that a version is compared with; of a piece none, since all of it was."""

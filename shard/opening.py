@@ -94,16 +94,17 @@ class Opening:
         opened = {*self.generations, *self.pieces}
         return self.failures.next((one for one in wanted if one not in opened), self._clock())
 
-    async def bring(self, key: Key, parent: str) -> Exception | None:
+    async def bring(self, key: Key, parent: str, share: float = pacing.SHARE) -> Exception | None:
         """Open a version, or a piece of one that is open; why it could not be, where it could not.
 
         Args:
             key: to open.
             parent: that a version is compared with; empty where there is none.
+            share: of the time that it may take from requests (`trunkshow.pacing`).
         """
         self._busy_with = key.version if isinstance(key, Piece) else key
         try:
-            what = await self._fetching.run(partial(self._fetched, key, parent), OPEN_WITHIN_S)
+            what = await self._fetching.run(partial(self._fetched, key, parent, share), OPEN_WITHIN_S)
             await self._taken(key, what)
         except Exception as error:  # whatever it was, what is warm goes on serving
             self._failed(key, error)
@@ -158,9 +159,9 @@ class Opening:
             generation.close()
         self.generations.clear()
 
-    def _fetched(self, key: Key, parent: str) -> Snapshot | Opened:
+    def _fetched(self, key: Key, parent: str, share: float) -> Snapshot | Opened:
         """What was asked for; in a thread."""
-        with pacing.paced():
+        with pacing.paced(share):
             if isinstance(key, Piece):
                 return self.generations[key.version].open(key, tuple(self.recent))
             self._compare(key, parent)

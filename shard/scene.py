@@ -87,6 +87,10 @@ class Peers:
         """Whether a partition is this shard's to hold."""
         return self.own in placement.holders(number, self.staying, self.replicas)
 
+    def is_first(self, number: int) -> bool:
+        """Whether a partition is this shard's before anybody else's."""
+        return self.own in placement.holders(number, self.staying, 1)
+
     def stands_in(self, number: int) -> bool:
         """Whether the compact copies of a partition's users are this shard's to hold."""
         return self.own == placement.stand_in(number, self.staying, self.replicas)

@@ -26,6 +26,9 @@ from typing import NamedTuple, TypeVar
 SHARE = 0.1
 """Of the time, in which background work computes or waits for a processor while the process is busy."""
 
+ALL = 1.0
+"""Of the time: work that requests wait for."""
+
 BUSY_SHARE = 0.03
 """Of a processor: with less, the process does nothing but look around."""
 

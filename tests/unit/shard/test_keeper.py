@@ -22,6 +22,7 @@ from shard.online.port import NoLog
 from shard.online.residents import Online
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
+from trunkshow import pacing
 from trunkshow.serving import metrics
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.cached_store import CachedStore
@@ -130,6 +131,28 @@ async def test_the_current_version_is_opened_then_the_one_before(stage: Stage) -
     assert stage.warm() == {stage.pointer.current: EVERYTHING, stage.pointer.previous: EVERYTHING}
     assert list(stage.warm()) == [stage.pointer.current, stage.pointer.previous]
     assert stage.state == pb.SHARD_STATE_READY
+
+
+async def test_what_nobody_has_is_opened_without_a_rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a start; what is opened while the version before is served gives way to requests."""
+    shares: dict[Piece | str, float] = {}
+    paced = pacing.paced
+    opening = stage.keeper.opening
+    bring = opening.bring
+
+    async def noted(key: Piece | str, parent: str, share: float) -> Exception | None:
+        shares[key] = share
+        return await bring(key, parent, share)
+
+    monkeypatch.setattr(opening, "bring", noted)
+    asked: list[float] = []
+    monkeypatch.setattr(pacing, "paced", lambda share: asked.append(share) or paced(share))
+    await stage.settle()
+    current, previous = stage.pointer.current, stage.pointer.previous
+    hurried = {current, *(Piece(current, Kind.HOME, number) for number in EVERYTHING)}
+    assert {key for key, share in shares.items() if share == pacing.ALL} == hurried
+    assert previous in shares
+    assert asked == list(shares.values())
 
 
 async def test_ready_is_said_as_soon_as_the_current_version_is_whole(stage: Stage) -> None:

@@ -3,8 +3,9 @@
 Where everything shares a few processors, drivers and routers among them, a flood finds out how fast a driver is. So the
 shards get a small quota of a processor while it lasts, as a pod has one: they run for a moment and stand still for a
 longer one, again and again. What is scarce is then behind the routers, whose business it is to take every call. What
-the cluster does under the quota is measured first, by callers who ask again as soon as they were answered; that times
-`times` is offered. Good answers, of SNAPSHOT and in time, must not become fewer by much.
+the cluster does under the quota is measured first, by callers who ask again as soon as they were answered, and by
+nobody else, since the usual traffic may be more than that already; then `times` as much is offered. Good answers, of
+SNAPSHOT and in time, must not become fewer by much.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ class Flooded:
         """
         ground.keep_doing(self.name, self._hold_back(ground))
         orders = replace(ground.traffic.orders[0], check=CHECKED)
+        await ground.traffic.stop()
         await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
         peak = await _good_a_second(ground)
-        await ground.traffic.stop(1)
-        more = max(self.times * peak - orders.rate, 1.0) / DRIVERS
-        flood = [replace(orders, rate=more, seed=orders.seed + 2 + number) for number in range(DRIVERS)]
+        await ground.traffic.stop()
+        each = max(self.times * peak, 1.0) / DRIVERS
+        flood = [replace(orders, rate=each, seed=orders.seed + 2 + number) for number in range(DRIVERS)]
         await ground.traffic.start(flood, ground.logs)
         good = await _good_a_second(ground)
         ground.notes.append(f"{peak:.0f} good answers a second at the peak, {good:.0f} at {self.times:g} times that")
@@ -67,11 +69,12 @@ class Flooded:
             raise UsageError(f"of {peak:.0f} good answers a second {good:.0f} were left")
 
     async def heal(self, ground: Ground) -> None:
-        """End."""
-        await ground.traffic.stop(DRIVERS)
+        """End; from then on the usual traffic again."""
         await ground.stop_doing(self.name)
         for shard in ground.terrain.shard_names:
             ground.bodies[shard].thaw()
+        await ground.traffic.stop()
+        await ground.traffic.start([ground.traffic.orders[0]], ground.logs)
 
     async def _hold_back(self, ground: Ground) -> None:
         shards = [ground.bodies[name] for name in ground.terrain.shard_names]

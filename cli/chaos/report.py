@@ -155,7 +155,7 @@ _LEGEND = (
     "- *failed*: another status than OK, or no answer within 2 s (a batch: 6 s); in brackets where no router was left.",
     "- *wrong*: an item that does not exist in the snapshot that the receipt names, that filters, exclusions or the",
     "  seen rule forbid, or that stands twice; a slate that is empty while something could be shown; a receipt that",
-    "  contradicts itself. Every answer is checked (of the additional ones that make an overload, one in twenty).",
+    "  contradicts itself. Every answer is checked (of those that make an overload, one in twenty).",
     "- *late*: after 200 ms (a batch: 2 s) as the caller measured it, less the time in which the caller's own process",
     "  stood still; in brackets where no replica was healthy.",
     "- *rungs*: of the receipts. Strangers with nothing in hand are rightly answered from POPULAR.",

@@ -64,10 +64,9 @@ class Traffic:
             if reading.done():
                 raise DriverDied(f"a driver ended with {driver.returncode}: {reading.exception()!r}")
 
-    async def stop(self, newest: int = 0) -> None:
-        """Let drivers finish what is under way, and end; only the newest so many, or all for 0."""
-        keep = len(self._drivers) - newest if newest else 0
-        ending, self._drivers = self._drivers[keep:], self._drivers[:keep]
+    async def stop(self) -> None:
+        """Let drivers finish what is under way, and end."""
+        ending, self._drivers = self._drivers, []
         for driver, _ in ending:
             assert driver.stdin is not None
             driver.stdin.close()

@@ -193,12 +193,15 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "",
         f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
         f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
-        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms. Means of the second quarter and of the last:",
+        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms. Means of the second quarter and of the last; memory "
+        "is a process's own, then with the pages of mapped files, which the kernel keeps as it likes. What is judged is "
+        "its own memory and the descriptors:",
         "",
-        "| process | memory, early | late | descriptors, early | late | flat |",
-        "|---|---|---|---|---|---|",
+        "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
+        "|---|---|---|---|---|---|---|---|",
         *(
-            f"| {one.name} | {one.early.rss_bytes / 2**20:.1f} MiB | {one.late.rss_bytes / 2**20:.1f} MiB "
+            f"| {one.name} | {one.early.own_bytes / 2**20:.1f} | {one.late.own_bytes / 2**20:.1f} "
+            f"| {one.early.rss_bytes / 2**20:.1f} | {one.late.rss_bytes / 2**20:.1f} "
             f"| {one.early.descriptors} | {one.late.descriptors} | {'yes' if one.is_flat else 'no'} |"
             for one in soaked.processes
         ),

@@ -37,10 +37,23 @@ ASKED_SHARE = 0.95
 
 @dataclass(frozen=True)
 class Weight:
-    """What a process holds at one moment."""
+    """What a process holds at one moment.
 
+    Attributes:
+        own_bytes: of its resident memory, what is not pages of files; on other systems than Linux all of it.
+        rss_bytes: with the pages of mapped files, of snapshots above all, which the kernel takes back as it likes.
+        descriptors: open ones.
+    """
+
+    own_bytes: int
     rss_bytes: int
     descriptors: int
+
+    @classmethod
+    def of(cls, process: psutil.Process) -> Weight:
+        """As it is now."""
+        memory = process.memory_info()
+        return cls(memory.rss - getattr(memory, "shared", 0), memory.rss, process.num_fds())
 
 
 @dataclass(frozen=True)
@@ -53,9 +66,9 @@ class Flatness:
 
     @property
     def is_flat(self) -> bool:
-        """Whether it holds no more than it did."""
+        """Whether it holds no more than it did, of its own memory and of descriptors."""
         return (
-            self.late.rss_bytes <= (1 + MEMORY_GROWTH_MAX) * self.early.rss_bytes
+            self.late.own_bytes <= (1 + MEMORY_GROWTH_MAX) * self.early.own_bytes
             and self.late.descriptors <= (1 + DESCRIPTORS_GROWTH_MAX) * self.early.descriptors
         )
 
@@ -126,8 +139,7 @@ async def _watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]
     seen: dict[str, list[Weight]] = {name: [] for name in ground.bodies if name != LOG}  # which is not ours
     while time.monotonic() < until:
         for name in seen:
-            process = psutil.Process(ground.bodies[name].pid)
-            seen[name].append(Weight(process.memory_info().rss, process.num_fds()))
+            seen[name].append(Weight.of(psutil.Process(ground.bodies[name].pid)))
         await asyncio.sleep(LOOK_EVERY_S)
     return seen
 
@@ -140,6 +152,7 @@ def flatness(name: str, weights: Sequence[Weight]) -> Flatness:
 
 def _mean(weights: Sequence[Weight]) -> Weight:
     return Weight(
+        round(statistics.fmean(weight.own_bytes for weight in weights)),
         round(statistics.fmean(weight.rss_bytes for weight in weights)),
         round(statistics.fmean(weight.descriptors for weight in weights)),
     )

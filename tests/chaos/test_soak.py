@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from mmap import PROT_READ, mmap
+from pathlib import Path
 
+import psutil
 import pytest
 
 from cli.chaos.soak import Flatness, Soaked, Weight, flatness
 from cli.chaos.tally import Tally
 
-FLAT = Flatness("shard-0", Weight(100 << 20, 50), Weight(104 << 20, 51))
+FLAT = Flatness("shard-0", Weight(100 << 20, 300 << 20, 50), Weight(104 << 20, 400 << 20, 51))
 
 
 def soaked(**counts: int) -> Soaked:
@@ -32,8 +35,8 @@ def test_a_soak_passes_where_all_is_well() -> None:
         soaked(late=2),
         replace(soaked(), tally=Tally()),
         replace(soaked(), swaps=28),
-        replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(106 << 20, 50)))),
-        replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(100 << 20, 53)))),
+        replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(106 << 20, 300 << 20, 50)))),
+        replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(100 << 20, 300 << 20, 53)))),
     ],
     ids=["failed", "wrong", "late", "nothing asked", "swaps missing", "memory grew", "descriptors grew"],
 )
@@ -42,7 +45,19 @@ def test_a_soak_fails(bad: Soaked) -> None:
     assert not bad.passed
 
 
+def test_a_process_own_memory_is_without_the_pages_of_files_that_it_maps(tmp_path: Path) -> None:
+    """Which are told beside it."""
+    size = 64 << 20
+    (tmp_path / "mapped").write_bytes(bytes(size))
+    process, before = psutil.Process(), Weight.of(psutil.Process())
+    with (tmp_path / "mapped").open("rb") as opened, mmap(opened.fileno(), 0, prot=PROT_READ) as mapped:
+        assert sum(mapped[::4096]) == 0
+        after = Weight.of(process)
+    assert after.rss_bytes - before.rss_bytes > size * 0.9
+    assert after.own_bytes - before.own_bytes < size / 4
+
+
 def test_early_is_the_second_quarter() -> None:
     """The first is for warming up."""
-    grown = [Weight(size, 10) for size in (50, 100, 100, 100)]
+    grown = [Weight(size, 3 * size, 10) for size in (50, 100, 100, 100)]
     assert flatness("shard-0", grown).is_flat

@@ -193,9 +193,10 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "",
         f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
         f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
-        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms. Means of the second quarter and of the last; memory "
-        "is a process's own, then with the pages of mapped files, which the kernel keeps as it likes. What is judged is "
-        "its own memory and the descriptors:",
+        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
+        "",
+        "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; with it are",
+        "the pages of files that it has mapped, which the kernel keeps, and takes back, as it likes.",
         "",
         "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
         "|---|---|---|---|---|---|---|---|",

@@ -195,8 +195,8 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
         f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
         "",
-        "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors. Beside it is",
-        "what it holds with the pages of mapped files, which the kernel keeps, and takes back, as it likes.",
+        "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
+        "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",
         "",
         "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
         "|---|---|---|---|---|---|---|---|",

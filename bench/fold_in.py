@@ -48,12 +48,12 @@ class Shard:
         self.upkeep.prepare(snapshot)
         self.residents = self.upkeep.admit(snapshot)
         self.upkeep.want(Piece(snapshot.version, Kind.HOME, number) for number in self.partitions)
-        self.residents.replayed(frozenset(self.partitions))
+        self.residents.homes.replayed(frozenset(self.partitions))
 
     def hear(self, events: Iterable[events_pb2.Event]) -> None:
         """As from the log, a record for each."""
         for number, event in enumerate(events, 1):
-            self.upkeep._hear(event, Position("log", 0, number))
+            self.upkeep.hearing.hear(event, Position("log", 0, number))
 
     def asked(self, user: str, home: int) -> shard_pb2.PredictRequest:
         """A prediction."""
@@ -87,8 +87,8 @@ def measure(snapshot: Snapshot) -> list[tuple[object, ...]]:
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     rows.append((f"memory of a user with {EVENTS_PER_USER} events", round(kept / len(users)), "bytes"))
-    for user in list(shard.upkeep.users):
-        shard.upkeep.users.drop(user)
+    for user in list(shard.upkeep.hearing.users):
+        shard.upkeep.hearing.users.drop(user)
     rows.append(("an event heard and kept", round(_each(lambda: shard.hear(clicks), len(clicks)), 2), "µs"))
     rows.append(("the same event heard again", round(_each(lambda: shard.hear(clicks), len(clicks)), 2), "µs"))
     seats = [(user, shard.partitions[home].user(user)) for user, home in users[:SLATES]]

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 import structlog
 
-from shard.online.residents import NOTHING_ONLINE, Online
+from shard.online.port import NOTHING_ONLINE, Online
 from shard.predict import Predictor
 from shard.scene import Kind, Piece, Sizes
 from shard.uses import Uses

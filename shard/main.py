@@ -46,8 +46,8 @@ async def _serve(config: ShardConfig, store: Store) -> None:
     tombstones = open_tombstones(config.log, READ_ONLY) if config.log else None
     items = open_items(config.log, READ_ONLY) if config.log else None
     trends = Trendspotting(
-        lambda user: upkeep.segment_of(user) if upkeep is not None else "",
-        lambda item: upkeep.usual_share(item) if upkeep is not None else None,
+        lambda user: upkeep.opened.segment_of(user) if upkeep is not None else "",
+        lambda item: upkeep.opened.usual_share(item) if upkeep is not None else None,
         wall=lambda: upkeep.statistics.moments.now_ms() / 1000 if upkeep is not None else time(),
     )
     upkeep = _upkeep(config, source, tombstones, items, service, (trends,)) if source is not None else None
@@ -121,7 +121,7 @@ def _upkeep(
         within_s=config.replay_s,
         busy=busy,
     )
-    counters.lives_here, counters.category_of = upkeep.lives_here, upkeep.category_of
+    counters.lives_here, counters.category_of = upkeep.opened.has, upkeep.opened.category_of
     service.features = FeatureReader(counters, upkeep.statistics, upkeep.follower.progress)
     service.forgotten = lambda: str(upkeep.forgotten.watermark or "")
     upkeep.forgotten.listen(lambda _: service.changed())

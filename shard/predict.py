@@ -18,7 +18,7 @@ from shard import limits
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
 from shard.online.freshness import NOTHING_KNOWN, Known, known, waited
-from shard.online.residents import NOTHING_ONLINE, Online
+from shard.online.port import NOTHING_ONLINE, Online
 from shard.seats import Seat, Seats, parse
 from trunkshow import carousels, pacing
 from trunkshow.catalogue_shelf import CatalogueShelf

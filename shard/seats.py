@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 
 from shard.online.folding import NOBODY, Folded
 from shard.online.lately import Lately
-from shard.online.residents import NOTHING_ONLINE, Online
+from shard.online.port import NOTHING_ONLINE, Online
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import InvalidArgument, SnapshotMismatch

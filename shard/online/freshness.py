@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from shard.online.residents import Online
+from shard.online.port import Online
 from trunkshow.errors import InvalidArgument
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.v1 import recommendation_pb2 as pb

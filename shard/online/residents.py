@@ -1,23 +1,21 @@
-"""The users of one generation who live in the partitions held here: whose events are kept, and what is folded in.
+"""What the users of one snapshot did since, as predictions ask for it: folded in, lately, how much of it is known.
 
-A user lives where the snapshot's directory says, a newcomer where their first event leads to
-(`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for it, from where the
-snapshot ends (`shard.online.upkeep`); only then, and while the log is followed closely, are its slates FRESH. What was
-folded in before stays in, whatever becomes of the log.
+Whose events are kept is left to `shard.online.homes`. Only once the log was replayed for a partition, and while it is
+followed closely, are that partition's slates FRESH. What was folded in before stays in, whatever becomes of the log.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection
-from functools import cached_property, partial
+from collections.abc import Callable
+from functools import cached_property
 from time import time
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shard.online.folding import NOBODY, Folded, Terms, fold
+from shard.online.homes import Homes
 from shard.online.lately import Lately, Sessions, discount_of, lately, session_of
 from shard.online.shown import Shown
 from shard.online.state import Events
@@ -26,121 +24,25 @@ from trunkshow.eventlog.watermark import Watermark
 from trunkshow.marks import marks_by_type
 from trunkshow.models.popularity import Popularity
 from trunkshow.online.follower import Follower
-from trunkshow.online.forgotten import Forgotten, watermark_of
-from trunkshow.online.newcomers import Newcomers, home_of
-from trunkshow.online.positions import Position, Since
+from trunkshow.online.forgotten import Forgotten
+from trunkshow.online.positions import Since
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import weights_of
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.additions import Additions
-from trunkshow.snapshot.directory import Home
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
-from trunkshow.v1 import events_pb2 as pb
 
 FOLDED_MAX = 8192
 """Users whose folded record is kept until their next event; one takes about 2 KB."""
 
 
-class Online(Protocol):
-    """What a prediction asks."""
-
-    @property
-    def watermark(self) -> str:
-        """Up to which events are known; empty where no log is followed."""
-        ...
-
-    @property
-    def trends(self) -> Trends:
-        """What trends now."""
-        ...
-
-    def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
-        """Somebody with their events; None where there are none that the snapshot has not seen."""
-        ...
-
-    def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
-        """What somebody is doing right now, and what it does to the order of candidates; None where there is nothing.
-
-        Args:
-            user_id: theirs.
-            record: of them, with their events where there are any.
-            folded: the same.
-        """
-        ...
-
-    def is_hidden(self, user_id: str) -> bool:
-        """Whether what the snapshot knows of somebody must not be used: they asked to be forgotten."""
-        ...
-
-    def is_whole(self, user_id: str, partition: int) -> bool:
-        """Whether everything up to the watermark is known of somebody who lives in a partition."""
-        ...
-
-    def is_fresh(self) -> bool:
-        """Whether the log is followed closely."""
-        ...
-
-    def lag_s(self) -> float:
-        """Seconds since everything in the log was known; infinite where that never was so."""
-        ...
-
-    async def reached(self, watermark: Watermark, within_s: float) -> bool:
-        """Whether everything up to a watermark is known, waiting for it so long at most."""
-        ...
-
-
-class Nothing:
-    """Of a shard that follows no log."""
-
-    watermark = ""
-    trends = NO_TRENDS
-
-    def folded(self, user_id: str, record: UserRecord | None) -> Folded | None:
-        """Nobody has events."""
-        del user_id, record
-        return None
-
-    def lately(self, user_id: str, record: UserRecord | None, folded: Folded | None) -> Lately | None:
-        """Nobody does anything."""
-        del user_id, record, folded
-        return None
-
-    def is_hidden(self, user_id: str) -> bool:
-        """Nobody is heard of."""
-        del user_id
-        return False
-
-    def is_whole(self, user_id: str, partition: int) -> bool:
-        """Of nobody."""
-        del user_id, partition
-        return False
-
-    def is_fresh(self) -> bool:
-        """Never."""
-        return False
-
-    def lag_s(self) -> float:
-        """It never was."""
-        return math.inf
-
-    async def reached(self, watermark: Watermark, within_s: float) -> bool:
-        """Never."""
-        del watermark, within_s
-        return False
-
-
-NOTHING_ONLINE: Online = Nothing()
-
-
 class Residents:
-    """Of one generation.
+    """Of one snapshot.
 
     Attributes:
         version: of the snapshot.
-        since: up to where it has seen the log.
-        held: partitions whose users' events are kept.
-        whole: of these, those for which the log was replayed.
+        homes: where they live.
 
     Args:
         snapshot: opened, its directory too.
@@ -167,9 +69,7 @@ class Residents:
         misses: Callable[[Since], bool] = lambda since: False,
     ) -> None:
         self.version = snapshot.version
-        self.since = Since.of(snapshot.manifest)
-        self.held: frozenset[int] = frozenset()
-        self.whole: frozenset[int] = frozenset()
+        self.homes = Homes(snapshot, forgotten)
         self._users = users
         self._shown = shown
         self._wall = wall
@@ -180,66 +80,28 @@ class Residents:
         self._popularity = cast("Popularity", snapshot.models[Popularity.name])
         self._categories = snapshot.catalogue.categories
         self._segment_names = snapshot.segment_names
-        self._directory = snapshot.directory
-        self._forgotten = forgotten
-        self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
         self._catalogue = snapshot.catalogue
         self._id_of = snapshot.catalogue.id
         self._kinds = snapshot.kinds
         parameters = snapshot.manifest.parameters
         marks = marks_by_type(parameters.get("interactions", ()))
         row_of, weights = snapshot.catalogue.row, weights_of(parameters)
-        self._terms = Terms(row_of, snapshot, weights, marks, self.since, self._kinds)
+        self._terms = Terms(row_of, snapshot, weights, marks, self.homes.since, self._kinds)
         self._sessions = Sessions(lambda record, events: session_of(record, events, row_of, self._kinds))
-        self._newcomers = Newcomers(partial(home_of, snapshot.ials.equations, snapshot.codebook))
-        self._left: frozenset[int] = frozenset()  # partitions that were let go since a replay began
         self._folded: dict[str, tuple[Events, Folded | None]] = {}
         self._folded_with: Additions = self._catalogue.additions
 
-    # --- whose events are kept -----------------------------------------------------------------------------------
+    def forget(self, user_id: str) -> None:
+        """Somebody asked to be forgotten."""
+        self.homes.forget(user_id)
+        self._folded.pop(user_id, None)
+        self._sessions.forget(user_id)
 
-    @property
-    def lacking(self) -> frozenset[int]:
-        """Partitions for which the log is to be replayed."""
-        return self.held - self.whole
-
-    def hold(self, partitions: frozenset[int]) -> None:
-        """These are held, and no others."""
-        self._left |= self.held - partitions
-        self.held, self.whole = partitions, self.whole & partitions
-
-    def replaying(self) -> frozenset[int]:
-        """The log is replayed from now on: the partitions for which."""
-        self._left = frozenset()
-        return self.lacking
-
-    def replayed(self, partitions: frozenset[int]) -> None:
-        """The log was replayed for these; one that was let go meanwhile, and is held again, lacks events."""
-        self.whole |= (partitions & self.held) - self._left
-
-    def takes(self, event: pb.Event, at: Position, among: Collection[int]) -> bool:
-        """Whether an event is of somebody who lives in one of these partitions.
-
-        As long as the log is being replayed every newcomer may turn out to: an earlier event may come yet.
-        """
-        home = self._find(event.user_id)
-        if home is not None:
-            return home.partition in among
-        if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
-            return False
-        row = self._catalogue.built_row(event.item_id)  # homes follow from the snapshot alone
-        if row is None:
-            return self._newcomers.find(event.user_id) in among
-        return self._newcomers.hear(event.user_id, row, at) in among or bool(self.lacking)
-
-    def has(self, user_id: str) -> bool:
-        """Whether somebody lives in what is held."""
-        home = self._find(user_id)
-        return (home.partition if home is not None else self._newcomers.find(user_id)) in self.held
+    # --- what is said of users and items in general --------------------------------------------------------------
 
     def segment_of(self, user_id: str) -> str:
         """The segment that the snapshot has somebody in, by its name; empty for none."""
-        home = self._find(user_id)
+        home = self.homes.of(user_id)
         return self._segment_names[home.segment] if home is not None and home.segment >= 0 else ""
 
     def category_of(self, item_id: str) -> str:
@@ -256,15 +118,6 @@ class Residents:
     def _shares(self) -> NDArray[np.float64]:
         return self._popularity.shares(self._categories)
 
-    def forget(self, user_id: str) -> None:
-        """Somebody asked to be forgotten: where they came as a newcomer, they did not."""
-        self._newcomers.forget(user_id)
-        self._folded.pop(user_id, None)
-        self._sessions.forget(user_id)
-
-    def _find(self, user_id: str) -> Home | None:
-        return None if self.is_hidden(user_id) else self._directory.find(user_id)
-
     # --- what a prediction asks ----------------------------------------------------------------------------------
 
     @property
@@ -274,7 +127,7 @@ class Residents:
 
     def is_hidden(self, user_id: str) -> bool:
         """Whether what the snapshot knows of somebody must not be used."""
-        return self._forgotten.hides(user_id, self._built_with)
+        return self.homes.is_hidden(user_id)
 
     @property
     def watermark(self) -> str:
@@ -312,9 +165,9 @@ class Residents:
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""
-        if partition not in self.whole or self._misses(self.since):
+        if partition not in self.homes.whole or self._misses(self.homes.since):
             return False
-        return self._users.is_whole(user_id, self.since)
+        return self._users.is_whole(user_id, self.homes.since)
 
     def is_fresh(self) -> bool:
         """Whether the log is followed closely."""

@@ -2,7 +2,7 @@
 
 Each snapshot's is read from its beginning, by a reader of its own: what is new differs from snapshot to snapshot, and
 one that is built later knows most of it. Items come at once while the log answers; one that is told of before its
-event log's readers know it does no harm, nor does one that comes after events with it (`shard.online.residents`).
+event log's readers know it does no harm, nor does one that comes after events with it (`shard.online.homes`).
 A log that is not there, or does not answer, keeps nothing from being served.
 """
 

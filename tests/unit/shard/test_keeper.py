@@ -18,8 +18,7 @@ from builder.pipeline import BuildSettings, build
 from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
-from shard.online.port import NoLog
-from shard.online.residents import Online
+from shard.online.port import NoLog, Online
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
 from trunkshow import pacing

@@ -8,7 +8,7 @@ import itertools
 import datasets
 import pytest
 
-from shard.online.residents import Nothing
+from shard.online.port import Nothing
 from shard.predict import Predictor
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Deadline

@@ -107,7 +107,7 @@ class Shard:
     def home(self, user: str) -> int:
         """Where a user lives."""
         found = self.snapshot.directory.find(user)
-        return found.partition if found is not None else self.residents._newcomers.find(user) or 0
+        return found.partition if found is not None else self.residents.homes.partition_of(user) or 0
 
     @asynccontextmanager
     async def up(self) -> AsyncIterator[Shard]:

@@ -139,7 +139,7 @@ async def test_an_action_brings_it_back(shard: Callable[..., Shard]) -> None:
         assert items(await up.slate(USER))[0] != tired
         await up.hears(click(USER, tired))
         after = await up.slate(USER)
-        up.upkeep.shown.drop(USER)
+        up.upkeep.hearing.shown.drop(USER)
         assert items(after) == items(await up.slate(USER))
 
 
@@ -154,7 +154,7 @@ async def test_a_shard_that_starts_again_knows_what_was_shown(shard: Callable[..
     async with shard(log).up() as second:
         await second.hold(*second.partitions)
         assert items(await second.slate(USER)) == known
-        assert second.upkeep.shown.impressions == 5
+        assert second.upkeep.hearing.shown.impressions == 5
 
 
 async def test_who_is_forgotten_was_shown_nothing(shard: Callable[..., Shard]) -> None:
@@ -163,9 +163,9 @@ async def test_who_is_forgotten_was_shown_nothing(shard: Callable[..., Shard]) -
         await up.hold(*up.partitions)
         await shows(up, USER, "item-0001")
         await up.forgets(USER, after_s=100)
-        assert (len(up.upkeep.shown), up.upkeep.shown.impressions) == (0, 0)
+        assert (len(up.upkeep.hearing.shown), up.upkeep.hearing.shown.impressions) == (0, 0)
         await shows(up, USER, "item-0001")
-        assert USER not in up.upkeep.shown
+        assert USER not in up.upkeep.hearing.shown
 
 
 async def test_what_others_users_were_shown_is_not_kept(shard: Callable[..., Shard]) -> None:
@@ -176,6 +176,6 @@ async def test_what_others_users_were_shown_is_not_kept(shard: Callable[..., Sha
         await up.hold(home)
         for user in (USER, stranger, NEW):
             await shows(up, user, "item-0001", times=2)
-        assert list(up.upkeep.shown) == [USER]
+        assert list(up.upkeep.hearing.shown) == [USER]
         await up.hold(up.home(stranger))
-        await turns(lambda: list(up.upkeep.shown) == [stranger])
+        await turns(lambda: list(up.upkeep.hearing.shown) == [stranger])

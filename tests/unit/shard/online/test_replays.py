@@ -32,14 +32,14 @@ async def test_what_comes_before_following_begins_is_replayed(shard: Callable[..
     """A replay that could begin first waits: an event in between would be in nobody's slates, which say FRESH."""
     up = shard()
     up.upkeep.want(homes(up, *up.partitions))
-    replay = asyncio.create_task(up.upkeep._replay(up.residents))
+    replay = asyncio.create_task(up.upkeep._replaying.replay(up.residents))
     await some_turns()
-    assert not up.residents.whole
+    assert not up.residents.homes.whole
     await up.log.append([click(USER, unlike(up, USER)[0])], 1)
     following = asyncio.create_task(up.upkeep.follower.run(from_end=True))
     assert await asyncio.wait_for(replay, 5)
-    assert up.residents.whole
-    assert len(up.upkeep.users.of(USER)) == 1
+    assert up.residents.homes.whole
+    assert len(up.upkeep.hearing.users.of(USER)) == 1
     following.cancel()
     with suppress(asyncio.CancelledError):
         await following
@@ -52,23 +52,23 @@ async def test_a_replay_that_ends_before_following_began_makes_nothing_whole(sha
     up.upkeep.follower.start = Watermark(up.log.name, {0: 2})
     up.upkeep.follower._began.set()
     up.upkeep.want(homes(up, *up.partitions))
-    assert not await up.upkeep._replay(up.residents)
-    assert not up.residents.whole
+    assert not await up.upkeep._replaying.replay(up.residents)
+    assert not up.residents.homes.whole
     up.upkeep.follower.progress.read(Watermark(up.log.name, {0: 1}))  # the reader followed it there
-    assert await up.upkeep._replay(up.residents)
+    assert await up.upkeep._replaying.replay(up.residents)
 
 
 def test_a_partition_that_was_let_go_during_its_replay_is_replayed_again(shard: Callable[..., Shard]) -> None:
     """Held again or not: what was followed meanwhile was of nobody held here."""
-    residents = shard().residents
-    residents.hold(frozenset({0, 1}))
-    replayed = residents.replaying()
-    residents.hold(frozenset({1}))
-    residents.hold(frozenset({0, 1}))
-    residents.replayed(replayed)
-    assert (residents.whole, residents.lacking) == ({1}, {0})
-    residents.replayed(residents.replaying())
-    assert residents.whole == {0, 1}
+    homes = shard().residents.homes
+    homes.hold(frozenset({0, 1}))
+    replayed = homes.replaying()
+    homes.hold(frozenset({1}))
+    homes.hold(frozenset({0, 1}))
+    homes.replayed(replayed)
+    assert (homes.whole, homes.lacking) == ({1}, {0})
+    homes.replayed(homes.replaying())
+    assert homes.whole == {0, 1}
 
 
 async def test_who_waits_for_a_partition_that_is_not_wanted_any_more_goes_on(shard: Callable[..., Shard]) -> None:
@@ -105,12 +105,12 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     """As long as it gets on, within a limit; a partition that nobody else has is served in time, fresh or not."""
     up = shard()
     first, sole = homes(up, 0, 1)
-    up.upkeep._within_s = 0.01
+    up.upkeep._patience._within_s = 0.01
     up.upkeep.want([first, sole], [sole])
-    until = {piece: up.upkeep._waited_for_until(piece) - up.now for piece in (first, sole)}
+    until = {piece: up.upkeep._patience._until(piece) - up.now for piece in (first, sole)}
     assert until == {first: pytest.approx(0.01), sole: pytest.approx(0.01)}
     up.now += 0.009
-    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
+    up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
     up.now += 0.005
     waiting = asyncio.create_task(up.upkeep.whole(first))
     await asyncio.wait_for(up.upkeep.whole(sole), 5)
@@ -118,7 +118,7 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     up.now += 0.006
     await asyncio.wait_for(waiting, 5)
     up.now += 10
-    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 2))
+    up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 2))
     await asyncio.wait_for(up.upkeep.whole(first), 5)
 
 
@@ -128,7 +128,7 @@ async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[
     (piece,) = homes(up, 0)
     up.upkeep.want([piece])
     up.now += 29
-    up.upkeep._hear_again(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
+    up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
     up.now += 2
     waiting = asyncio.create_task(up.upkeep.whole(piece))
     await some_turns()

@@ -48,8 +48,8 @@ async def test_a_receipt_says_how_old_its_knowledge_is_at_most(shard: Callable[.
         assert (await up.slate(USER)).receipt.watermark_age_ms == pytest.approx((up.now - asked_s) * 1000)
     log.held = True
     async with shard(log).up() as late:
-        late.residents.hold(frozenset(late.partitions))
-        late.residents.replayed(frozenset(late.partitions))
+        late.residents.homes.hold(frozenset(late.partitions))
+        late.residents.homes.replayed(frozenset(late.partitions))
         assert not (await late.slate(USER)).receipt.HasField("watermark_age_ms")
 
 
@@ -97,12 +97,12 @@ async def test_a_partition_that_is_taken_over_is_whole_before_it_is_warm(shard: 
         stranger = next(user for user in map(datasets.user_id, range(400)) if up.home(user) != home)
         await up.hold(up.home(stranger))
         await up.hears(click(USER, unlike(up, USER)[0]), click(stranger, unlike(up, stranger)[0]))
-        assert list(up.upkeep.users) == [stranger]
+        assert list(up.upkeep.hearing.users) == [stranger]
         await up.hold(up.home(stranger), home)
         receipt = (await up.slate(USER)).receipt
         assert (receipt.rung, receipt.events_folded) == (pb.RUNG_FRESH, 1)
         await up.hold(home)
-        await turns(lambda: list(up.upkeep.users) == [USER])
+        await turns(lambda: list(up.upkeep.hearing.users) == [USER])
 
 
 async def test_a_log_that_is_gone_keeps_nothing_from_being_served(shard: Callable[..., Shard]) -> None:
@@ -115,7 +115,7 @@ async def test_a_log_that_is_gone_keeps_nothing_from_being_served(shard: Callabl
         receipt = (await up.slate(USER)).receipt
         assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_SNAPSHOT, "", 0)
         log.gone = False
-        await turns(lambda: not up.residents.lacking)
+        await turns(lambda: not up.residents.homes.lacking)
         await turns(lambda: up.residents.is_fresh())
         assert (await up.slate(USER)).receipt.rung == pb.RUNG_FRESH
 
@@ -178,7 +178,7 @@ async def test_a_stranger_is_served_where_their_first_click_leads(shard: Callabl
         home = up.home(NEW)
     async with shard(log).up() as elsewhere:
         await elsewhere.hold(*(number for number in elsewhere.partitions if number != home))
-        await turns(lambda: not list(elsewhere.upkeep.users))
+        await turns(lambda: not list(elsewhere.upkeep.hearing.users))
         await elsewhere.hold(*elsewhere.partitions)
         assert items(await elsewhere.slate(NEW)) == items(slate)
 
@@ -202,11 +202,11 @@ async def test_there_is_a_limit_to_what_is_kept(shard: Callable[..., Shard]) -> 
     """Whose events had to go is served from the snapshot, and it says so."""
     async with shard().up() as up:
         await up.hold(*up.partitions)
-        up.upkeep.users._events_max = 2
+        up.upkeep.hearing.users._events_max = 2
         others = [datasets.user_id(number) for number in (3, 4)]
         await up.hears(*(click(user, "item-0001") for user in (USER, *others)))
         receipt = (await up.slate(USER)).receipt
-        assert (receipt.rung, receipt.watermark, up.upkeep.users.events) == (pb.RUNG_SNAPSHOT, "", 2)
+        assert (receipt.rung, receipt.watermark, up.upkeep.hearing.users.events) == (pb.RUNG_SNAPSHOT, "", 2)
         assert (await up.slate(others[0])).receipt.rung == pb.RUNG_FRESH
 
 
@@ -215,7 +215,7 @@ async def test_what_was_merely_shown_takes_no_room(shard: Callable[..., Shard]) 
     async with shard().up() as up:
         await up.hold(*up.partitions)
         await up.hears(event(USER, "item-0001", events_pb2.INTERACTION_IMPRESSION))
-        assert up.upkeep.users.events == 0
+        assert up.upkeep.hearing.users.events == 0
 
 
 async def test_a_forgotten_user_is_a_stranger_at_once(shard: Callable[..., Shard]) -> None:
@@ -225,7 +225,7 @@ async def test_a_forgotten_user_is_a_stranger_at_once(shard: Callable[..., Shard
         await up.hears(click(USER, unlike(up, USER)[0]))
         await up.forgets(USER, after_s=100)
         assert await up.unknown(USER)
-        assert up.upkeep.users.of(USER) == ()
+        assert up.upkeep.hearing.users.of(USER) == ()
         assert not await up.unknown(datasets.user_id(18))
 
 
@@ -269,5 +269,5 @@ async def test_who_comes_back_is_somebody_new(shard: Callable[..., Shard]) -> No
         folded = up.residents.folded(USER, None)
         assert folded is not None
         assert [up.snapshot.catalogue.id(row) for row in folded.record.items.tolist()] == [new]
-        assert up.residents.has(USER)
+        assert up.residents.homes.has(USER)
         assert (await up.slate(USER)).receipt.events_folded == 1

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from memory_log import MemoryLog
-
-from shard.online.upkeep import Upkeep
+from shard.online.opened import Opened
 
 
 class Generation:
@@ -27,19 +25,19 @@ class Generation:
         return self.share
 
 
-def told(upkeep: Upkeep) -> tuple[str, str, float | None]:
+def told(opened: Opened) -> tuple[str, str, float | None]:
     """Of one user and one item."""
-    return upkeep.segment_of("ann"), upkeep.category_of("hat"), upkeep.usual_share("hat")
+    return opened.segment_of("ann"), opened.category_of("hat"), opened.usual_share("hat")
 
 
-async def test_what_is_told_of_everybody_is_as_the_current_snapshot_has_it() -> None:
+def test_what_is_told_of_everybody_is_as_the_current_snapshot_has_it() -> None:
     """Not as a candidate or the previous one, which are open beside it, and may have been opened later."""
-    upkeep = Upkeep(MemoryLog("log"), events_max=10, impressions_max=10, within_s=30.0)
-    assert told(upkeep) == ("", "", None)
-    current, candidate = Generation("current", 0.1), Generation("candidate", 0.2)
-    upkeep._residents.update(current=current, candidate=candidate)  # type: ignore[arg-type]
-    assert told(upkeep) == ("candidate's segment of ann", "candidate's category of hat", 0.2)
-    upkeep.point("current")
-    assert told(upkeep) == ("current's segment of ann", "current's category of hat", 0.1)
-    upkeep.point("to come")
-    assert told(upkeep)[2] == 0.2
+    opened = Opened()
+    assert told(opened) == ("", "", None)
+    for generation in (Generation("current", 0.1), Generation("candidate", 0.2)):
+        opened.add(generation)  # type: ignore[arg-type]
+    assert told(opened) == ("candidate's segment of ann", "candidate's category of hat", 0.2)
+    opened.point("current")
+    assert told(opened) == ("current's segment of ann", "current's category of hat", 0.1)
+    opened.point("to come")
+    assert told(opened)[2] == 0.2

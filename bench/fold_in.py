@@ -15,7 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from bench import synthetic, tables
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from shard.scene import Kind, Piece
-from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.online.positions import Position
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -42,9 +43,8 @@ class Shard:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.partitions: dict[int, Partition] = {n: snapshot.open_partition(n) for n in range(snapshot.partitions)}
-        self.upkeep = Upkeep(
-            cast("EventLog", None), events_max=1 << 30, impressions_max=1 << 30, within_s=0
-        )  # it is not run
+        log = open_log("nats://127.0.0.1:4222/unasked", READ_ONLY)  # nothing runs: it is never connected to
+        self.upkeep = Upkeep(log, events_max=1 << 30, impressions_max=1 << 30, within_s=0)
         self.upkeep.prepare(snapshot)
         self.residents = self.upkeep.admit(snapshot)
         self.upkeep.want(Piece(snapshot.version, Kind.HOME, number) for number in self.partitions)

@@ -82,8 +82,8 @@ k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly
 	  { kubectl kustomize k8s/overlays/$$to; echo '---'; kubectl kustomize k8s/build-once; echo '---'; kubectl kustomize k8s/build-workers; } > $(K8S_OUT)/$$to.yaml && \
 	  $(K8S_VENV)/bin/checkov --config-file k8s/checkov.yaml -f $(K8S_OUT)/$$to.yaml 2>$(K8S_OUT)/log || exit 1; done
 
-bench: $(STAMP) ## requests per second and latency beside a bare echo, in one run
-	@$(BIN)/python -m bench.serving
+bench: $(STAMP) ## what each step costs between a bare echo and a router, in one run
+	@$(BIN)/python -m bench.ladder
 
 CHAOS_STORE ?= $(DEMO)/store
 CHAOS_REQUESTS ?= 1000000

@@ -1,5 +1,6 @@
 """What is fast, and next to what. Every program prints a table, or with `--json` one value; RESULTS.md keeps both.
 
+    python -m bench.ladder      what each step costs between a bare echo and a router, at its peak and at half of it
     python -m bench.serving     requests per second beside a bare echo: one shard, and router plus shard
     python -m bench.accuracy    recall and NDCG on the Gowalla split, beside popularity and another library
     python -m bench.index       time and recall of vector index kinds, by size

@@ -17,6 +17,8 @@ from typing import IO, NamedTuple
 
 from cli import nats
 from cli.addresses import free_address
+from cli.bench.orders import Orders
+from cli.bench.outcome import Outcome
 
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
@@ -40,6 +42,28 @@ class Started(NamedTuple):
         return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
+class Driver:
+    """A process that asks as ordered, one stretch at a time."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._line()  # it says that it is ready
+
+    def __call__(self, orders: Orders) -> Outcome:
+        """Ask, and return what came of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(orders.to_json()).encode() + b"\n")
+        self._process.stdin.flush()
+        return Outcome.from_json(json.loads(self._line()))
+
+    def _line(self) -> bytes:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise DidNotStart("the driver ended; what it said stands above")
+        return line
+
+
 class DidNotStart(Exception):
     """A server process ended, or was not ready in time; what it said stands in the message."""
 
@@ -49,6 +73,21 @@ def echo(reply_bytes: int) -> Iterator[Started]:
     """A bare echo server, for the time of the context."""
     with _of_ours("bench.echo", str(reply_bytes)) as started:
         yield started
+
+
+@contextlib.contextmanager
+def forwarder(target: str, method: str) -> Iterator[Started]:
+    """A bare server that passes calls on to a method of another one, for the time of the context."""
+    with _of_ours("bench.forwarder", target, method) as started:
+        yield started
+
+
+@contextlib.contextmanager
+def driver(target: str, requests: Path) -> Iterator[Driver]:
+    """A process that asks, for the time of the context."""
+    command = [sys.executable, "-m", "cli.bench.driver", target, str(requests)]
+    with _child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield Driver(process)
 
 
 @contextlib.contextmanager
@@ -92,9 +131,13 @@ def trunkshow(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Started]
 
 @contextlib.contextmanager
 def _child(
-    command: Sequence[str], *, stdout: int = subprocess.DEVNULL, stderr: int | None = None
+    command: Sequence[str],
+    *,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+    process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
     try:
         yield process
     finally:

@@ -7,6 +7,7 @@ of the catalogue, about 5,800 items, which is what a fashion shop's orders were 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -42,6 +43,9 @@ class Shape:
         """Of the store; two shapes never share one."""
         return "store-" + "-".join(map(str, astuple(self)))
 
+
+WORK = Path(tempfile.gettempdir()) / "trunkshow-bench"
+"""Where they are kept, unless told otherwise."""
 
 SMALL = Shape()
 CATALOGUE = Shape(items=100_000)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures were measured on."""
+    """What the figures were measured on, and of which commit."""
     return {
+        "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "cpus": os.cpu_count() or 0,
         "cpu": _cpu_name(),
@@ -22,6 +25,11 @@ def machine() -> dict[str, str | int]:
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a Markdown table, numbers to the right."""
+    print(text(columns, rows))
+
+
+def text(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table, numbers to the right."""
     cells = [[_text(value) for value in row] for row in rows]
     widths = [max(len(name), *(len(row[at]) for row in cells)) for at, name in enumerate(columns)]
     numeric = [all(not isinstance(row[at], str) for row in rows) for at in range(len(columns))]
@@ -33,20 +41,29 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         )
         return f"| {' | '.join(padded)} |"
 
-    print(line(columns))
-    print(
-        "|"
-        + "|".join("-" * (width + 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True))
-        + "|"
-    )
-    for row in cells:
-        print(line(row))
+    rule = ("-" * (width + 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True))
+    return "\n".join([line(columns), f"|{'|'.join(rule)}|", *map(line, cells)])
+
+
+def remark(text: str) -> None:
+    """Say on stderr what is going on."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _text(value: object) -> str:
+    if value is None:
+        return "-"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _commit() -> str:
+    command = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def _cpu_name() -> str:

@@ -97,12 +97,7 @@ def _lookup(values: list[str], known: Sequence[str]) -> Rows:
 
 def als_scores(model: ImplicitALS, trained: Numbered) -> Scores:
     """The factor model's scores, its users folded in from what came before the cut."""
-
-    def scores(users: Rows) -> Floats:
-        products: Floats = model.user_vectors(trained.training.matrix[users]) @ model.vectors.T
-        return products
-
-    return scores
+    return lambda users: model.scores(trained.training.matrix[users])
 
 
 def popularity_scores(trained: Numbered) -> Scores:

@@ -49,6 +49,7 @@ class BuildSettings:
         sign_key: file of the private key that its manifest is signed with; it is not signed where None.
         crew: who does the work.
         warm_start: whether training starts from the factors of the snapshot that is served, where it can.
+        neighbour_share: of item neighbours in the score of `for-you`; 0 leaves them out.
     """
 
     partitions: int = 0
@@ -59,6 +60,7 @@ class BuildSettings:
     sign_key: Path | None = None
     crew: CrewSettings = field(default_factory=CrewSettings)
     warm_start: WarmStart = WarmStart.NO
+    neighbour_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
     chosen = Settings(
         factors=settings.factors,
         seed=settings.seed,
+        neighbour_share=settings.neighbour_share,
         popularity_half_life_days=dataset.serving.popularity_half_life_days,
         new_arrival_days=dataset.serving.new_arrival_days,
         threads=settings.threads,

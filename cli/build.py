@@ -29,6 +29,9 @@ PARTITIONS_MAX = 64
 FACTORS_MAX = 1024
 """A vector of 4 KiB for every user and item; more is a slip of the finger, and weeks of training."""
 
+NEIGHBOUR_SHARE_MAX = 0.9
+"""Beyond, the candidates would be the factor model's, and hardly anything of their order."""
+
 THREADS_MAX = 256
 WORKER_BYTES_MIN = 256 << 20
 """An idle worker that has imported what it needs was seen to take 170 MB."""
@@ -50,6 +53,9 @@ class BuildOptions:
 
     factors: int = 64
     """Dimensions of a taste vector, 1 to 1,024."""
+
+    neighbour_share: float = 0.0
+    """Of item neighbours in the score of for-you, 0 to 0.9; 0 leaves them out. docs/adr/0032 says what that brings and costs."""
 
     seed: int = 0
     """Of everything that is drawn, 0 to 2,147,483,647."""
@@ -117,6 +123,7 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
     """
     output.check_range("partitions", options.partitions, 0, PARTITIONS_MAX)
     output.check_range("factors", options.factors, 1, FACTORS_MAX)
+    output.check_range("neighbour-share", options.neighbour_share, 0, NEIGHBOUR_SHARE_MAX)
     output.check_range("seed", options.seed, 0, SEED_MAX)
     output.check_range("threads", options.threads, 1, THREADS_MAX)
     output.check_range("variance", options.variance, 0, 1_000_000)
@@ -137,6 +144,7 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
         options.sign_key,
         _crew(options),
         WarmStart(options.warm_start),
+        options.neighbour_share,
     )
     with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told, (lambda line: None) if quiet else output.remark)

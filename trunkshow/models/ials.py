@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trunkshow.models import sweeps
+from trunkshow.models import neighbour_blend, sweeps
 from trunkshow.models.fold_in import (
     ITEM_DAMPING,
     REGULARIZATION_EXPONENT,
@@ -20,6 +20,7 @@ from trunkshow.models.fold_in import (
     Confidence,
     NormalEquations,
 )
+from trunkshow.models.neighbour_blend import NeighbourBlend
 from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Floats, NewItems, Query, Rows, Shelf, Training
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ class ImplicitALS:
 
     Args:
         arrays: `vectors` (items, factors) float32; `gram` (factors, factors) float64, already weighted; `item_scale`
-            (items,) float32; `parameters` (3,) float64: unobserved weight, regularisation, mean degree of users.
+            (items,) float32; `parameters` (3,) float64: unobserved weight, regularisation, mean degree of users. Where
+            it was fitted with a share of item neighbours, also what `NeighbourBlend` takes.
+
+    Attributes:
+        vectors: (items, factors) float32.
+        equations: that fold users in.
+        blend: puts candidates in order with the neighbours of the user's own items; None leaves them as they are.
     """
 
     name: ClassVar[str] = "ials"
@@ -63,6 +70,7 @@ class ImplicitALS:
             unobserved,
             regularization,
         )
+        self.blend = NeighbourBlend.of(arrays)
 
     @property
     def factors(self) -> int:
@@ -78,12 +86,13 @@ class ImplicitALS:
         unobserved = settings.unobserved_ratio * float(damped.data.sum()) / max(cells, 1)
         vectors = _train(damped, unobserved, training)
         wide = vectors.astype(np.float64)
-        return {
+        fitted = {
             "vectors": vectors,
             "gram": unobserved * (wide.T @ wide),
             "item_scale": item_scale,
             "parameters": np.array([unobserved, settings.regularization, mean_degree]),
         }
+        return {**fitted, **neighbour_blend.fit(training, vectors, cls(fitted).user_vectors)}
 
     @classmethod
     def open(cls, arrays: Arrays) -> Self:
@@ -97,20 +106,28 @@ class ImplicitALS:
             solved[user] = self.equations.solve(matrix.indices[start:stop], matrix.data[start:stop])
         return solved
 
+    def scores(self, matrix: csr_matrix) -> Floats:
+        """(users, items) float32 of all items for the histories in a (users, items) matrix, as `recommend` has them."""
+        products: Floats = self.user_vectors(matrix) @ self.vectors.T
+        return products if self.blend is None else self.blend.scores(matrix, products)
+
     def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:
         """(factors,) vector of a history and the items in hand, each of which counts as one more event."""
         return self.equations.solve(*joined(history, weights, context))
 
     def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
-        """The partition's items nearest to the user's vector."""
+        """The partition's items nearest to the user's vector; where there is a blend, the best of a pool of them."""
         if not query.vector.any():
             return NOTHING
+        asked = count if self.blend is None else self.blend.pool(query, count)
         # Most filters let most items pass: the index is asked first, and the exact scan of what is allowed only when
         # the caller comes back for more.
         if query.mask is None or count < EXACT_FROM:
-            rows, scores = shelf.nearest_items(query.vector, count)
+            rows, scores = shelf.nearest_items(query.vector, asked)
         else:
-            rows, scores = shelf.best_items_where(query.vector, query.mask, count)
+            rows, scores = shelf.best_items_where(query.vector, query.mask, asked)
+        if self.blend is not None:
+            rows, scores = self.blend.reordered(query, rows, scores, count)
         return Candidates(rows.tolist(), scores.tolist(), reasons=("Matches your taste",))
 
     def recommend_new(self, query: Query, items: NewItems, count: int) -> Candidates:

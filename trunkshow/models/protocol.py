@@ -42,6 +42,8 @@ class Settings:
         epochs: ALS sweeps over users and items.
         unobserved_ratio: weight of all unobserved cells together ÷ that of all observed ones.
         regularization: strength r of `trunkshow.models.fold_in`.
+        neighbour_share: of item neighbours in the score of the factor model's candidates
+            (`trunkshow.models.neighbour_blend`); 0 leaves them out.
         popularity_half_life_days: after this time an event counts half.
         new_arrival_days: how long an item is new.
         threads: for training; with more than one, factors differ in their last bits from run to run.
@@ -52,6 +54,7 @@ class Settings:
     epochs: int = 10
     unobserved_ratio: float = 30.0
     regularization: float = 0.005
+    neighbour_share: float = 0.0
     popularity_half_life_days: float = 30.0
     new_arrival_days: float = 30.0
     threads: int = 1

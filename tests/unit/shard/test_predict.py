@@ -12,6 +12,7 @@ import datasets
 import numpy as np
 import pytest
 from datasets import Built, Event
+from scipy.sparse import csr_matrix
 
 from builder.pipeline import BuildSettings, build
 from shard.predict import Predictor
@@ -353,6 +354,28 @@ def test_an_occasion_asked_for_by_name_is_not_shown_again_with_the_group(shard: 
     ids = [carousel.id for carousel in slate.carousels]
     assert ids.count("occasion:wedding") == 1
     assert len(set(ids)) == len(ids) > 1
+
+
+def test_a_snapshot_built_with_neighbours_serves_the_blend_that_it_was_evaluated_by(tmp_path: Path) -> None:
+    """For-you is the best of what the home lists by the blended score, and the manifest says what it was built with."""
+    dataset = datasets.write(datasets.clustered(), tmp_path / "data")
+    report = build(dataset, tmp_path / "store", BuildSettings(partitions=2, factors=8, neighbour_share=0.4))
+    assert report.manifest.parameters["neighbour_share"] == 0.4
+    shop = Shard(Snapshot.open(open_store(tmp_path / "store")))
+    ials, home = shop.snapshot.ials, shop.partitions[shop.home(USER)]
+    user = home.user(USER)
+    assert user is not None
+    matrix = csr_matrix((user.weights, ([0] * len(user.items), user.items)), shape=(1, len(ials.vectors)))
+    scores = ials.scores(matrix)[0]
+    listed = np.setdiff1d(home.items, user.items)
+    allowed = shop.snapshot.catalogue.filter().mask
+    assert allowed is not None
+    listed = listed[allowed(listed)]
+    best = [shop.snapshot.catalogue.id(row) for row in listed[np.argsort(-scores[listed], kind="stable")][:10].tolist()]
+    slate = shop.slate(wanted=("for-you",))
+    assert shown(slate) == best
+    assert best != sorted(best, key=lambda item: -ials.vectors[shop.snapshot.catalogue.row(item)] @ user.vector)
+    shop.close()
 
 
 # --- standing in ---

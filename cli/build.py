@@ -55,7 +55,7 @@ class BuildOptions:
     """Dimensions of a taste vector, 1 to 1,024."""
 
     neighbour_share: float = 0.0
-    """Of item neighbours in the score of for-you, 0 to 0.9; 0 leaves them out. docs/adr/0032 says what that brings and costs."""
+    """Of item neighbours in the score of for-you, 0 to 0.9; 0 leaves them out. docs/adr/0032 has the figures."""
 
     seed: int = 0
     """Of everything that is drawn, 0 to 2,147,483,647."""

@@ -40,7 +40,7 @@ POOL_MAX = 1024
 SEEDS_MAX = 200
 """Newest items of a history that are summed over."""
 
-USER_DAMPING = 0.5
+USER_DAMPING = 0.25
 ITEM_DAMPING = 0.35
 
 SAMPLE_USERS = 500

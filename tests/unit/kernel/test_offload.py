@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 
@@ -74,3 +75,43 @@ async def test_a_thread_that_cannot_be_started_is_no_fault_of_the_call(monkeypat
         short.setattr(threading.Thread, "start", none)
         await offload.run(lambda: 1, 5)
     assert await offload.run(lambda: 2, 5) == 2
+
+
+async def test_calls_that_follow_one_another_share_a_thread() -> None:
+    """To start one for each would hold up the event loop as often."""
+    offload = Offload[threading.Thread]("test")
+    first = await offload.run(threading.current_thread, 5)
+    assert all([await offload.run(threading.current_thread, 5) is first for _ in range(20)])
+
+
+async def test_calls_at_the_same_time_have_a_thread_each() -> None:
+    """One that takes long holds up no other."""
+    offload, released = Offload[bool]("test", stuck_max=2), threading.Event()
+    waiting = asyncio.ensure_future(offload.run(lambda: released.wait(10), 10))
+    await asyncio.sleep(0)
+
+    def release() -> bool:
+        released.set()
+        return True
+
+    assert await offload.run(release, 5)
+    assert await waiting
+
+
+async def test_a_thread_that_nobody_needs_ends_and_the_next_call_has_another() -> None:
+    """A process that opened a snapshot once keeps no thread for it."""
+    offload = Offload[threading.Thread]("test", idle_s=0.01)
+    first = await offload.run(threading.current_thread, 5)
+    await asyncio.to_thread(first.join, 5)
+    assert not first.is_alive()
+    assert await offload.run(threading.current_thread, 5) is not first
+
+
+async def test_what_a_call_returned_is_not_held_on_to() -> None:
+    """A snapshot would stay mapped for as long as the thread waits."""
+    offload = Offload[set[int]]("test")
+    returned = await offload.run(lambda: set[int](), 5)
+    gone = threading.Event()
+    weakref.finalize(returned, gone.set)
+    del returned
+    assert await asyncio.to_thread(gone.wait, 5)

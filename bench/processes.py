@@ -119,12 +119,12 @@ def event_log(folder: Path) -> Iterator[tuple[Started, str]]:
 
 
 @contextlib.contextmanager
-def trunkshow(*arguments: str, listen: str = "127.0.0.1:0") -> Iterator[Started]:
+def trunkshow(*arguments: str, listen: str = "127.0.0.1:0", within_s: float = START_S_MAX) -> Iterator[Started]:
     """A process of the product, for the time of the context; its log says when it serves, and on which port."""
     command = [sys.executable, "-m", "cli.main", *arguments, "--listen", listen]
     with _child(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
-        port = _port_when_serving(process.stderr)
+        port = _port_when_serving(process.stderr, within_s)
         threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
         yield Started(process.pid, f"127.0.0.1:{port}")
 
@@ -149,8 +149,8 @@ def _child(
             process.wait()
 
 
-def _port_when_serving(log: IO[bytes]) -> int:
-    said, port, until = [], 0, time.monotonic() + START_S_MAX
+def _port_when_serving(log: IO[bytes], within_s: float) -> int:
+    said, port, until = [], 0, time.monotonic() + within_s
     while time.monotonic() < until and (line := log.readline()):
         said.append(line.decode(errors="replace"))
         with contextlib.suppress(ValueError):

@@ -8,6 +8,7 @@
     python -m bench.fresh       from an event to its effect, beside 2,000 events and 200 requests a second
     python -m bench.trending    planted surges found in a replay, beside counts and plainer scores
     python -m bench.intent      next-item hit@20 within sessions, without and with the present intent
+    python -m bench.growth      what grows with users, items, partitions and shards: points, charts, costs per unit
 
 Machines differ and share their cores, so a claim here is a ratio of two things measured in one run, in turns, and
 the median over the turns. Nothing here is imported by the product.

@@ -3,6 +3,6 @@
     python -m bench.growth              every point that has not been measured yet, the charts, the fitted costs
     python -m bench.growth.likeness     how like real data the made-up people are
 
-`people` makes the data up, `points` says what is measured, `making` builds a snapshot of it, `serving` asks a router and
-shards that serve it, `fitting` turns points into costs per unit, `charts` draws them.
+`people` makes the data up, `points` says what is measured, `making` builds a snapshot of it, `serving` asks a router
+and shards that serve it, `fitting` turns points into costs per unit, `charts` draws them.
 """

@@ -2,9 +2,9 @@
 
     python -m bench.growth.asking TARGET REQUESTS --callers N --seconds S        prints one JSON object
 
-Requests are bytes made before, sent by a Zipf law (`bench.load`). In the open loop they are due at random moments (Poisson) and
-wait for nobody: a latency counts from the moment that a request was due, so that a stall costs all who would have come
-during it. Any status but OK, or an empty slate, fails the run; slates of a lower rung are counted.
+Requests are bytes made before, sent by a Zipf law (`bench.load`). In the open loop they are due at random moments
+(Poisson) and wait for nobody: a latency counts from the moment that a request was due, so that a stall costs all who
+would have come during it. Any status but OK, or an empty slate, fails the run; slates of a lower rung are counted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from trunkshow.v1 import recommendation_pb2 as pb
 RECOMMEND = "/trunkshow.v1.RecommendationService/Recommend"
 WARM_UP_S = 0.5
 OF_PEAK = 0.5
-Ask = Callable[[], Awaitable[None]]
 clock = time.perf_counter
 
 
@@ -95,24 +94,29 @@ async def closed(
 
 
 async def opened(
-    call: Callable[[bytes], Awaitable[bytes]], requests: Sequence[bytes], rate: float, seconds: float
+    call: Callable[[bytes], Awaitable[bytes]],
+    requests: Sequence[bytes],
+    rate: float,
+    seconds: float,
+    now: Callable[[], float] = clock,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Asked:
-    """Requests at a rate, whatever becomes of those before."""
+    """Requests at a rate, whatever becomes of those before; the clock and waiting are ports."""
     asked, order = Asked(), load.visits(len(requests))
-    begins = clock()
+    begins = now()
     measure_from = begins + WARM_UP_S
     gaps = np.random.default_rng(0).exponential(1 / rate, max(1, round(rate * (WARM_UP_S + seconds))))
 
     async def one(due: float) -> None:
         asked.replies.append(await call(requests[next(order)]))
         if due >= measure_from:
-            asked.latencies.append(clock() - due)
+            asked.latencies.append(now() - due)
 
     running = []
     for due in (begins + np.cumsum(gaps)).tolist():
-        if (wait := due - clock()) > 0:
-            await asyncio.sleep(wait)
-        asked.behind_s = max(asked.behind_s, clock() - due)
+        if (wait := due - now()) > 0:
+            await sleep(wait)
+        asked.behind_s = max(asked.behind_s, now() - due)
         running.append(asyncio.ensure_future(one(due)))
     await asyncio.gather(*running)
     return asked

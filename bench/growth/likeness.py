@@ -2,10 +2,10 @@
 
     python -m bench.growth.likeness --gowalla PATH [--fit]
 
-Of the Gowalla check-ins (both parts of the usual split) and of as many made-up users and items: how long histories are, how
-popularity falls with rank, what share the head of the catalogue has; with `--fit`, iALS is fitted to both, and it is
-told how unequal 64 buckets by taste are where nothing bounds them, and how many of their nearest neighbours users share a
-bucket with once the builder's bound holds.
+Of the Gowalla check-ins (both parts of the usual split) and of as many made-up users and items: how long histories
+are, how popularity falls with rank, what share the head of the catalogue has; with `--fit`, iALS is fitted to both,
+and it is told how unequal 64 buckets by taste are where nothing bounds them, and how many of their nearest neighbours
+users share a bucket with once the builder's bound holds.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ def exponent(popular: NDArray[np.int64]) -> float:
 def buckets(vectors: NDArray[np.float32]) -> dict[str, float]:
     """Of users' vectors (n, factors): how unequal buckets by taste are, and what they are worth."""
     from builder import partition
-    from trunkshow.taste import spherical_codebook
+    from trunkshow.taste import largest_size, spherical_codebook
 
     unbounded = spherical_codebook(vectors, PARTITIONS, 0, float(PARTITIONS)).assign(vectors, len(vectors))
     sizes = np.bincount(unbounded, minlength=PARTITIONS)
     bounded = spherical_codebook(vectors, PARTITIONS, 0, partition.SIZE_RATIO_MAX)
-    homes = bounded.assign(vectors, partition.largest_size(len(vectors), PARTITIONS, partition.SIZE_RATIO_MAX))
+    homes = bounded.assign(vectors, largest_size(len(vectors), PARTITIONS, partition.SIZE_RATIO_MAX))
     return {
         "largest bucket ÷ mean": float(sizes.max() / sizes.mean()),
         "spread of buckets ÷ mean": float(sizes.std() / sizes.mean()),

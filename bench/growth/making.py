@@ -2,10 +2,11 @@
 
     python -m bench.growth.making < ORDERS        prints what it took, as JSON
 
-`given`: events lie in memory, and the factor model starts from the made-up factors and makes no sweep; everything else
-is a build's: other models are fitted, users folded in, placed, partitions written, checksummed and pushed. Reading, the
-evaluation and the training are left out. `trained`: events are written to a file first, and `builder.pipeline` does all of
-it. Processor seconds are told beside seconds: on a busy machine they are the steadier figure.
+`given`: events lie in memory, and the factor model starts from the made-up factors and makes no sweep; everything
+else is a build's: other models are fitted, users folded in, placed, partitions written, checksummed and pushed.
+Reading, the evaluation and the training are left out. `trained`: events are written to a file first, and
+`builder.pipeline` does all of it. Processor seconds are told beside seconds: on a busy machine they are the steadier
+figure.
 """
 
 from __future__ import annotations

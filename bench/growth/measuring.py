@@ -1,7 +1,7 @@
 """Points measured one after the other, each written down at once, so that a run that was stopped goes on.
 
-A point that the machine has no memory for is not begun, and one that takes the memory that is left to others is ended;
-both are written down as not measured, with the reason. Builds are the first that the kernel would end, too.
+A point that the machine has no memory for is not begun, and one that takes the memory that is left to others is
+ended; both are written down as not measured, with the reason. Builds are the first that the kernel would end, too.
 """
 
 from __future__ import annotations

@@ -2,16 +2,17 @@
 
 - **How much they did** is ten things (Gowalla is cut so that nobody did less) and what a Lomax law adds, whose two
   parameters give Gowalla's median and its 90th percentile.
-- **What is popular** follows a Zipf law; drawn, and each pair counted once, it comes out with about Gowalla's exponent, 0.61.
-- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user has a
-  cluster of their own, chosen by how popular its items are, from which 60 % of their items come, 25 % from one near it,
-  and 15 % from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
-- **Item factors**, for points where training is not what is measured: an item's cluster's direction, which bends towards
-  its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. Users' vectors are not given: they are
-  folded in from their histories by the builder.
+- **What is popular** follows a Zipf law; drawn, and each pair counted once, it comes out with about Gowalla's
+  exponent, 0.61.
+- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user
+  has a cluster of their own, chosen by how popular its items are, from which 60 % of their items come, 25 % from one
+  near it, and 15 % from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
+- **Item factors**, for points where training is not what is measured: an item's cluster's direction, which bends
+  towards its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. Users' vectors are
+  not given: they are folded in from their histories by the builder.
 
-An item comes once in a history, so that the longest ones come out shorter than they were drawn. `likeness` puts this next to
-the real data. What it has not: drift in time, sessions, and users of several tastes.
+An item comes once in a history, so that the longest ones come out shorter than they were drawn. `likeness` puts this
+next to the real data. What it has not: drift in time, sessions, and users of several tastes.
 """
 
 from __future__ import annotations

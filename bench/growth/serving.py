@@ -1,8 +1,8 @@
-"""One point, served: shards and a router as an operator starts them, how long that takes them, what they hold, and a load.
+"""One point, served: shards and a router as an operator starts them, how long that takes, what they hold, and a load.
 
-Every partition is on one shard, so that with several each holds its part of the users; all hold the whole catalogue. Anonymous
-memory is what a process needs for itself; what it has mapped of a snapshot's files is page cache, which the kernel may
-take back, and is told apart. Memory is read after the load.
+Every partition is on one shard, so that with several each holds its part of the users; all hold the whole catalogue.
+Anonymous memory is what a process needs for itself; what it has mapped of a snapshot's files is page cache, which the
+kernel may take back, and is told apart. Memory is read after the load.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from bench import load, processes
-from bench.growth import asking
 from cli.addresses import free_address
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store

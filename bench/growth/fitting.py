@@ -1,0 +1,237 @@
+"""From points to what a unit costs: least squares of relative errors, no part of a cost below nothing.
+
+What is written down of a point becomes terms (users that a shard holds, items, partitions ...) and values; a cost is
+fitted as a sum over terms, or, where it does not grow in proportion, as a product of their powers, by least squares
+of the logarithms. Relative errors, so that the smallest point counts as much as the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from cli.plan.costs import Cost, Costs
+
+COMMAND = "python -m bench.growth"
+OF_USERS = (
+    "directory",
+    "partitions/users.lmdb",
+    "partitions/homes.lmdb",
+    "partitions/standins.lmdb",
+    "partitions/users.faiss",
+)
+OF_LISTS = ("partitions/items.faiss", "partitions/items.npy")
+QUIET_LOAD = 0.5
+"""Load average before a point, up to which a machine is called quiet."""
+
+Value = Callable[[dict[str, Any]], float]
+
+
+class Wanted(NamedTuple):
+    """A cost to fit.
+
+    Attributes:
+        unit: of the value.
+        terms: that it is a sum over, beside a constant.
+        value: of a point.
+        measured: what that is, in words.
+        trained: of points with training, or of those without.
+        power: a product of powers instead of a sum.
+    """
+
+    unit: str
+    terms: tuple[str, ...]
+    value: Value
+    measured: str
+    trained: bool = False
+    power: bool = False
+
+
+def _bytes(*names: str) -> Value:
+    return lambda found: float(sum(found["build"]["bytes"].get(name, 0) for name in names))
+
+
+def _items_bytes(found: dict[str, Any]) -> float:
+    sizes = found["build"]["bytes"]
+    return float(sizes["all"] - sum(sizes.get(name, 0) for name in (*OF_USERS, *OF_LISTS)))
+
+
+def _mean(role: str, when: str, what: str) -> Value:
+    return lambda found: float(np.mean([one[what] for one in found["serving"][when][role]]))
+
+
+def build_cpu_s(found: Mapping[str, Any]) -> float:
+    """Processor seconds of a build, without making the data up."""
+    spent = found["build"]["cpu_seconds"]
+    return float(sum(spent.get(stage, 0.0) for stage in _STAGES))
+
+
+_STAGES = ("read", "evaluate", "fit", "partition", "write", "publish")
+_HELD = ("users held", "items", "partitions held")
+
+WANTED: Mapping[str, Wanted] = {
+    "users on disk": Wanted(
+        "bytes",
+        ("users", "users x factors", "events", "partitions"),
+        _bytes(*OF_USERS),
+        "directory, records, stand-ins and user indexes of the snapshot",
+    ),
+    "items on disk": Wanted(
+        "bytes", ("items", "items x factors"), _items_bytes, "catalogue and models of the snapshot"
+    ),
+    "lists on disk": Wanted(
+        "bytes", ("listed", "listed x factors", "partitions"), _bytes(*OF_LISTS), "item indexes of all partitions"
+    ),
+    "directory": Wanted("bytes", ("users",), _bytes("directory"), "the directory, which every router maps"),
+    "listed per partition": Wanted(
+        "items",
+        ("items", "partitions"),
+        lambda found: found["build"]["counts"]["items_per_partition_mean"],
+        "items that a partition lists, in the mean",
+        power=True,
+    ),
+    "shard memory": Wanted(
+        "bytes", _HELD, _mean("shard", "memory", "anonymous"), "a shard's anonymous memory after a load"
+    ),
+    "router memory": Wanted(
+        "bytes", ("users", "items"), _mean("router", "memory", "anonymous"), "a router's anonymous memory after a load"
+    ),
+    "shard start": Wanted(
+        "seconds", _HELD, _mean("shard", "opened", "cpu_s"), "processor seconds from a shard's start until it serves"
+    ),
+    "router start": Wanted(
+        "seconds",
+        ("users", "items"),
+        _mean("router", "opened", "cpu_s"),
+        "processor seconds from a router's start until it serves",
+    ),
+    "shard request": Wanted(
+        "milliseconds",
+        ("listed per partition",),
+        lambda found: found["serving"]["cpu_ms_per_request"]["shard"],
+        "processor time of shards per request, two carousels of ten",
+    ),
+    "router request": Wanted(
+        "milliseconds",
+        (),
+        lambda found: found["serving"]["cpu_ms_per_request"]["router"],
+        "processor time of a router per request",
+    ),
+    "p99": Wanted(
+        "milliseconds",
+        ("listed per partition",),
+        lambda found: found["serving"]["load"]["half"]["p99_ms"],
+        "p99 at half of the peak, load, router and shards on one machine",
+    ),
+    "build": Wanted("seconds", ("events", "items"), build_cpu_s, "processor seconds of a whole build", trained=True),
+    "build memory": Wanted(
+        "bytes",
+        ("events", "items"),
+        lambda found: found["build"]["peak_rss_bytes"],
+        "a build's peak memory, factors given, events in memory",
+    ),
+}
+
+
+def fitted(points: Sequence[dict[str, Any]]) -> Costs:
+    """All costs that there are points enough for.
+
+    Args:
+        points: as `measuring` wrote them.
+    """
+    measured = [one for one in points if "not_measured" not in one]
+    by_name = {}
+    for name, wanted in WANTED.items():
+        found = [one for one in measured if one["point"]["trained"] == wanted.trained]
+        if found:
+            by_name[name] = fit(wanted, [terms(one) for one in found], [wanted.value(one) for one in found])
+    given = [one for one in measured if not one["point"]["trained"]]
+    base = next(one for one in given if one["point"]["longer"] == 1)
+    return Costs(
+        by_name=by_name,
+        commit=", ".join(sorted({one["commit"] for one in measured})),
+        command=COMMAND,
+        machine=base["machine"],
+        quiet=all(one["load_average_before"] <= QUIET_LOAD for one in measured),
+        history=base["build"]["counts"]["events"] / base["build"]["counts"]["users"],
+        not_measured={_name(one["point"]): one["not_measured"] for one in points if "not_measured" in one},
+    )
+
+
+def terms(found: Mapping[str, Any]) -> dict[str, float]:
+    """What of a point costs may be sums over."""
+    counts, point = found["build"]["counts"], found["point"]
+    factors, shards = float(point["factors"]), float(point["shards"])
+    listed = counts["items_per_partition_mean"] * counts["partitions"]
+    return {
+        "users": float(counts["users"]),
+        "users x factors": counts["users"] * factors,
+        "users held": counts["users"] / shards,
+        "events": float(counts["events"]),
+        "items": float(counts["items"]),
+        "items x factors": counts["items"] * factors,
+        "listed": float(listed),
+        "listed x factors": listed * factors,
+        "listed per partition": float(counts["items_per_partition_mean"]),
+        "partitions": float(counts["partitions"]),
+        "partitions held": counts["partitions"] / shards,
+    }
+
+
+def fit(wanted: Wanted, at: Sequence[Mapping[str, float]], values: Sequence[float]) -> Cost:
+    """One cost: a part of it that the points do not tell apart from the constant goes to the constant.
+
+    Args:
+        wanted: its form.
+        at: the terms of each point.
+        values: of each point, above 0.
+    """
+    told = tuple(name for name in wanted.terms if len({one[name] for one in at}) > 1)
+    columns = np.array([[one[name] for name in told] for one in at], np.float64).reshape(len(at), len(told))
+    wide = np.array(values, np.float64)
+    constant, per = _power(columns, wide) if wanted.power else _sum(columns, wide)
+    ranges = {name: (min(one[name] for one in at), max(one[name] for one in at)) for name in wanted.terms}
+    cost = Cost(
+        wanted.unit,
+        constant,
+        {**dict.fromkeys(wanted.terms, 0.0), **dict(zip(told, per, strict=True))},
+        ranges,
+        len(at),
+        0.0,
+        wanted.measured,
+        "power" if wanted.power else "sum",
+    )
+    worst = max(abs(cost.of(one) / value - 1) for one, value in zip(at, values, strict=True))
+    return Cost(**{**vars(cost), "worst_error": float(worst)})
+
+
+def _sum(columns: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, list[float]]:
+    rows = np.column_stack([np.ones(len(values)), columns]) / values[:, None]
+    scale = np.linalg.norm(rows, axis=0)
+    found = nnls(rows / scale, np.ones(len(values)))[0] / scale
+    return float(found[0]), [float(one) for one in found[1:]]
+
+
+def _power(columns: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, list[float]]:
+    rows = np.column_stack([np.ones(len(values)), np.log(columns)])
+    found = np.linalg.lstsq(rows, np.log(values), rcond=None)[0]
+    return float(np.exp(found[0])), [float(one) for one in found[1:]]
+
+
+def _name(point: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{value:,} {name}" for name, value in point.items() if name in {"users", "items", "partitions", "shards"}
+    )
+
+
+def rows(costs: Costs) -> Iterable[tuple[str, str, float, str, str]]:
+    """The fitted costs as lines of a table: cost, term, per unit, unit, and how well it fits."""
+    for name, cost in costs.by_name.items():
+        how = f"{cost.points} points, worst {cost.worst_error:.0%}"
+        yield name, "in any case" if cost.form == "sum" else "factor", cost.constant, cost.unit, how
+        for term, each in cost.per.items():
+            yield name, f"per {term}" if cost.form == "sum" else f"{term}, exponent", each, cost.unit, ""

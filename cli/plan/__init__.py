@@ -1,0 +1,1 @@
+"""`trunkshow plan`: what a size will need, from what was measured."""

@@ -1,0 +1,140 @@
+"""The growth benchmark's own parts: what is made up is like what it says, what is fitted is what was put in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import load
+from bench.growth import asking, fitting, likeness, people, points
+from cli.plan import costs
+from trunkshow.v1 import recommendation_pb2 as pb
+
+SHOP = people.Shop(4000, 3000)
+
+
+def test_made_up_shoppers_are_the_same_on_every_run() -> None:
+    """A shop of one seed has the same interactions whenever it is drawn, of another seed others."""
+    first, again, other = (_pairs(shop) for shop in (SHOP, people.Shop(4000, 3000), replace(SHOP, seed=1)))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_nobody_has_an_item_twice() -> None:
+    """An item comes once in a history."""
+    pairs = _pairs(SHOP)
+    assert len(np.unique(pairs, axis=0)) == len(pairs)
+
+
+def test_histories_and_popularity_are_skewed_as_gowallas_are() -> None:
+    """Median and tail of histories, and the exponent of popularity, lie near what was read off the real data."""
+    told = likeness.told(likeness.made_up(people.Shop(20_000, 20_000)))
+    assert 15 <= told["history p50"] <= 22  # 20 there
+    assert 45 <= told["history p90"] <= 75  # 67 there
+    assert 0.5 <= told["popularity exponent"] <= 0.7  # 0.61 there
+
+
+def test_users_of_a_cluster_have_its_items() -> None:
+    """Most of a user's items are of one cluster and those near it, which a uniform draw would not give."""
+    clusters = SHOP.cluster_of
+    users, items = next(people.interactions(SHOP))
+    shares = []
+    for user in range(200):
+        of = clusters[items[users == user]]
+        counts = np.bincount(of, minlength=SHOP.clusters)
+        shares.append(counts.max() / counts.sum())
+    assert np.mean(shares) > 0.35
+
+
+def test_events_are_in_order_of_time_and_name_their_users_in_order() -> None:
+    """What the builder asks of events holds: ascending times, ascending ids, rows within them."""
+    events = people.events(SHOP)
+    assert (np.diff(events.times) >= 0).all()
+    assert events.user_ids.is_sorted()
+    assert events.users.max() < len(events.user_ids)
+    assert events.items.max() < len(events.item_ids)
+
+
+def test_a_cost_is_fitted_that_was_put_in() -> None:
+    """From exact values, the constant and each unit's part come out again."""
+    wanted = fitting.Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
+    at = [{"users": u, "items": i} for u, i in ((10.0, 10.0), (1000.0, 10.0), (10.0, 1000.0))]
+    cost = fitting.fit(wanted, at, [5 + 3 * one["users"] + 0.5 * one["items"] for one in at])
+    assert cost.constant == pytest.approx(5)
+    assert dict(cost.per) == pytest.approx({"users": 3, "items": 0.5})
+    assert cost.worst_error < 1e-6
+
+
+def test_a_power_is_fitted_that_was_put_in() -> None:
+    """From exact values of a product of powers, its exponents come out again."""
+    wanted = fitting.Wanted("items", ("items", "partitions"), lambda found: 0.0, "made up", power=True)
+    at = [{"items": i, "partitions": p} for i, p in ((10.0, 4.0), (1000.0, 4.0), (10.0, 64.0))]
+    cost = fitting.fit(wanted, at, [2 * one["items"] ** 0.6 * one["partitions"] ** -0.1 for one in at])
+    assert cost.constant == pytest.approx(2)
+    assert dict(cost.per) == pytest.approx({"items": 0.6, "partitions": -0.1})
+
+
+def test_no_part_of_a_cost_is_below_nothing() -> None:
+    """Where larger points happened to cost less, the part is zero, and is not taken off."""
+    wanted = fitting.Wanted("seconds", ("users",), lambda found: 0.0, "made up")
+    cost = fitting.fit(wanted, [{"users": 1.0}, {"users": 100.0}], [2.0, 1.9])
+    assert cost.per["users"] == 0
+    assert 1.9 <= cost.constant <= 2
+
+
+def test_a_term_that_never_changed_is_beyond_what_was_measured_wherever_it_is_larger() -> None:
+    """What made no difference because it was always the same may make one elsewhere."""
+    wanted = fitting.Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
+    cost = fitting.fit(wanted, [{"users": 1.0, "items": 7.0}, {"users": 2.0, "items": 7.0}], [1.0, 2.0])
+    assert cost.beyond({"users": 2.0, "items": 7.0}) == ()
+    assert cost.beyond({"users": 2.0, "items": 8.0}) == ("items",)
+
+
+def test_costs_come_back_from_their_file() -> None:
+    """What is written is what is read."""
+    one = costs.Cost("bytes", 1.0, {"users": 2.0}, {"users": (1.0, 9.0)}, 3, 0.1, "made up")
+    held = costs.Costs({"x": one}, "abc", "command", {"cpus": 2}, quiet=False, history=28.0, not_measured={"y": "why"})
+    assert costs.decoded(costs.encoded(held)) == held
+
+
+def test_points_of_one_snapshot_stand_together() -> None:
+    """A snapshot is removed after the last point that needs it: nobody else's may stand between."""
+    order = [one.snapshot for one in points.chosen(points.AXES)]
+    seen = [one for at, one in enumerate(order) if at == 0 or order[at - 1] != one]
+    assert len(seen) == len(set(seen))
+
+
+def test_an_empty_slate_fails_the_run() -> None:
+    """An answer with a carousel of nothing is not counted as one."""
+    empty = pb.RecommendResponse(carousels=[pb.Carousel(id="for-you")]).SerializeToString()
+    with pytest.raises(load.WrongReply):
+        asking.checked(empty)
+
+
+async def test_a_stall_costs_everybody_who_was_due_meanwhile() -> None:
+    """In the open loop a latency counts from when a request was due: one stall of half a second makes many late."""
+    moment, calls = 0.0, 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal moment
+        moment += seconds
+        await asyncio.sleep(0)  # those who were sent get their turn
+
+    async def call(request: bytes) -> bytes:
+        nonlocal moment, calls
+        calls += 1
+        moment += 0.5 if calls == 400 else 0
+        return b""
+
+    asked = await asking.opened(call, [b""], 400.0, 1.0, lambda: moment, sleep)
+    late = sum(latency > 0.1 for latency in asked.latencies)
+    assert 100 < late < 300  # 400 a second, and four tenths of a second in which they wait longer than that
+    assert asked.behind_s == pytest.approx(0.5, abs=0.02)
+
+
+def _pairs(shop: people.Shop) -> np.ndarray[Any, Any]:
+    return np.concatenate([np.column_stack(part) for part in people.interactions(shop)])

@@ -15,8 +15,9 @@ import structlog
 
 from router.assembly import items_of, listener_of, log_of, opened, tombstones_of
 from router.config import RouterConfig
+from router.served.choosing import chosen, versions_of
 from router.served.pointing import proved
-from router.served.views import View, Views, chosen, versions_of
+from router.served.views import View, Views
 from router.service import Router
 from router.tracking.listener import Listener
 from trunkshow.offload import Offload, Stuck, aside

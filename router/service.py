@@ -1,6 +1,6 @@
-"""The router's services, put together: from bytes to a valid request with a deadline, and on to who answers it.
+"""A router's parts, put together, and their life from start to close.
 
-What is put together where: what is asked (`Recommender`, `Batcher`, `Similar`), what is served (`Keeper`, and who
+What is put together where: what is asked (`RecommendationService`), what is served (`Keeper`, and who
 follows the store's pointer, `router.served.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see
 requests or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
 Events go another way (`EventService`), and are nothing to any of these; features are read by one
@@ -11,16 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from functools import partial
 
 from router import assembly, numbers
-from router.admission.door import Admission
-from router.answering.batch import Batcher
 from router.answering.counters import Counters
-from router.answering.recommend import Recommender
-from router.answering.similar import Similar
 from router.asking.fanout import Fanout
 from router.cluster.following import Following
 from router.cluster.lines import ShardLines
@@ -30,40 +24,30 @@ from router.cluster.topology import Topology
 from router.cluster.watch import Board, follow
 from router.config import RouterConfig
 from router.features.service import FeatureService
+from router.recommendation import RecommendationService, Sampler
 from router.recording.items import ItemRecorder
 from router.recording.log_watch import LogWatch
 from router.recording.service import EventService
-from router.served import route
 from router.served.pointing import Pointing
-from router.served.views import View, Views
-from router.slates import validate
-from router.slates.receipt import Asking
+from router.served.views import Views
 from router.status import Status
 from router.trials.conductor import Conductor
 from router.trials.recall import Recall
 from router.trials.sample import Sample
 from trunkshow.eventlog.log import EventLog, ItemLog, Tombstones
-from trunkshow.eventlog.watermark import Watermark
 from trunkshow.membership import Membership, StaticMembers, source
 from trunkshow.online.growth import Growth
 from trunkshow.serving import metrics
-from trunkshow.serving.auth import Role
-from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.methods import Service
 from trunkshow.serving.rounds import rounds
 from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.store import Store, who
-from trunkshow.v1 import recommendation_pb2 as pb
 
-RECOMMENDATION = "trunkshow.v1.RecommendationService"
 CLUSTER = "trunkshow.v1.ClusterService"
 
 TEND_EVERY_S = 0.25
 MEMBERS_EVERY_S = 1.0
-
-Sampler = Callable[[bytes, float], None]
-"""Given a valid request as it came, and when it did."""
 
 
 class Router:
@@ -110,31 +94,11 @@ class Router:
         lines = ShardLines(config.to_shards)
         self._channels = ShardChannels((), partial(ShardChannel, lines=lines))
         self.limiter = assembly.limiter_of(config)
-        self._reserve = assembly.reserve_of(config)
         self.fanout = Fanout(self._channels, self.board, observe=self.limiter.observe, clock=clock)
         self._following = Following(self.board, self._channels, self._follow, clock=clock)
         self._pointing = (
             assembly.pointing_of(config, store, self.keeper, self.advance, clock) if store is not None else None
         )
-        self._recommender = Recommender(
-            self.fanout,
-            self.board,
-            self.counters,
-            probes=config.probes,
-            store_reachable=self.store_reachable,
-            clock=clock,
-            reached=self._has_arrived,
-        )
-        self._admission = Admission(self._recommender, self.fanout, self.limiter, self._reserve, self.counters, clock)
-        self._batcher = Batcher(
-            self._recommender,
-            self.fanout,
-            chunk_users=config.batch_chunk_users,
-            chunks_in_flight=config.batch_chunks_in_flight,
-            beside_others=lambda: self.limiter.in_flight > 0,
-            clock=clock,
-        )
-        self._similar = Similar(self.keeper, clock)
         self._status = Status(
             self.keeper, self.store_reachable, self.fanout, self.limiter, self.board, self._channels, self.counters
         )
@@ -147,10 +111,9 @@ class Router:
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
         self._tombstones, self._item_log = tombstones, item_log
-        self._arrivals = (
+        self._arrivals = arrivals = (
             assembly.arrivals_of(config, event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
-        arrivals = self._arrivals
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         self._direct = assembly.direct_of(
             config,
@@ -160,7 +123,20 @@ class Router:
             unwell=self._ejected,
             forgotten=self._status.forgotten,
         )
-        forgetter = assembly.forgetter_of(config, event_log, tombstones, self._arrivals)
+        self._recommendation = RecommendationService(
+            config,
+            self.keeper,
+            self.board,
+            self.fanout,
+            self.limiter,
+            assembly.reserve_of(config),
+            self.counters,
+            self.samplers,
+            arrivals=arrivals,
+            store_reachable=self.store_reachable,
+            clock=clock,
+        )
+        forgetter = assembly.forgetter_of(config, event_log, tombstones, arrivals)
         self._growth = Growth(item_log) if item_log is not None else None
         items = ItemRecorder(item_log, clock=clock)
         self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter, items=items)
@@ -170,15 +146,15 @@ class Router:
 
     def services(self) -> list[Service]:
         """The methods, for registration."""
-        recommendation = Service(
-            RECOMMENDATION,
-            unary={"Recommend": self.recommend, "SimilarItems": self._similar.similar_items},
-            stream={"RecommendBatch": self.recommend_batch},
-            role=Role.READ,
-        )
         cluster = Service(CLUSTER, unary={"GetClusterStatus": self._status.get_cluster_status})
         direct = [self._direct.service()] if self._direct is not None else []
-        return [recommendation, self._events.service(), self._features.service(), cluster, *direct]
+        return [
+            self._recommendation.service(),
+            self._events.service(),
+            self._features.service(),
+            cluster,
+            *direct,
+        ]
 
     def store_reachable(self) -> bool:
         """Whether the snapshot store answers; true where none is followed."""
@@ -227,46 +203,6 @@ class Router:
                 await log.close()
         self.keeper.close()
 
-    async def recommend(self, data: bytes, call: CallView) -> bytes:
-        """Recommend.
-
-        Raises:
-            InvalidArgument: the request breaks its contract.
-            PartialAborted: it would rather have this than the slate that could be had.
-        """
-        request = pb.RecommendRequest.FromString(data)
-        with self.keeper.lease() as views:
-            route.check(request, views)
-            for sample in self.samplers:
-                sample(data, call.arrived)
-            asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
-            if request.at_least_as_fresh:
-                await self._arrived(request, views, asking)
-            return await self._admission.slate(data, request, asking, views)
-
-    async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
-        """RecommendBatch.
-
-        Raises:
-            InvalidArgument: one of the requests breaks its contract.
-        """
-        batch = pb.RecommendBatchRequest.FromString(data)
-        with self.keeper.lease() as views:
-            validate.check_batch(batch, partial(route.check, views=views))
-            asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
-            async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
-                async for answer in answers:
-                    yield answer
-
-    async def _arrived(self, request: pb.RecommendRequest, views: Views, asking: Asking) -> None:
-        """Wait for what makes a stranger a newcomer, half of the time that there is at most."""
-        if self._arrivals is not None and views.current.find(request.user_id) is None:
-            watermark = Watermark.parse(request.at_least_as_fresh)
-            await self._arrivals.reached(views.current, watermark, asking.shards_by.remaining_s(self._clock()) / 2)
-
-    def _has_arrived(self, view: View, watermark: Watermark) -> bool:
-        return self._arrivals is not None and self._arrivals.has_reached(view, watermark)
-
     def advance(self) -> None:
         """Move the traffic of those partitions whose time has come."""
         before = self.keeper.now.moves
@@ -277,11 +213,6 @@ class Router:
     def _ejected(self) -> frozenset[str]:
         """Shards that are asked after all others."""
         return frozenset(one for one in self._channels.addresses if self.fanout.infirmary.ejected(one))
-
-    def _asking(self, call: CallView, default_ms: float, reserve_ms: float) -> Asking:
-        deadline, now = call.deadline(default_ms), self._clock()
-        budget_ms = (deadline.at - call.arrived) * 1000
-        return Asking(call.request_id, call.arrived, deadline.reserving(reserve_ms, now), budget_ms)
 
     def _follow(self, shard: ShardChannel) -> asyncio.Future[object]:
         return asyncio.ensure_future(follow(shard, self.board, silence_s=self._config.watch_silence_s))

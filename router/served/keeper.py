@@ -1,6 +1,6 @@
 """Holds the views that are served, and closes one once nobody can be looking at it any more.
 
-    opened → served     it was chosen (`router.served.views.chosen`)
+    opened → served     it was chosen (`router.served.choosing`)
     served → outdated   others were chosen; requests that began before look at it to their end
     outdated → closed   the last of these requests ended, and the store's pointer does not name it
 

@@ -3,7 +3,7 @@
 A version's way into this router; each step is one log event:
 
     named → opening    away from the event loop, in a thread that nothing waits for
-    opening → open     its shared files passed every check, and it made a slate: it is served (`views.chosen`)
+    opening → open     its shared files passed every check, and it made a slate: it is served (`choosing`)
     opening → refused  a check failed: it is never tried again by this process, and what was serving goes on
     opening → named    the store failed; it is tried again, after a delay that doubles
     opening → missing  the store says that there is no such version; told and counted once, as one that is refused, and
@@ -22,8 +22,9 @@ from typing import NamedTuple, Never
 
 import structlog
 
+from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
-from router.served.views import View, chosen, versions_of
+from router.served.views import View
 from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics

@@ -66,10 +66,10 @@ async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snap
         clock=call.clock,
     )
     arrivals = NeverThere(call, late_s)
-    router._arrivals = cast("Arrivals", arrivals)
+    router._recommendation._arrivals = cast("Arrivals", arrivals)
     request = pb.RecommendRequest(user_id="nobody", carousels=["for-you"], at_least_as_fresh="log/0:7")
-    slate = pb.RecommendResponse.FromString(await router.recommend(request.SerializeToString(), cast("CallView", call)))
-    router._arrivals = None
+    answer = await router._recommendation.recommend(request.SerializeToString(), cast("CallView", call))
+    slate = pb.RecommendResponse.FromString(answer)
     await router.close()
     assert slate.carousels[0].items
     assert pb.REASON_NOT_AS_FRESH in slate.receipt.reasons

@@ -16,9 +16,10 @@ import small_snapshot
 from structlog.testing import capture_logs
 
 from router.served import pointing as pointing_module
+from router.served.choosing import chosen
 from router.served.keeper import Keeper
 from router.served.pointing import REFUSED, Pointing
-from router.served.views import View, Views, chosen
+from router.served.views import View, Views
 from router.slates.resident import Resident
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused

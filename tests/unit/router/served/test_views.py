@@ -8,8 +8,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
-from router.served.views import Candidate, View, Views, chosen, versions_of
+from router.served.views import Candidate, View, Views
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State

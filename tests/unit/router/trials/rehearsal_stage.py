@@ -21,9 +21,10 @@ from router.asking.fanout import Fanout
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, facts_of
+from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
 from router.served.moving import Patience
-from router.served.views import View, Views, chosen, versions_of
+from router.served.views import View, Views
 from router.trials.canary import CanaryLimits
 from router.trials.conductor import Conductor
 from router.trials.rehearsal import RehearsalLimits

@@ -12,8 +12,9 @@ from rehearsal_stage import Clock, MemoryStore, someone
 
 from router.cluster.topology import Generation, ShardFacts, Topology
 from router.cluster.watch import Board
+from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
-from router.served.views import View, Views, chosen, versions_of
+from router.served.views import View, Views
 from router.trials.looking import RETRY_S
 from router.trials.recall import PATIENCE_S, Recall, held_against, taken_back
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer

@@ -1,0 +1,151 @@
+"""RecommendationService: from bytes to a valid request with a deadline, and on to who answers it.
+
+Who is worked for with shards is `router.admission`'s to say, what an answer is made of `router.answering`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+
+from router.admission.door import Admission
+from router.admission.limiter import Limiter
+from router.admission.reserve import Reserve
+from router.answering.batch import Batcher
+from router.answering.counters import Counters
+from router.answering.recommend import Recommender
+from router.answering.similar import Similar
+from router.asking.fanout import Fanout
+from router.cluster.watch import Board
+from router.config import RouterConfig
+from router.served import route
+from router.served.arrivals import Arrivals
+from router.served.keeper import Keeper
+from router.served.views import View, Views
+from router.slates import validate
+from router.slates.receipt import Asking
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.serving.auth import Role
+from trunkshow.serving.call import CallView
+from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.methods import Service
+from trunkshow.v1 import recommendation_pb2 as pb
+
+RECOMMENDATION = "trunkshow.v1.RecommendationService"
+
+Sampler = Callable[[bytes, float], None]
+"""Given a valid request as it came, and when it did."""
+
+
+class RecommendationService:
+    """Answers Recommend, RecommendBatch and SimilarItems.
+
+    Args:
+        config: of the process.
+        keeper: of what is served.
+        board: with the newest topology.
+        fanout: to the shards.
+        limiter: of slates that are made with shards at a time.
+        reserve: of a request's time that is kept for the ladder.
+        counters: of what was served.
+        samplers: shown every valid request; more may join.
+        arrivals: who knows newcomers; none are known where None.
+        store_reachable: whether the snapshot store answers.
+        clock: monotonic.
+    """
+
+    def __init__(
+        self,
+        config: RouterConfig,
+        keeper: Keeper,
+        board: Board,
+        fanout: Fanout,
+        limiter: Limiter,
+        reserve: Reserve,
+        counters: Counters,
+        samplers: Sequence[Sampler],
+        *,
+        arrivals: Arrivals | None = None,
+        store_reachable: Callable[[], bool] = lambda: True,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._config = config
+        self._keeper = keeper
+        self._reserve = reserve
+        self._samplers = samplers
+        self._arrivals = arrivals
+        self._clock = clock
+        recommender = Recommender(
+            fanout,
+            board,
+            counters,
+            probes=config.probes,
+            store_reachable=store_reachable,
+            clock=clock,
+            reached=self._has_arrived,
+        )
+        self._admission = Admission(recommender, fanout, limiter, reserve, counters, clock)
+        self._batcher = Batcher(
+            recommender,
+            fanout,
+            chunk_users=config.batch_chunk_users,
+            chunks_in_flight=config.batch_chunks_in_flight,
+            beside_others=lambda: limiter.in_flight > 0,
+            clock=clock,
+        )
+        self._similar = Similar(keeper, clock)
+
+    def service(self) -> Service:
+        """The methods, for registration."""
+        return Service(
+            RECOMMENDATION,
+            unary={"Recommend": self.recommend, "SimilarItems": self._similar.similar_items},
+            stream={"RecommendBatch": self.recommend_batch},
+            role=Role.READ,
+        )
+
+    async def recommend(self, data: bytes, call: CallView) -> bytes:
+        """Recommend.
+
+        Raises:
+            InvalidArgument: the request breaks its contract.
+            PartialAborted: it would rather have this than the slate that could be had.
+        """
+        request = pb.RecommendRequest.FromString(data)
+        with self._keeper.lease() as views:
+            route.check(request, views)
+            for sample in self._samplers:
+                sample(data, call.arrived)
+            asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
+            if request.at_least_as_fresh:
+                await self._arrived(request, views, asking)
+            return await self._admission.slate(data, request, asking, views)
+
+    async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
+        """RecommendBatch.
+
+        Raises:
+            InvalidArgument: one of the requests breaks its contract.
+        """
+        batch = pb.RecommendBatchRequest.FromString(data)
+        with self._keeper.lease() as views:
+            validate.check_batch(batch, partial(route.check, views=views))
+            asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
+            async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
+                async for answer in answers:
+                    yield answer
+
+    async def _arrived(self, request: pb.RecommendRequest, views: Views, asking: Asking) -> None:
+        """Wait for what makes a stranger a newcomer, half of the time that there is at most."""
+        if self._arrivals is not None and views.current.find(request.user_id) is None:
+            watermark = Watermark.parse(request.at_least_as_fresh)
+            await self._arrivals.reached(views.current, watermark, asking.shards_by.remaining_s(self._clock()) / 2)
+
+    def _has_arrived(self, view: View, watermark: Watermark) -> bool:
+        return self._arrivals is not None and self._arrivals.has_reached(view, watermark)
+
+    def _asking(self, call: CallView, default_ms: float, reserve_ms: float) -> Asking:
+        deadline, now = call.deadline(default_ms), self._clock()
+        budget_ms = (deadline.at - call.arrived) * 1000
+        return Asking(call.request_id, call.arrived, deadline.reserving(reserve_ms, now), budget_ms)

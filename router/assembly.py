@@ -97,7 +97,7 @@ def pointing_of(
         clock: monotonic.
     """
     return Pointing(
-        lambda: (store.pointer(), getattr(store, "reachable", True)),
+        lambda: (store.pointer(), store.reachable),
         partial(opened, store),
         keeper,
         every_s=config.pointer_period_s,

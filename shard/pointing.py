@@ -62,7 +62,7 @@ class Pointing:
                 self._failed(error)
             return
         self._found()
-        if not getattr(self._store, "reachable", True):  # its copy here was read instead, which tells the log
+        if not self._store.reachable:  # its copy here was read instead, which tells the log
             STORE_ERRORS.inc()
 
     def _lost(self, why: str) -> None:

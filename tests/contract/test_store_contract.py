@@ -49,6 +49,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_store_that_nobody_pushed_to_is_empty(store: Store) -> None:
     """Empty, not an error; and asking for a snapshot says what to do."""
     assert (store.pointer(), store.versions(), store.traces()) == (Pointer(), [], {})
+    assert store.reachable
     with pytest.raises(StoreError, match="trunkshow build"):
         resolve(store)
 

@@ -44,7 +44,7 @@ class CachedStore:
         key: whose signature a copied manifest must carry, too; none is asked for where None.
 
     Attributes:
-        reachable: whether the store answered when its pointer was last asked for.
+        reachable: whether the store answered when its pointer was last asked for; a copy was told where not.
     """
 
     def __init__(self, store: Store, cache: Path, key: Key | None = None) -> None:

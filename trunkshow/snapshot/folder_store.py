@@ -56,6 +56,11 @@ class FolderStore:
         """The folder."""
         return str(self.root)
 
+    @property
+    def reachable(self) -> bool:
+        """Always: without an answer there is no pointer."""
+        return True
+
     def pointer(self) -> Pointer:
         """What is served; an empty pointer where nothing was pushed yet."""
         with self._reading():

@@ -70,6 +70,11 @@ class S3Store:
         except Exception as error:
             raise StoreError(f"{url} cannot be used: {error}") from error
 
+    @property
+    def reachable(self) -> bool:
+        """Always: without an answer there is no pointer."""
+        return True
+
     def pointer(self) -> Pointer:
         """What is served; an empty pointer where nothing was pushed yet."""
         return self._pointer()[0]

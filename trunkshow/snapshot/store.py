@@ -64,6 +64,11 @@ class Store(Protocol):
         """What a person calls it: a folder's path, or `s3://BUCKET/PREFIX`."""
         ...
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the pointer that was told last is the store's own, and not a copy of what it was."""
+        ...
+
     def pointer(self) -> Pointer:
         """What is served; an empty pointer where nothing was pushed yet."""
         ...

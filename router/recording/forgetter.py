@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
+from router.recording.recorder import ANSWER_MS
 from trunkshow.errors import NOT_AGAIN, InvalidArgument, Overloaded, Unavailable
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Tombstones
 from trunkshow.eventlog.settings import DAY_S
@@ -22,7 +23,6 @@ from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
 
-ANSWER_MS = 20.0
 ID_BYTES = 16
 _MS = 1000
 

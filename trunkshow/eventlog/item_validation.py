@@ -1,7 +1,7 @@
 """Which items may be recorded: the contract's limits on each, one by one.
 
-As events are (`trunkshow.eventlog.validation`): every refusal names the field as the contract writes it, has a stable
-reason, and says what is allowed; what is right in a batch is kept. Pure: the time comes in.
+As of events (`trunkshow.eventlog.validation`) what is right in a batch is kept, and what is not is refused, each by
+itself (`faults`). Pure: the time comes in.
 
 What the builder would read another way is refused rather than recorded: it takes blanks around a text for none.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
-from trunkshow.errors import InvalidArgument
+from trunkshow.eventlog.faults import Fault, check_count, cut, too_large, too_long
 from trunkshow.eventlog.validation import EVENT_BYTES_MAX, FUTURE_S_MAX, ID_BYTES_MAX
 from trunkshow.v1 import events_pb2 as pb
 
@@ -57,14 +57,6 @@ class CheckedItems(NamedTuple):
     refused: Sequence[RefusedItem]
 
 
-class _Fault(NamedTuple):
-    """What is wrong with one item: the field's own name, empty for the whole."""
-
-    field: str
-    reason: str
-    what: str
-
-
 def check(items: Sequence[pb.NewItem], now_s: float) -> CheckedItems:
     """Sort a batch out.
 
@@ -75,11 +67,7 @@ def check(items: Sequence[pb.NewItem], now_s: float) -> CheckedItems:
     Raises:
         InvalidArgument: there are none, or too many.
     """
-    if not items:
-        raise InvalidArgument(f"items: none given; 1 to {ITEMS_MAX} are allowed", field="items", reason="ITEMS_EMPTY")
-    if len(items) > ITEMS_MAX:
-        what = f"items: {len(items)} given; at most {ITEMS_MAX} are allowed"
-        raise InvalidArgument(what, field="items", reason="ITEMS_TOO_MANY")
+    check_count("items", items, ITEMS_MAX)
     right, refused = [], []
     for index, item in enumerate(items):
         fault = _fault(item, now_s)
@@ -90,78 +78,63 @@ def check(items: Sequence[pb.NewItem], now_s: float) -> CheckedItems:
     return CheckedItems(right, refused)
 
 
-def _fault(item: pb.NewItem, now_s: float) -> _Fault | None:
+def _fault(item: pb.NewItem, now_s: float) -> Fault | None:
     """The first thing that is wrong with an item."""
     return (
         _text_fault("id", "ITEM_ID", item.id, ID_BYTES_MAX)
-        or _length_fault("title", "TITLE", item.title, TITLE_BYTES_MAX)
+        or too_long("title", item.title, TITLE_BYTES_MAX)
         or (_text_fault("category", "CATEGORY", item.category, TEXT_BYTES_MAX) if item.category else None)
         or _attributes_fault(item)
         or _created_fault(item, now_s)
         or _occasions_fault(item)
-        or _size_fault(item)
+        or too_large(item, ITEM_BYTES_MAX, "ITEM")
     )
 
 
-def _text_fault(field: str, reason: str, value: str, bytes_max: int) -> _Fault | None:
+def _text_fault(field: str, reason: str, value: str, bytes_max: int) -> Fault | None:
     if not value.strip():
-        return _Fault(field, f"{reason}_EMPTY", f"empty; 1 to {bytes_max} bytes are allowed")
+        return Fault(field, f"{reason}_EMPTY", f"empty; 1 to {bytes_max} bytes are allowed")
     if value != value.strip():
-        return _Fault(field, f"{reason}_BLANKS", "has blanks before or after it, which a build would take away")
-    return _length_fault(field, reason, value, bytes_max)
+        return Fault(field, f"{reason}_BLANKS", "has blanks before or after it, which a build would take away")
+    return too_long(field, value, bytes_max, reason)
 
 
-def _length_fault(field: str, reason: str, value: str, bytes_max: int) -> _Fault | None:
-    size = len(value.encode())
-    if size <= bytes_max:
-        return None
-    return _Fault(field, f"{reason}_TOO_LONG", f"{size} bytes; at most {bytes_max} are allowed")
-
-
-def _attributes_fault(item: pb.NewItem) -> _Fault | None:
+def _attributes_fault(item: pb.NewItem) -> Fault | None:
     if len(item.attributes) > ATTRIBUTES_MAX:
         what = f"{len(item.attributes)} given; at most {ATTRIBUTES_MAX} are allowed"
-        return _Fault("attributes", "ATTRIBUTES_TOO_MANY", what)
+        return Fault("attributes", "ATTRIBUTES_TOO_MANY", what)
     texts = (text for pair in sorted(item.attributes.items()) for text in pair)
     return _first("attributes", "ATTRIBUTE", texts)
 
 
-def _occasions_fault(item: pb.NewItem) -> _Fault | None:
+def _occasions_fault(item: pb.NewItem) -> Fault | None:
     if len(item.occasions) > OCCASIONS_MAX:
         what = f"{len(item.occasions)} given; at most {OCCASIONS_MAX} are allowed"
-        return _Fault("occasions", "OCCASIONS_TOO_MANY", what)
+        return Fault("occasions", "OCCASIONS_TOO_MANY", what)
     return _first("occasions", "OCCASION", item.occasions)
 
 
-def _first(field: str, reason: str, texts: Iterable[str]) -> _Fault | None:
+def _first(field: str, reason: str, texts: Iterable[str]) -> Fault | None:
     faults = (_text_fault(field, reason, text, TEXT_BYTES_MAX) for text in texts)
     return next((fault for fault in faults if fault is not None), None)
 
 
-def _created_fault(item: pb.NewItem, now_s: float) -> _Fault | None:
+def _created_fault(item: pb.NewItem, now_s: float) -> Fault | None:
     if not item.HasField("created"):
         return None
     if not 0 <= item.created.nanos < _NANOS or item.created.seconds < 0:
         what = f"{item.created.seconds} s and {item.created.nanos} ns; a time since 1970 is needed"
-        return _Fault("created", "CREATED_INVALID", what)
+        return Fault("created", "CREATED_INVALID", what)
     ahead_s = item.created.seconds + item.created.nanos / _NANOS - now_s
     if ahead_s > FUTURE_S_MAX:
         what = f"{ahead_s:.0f} s in the future; at most {FUTURE_S_MAX:g} s are allowed"
-        return _Fault("created", "CREATED_FUTURE", what)
+        return Fault("created", "CREATED_FUTURE", what)
     return None
 
 
-def _size_fault(item: pb.NewItem) -> _Fault | None:
-    size = item.ByteSize()
-    if size <= ITEM_BYTES_MAX:
-        return None
-    return _Fault("", "ITEM_TOO_LARGE", f"{size} bytes; at most {ITEM_BYTES_MAX} are allowed")
-
-
-def _refusal(index: int, item: pb.NewItem, fault: _Fault) -> RefusedItem:
-    field = f"items[{index}].{fault.field}" if fault.field else f"items[{index}]"
-    shown = item.id.encode()[:ID_BYTES_MAX].decode(errors="ignore")
-    return RefusedItem(index, shown, field, fault.reason, f"{field}: {fault.what}")
+def _refusal(index: int, item: pb.NewItem, fault: Fault) -> RefusedItem:
+    field = fault.at("items", index)
+    return RefusedItem(index, cut(item.id, ID_BYTES_MAX), field, fault.reason, f"{field}: {fault.what}")
 
 
 def _stamped(item: pb.NewItem, now_s: float) -> pb.NewItem:

@@ -1,8 +1,7 @@
 """Which events may be recorded: the contract's limits on each, one by one.
 
-Every refusal names the field as the contract writes it, has a stable reason, and says what is allowed. What is
-right in a batch is kept and what is not is refused, each by itself; a batch that is none is refused whole. Pure: the
-time and the log's retention come in.
+What is right in a batch is kept and what is not is refused, each by itself (`faults`); a batch that is none is refused
+whole. Pure: the time and the log's retention come in.
 
 An event without a time gets the time of its receipt. One from the future would be the newest for long, so clocks may be
 fast by five minutes and no more; one that is older than what the log keeps could not be read again by anybody.
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from trunkshow.errors import InvalidArgument
+from trunkshow.eventlog.faults import Fault, check_count, cut, too_large, too_long
 from trunkshow.v1 import events_pb2
 
 EVENTS_MAX = 1000
@@ -91,14 +90,6 @@ class Checked(NamedTuple):
     refused: Sequence[Refusal]
 
 
-class _Fault(NamedTuple):
-    """What is wrong with one event: the field's own name, empty for the whole."""
-
-    field: str
-    reason: str
-    what: str
-
-
 def check(events: Sequence[events_pb2.Event], now_s: float, policy: Policy) -> Checked:
     """Sort a batch out.
 
@@ -110,13 +101,7 @@ def check(events: Sequence[events_pb2.Event], now_s: float, policy: Policy) -> C
     Raises:
         InvalidArgument: there are none, or too many.
     """
-    if not events:
-        raise InvalidArgument(
-            f"events: none given; 1 to {EVENTS_MAX} are allowed", field="events", reason="EVENTS_EMPTY"
-        )
-    if len(events) > EVENTS_MAX:
-        what = f"events: {len(events)} given; at most {EVENTS_MAX} are allowed"
-        raise InvalidArgument(what, field="events", reason="EVENTS_TOO_MANY")
+    check_count("events", events, EVENTS_MAX)
     right, refused = [], []
     for index, event in enumerate(events):
         fault = _fault(event, now_s, policy)
@@ -127,7 +112,7 @@ def check(events: Sequence[events_pb2.Event], now_s: float, policy: Policy) -> C
     return Checked(right, refused)
 
 
-def _fault(event: events_pb2.Event, now_s: float, policy: Policy) -> _Fault | None:
+def _fault(event: events_pb2.Event, now_s: float, policy: Policy) -> Fault | None:
     """The first thing that is wrong with an event."""
     return (
         _id_fault("event_id", event.event_id, EVENT_ID_BYTES_MAX)
@@ -137,102 +122,87 @@ def _fault(event: events_pb2.Event, now_s: float, policy: Policy) -> _Fault | No
         or _time_fault(event, now_s, policy)
         or _origin_fault(event)
         or _context_fault(event)
-        or _size_fault(event)
+        or too_large(event, EVENT_BYTES_MAX, "EVENT")
     )
 
 
-def _id_fault(field: str, value: str, bytes_max: int) -> _Fault | None:
+def _id_fault(field: str, value: str, bytes_max: int) -> Fault | None:
     if not value:
-        return _Fault(field, f"{field.upper()}_EMPTY", f"empty; 1 to {bytes_max} bytes are allowed")
-    return _length_fault(field, value, bytes_max)
+        return Fault(field, f"{field.upper()}_EMPTY", f"empty; 1 to {bytes_max} bytes are allowed")
+    return too_long(field, value, bytes_max)
 
 
-def _name_fault(field: str, value: str) -> _Fault | None:
+def _name_fault(field: str, value: str) -> Fault | None:
     """Of what a build knows by its name."""
     if value and (value[0].isspace() or value[-1].isspace()):
-        return _Fault(field, f"{field.upper()}_BLANKS", "has blanks before or after it, which a build would take away")
+        return Fault(field, f"{field.upper()}_BLANKS", "has blanks before or after it, which a build would take away")
     return _id_fault(field, value, ID_BYTES_MAX)
 
 
-def _length_fault(field: str, value: str, bytes_max: int) -> _Fault | None:
-    # Fewer characters than a quarter of the limit cannot be too many bytes: no encoding for the usual id.
-    if len(value) <= bytes_max // 4 or (size := len(value.encode())) <= bytes_max:
-        return None
-    return _Fault(field, f"{field.upper()}_TOO_LONG", f"{size} bytes; at most {bytes_max} are allowed")
-
-
-def _item_fault(event: events_pb2.Event) -> _Fault | None:
+def _item_fault(event: events_pb2.Event) -> Fault | None:
     if not event.item_id and event.interaction == _WITHOUT_ITEM:
         return None
     return _name_fault("item_id", event.item_id)
 
 
-def _interaction_fault(event: events_pb2.Event) -> _Fault | None:
+def _interaction_fault(event: events_pb2.Event) -> Fault | None:
     if event.interaction in _INTERACTIONS:
         return None
     if event.interaction == events_pb2.INTERACTION_UNSPECIFIED:
-        return _Fault("interaction", "INTERACTION_UNSPECIFIED", f"not given; one of {_interactions()} is needed")
+        return Fault("interaction", "INTERACTION_UNSPECIFIED", f"not given; one of {_interactions()} is needed")
     what = f"{event.interaction} is not known here; allowed are {_interactions()}"
-    return _Fault("interaction", "INTERACTION_UNKNOWN", what)
+    return Fault("interaction", "INTERACTION_UNKNOWN", what)
 
 
 def _interactions() -> str:
     return ", ".join(events_pb2.Interaction.Name(value) for value in sorted(_INTERACTIONS))
 
 
-def _time_fault(event: events_pb2.Event, now_s: float, policy: Policy) -> _Fault | None:
+def _time_fault(event: events_pb2.Event, now_s: float, policy: Policy) -> Fault | None:
     if not event.HasField("timestamp"):
         return None
     if not 0 <= event.timestamp.nanos < _NANOS:
         what = f"{event.timestamp.nanos} nanoseconds; 0 to {_NANOS - 1} are allowed"
-        return _Fault("timestamp", "TIMESTAMP_INVALID", what)
+        return Fault("timestamp", "TIMESTAMP_INVALID", what)
     ahead_s = event.timestamp.seconds + event.timestamp.nanos / _NANOS - now_s
     if ahead_s > policy.future_s_max:
         what = f"{ahead_s:.0f} s in the future; at most {policy.future_s_max:g} s are allowed"
-        return _Fault("timestamp", "TIMESTAMP_FUTURE", what)
+        return Fault("timestamp", "TIMESTAMP_FUTURE", what)
     if -ahead_s > policy.age_s_max:
         what = f"{-ahead_s:.0f} s ago; the log keeps {policy.age_s_max:g} s"
-        return _Fault("timestamp", "TIMESTAMP_ANCIENT", what)
+        return Fault("timestamp", "TIMESTAMP_ANCIENT", what)
     return None
 
 
-def _origin_fault(event: events_pb2.Event) -> _Fault | None:
+def _origin_fault(event: events_pb2.Event) -> Fault | None:
     """Of what came with it: its value, and where it was done."""
     if not math.isfinite(event.value):
-        return _Fault("value", "VALUE_NOT_FINITE", f"{event.value}; a finite number is needed")
+        return Fault("value", "VALUE_NOT_FINITE", f"{event.value}; a finite number is needed")
     if event.position > POSITION_MAX:
-        return _Fault("position", "POSITION_TOO_LARGE", f"{event.position}; at most {POSITION_MAX} is allowed")
+        return Fault("position", "POSITION_TOO_LARGE", f"{event.position}; at most {POSITION_MAX} is allowed")
     if event.channel not in _CHANNELS:
         names = ", ".join(events_pb2.Channel.keys())
-        return _Fault("channel", "CHANNEL_UNKNOWN", f"{event.channel} is not known here; allowed are {names}")
-    return _length_fault("request_id", event.request_id, REFERENCE_BYTES_MAX) or _length_fault(
+        return Fault("channel", "CHANNEL_UNKNOWN", f"{event.channel} is not known here; allowed are {names}")
+    return too_long("request_id", event.request_id, REFERENCE_BYTES_MAX) or too_long(
         "carousel", event.carousel, REFERENCE_BYTES_MAX
     )
 
 
-def _context_fault(event: events_pb2.Event) -> _Fault | None:
+def _context_fault(event: events_pb2.Event) -> Fault | None:
     if len(event.context) > CONTEXT_ENTRIES_MAX:
         what = f"{len(event.context)} entries; at most {CONTEXT_ENTRIES_MAX} are allowed"
-        return _Fault("context", "CONTEXT_TOO_MANY", what)
+        return Fault("context", "CONTEXT_TOO_MANY", what)
     for key, value in event.context.items():
         longest = max(len(key.encode()), len(value.encode()))
         if longest > CONTEXT_BYTES_MAX:
             what = f"a key or a value of {longest} bytes; at most {CONTEXT_BYTES_MAX} are allowed"
-            return _Fault("context", "CONTEXT_TOO_LONG", what)
+            return Fault("context", "CONTEXT_TOO_LONG", what)
     return None
 
 
-def _size_fault(event: events_pb2.Event) -> _Fault | None:
-    size = event.ByteSize()
-    if size <= EVENT_BYTES_MAX:
-        return None
-    return _Fault("", "EVENT_TOO_LARGE", f"{size} bytes; at most {EVENT_BYTES_MAX} are allowed")
-
-
-def _refusal(index: int, event: events_pb2.Event, fault: _Fault) -> Refusal:
-    field = f"events[{index}].{fault.field}" if fault.field else f"events[{index}]"
-    shown = event.event_id.encode()[:EVENT_ID_BYTES_MAX].decode(errors="ignore")
-    return Refusal(index, shown, field, fault.reason, f"{field}: {fault.what}")
+def _refusal(index: int, event: events_pb2.Event, fault: Fault) -> Refusal:
+    field = fault.at("events", index)
+    return Refusal(index, cut(event.event_id, EVENT_ID_BYTES_MAX), field, fault.reason, f"{field}: {fault.what}")
 
 
 def _stamped(event: events_pb2.Event, now_s: float) -> events_pb2.Event:

@@ -20,7 +20,8 @@ from trunkshow.errors import InvalidArgument, SnapshotMismatch
 from trunkshow.online.progress import Progress
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.stream.windows import BACK_S, KINDS, WINDOWS, Event, Features, FeatureWindows, begins, onward
+from trunkshow.stream.counters import BACK_S, FeatureWindows, onward
+from trunkshow.stream.windows import KINDS, WINDOWS, Event, Features, begins
 from trunkshow.v1 import events_pb2, features_pb2, shard_pb2
 
 KEYS_MAX = 100

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from builder.events import Events
 from builder.feature_windows import FeatureTable, features
-from trunkshow.stream.windows import FUTURE_S_MAX, KINDS, WINDOWS, Event, Features, FeatureWindows, Recent, begins
+from trunkshow.stream.counters import FeatureWindows, Recent
+from trunkshow.stream.windows import FUTURE_S_MAX, KINDS, WINDOWS, Event, Features, begins
 
 NAMES = ("view", "click", "cart", "order", "like", "something of our own")
 CODES = (1, 2, 3, 4, 7, 0)

@@ -1,16 +1,15 @@
-"""A connection to NATS that is there again by itself: one at a time, each new one from scratch.
+"""One connection to NATS, from when it is made until it is lost; the next one is `nats_line`'s to make.
 
 The client's own reconnecting is off: it gives up for good on some errors, and sends what was written meanwhile once it
-is back, when its sender has long been told that it failed. Here a connection that is lost is lost, whoever waits for an
-acknowledgement on it is told at once, and the next one is made after a pause. It also counts as lost when the server is
-silent, so nobody hangs on one that is frozen or cut off.
+is back, when its sender has long been told that it failed. Here a connection that is lost is lost, and whoever waits
+for an acknowledgement on it is told at once. It also counts as lost when the server is silent, so nobody hangs on one
+that is frozen or cut off.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -22,17 +21,14 @@ from nats.errors import Error as NatsError
 from nats.errors import UnexpectedEOF
 from nats.js import JetStreamContext
 
-from trunkshow.serving.telemetry import Throttle
-
 ANSWER_S_MAX = 2.0
 """Seconds for the server's answer to a question about a stream."""
 
 SILENCE_S_MAX = 2.0
 """Seconds between two looks at whether the server still answers, and for its answer."""
 
-PAUSE_S_MIN = 0.05
-PAUSE_S_MAX = 0.5
-"""Between two tries to connect: the first pause, and the longest."""
+RETRY_S = 0.05
+"""Between the client's tries of one server and the next."""
 
 PENDING_BYTES_MAX = 8 << 20
 _NO_RESPONDERS = "503"
@@ -79,7 +75,7 @@ class Connection:
                     list(servers),
                     allow_reconnect=False,
                     max_reconnect_attempts=1,
-                    reconnect_time_wait=PAUSE_S_MIN,  # type: ignore[arg-type]  # it is slept as it is
+                    reconnect_time_wait=RETRY_S,  # type: ignore[arg-type]  # it is slept as it is
                     connect_timeout=within_s,  # type: ignore[arg-type]  # so is this
                     ping_interval=3600,
                     pending_size=PENDING_BYTES_MAX,
@@ -188,90 +184,6 @@ class Connection:
             tell()
 
 
-class Line:
-    """Keeps a connection to one of the servers, from when somebody first wants it until it is closed.
-
-    Attributes:
-        trouble: why there is no connection, in a word; empty where there is one.
-
-    Args:
-        servers: their addresses, without credentials.
-        within_s: for one try.
-        options: given to the client for each connection: credentials, TLS.
-    """
-
-    def __init__(
-        self, servers: Sequence[str], within_s: float, options: Callable[[], Awaitable[Mapping[str, Any]]]
-    ) -> None:
-        self.trouble = "not connected yet"
-        self._servers = servers
-        self._within_s = within_s
-        self._options = options
-        self._closed = False
-        self._keeping: asyncio.Task[None] | None = None
-        self._current: asyncio.Future[Connection] | None = None
-        self._throttle = Throttle(10.0)
-
-    async def connected(self) -> Connection:
-        """The connection, as soon as there is one; bound the waiting from outside."""
-        if self._keeping is None:
-            self._current = asyncio.get_running_loop().create_future()
-            self._keeping = asyncio.create_task(self._keep())
-        assert self._current is not None
-        return await asyncio.shield(self._current)
-
-    async def close(self) -> None:
-        """End it for good."""
-        self._closed = True
-        # The client takes some cancellations for itself.
-        while self._keeping is not None and not self._keeping.done():
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping}, timeout=1)
-
-    async def _keep(self) -> None:
-        pause_s = PAUSE_S_MIN
-        while not self._closed:
-            connection = await self._connect()
-            if connection is None:
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - not for secrets
-                pause_s = min(2 * pause_s, PAUSE_S_MAX)
-                continue
-            pause_s = PAUSE_S_MIN
-            connection.on_lost(self._renew)
-            try:
-                self._tell_all(connection)
-                await connection.until_lost()
-            finally:
-                await connection.close()
-            self.trouble = "the connection was lost"
-            _log.warning("log.disconnected")
-
-    def _tell_all(self, connection: Connection) -> None:
-        assert self._current is not None
-        self.trouble = ""
-        if not connection.lost.is_set():
-            self._current.set_result(connection)
-        _log.info("log.connected", server=_host(connection.client))
-
-    def _renew(self) -> None:
-        self._current = asyncio.get_running_loop().create_future()
-
-    async def _connect(self) -> Connection | None:
-        connection = Connection()
-        try:
-            await connection.open(self._servers, self._within_s, **await self._options())
-        except (OSError, NatsError, TimeoutError, ValueError) as error:
-            # What the client says names servers and reasons, and never what was sent to them.
-            self.trouble = _why(error)
-            self._throttle.log(_log.warning, "log.unreachable", error=self.trouble)
-            return None
-        except Exception as error:  # nobody foresaw it; without a keeper there is no connection ever again
-            self.trouble = type(error).__name__
-            self._throttle.log(_log.error, "log.unreachable", exc_info=error)
-            return None
-        return connection
-
-
 def _read(data: bytes) -> Mapping[str, Any]:
     """What an acknowledgement says; nothing where it is none."""
     try:
@@ -279,14 +191,3 @@ def _read(data: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _host(client: Client) -> str:
-    found = client.connected_url
-    return f"{found.hostname}:{found.port}" if found is not None else ""
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    return str(error).removeprefix("nats: ") or type(error).__name__

@@ -2,7 +2,7 @@
 
 An append is one message, shared with others that wait (`grouping`), or a few where it is large. What the connection's
 end leaves unknown is sent again until the deadline: records come at least once anyway. Connections are
-`nats_connection`'s business, the stream's making `nats_stream`'s, reading `nats_reader`'s.
+`nats_line`'s business, the stream's making `nats_stream`'s, reading `nats_reader`'s.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from trunkshow.eventlog import nats_stream, packing
 from trunkshow.eventlog.appending import Gate
 from trunkshow.eventlog.grouping import Groups
 from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
-from trunkshow.eventlog.nats_connection import Connection, Line, NoStream
+from trunkshow.eventlog.nats_connection import Connection, NoStream
+from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_reader import Reader
 from trunkshow.eventlog.nats_stream import Stream
 from trunkshow.eventlog.settings import LogSettings

@@ -20,7 +20,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from trunkshow.eventlog.log import LogUnavailable, Read
-from trunkshow.eventlog.nats_connection import Connection, Line
+from trunkshow.eventlog.nats_connection import Connection
+from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_stream import Stream
 from trunkshow.eventlog.reading import Place, place_in
 from trunkshow.eventlog.watermark import Watermark

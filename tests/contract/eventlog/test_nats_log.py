@@ -15,7 +15,7 @@ from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
-from trunkshow.eventlog.nats_connection import Line
+from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from trunkshow.stream.windows import FUTURE_S_MAX, KINDS, WINDOWS, Event, Features, FeatureWindows, Recent
+from trunkshow.stream.counters import FeatureWindows, Recent
+from trunkshow.stream.windows import FUTURE_S_MAX, KINDS, WINDOWS, Event, Features
 from trunkshow.v1 import events_pb2
 
 CLICK, LIKE = events_pb2.INTERACTION_CLICK, events_pb2.INTERACTION_LIKE

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NEIGHBOURS_MAX = 50
 """Per item, itself among them: what comes back where repeats are allowed is worth its own item's share."""
 
-POOL = 128
+POOL = 100
 """Candidates to be put in order, and as many more as the user has items, which lead every list."""
 
 POOL_MAX = 1024
@@ -88,13 +88,11 @@ class NeighbourBlend:
         if not len(items):
             return None
         places = self._empty_places()
-        places[rows] = np.arange(1, len(rows) + 1, dtype=np.int32)
-        at = places[self._rows[items].ravel()]
+        places[rows] = np.arange(1, len(rows) + 1)
+        at = places.take(self._rows.take(items, 0)).ravel()  # most are 0, no candidate: leaving them out costs more
         places[rows] = 0
-        met = np.flatnonzero(at)
-        weighed = (self._scores[items] * worth[:, None]).ravel()[met]
-        summed = np.bincount(at[met], weighed, minlength=len(rows) + 1)[1:]
-        near: NDArray[np.float64] = summed / len(items) ** 0.5
+        weighed = (self._scores.take(items, 0) * worth[:, None]).ravel()
+        near: NDArray[np.float64] = np.bincount(at, weighed, len(rows) + 1)[1:] / len(items) ** 0.5
         return near
 
     def scores(self, matrix: csr_matrix, products: Floats) -> Floats:
@@ -110,11 +108,11 @@ class NeighbourBlend:
             blended[user] = products[user] if near is None else (1 - self._share) * products[user] + near
         return blended
 
-    def _empty_places(self) -> NDArray[np.int32]:
+    def _empty_places(self) -> NDArray[np.intp]:
         """(items + 1,) zeros, of this thread; the last is where padding points."""
-        places: NDArray[np.int32] | None = getattr(self._places, "zeros", None)
+        places: NDArray[np.intp] | None = getattr(self._places, "zeros", None)
         if places is None:
-            places = self._places.zeros = np.zeros(len(self._rows) + 1, np.int32)
+            places = self._places.zeros = np.zeros(len(self._rows) + 1, np.intp)
         return places
 
 

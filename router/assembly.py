@@ -1,6 +1,7 @@
 """A router's parts, each made from the configuration: which setting becomes what of which part.
 
-Nothing is started here. Which parts there are, and what they have to do with one another, is `router.service`'s to say.
+What works on event logs is made in `router.logs`. Nothing is started here. Which parts there are, and what they have to
+do with one another, is `router.service`'s to say.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ from router.cluster.watch import Board
 from router.config import RouterConfig
 from router.direct.service import DirectService
 from router.features.asker import FeatureAsker
-from router.recording.forgetter import Forgetter, Logs
 from router.recording.recorder import Recorder
-from router.served.arrivals import Arrivals
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.served.pointing import Pointing
@@ -37,13 +36,7 @@ from router.trials.conductor import Conductor
 from router.trials.rehearser import Rehearser
 from router.trials.replay import Replay
 from router.trials.sample import Sample
-from trunkshow.eventlog.log import EventLog, ItemLog, LogUnavailable, Tombstones
-from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
-from trunkshow.eventlog.settings import DAY_S, LogSettings
-from trunkshow.eventlog.validation import Policy
-from trunkshow.eventlog.watermark import Watermark
 from trunkshow.offload import aside
-from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.serving import grants
 from trunkshow.serving.deadline import Clock
 from trunkshow.snapshot.reader import Snapshot
@@ -147,20 +140,6 @@ def conductor_of(
     )
 
 
-def recorder_of(
-    config: RouterConfig, event_log: EventLog | None, told: Callable[[Watermark | LogUnavailable], None], clock: Clock
-) -> Recorder:
-    """Who writes events.
-
-    Args:
-        config: of the process.
-        event_log: to write them to; None where there is none.
-        told: what came of every try.
-        clock: monotonic.
-    """
-    return Recorder(event_log, Policy(config.log_days * DAY_S), told=told, clock=clock)
-
-
 def feature_asker_of(shards: ShardChannels, board: Board, fanout: Fanout, clock: Clock) -> FeatureAsker:
     """Who asks shards for features: of the same replicas, with the health that slates found."""
     return FeatureAsker(Replicas(shards, board, fanout.infirmary), clock)
@@ -183,40 +162,6 @@ def listener_of(config: RouterConfig, recorder: Recorder) -> Listener | None:
         proxies=chosen.http_proxies,
         tls=(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None,
         drain_s=config.drain_s,
-    )
-
-
-def log_of(config: RouterConfig) -> EventLog | None:
-    """The event log to record in; None where there is none. It connects by itself, whenever that can be done."""
-    return open_log(config.log, _log_settings(config)) if config.log else None
-
-
-def tombstones_of(config: RouterConfig) -> Tombstones | None:
-    """Its tombstones; None where there is no log."""
-    return open_tombstones(config.log, _log_settings(config)) if config.log else None
-
-
-def items_of(config: RouterConfig) -> ItemLog | None:
-    """Its new items; None where there is no log."""
-    return open_items(config.log, _log_settings(config)) if config.log else None
-
-
-def forgetter_of(
-    config: RouterConfig, event_log: EventLog | None, tombstones: Tombstones | None, arrivals: Arrivals | None
-) -> Forgetter:
-    """Who forgets people."""
-    logs = None
-    if event_log is not None and tombstones is not None and arrivals is not None:
-        logs = Logs(event_log, tombstones, arrivals.forgotten)
-    return Forgetter(logs, config.log_days)
-
-
-def _log_settings(config: RouterConfig) -> LogSettings:
-    return LogSettings(
-        age_s_max=config.log_days * DAY_S,
-        bytes_max=round(config.log_gib_max * (1 << 30)),
-        copies=config.log_copies,
-        in_flight_bytes_max=round(config.record_mib_max * (1 << 20)),
     )
 
 
@@ -254,19 +199,6 @@ def direct_of(
         deadline_ms=config.deadline_ms,
         route_s=config.direct_route_s,
     )
-
-
-def arrivals_of(
-    config: RouterConfig,
-    event_log: EventLog,
-    tombstones: EventLog | None,
-    keeper: Keeper,
-    limiter: Limiter,
-    clock: Clock,
-) -> Arrivals:
-    """Who finds newcomers' homes, and hides who is to be forgotten."""
-    file = ForgottenFile(config.cache) if config.cache is not None and tombstones is not None else None
-    return Arrivals(keeper, event_log, tombstones, file=file, busy=lambda: limiter.in_flight > 0, clock=clock)
 
 
 def opened(store: Store, version: str) -> View:

@@ -13,8 +13,9 @@ from typing import TypeVar, cast
 
 import structlog
 
-from router.assembly import items_of, listener_of, log_of, opened, tombstones_of
+from router.assembly import listener_of, opened
 from router.config import RouterConfig
+from router.logs import items_of, log_of, tombstones_of
 from router.served.choosing import chosen, versions_of
 from router.served.pointing import proved
 from router.served.views import View, Views

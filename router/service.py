@@ -4,7 +4,7 @@ What is put together where: what is asked (`RecommendationService`), what is ser
 follows the store's pointer, `router.served.pointing`), who is asked (`Following`, `Observer`). Whoever wants to see
 requests or answers go by adds itself to `samplers` or to `counters.listeners`; who tries snapshots (`Conductor`) does.
 Events go another way (`EventService`), and are nothing to any of these; features are read by one
-of their own (`FeatureService`). What the settings mean for each is said in `router.assembly`.
+of their own (`FeatureService`). What the settings mean for each is said in `router.assembly` and `router.logs`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import random
 from functools import partial
 
-from router import assembly, numbers
+from router import assembly, logs, numbers
 from router.answering.counters import Counters
 from router.asking.fanout import Fanout
 from router.cluster.following import Following
@@ -106,13 +106,13 @@ class Router:
         self._log, self._log_watch = event_log, watch
         self._status.log_state = lambda: watch.state if watch else None
         told = watch.hear if watch else lambda _: None
-        self.recorder = assembly.recorder_of(config, event_log, told, clock)
+        self.recorder = logs.recorder_of(config, event_log, told, clock)
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None
         self._tombstones, self._item_log = tombstones, item_log
         self._arrivals = arrivals = (
-            assembly.arrivals_of(config, event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
+            logs.arrivals_of(config, event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         self._direct = assembly.direct_of(
@@ -136,7 +136,7 @@ class Router:
             store_reachable=self.store_reachable,
             clock=clock,
         )
-        forgetter = assembly.forgetter_of(config, event_log, tombstones, arrivals)
+        forgetter = logs.forgetter_of(config, event_log, tombstones, arrivals)
         self._growth = Growth(item_log) if item_log is not None else None
         items = ItemRecorder(item_log, clock=clock)
         self._events = EventService(self.recorder, config.record_deadline_ms, clock, forgetter=forgetter, items=items)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from grpc import ChannelCredentials
 
 from cli.output import UsageError
 from trunkshow.client import Client, tls_credentials
@@ -39,19 +40,27 @@ class Access:
     token: Annotated[str, _also("TOKEN")] = ""
     """JSON web token, instead of an API key; the same holds."""
 
-    def client(self, target: str, **settings: float) -> Client:
-        """A client that shows all of it.
+    def credentials(self) -> ChannelCredentials | None:
+        """For TLS; None where the connection is plain.
 
         Raises:
             UsageError: a file cannot be read.
         """
         secure = self.tls or any((self.tls_ca, self.tls_cert, self.tls_key))
         try:
-            credentials = tls_credentials(self.tls_ca, self.tls_cert, self.tls_key) if secure else None
+            return tls_credentials(self.tls_ca, self.tls_cert, self.tls_key) if secure else None
         except OSError as error:
             raise UsageError(f"{error.filename}: {error.strerror}") from None
         except ValueError as error:
             raise UsageError(str(error)) from None
+
+    def client(self, target: str, **settings: float) -> Client:
+        """A client that shows all of it.
+
+        Raises:
+            UsageError: a file cannot be read.
+        """
+        credentials = self.credentials()
         return Client(target, credentials=credentials, api_key=self.api_key, token=self.token, **settings)
 
 

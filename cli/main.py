@@ -52,6 +52,7 @@ COMMANDS = (
         "Break a local cluster while it is asked, and see what becomes of it.",
         SERVING,
     ),
+    ("bench", "cli.bench.command:bench", "Measure how fast a running cluster answers, and with what.", ASKING),
     ("make-key", "cli.keys:make_key", "Make an API key for routers to know a caller by.", SERVING),
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),

@@ -17,6 +17,8 @@ from scipy.sparse import csr_matrix
 from builder.dataset import Evaluation
 from builder.errors import BuildError
 from builder.events import Events
+from builder.folding import fold_in
+from builder.largest import largest
 from builder.training import Numbered
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.popularity import decayed_counts
@@ -95,9 +97,16 @@ def _lookup(values: list[str], known: Sequence[str]) -> Rows:
     return np.fromiter((position.get(value, -1) for value in values), np.int32, len(values))
 
 
-def als_scores(model: ImplicitALS, trained: Numbered) -> Scores:
-    """The factor model's scores, its users folded in from what came before the cut."""
-    return lambda users: model.scores(trained.training.matrix[users])
+def als_scores(model: ImplicitALS, trained: Numbered, asked: Rows) -> Scores:
+    """The factor model's scores of (u,) users, ascending, folded in from what came before the cut; as it has them."""
+    matrix = trained.training.matrix
+    folded = fold_in(model, matrix[asked])
+
+    def scores(users: Rows) -> Floats:
+        products: Floats = folded[np.searchsorted(asked, users)] @ model.vectors.T
+        return products if model.blend is None else model.blend.scores(matrix[users], products)
+
+    return scores
 
 
 def popularity_scores(trained: Numbered) -> Scores:
@@ -131,16 +140,8 @@ def _per_user(test: Test, scores: Scores, k: int) -> Iterator[tuple[float, float
         block = np.array(scores(users), np.float32)
         hidden = test.hidden[at : at + _BLOCK].tocoo()
         block[hidden.row, hidden.col] = -np.inf
-        for row, best in enumerate(top(block, k)):
+        for row, best in enumerate(largest(block, k)):
             wanted = test.wanted.indices[test.wanted.indptr[at + row] : test.wanted.indptr[at + row + 1]]
             hits = np.isin(best, wanted)
             gain = float((hits * discounts[: len(best)]).sum() / ideal[min(len(wanted), k) - 1])
             yield float(hits.sum() / len(wanted)), gain
-
-
-def top(scores: Floats, k: int) -> NDArray[np.int64]:
-    """(n, k) positions of the largest of each row of (n, m) scores, largest first."""
-    k = min(k, scores.shape[1])
-    best = np.argpartition(scores, -k, axis=1)[:, -k:]
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(best, order, axis=1)

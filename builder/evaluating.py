@@ -80,7 +80,7 @@ def evaluate_models(
     def measured(training: Training) -> tuple[ImplicitALS, dict[str, float], float]:
         sweeps = SweepTimes(training.progress, clock)
         model = ImplicitALS.open(ImplicitALS.fit(divided(replace(training, progress=sweeps), crew)))
-        metrics = evaluate.measure(test, evaluate.als_scores(model, before))
+        metrics = evaluate.measure(test, evaluate.als_scores(model, before, test.users))
         return model, metrics, sweeps.seconds * len(sweeps.ends)  # what a first fit takes to import is no sweep's
 
     item_ids = before.columns.ids

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from builder.largest import largest
 from trunkshow.models.protocol import Floats, Rows
 from trunkshow.taste import Codebook, largest_size, sign_codebook, spherical_codebook, unit
 
@@ -29,6 +30,8 @@ CONTRIBUTORS_MAX = 64_000
 """Users whose best items make the partitions' lists; half of the users were found to cover 99.5 % of the rest."""
 
 _BLOCK = 256
+_POINTS = 65_536
+"""Users among whom neighbours are looked for at once, so that the products of a block take 64 MiB."""
 
 
 def default_partitions(users: int) -> int:
@@ -59,36 +62,63 @@ def place_users(vectors: Floats, partitions: int, seed: int) -> list[Placement]:
         spherical_codebook(vectors, partitions, seed, SIZE_RATIO_MAX),
         sign_codebook(vectors.shape[1], partitions, seed),
     )
+    neighbours = near_users(vectors, seed)
     placements = []
     for book in books:
         homes = book.assign(vectors, size_max)
         sizes = np.bincount(homes, minlength=partitions)
         measures = {
-            "locality": locality(vectors, homes, seed),
+            "locality": locality(neighbours, homes),
             "largest_to_mean": float(sizes.max() / sizes.mean()),
         }
         placements.append(Placement(book, homes, measures))
     return sorted(placements, key=lambda placement: -placement.measures["locality"])
 
 
-def locality(vectors: Floats, homes: Rows, seed: int) -> float:
-    """Share of users' ten nearest neighbours by cosine that live in the same partition; a sample where many."""
-    rng = np.random.default_rng(seed)
+@dataclass(frozen=True)
+class NearUsers:
+    """Users and those nearest to them.
+
+    Attributes:
+        users: (u,) rows.
+        near: (u, k) int32 rows of others, nearest first.
+    """
+
+    users: NDArray[np.int64]
+    near: Rows
+
+
+def near_users(vectors: Floats, seed: int) -> NearUsers:
+    """Ten nearest neighbours by cosine of users (n, factors); of a sample of them where there are many."""
     asked = np.arange(len(vectors))
     if len(asked) > PROBED_USERS_MAX:
-        asked = np.sort(rng.choice(asked, PROBED_USERS_MAX, replace=False))
+        asked = np.sort(np.random.default_rng(seed).choice(asked, PROBED_USERS_MAX, replace=False))
     points = unit(vectors)
-    count = min(NEIGHBOURS, len(points) - 1)
-    if count < 1:
+    count = max(min(NEIGHBOURS, len(points) - 1), 0)
+    blocks = [_near(points, asked[at : at + _BLOCK], count) for at in range(0, len(asked), _BLOCK)]
+    return NearUsers(asked, np.concatenate([np.empty((0, count), np.int32), *blocks]))
+
+
+def _near(points: Floats, users: NDArray[np.int64], count: int) -> Rows:
+    """(b, count) nearest of some users: of each block of points the nearest, and of all these the nearest."""
+    rows, scores = [], []
+    for at in range(0, len(points), _POINTS):
+        products = points[users] @ points[at : at + _POINTS].T
+        within = np.flatnonzero((users >= at) & (users < at + _POINTS))
+        products[within, users[within] - at] = -np.inf
+        best = largest(products, count)
+        rows.append(best + np.int32(at))
+        scores.append(np.take_along_axis(products, best, axis=1))
+    order = largest(np.concatenate(scores, axis=1), count)
+    near: Rows = np.take_along_axis(np.concatenate(rows, axis=1), order, axis=1)
+    return near
+
+
+def locality(found: NearUsers, homes: Rows) -> float:
+    """Share of users' nearest neighbours that live in the same partition as they do."""
+    if not found.near.size:
         return 1.0
-    shares = []
-    for at in range(0, len(asked), _BLOCK):
-        users = asked[at : at + _BLOCK]
-        near = points[users] @ points.T
-        near[np.arange(len(users)), users] = -np.inf
-        nearest = np.argpartition(near, -count, axis=1)[:, -count:]
-        shares.append((homes[nearest] == homes[users][:, None]).mean(axis=1))
-    return float(np.concatenate(shares).mean())
+    return float((homes[found.near] == homes[found.users][:, None]).mean())
 
 
 @dataclass(frozen=True)
@@ -129,9 +159,7 @@ def best_items(users: Rows, vectors: Floats, items: Floats, hidden: csr_matrix |
         if hidden is not None:
             seen = hidden[block].tocoo()
             scores[seen.row, seen.col] = -np.inf
-        best = np.argpartition(scores, -count, axis=1)[:, -count:]
-        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        found[at : at + len(block)] = np.take_along_axis(best, order, axis=1)
+        found[at : at + len(block)] = largest(scores, count)
     return BestItems(users, found)
 
 

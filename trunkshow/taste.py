@@ -72,21 +72,19 @@ class Codebook:
             message = f"{len(vectors)} users do not fit {partitions} partitions of {size_max}"
             raise ValueError(message)
         near = np.empty((len(vectors), partitions), np.float32)
-        order = np.empty((len(vectors), partitions), np.int16)
+        home = np.empty(len(vectors), np.int32)
         for at in range(0, len(vectors), _BLOCK):
             block = slice(at, at + _BLOCK)
             near[block] = unit(vectors[block]) @ self.directions.T
-            order[block] = np.argsort(-near[block], axis=1, kind="stable")
-        turned_away = np.zeros(len(vectors), np.int32)
-        while True:
-            home = order[np.arange(len(vectors)), turned_away].astype(np.int32)
-            full = np.flatnonzero(np.bincount(home, minlength=partitions) > size_max)
-            if not len(full):
-                return home
+            home[block] = near[block].argmax(axis=1)
+        while len(full := np.flatnonzero(np.bincount(home, minlength=partitions) > size_max)):
             for partition in full:
                 applicants = np.flatnonzero(home == partition)
                 by_nearness = np.lexsort((applicants, -near[applicants, partition]))
-                turned_away[applicants[by_nearness[size_max:]]] += 1
+                away = applicants[by_nearness[size_max:]]
+                near[away, partition] = -np.inf  # they do not apply here again
+                home[away] = near[away].argmax(axis=1)
+        return home
 
 
 def sign_codebook(factors: int, partitions: int, seed: int) -> Codebook:

@@ -66,11 +66,12 @@ def buckets(vectors: NDArray[np.float32]) -> dict[str, float]:
     sizes = np.bincount(unbounded, minlength=PARTITIONS)
     bounded = spherical_codebook(vectors, PARTITIONS, 0, partition.SIZE_RATIO_MAX)
     homes = bounded.assign(vectors, largest_size(len(vectors), PARTITIONS, partition.SIZE_RATIO_MAX))
+    neighbours = partition.near_users(vectors, 0)
     return {
         "largest bucket ÷ mean": float(sizes.max() / sizes.mean()),
         "spread of buckets ÷ mean": float(sizes.std() / sizes.mean()),
-        "neighbours in the bucket": partition.locality(vectors, unbounded, 0),
-        "the same, sizes bounded": partition.locality(vectors, homes, 0),
+        "neighbours in the bucket": partition.locality(neighbours, unbounded),
+        "the same, sizes bounded": partition.locality(neighbours, homes),
     }
 
 

@@ -18,7 +18,7 @@ from builder.dataset import Evaluation, load_dataset
 from builder.evaluate import NothingToEvaluate
 from builder.events import Events, read_events
 from builder.training import Numbered, number
-from trunkshow.models.protocol import Floats, Settings
+from trunkshow.models.protocol import Settings
 
 
 def asked(wanted: Sequence[Sequence[int]], items: int, hidden: Sequence[Sequence[int]] | None = None) -> evaluate.Test:
@@ -74,12 +74,6 @@ def test_many_users_are_measured_in_blocks_as_in_one() -> None:
     best = np.argsort(-table, axis=1)[:, :5]
     by_hand = np.mean([len(set(best[user]) & set(wanted[user])) / 3 for user in range(1200)])
     assert evaluate.measure(test, lambda users: table[users], k=5)["recall@5"] == pytest.approx(by_hand)
-
-
-def test_top_is_in_falling_order() -> None:
-    """Of each row."""
-    scores: Floats = np.array([[1, 9, 5], [7, 2, 3]], np.float32)
-    assert evaluate.top(scores, 2).tolist() == [[1, 2], [0, 2]]
 
 
 HISTORY = (

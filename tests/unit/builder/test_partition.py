@@ -41,13 +41,21 @@ def test_locality_is_the_share_of_nearest_neighbours_at_home() -> None:
     np.fill_diagonal(near, -np.inf)
     nearest = np.argsort(-near, axis=1)[:, : partition.NEIGHBOURS]
     by_hand = np.mean([homes[others] == homes[user] for user, others in enumerate(nearest)])
-    assert partition.locality(USERS, homes, 0) == pytest.approx(by_hand)
+    assert partition.locality(partition.near_users(USERS, 0), homes) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("users", [1, 2, 5])
 def test_locality_of_a_few_users_is_a_share(users: int) -> None:
     """With fewer neighbours than are looked for."""
-    assert 0 <= partition.locality(USERS[:users], np.zeros(users, np.int32), 0) <= 1
+    assert 0 <= partition.locality(partition.near_users(USERS[:users], 0), np.zeros(users, np.int32)) <= 1
+
+
+def test_neighbours_are_found_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Among few points at a time as among all at once."""
+    whole = partition.near_users(USERS, 0)
+    monkeypatch.setattr(partition, "_POINTS", 7)
+    monkeypatch.setattr(partition, "_BLOCK", 13)
+    assert partition.near_users(USERS, 0).near.tolist() == whole.near.tolist()
 
 
 def test_nobody_is_measured_by_what_they_decided() -> None:

@@ -1,0 +1,203 @@
+"""What a shard's own work costs per slate, in processor time: from a prediction's bytes to the answer's, without gRPC.
+
+Usage: python -m bench.slates [--store STORE] [--seed N]. Without a store, the serving benchmark's is made up and built.
+One process, no log and no network. Subjects:
+
+    two carousels   for-you and because-you-liked, as in `bench.serving`, of users who did nothing since the snapshot
+    home            all carousels of the home page, of the same users
+    home, active    the same of users who clicked, and were shown something, within the hour
+    visitors        as the visitors of `cli.chaos` ask: surfaces, filters, items in hand and others to exclude
+
+The least of several rounds counts: what disturbs a round only ever adds to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported, as `trunkshow shard` does
+
+import numpy as np
+
+from bench import synthetic, tables
+from cli.chaos.model import Facts
+from cli.chaos.visitors import Visitors
+from shard.config import ShardConfig
+from shard.keeper import Keeper
+from shard.online.upkeep import Upkeep
+from shard.predict import Predictor
+from shard.scene import Kind, Piece
+from shard.service import ShardService
+from shard.uses import Uses
+from trunkshow import carousels
+from trunkshow.eventlog.opening import open_log
+from trunkshow.eventlog.settings import READ_ONLY
+from trunkshow.online.positions import Position
+from trunkshow.serving.call import CallView
+from trunkshow.serving.deadline import Deadline, monotonic
+from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
+from trunkshow.v1 import events_pb2, shard_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+SLATES, ROUNDS = 500, 7
+CLICKS, SHOWN = 4, 40
+"""Of an active user, within the hour."""
+
+ACTIVE_WITHIN_S = 3600.0
+LEFT_MS = 10_000.0
+"""Of a request: so much that a busy machine takes no effort away."""
+
+TWO = ("for-you", "because-you-liked")
+HOME = carousels.resolve((), "home", impersonal=False)
+
+
+class Call:
+    """A caller with some time left."""
+
+    arrived, request_id, peer = 0.0, "bench", "bench"
+
+    def deadline(self, default_ms: float) -> Deadline:
+        """So much."""
+        del default_ms
+        return Deadline.after(LEFT_MS, monotonic())
+
+
+class Shard:
+    """One that holds every partition and follows a log, in this process; half of its users are active."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.partitions: dict[int, Partition] = {n: snapshot.open_partition(n) for n in range(snapshot.partitions)}
+        until = datetime.fromisoformat(snapshot.manifest.data_until).timestamp()
+        log = open_log("nats://127.0.0.1:4222/unasked", READ_ONLY)  # nothing runs: it is never connected to
+        upkeep = Upkeep(
+            log, events_max=1 << 30, impressions_max=1 << 30, within_s=0, wall=lambda: until + ACTIVE_WITHIN_S
+        )
+        upkeep.prepare(snapshot)
+        residents = upkeep.admit(snapshot)
+        upkeep.want(Piece(snapshot.version, Kind.HOME, number) for number in self.partitions)
+        residents.homes.replayed(frozenset(self.partitions))
+        self.homes = self._homes()
+        self.idle, self.active = list(self.homes)[::2], list(self.homes)[1::2]
+        for number, event in enumerate(_events(snapshot, self.active, round(until * 1000)), 1):
+            upkeep.hearing.hear(event, Position("log", 0, number))
+        generation = SimpleNamespace(predictor=Predictor(snapshot, self.partitions, {}, residents), uses=Uses())
+        keeper = SimpleNamespace(generations={snapshot.version: generation}, recent=deque(maxlen=64), watchers=0)
+        self.service = ShardService(ShardConfig(store=""), "bench")
+        self.service._keeper = cast("Keeper", keeper)
+
+    def _homes(self) -> dict[str, int]:
+        each = -(-2 * SLATES // len(self.partitions))
+        sampled = [[(user, home) for user in one.sample_users(each)] for home, one in self.partitions.items()]
+        in_turn = itertools.chain.from_iterable(itertools.zip_longest(*sampled))
+        return dict([one for one in in_turn if one is not None][: 2 * SLATES])
+
+    def asked(self, request: pb.RecommendRequest, wanted: Sequence[str]) -> bytes:
+        """A prediction at home."""
+        return shard_pb2.PredictRequest(
+            request=request.SerializeToString(),
+            snapshot_version=self.snapshot.version,
+            partitions=[self.homes[request.user_id]],
+            carousels=wanted,
+        ).SerializeToString()
+
+    def plain(self, users: Iterable[str], wanted: Sequence[str]) -> list[bytes]:
+        """A prediction for each user."""
+        return [self.asked(pb.RecommendRequest(user_id=user), wanted) for user in itertools.islice(users, SLATES)]
+
+    def visitors(self, facts: Facts, seed: int) -> list[bytes]:
+        """What visitors ask, in the name of users whose home is known here."""
+        users = itertools.cycle(self.homes)
+        found = []
+        for ask in Visitors(facts, seed, 2 * SLATES).pool:
+            if isinstance(ask.request, pb.RecommendRequest):
+                ask.request.user_id = next(users)
+                wanted = carousels.resolve(ask.request.carousels, ask.request.surface, impersonal=False)
+                found.append(self.asked(ask.request, wanted))
+        return found[:SLATES]
+
+    def answers(self, asked: Sequence[bytes]) -> list[bytes]:
+        """To each."""
+
+        async def all_of_them() -> list[bytes]:
+            call = cast("CallView", Call())
+            return [await self.service.predict(one, call) for one in asked]
+
+        return asyncio.run(all_of_them())
+
+
+def measure(shard: Shard, subjects: dict[str, list[bytes]]) -> dict[str, float]:
+    """Microseconds of processor time per slate, by subject."""
+    least = dict.fromkeys(subjects, float("inf"))
+    for asked in subjects.values():
+        shard.answers(asked)  # cold pages
+    for _ in range(ROUNDS):
+        for name, asked in subjects.items():
+            began = time.process_time()
+            shard.answers(asked)
+            least[name] = min(least[name], (time.process_time() - began) / len(asked) * 1e6)
+    return least
+
+
+def _events(snapshot: Snapshot, users: Sequence[str], until_ms: int) -> Iterable[events_pb2.Event]:
+    """Clicks and impressions, of the first items that a user has more often: fatigue has something to do."""
+    rng = np.random.default_rng(1)
+    numbers = itertools.count()
+    for user in users:
+        items = [snapshot.catalogue.id(int(row)) for row in rng.integers(len(snapshot.catalogue), size=SHOWN // 4)]
+        kinds = [events_pb2.INTERACTION_CLICK] * CLICKS + [events_pb2.INTERACTION_IMPRESSION] * SHOWN
+        for place, kind in enumerate(kinds):
+            event = events_pb2.Event(
+                event_id=f"{next(numbers):032x}", user_id=user, item_id=items[place % len(items)], interaction=kind
+            )
+            event.timestamp.FromMilliseconds(until_ms + 60_000 * (place + 1))
+            yield event
+
+
+def subjects_of(shard: Shard, facts: Facts, seed: int) -> dict[str, list[bytes]]:
+    """What is measured, by name."""
+    return {
+        "two carousels": shard.plain(shard.idle, TWO),
+        "home": shard.plain(shard.idle, HOME),
+        "home, active": shard.plain(shard.active, HOME),
+        "visitors": shard.visitors(facts, seed),
+    }
+
+
+def main() -> None:
+    """Measure, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, help="a folder with snapshots; else one is made up and built")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "trunkshow-bench")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    store = chosen.store or synthetic.store_of(chosen.work)
+    snapshot = Snapshot.open(open_store(store))
+    shard = Shard(snapshot)
+    facts = Facts(store / "snapshots" / snapshot.version)
+    found: dict[str, Any] = measure(shard, subjects_of(shard, facts, chosen.seed))
+    if chosen.json:
+        json.dump(found, sys.stdout)
+        print()
+    else:
+        tables.show(("subject", "µs per slate"), [(name, round(us, 1)) for name, us in found.items()])
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ from router.asking import endings
 from router.asking.attempts import Attempt
 from router.asking.terms import Rules, Terms, Timer
 from router.cluster.shard_channel import ShardChannel
+from trunkshow.calling_off import call_off
 from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -194,4 +195,4 @@ class Race:
             if flight.attempt is None:
                 self._ended(flight, pb.OUTCOME_CANCELLED)
                 if flight.call is not None:
-                    flight.call.cancel()
+                    call_off(flight.call)

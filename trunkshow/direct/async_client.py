@@ -15,6 +15,7 @@ import grpc.aio
 from trunkshow import channel as wire
 from trunkshow.answers import Slate
 from trunkshow.async_client import AsyncClient, open_channel
+from trunkshow.calling_off import call_off
 from trunkshow.direct.following import AGAIN, GATHER_S, ROUTES_MS, USERS_MAX, changed_lines, line_options
 from trunkshow.direct.routes import ROUTES_MAX
 from trunkshow.direct.trip import Trip
@@ -123,7 +124,7 @@ class AsyncDirectClient(AsyncClient):
         finally:
             trip.called_off(monotonic())
             if shard is not None:
-                shard.cancel()
+                call_off(shard)
             if router is not None and not router.cancel() and not router.cancelled():
                 router.exception()  # it was too late to be of use, and is not to be complained of
 

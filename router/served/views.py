@@ -97,7 +97,7 @@ class View:
             request.surface,
             impersonal=impersonal,
             has_occasions=self.snapshot.has_occasions,
-            has_trends=self.has_trends,
+            has_trends=not request.carousels and self.has_trends,  # what is asked for by name is made, whatever trends
         )
 
     def admits(self, request: pb.RecommendRequest) -> bool:

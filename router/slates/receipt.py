@@ -77,19 +77,22 @@ def routers_part(
     asking: Asking, reach: Reach, reasons: Sequence[pb.Reason], failures: Sequence[pb.ModelFailure], now: float
 ) -> bytes:
     """The router's part of a receipt, as a serialised RecommendResponse of nothing else."""
-    receipt = pb.Receipt(
-        request_id=asking.request_id,
-        reasons=reasons,
-        partitions_asked=reach.asked,
-        partitions_answered=reach.answered,
-        elapsed_ms=(now - asking.arrived) * 1000,
-        stages=reach.stages,
-        attempts=told(reach.attempts),
-        budget_ms=asking.budget_ms,
-        hedged=_hedged(reach),
-        model_failures=failures,
-    )
-    return pb.RecommendResponse(receipt=receipt).SerializeToString()
+    response = pb.RecommendResponse()
+    receipt = response.receipt  # written in place: a message that is put into another one is copied
+    receipt.request_id = asking.request_id
+    receipt.partitions_asked = reach.asked
+    receipt.partitions_answered = reach.answered
+    receipt.elapsed_ms = (now - asking.arrived) * 1000
+    receipt.budget_ms = asking.budget_ms
+    receipt.hedged = _hedged(reach)
+    receipt.stages.extend(reach.stages)
+    for one in reach.attempts:
+        receipt.attempts.add(replica=one.replica, outcome=one.outcome, ms=one.ms, rung=one.rung, hedge=one.hedge)
+    if reasons:
+        receipt.reasons.extend(reasons)
+    if failures:
+        receipt.model_failures.extend(failures)
+    return response.SerializeToString()
 
 
 def whole(

@@ -86,7 +86,8 @@ class Race:
         try:
             self._ask_next(hedge=False)
             while self._on_their_way:
-                await self._somebody()
+                if not self._landed:
+                    await self._somebody()
                 while self._landed:
                     answer = await self._land(self._landed.pop(0))
                     if answer is not None:
@@ -140,11 +141,10 @@ class Race:
         else:
             self._set_timer(self._flights[-1].patience_ms)
 
-    async def _somebody(self) -> None:
-        """Wait until a call has ended."""
-        if not self._landed:
-            self._woken = asyncio.get_running_loop().create_future()
-            await self._woken
+    def _somebody(self) -> asyncio.Future[None]:
+        """Done once a call has ended."""
+        self._woken = asyncio.get_running_loop().create_future()
+        return self._woken
 
     def _wake(self, flight: _Flight) -> None:
         if flight.attempt is None:

@@ -18,12 +18,11 @@ import grpc.aio
 import structlog
 
 from trunkshow.errors import TrunkshowError
-from trunkshow.serving import statuses
+from trunkshow.serving import metrics, statuses
 from trunkshow.serving.arriving import arriving
 from trunkshow.serving.auth import Guard, Role
 from trunkshow.serving.call import Call, CallView, Context
 from trunkshow.serving.deadline import monotonic
-from trunkshow.serving.metrics import Meter
 
 REQUEST_BYTES_MAX = 1 << 20
 """Of a caller's request; more are refused with a reason."""
@@ -151,9 +150,9 @@ def _gate(service: Service, name: str, guard: Guard | None) -> _Gate:
 
 
 def _unary(handler: Unary, gate: _Gate, in_flight: InFlight) -> Callable[[bytes, Context], Any]:
-    async def answer(request: bytes, call: Call) -> bytes:
+    def answer(request: bytes, call: Call) -> Awaitable[bytes]:
         gate.check(request, call)
-        return await handler(request, call)
+        return handler(request, call)
 
     return _answered(answer, gate, in_flight)
 
@@ -171,7 +170,7 @@ def _answered(
     answer: Callable[[Any, Call], Awaitable[bytes]], gate: _Gate, in_flight: InFlight
 ) -> Callable[[Any, Context], Any]:
     """A method with one response, counted, and what it raises turned into a status."""
-    meter = Meter(gate.method)
+    meter = metrics.meter(gate.method)
 
     async def answered(asked: Any, context: Context) -> bytes:
         call = Call(context)
@@ -194,7 +193,7 @@ def _answered(
 
 
 def _stream(handler: Stream, gate: _Gate, *, endless: bool = False) -> Callable[[bytes, Context], Any]:
-    meter = Meter(gate.method)
+    meter = metrics.meter(gate.method)
 
     async def answer(request: bytes, context: Context) -> AsyncIterator[bytes]:
         call = Call(context)

@@ -16,7 +16,10 @@ numbers get out is left to `trunkshow.serving.exporter`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from prometheus_client import (
     CollectorRegistry,
@@ -29,7 +32,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 # They double the series, and a restart shows without them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -85,34 +88,60 @@ def text() -> bytes:
     return generate_latest(REGISTRY)
 
 
-REQUESTS = counter("trunkshow_requests_total", "Calls answered, by method and gRPC status.", ("method", "code"))
-REQUEST_SECONDS = histogram(
-    "trunkshow_request_duration_seconds",
-    "From a call's arrival to its last byte, but for endless streams.",
-    ("method",),
-)
 IN_FLIGHT = gauge("trunkshow_requests_in_flight", "Calls being answered now, but for endless streams.")
 SERVING = gauge("trunkshow_serving", "1 while health says SERVING.")
 
 
 class Meter:
-    """What is counted of one method; the series are looked up once.
+    """What is counted of one method, on the event loop alone: every call pays for it, so that there is no lock.
 
-    Args:
-        method: as service and method, trunkshow.v1.ShardService/Predict.
+    Attributes:
+        codes: calls by the gRPC status that they ended with.
+        within: calls by the first of `SECONDS` that they did not exceed; the last place is of those beyond all.
+        seconds: that all calls took together.
     """
 
-    __slots__ = ("_by_code", "_method", "took")
+    __slots__ = ("codes", "seconds", "within")
 
-    def __init__(self, method: str) -> None:
-        self._method = method
-        self._by_code: dict[str, Counter] = {}
-        self.took = REQUEST_SECONDS.labels(method).observe
-        self.ended("OK", 0)
+    def __init__(self) -> None:
+        self.codes: Counts[str] = Counts(OK=0)
+        self.within = [0] * (len(SECONDS) + 1)
+        self.seconds = 0.0
 
-    def ended(self, code: str, calls: int = 1) -> None:
-        """Calls ended with this status."""
-        found = self._by_code.get(code)
-        if found is None:
-            found = self._by_code[code] = REQUESTS.labels(self._method, code)
-        found.inc(calls)
+    def ended(self, code: str) -> None:
+        """A call ended with this status."""
+        self.codes[code] += 1
+
+    def took(self, seconds: float) -> None:
+        """A call took so long."""
+        self.within[bisect_left(SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+
+class _Meters:
+    """The meters of all methods, as Prometheus reads them."""
+
+    def __init__(self) -> None:
+        self.by_method: dict[str, Meter] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        explained = "Calls answered, by method and gRPC status."
+        calls = CounterMetricFamily("trunkshow_requests", explained, labels=("method", "code"))
+        explained = "From a call's arrival to its last byte, but for endless streams."
+        took = HistogramMetricFamily("trunkshow_request_duration_seconds", explained, labels=("method",))
+        for method, meter in self.by_method.items():
+            for code, ended in meter.codes.items():
+                calls.add_metric((method, code), ended)
+            bounds = (*map(str, SECONDS), "+Inf")
+            took.add_metric((method,), list(zip(bounds, accumulate(meter.within), strict=True)), meter.seconds)
+        yield calls
+        yield took
+
+
+_meters = _Meters()
+REGISTRY.register(_meters)
+
+
+def meter(method: str) -> Meter:
+    """The one meter of a method: of service and method, such as trunkshow.v1.ShardService/Predict."""
+    return _meters.by_method.setdefault(method, Meter())

@@ -1,6 +1,6 @@
 # The only definition of how this project is installed, checked, tested, measured and shown.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench chaos fuzz soak bench-accuracy node-modules clean
+.PHONY: help venv demo up test check k8s-check format format-check lint type imports protos protos-check bench bench-peers chaos fuzz soak bench-accuracy node-modules clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -84,6 +84,12 @@ k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly
 
 bench: $(STAMP) ## what each step costs between a bare echo and a router, in one run
 	@$(BIN)/python -m bench.ladder
+
+PEERS ?= $(DEMO)/peers
+
+bench-peers: $(STAMP) ## what users would use instead, installed, loaded, and measured beside a shard (PEERS=folder to keep them in)
+	@$(BIN)/python -m bench.peers.install --work $(PEERS)
+	@$(BIN)/python -m bench.peers --work $(PEERS) --json $(PEERS)/peers.json
 
 CHAOS_STORE ?= $(DEMO)/store
 CHAOS_REQUESTS ?= 1000000

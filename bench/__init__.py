@@ -7,6 +7,7 @@
     python -m bench.ingest      rows per second and memory of reading ten million events
     python -m bench.fresh       from an event to its effect, beside 2,000 events and 200 requests a second
     python -m bench.trending    planted surges found in a replay, beside counts and plainer scores
+    python -m bench.peers       what users would use instead, beside a shard of ours, at equal recall
     python -m bench.intent      next-item hit@20 within sessions, without and with the present intent
     python -m bench.growth      what grows with users, items, partitions and shards: points, charts, costs per unit
 

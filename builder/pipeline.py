@@ -168,7 +168,7 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
     """Read, evaluate, and make the snapshot in a new folder."""
     stages = tools.stages
     with stages.stage("read"):
-        events, ingest = read_events(dataset, stages.progress)
+        events, ingest = read_events(dataset, stages.progress, tools.crew, tools.say)
         items, users = read_items(dataset), read_users(dataset)
     _check_partitions(settings.partitions, len(events.user_ids))
     chosen = Settings(

@@ -44,6 +44,15 @@ class Crew(Protocol):
         """Cells of the matrix from which on its training is divided among the crew, too; None for never."""
         ...
 
+    @property
+    def alone(self) -> bool:
+        """Whether there is nobody besides this process."""
+        ...
+
+    def seen(self, files: Mapping[str, int]) -> set[str]:
+        """Which of some files, absolute paths, all of the crew see, each of so many bytes."""
+        ...
+
     def share(self, arrays: Arrays) -> AbstractContextManager[Shared]:
         """Have all of the crew see these arrays while the block lasts."""
         ...
@@ -91,6 +100,15 @@ class Alone:
     folder: Path
     progress: Progress = lambda what, done, of: None
     trains_from: int | None = None
+
+    @property
+    def alone(self) -> bool:
+        """It is."""
+        return True
+
+    def seen(self, files: Mapping[str, int]) -> set[str]:
+        """It is this process that found them."""
+        return set(files)
 
     @contextmanager
     def share(self, arrays: Arrays) -> Iterator[Shared]:

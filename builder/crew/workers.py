@@ -19,7 +19,7 @@ import shutil
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,6 +80,17 @@ class Workers:
     progress: Progress
     trains_from: int | None = None
     clock: Callable[[], float] = field(default=time.monotonic)
+
+    @property
+    def alone(self) -> bool:
+        """There are workers."""
+        return False
+
+    def seen(self, files: Mapping[str, int]) -> set[str]:
+        """Asked of each that is there now; whoever comes later, and does not see them, fails at its tasks."""
+        answers = list(self.client.run(_sizes, list(files), on_error="ignore").values())
+        found = zip(files.items(), *answers, strict=True) if answers else ()
+        return {path for (path, size), *sizes in found if all(one == size for one in sizes)}
 
     @contextmanager
     def share(self, shared: Arrays) -> Iterator[Shared]:
@@ -217,7 +228,7 @@ def behind(address: str, folder: Path, progress: Progress, say: Callable[[str], 
     Raises:
         WorkersLost: nobody answers there, no worker came, or one does not see the folder.
     """
-    mine = folder / f"trunkshow-build-{uuid.uuid4().hex}"
+    mine = folder.absolute() / f"trunkshow-build-{uuid.uuid4().hex}"
     mine.mkdir(parents=True)
     try:
         with _reached(address) as client:
@@ -255,6 +266,11 @@ def _check(workers: Workers) -> None:
     for worker, said in workers.client.run(_read_if_there, str(token)).items():
         if said != token.read_text():
             raise WorkersLost(f"{worker} does not see {workers.folder}; give a folder that all see, with --shared")
+
+
+def _sizes(paths: list[str]) -> list[int]:
+    """Of files, -1 for one that is not there."""
+    return [os.path.getsize(path) if os.path.isfile(path) else -1 for path in paths]  # noqa: PTH113, PTH202
 
 
 def _read_if_there(path: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -67,6 +67,15 @@ class BadRowTally:
             self._first.setdefault(row.reason, row)
             if len(self.examples) < EXAMPLES_MAX:
                 self.examples.append(row)
+
+    def extend(self, later: BadRowTally, shift: int) -> None:
+        """Add the tally of what comes after, whose rows are so many lines further on than it says."""
+        self.rows_read += later.rows_read
+        self.counts.update(later.counts)
+        for reason, row in later._first.items():
+            self._first.setdefault(reason, replace(row, row=row.row + shift))
+        more = later.examples[: EXAMPLES_MAX - len(self.examples)]
+        self.examples += [replace(row, row=row.row + shift) for row in more]
 
     def by_reason(self) -> Mapping[str, int]:
         """Bad rows by reason, the commonest first; of equally common ones that which came first."""

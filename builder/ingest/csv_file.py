@@ -59,13 +59,18 @@ class _Taken:
     lines: int
 
 
-def _read_header(data: bytes, file: str, columns: Sequence[str], separator: str) -> tuple[_Layout, _Taken]:
+def header_end(data: bytes) -> int:
+    """Where the header ends at the beginning of a CSV file, behind its line feed; 0 where it does not end."""
     end = 0
     for _ in range(RECORD_LINES_MAX):
         end = data.find(b"\n", end) + 1
         if not end or (data[:end].strip() and data[:end].count(b'"') % 2 == 0):
-            break
-    head = data[: end or len(data)]
+            return end
+    return 0
+
+
+def _read_header(data: bytes, file: str, columns: Sequence[str], separator: str) -> tuple[_Layout, _Taken]:
+    head = data[: header_end(data) or len(data)]
     if not head.strip():
         raise SourceEmpty(f"{file}: has no header; fill it, or leave it out")
     lines, clean = split_lines(head.lstrip(b"\r\n"))

@@ -21,6 +21,10 @@ class IdBook:
         self._known = pl.concat([self._known, numbered.cast({"code": pl.Int32})], rechunk=True)
         return asked.join(self._known, on="id", how="left", maintain_order="left")["code"].to_numpy()
 
+    def numbered(self) -> pl.Series:
+        """The ids in the order of their codes."""
+        return self._known["id"]
+
     def in_order(self) -> tuple[pl.Series, NDArray[np.int32]]:
         """The ids sorted by their UTF-8 bytes, and each code's row in them."""
         ordered = self._known.sort("id")

@@ -20,25 +20,60 @@ from builder.ingest.lines import ByteStream, is_clean, line_runs, readable, spli
 KEYS_FROM_LINES = 1000  # as many lines are looked at for the keys that an error message lists
 
 
-def read_json_blocks(stream: ByteStream, file: str, columns: Sequence[str]) -> Iterator[Block]:
+class KeysSeen:
+    """Which of the wanted columns no object had so far.
+
+    No object is bound to have every key, so only at the end of a file is it sure that none has.
+    """
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = tuple(dict.fromkeys(columns))
+        self._unseen = set(columns)
+        self._keys: dict[str, None] = {}
+        self._lines = 0
+
+    def add(self, data: bytes, block: Block) -> None:
+        """Add a block, and the lines that it is of."""
+        if not self._lines:
+            self._keys = _keys(data)
+        self._lines += data.count(b"\n")
+        self._unseen = {one for one in self._unseen if block.frame[one].null_count() == block.frame.height}
+
+    def extend(self, later: KeysSeen) -> None:
+        """Add what was seen of a later part of the same file."""
+        if not self._lines:
+            self._keys = later._keys
+        self._lines += later._lines
+        self._unseen &= later._unseen
+
+    def check(self, file: str) -> None:
+        """Fail if the file had nothing in it, or nowhere a column.
+
+        Raises:
+            SourceEmpty: there was no line.
+            ColumnMissing: names the first.
+        """
+        if not self._lines:
+            raise SourceEmpty(f"{file}: is empty; fill it, or leave it out")
+        for column in self._columns:
+            if column in self._unseen and self._keys and column not in self._keys:
+                raise column_missing(file, column, list(self._keys))
+
+
+def read_json_blocks(
+    stream: ByteStream, file: str, columns: Sequence[str], keys: KeysSeen | None = None
+) -> Iterator[Block]:
     """Read a stream of JSON lines; the arguments and errors are those of `sources.read_blocks`."""
+    seen = keys or KeysSeen(columns)
     line = 1
-    unseen = set(columns)
-    keys: dict[str, None] = {}
     for data in line_runs(stream, file):
         lines = data.count(b"\n")
-        if line == 1:
-            keys = _keys(data)
         block = _read_fast(data, line, lines, columns) or _read_line_by_line(data, line, columns)
-        unseen = {column for column in unseen if block.frame[column].null_count() == block.frame.height}
+        seen.add(data, block)
         line += lines
         yield block
-    if line == 1:
-        raise SourceEmpty(f"{file}: is empty; fill it, or leave it out")
-    # No object is bound to have every key, so only at the end is it sure that none has.
-    for column in columns:
-        if column in unseen and keys and column not in keys:
-            raise column_missing(file, column, list(keys))
+    if keys is None:
+        seen.check(file)
 
 
 def _keys(data: bytes) -> dict[str, None]:

@@ -12,16 +12,19 @@ from builder.errors import DatasetInvalid
 from builder.ingest.block import BLOCK_ROWS, Block, column_missing
 
 
-def read_parquet_blocks(path: Path, file: str, columns: Sequence[str], lists: Collection[str]) -> Iterator[Block]:
-    """Read a Parquet file; the arguments and errors are those of `sources.read_blocks`."""
+def read_parquet_blocks(
+    path: Path, file: str, columns: Sequence[str], lists: Collection[str], first: int = 0, stop: int | None = None
+) -> Iterator[Block]:
+    """Read a Parquet file, or its rows from `first` to before `stop`; else as `sources.read_blocks`."""
     try:
         # Neither a bracket in the name nor a folder called a=b may mean more than it says.
         scan = pl.scan_parquet(path, glob=False, hive_partitioning=False)
         schema = scan.collect_schema()
         _check_columns(schema, file, columns, lists)
-        rows = int(scan.select(pl.len()).collect().item())
-        for start in range(0, rows, BLOCK_ROWS):
-            frame = scan.select(_plain(name, schema[name]) for name in columns).slice(start, BLOCK_ROWS).collect()
+        rows = int(scan.select(pl.len()).collect().item()) if stop is None else stop
+        for start in range(first, rows, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, rows - start)
+            frame = scan.select(_plain(name, schema[name]) for name in columns).slice(start, count).collect()
             yield Block(frame, np.arange(start, start + frame.height))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:  # some damage makes polars panic
         reason = str(error).splitlines()[0]

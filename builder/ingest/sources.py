@@ -6,13 +6,14 @@ import glob
 import gzip
 import zlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
 from builder.errors import DatasetInvalid, SourceEmpty, SourceMissing
 from builder.ingest.block import Block
 from builder.ingest.csv_file import read_csv_blocks
-from builder.ingest.json_lines import read_json_blocks
+from builder.ingest.json_lines import KeysSeen, read_json_blocks
 from builder.ingest.parquet_file import read_parquet_blocks
 
 ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".parquet")
@@ -47,8 +48,18 @@ def file_name(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
 
 
+def is_json_lines(path: Path) -> bool:
+    """Whether a file's ending says that it has an object on each line."""
+    return path.name.lower().endswith((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"))
+
+
 def read_blocks(
-    path: Path, file: str, columns: Sequence[str], separator: str = ",", lists: Collection[str] = ()
+    path: Path,
+    file: str,
+    columns: Sequence[str],
+    separator: str = ",",
+    lists: Collection[str] = (),
+    keys: KeysSeen | None = None,
 ) -> Iterator[Block]:
     """Read some columns of one file, in the order of the file, a bounded block at a time.
 
@@ -58,6 +69,7 @@ def read_blocks(
         columns: The columns wanted; a name may come twice.
         separator: Between the fields of a CSV file.
         lists: The columns that may hold lists in Parquet.
+        keys: Told of JSON lines where it is for the caller to check them.
 
     Raises:
         ColumnMissing: The file has not got one of the columns.
@@ -67,7 +79,7 @@ def read_blocks(
     """
     wanted = tuple(dict.fromkeys(columns))
     name = path.name.lower()
-    try:
+    with told(file):
         if path.stat().st_size == 0:
             raise SourceEmpty(f"{file}: is empty; fill it, or leave it out")
         if name.endswith(".parquet"):
@@ -77,7 +89,14 @@ def read_blocks(
             if name.endswith((".csv", ".csv.gz")):
                 yield from read_csv_blocks(stream, file, wanted, separator)
             else:
-                yield from read_json_blocks(stream, file, wanted)
+                yield from read_json_blocks(stream, file, wanted, keys)
+
+
+@contextmanager
+def told(file: str) -> Iterator[None]:
+    """Raise what goes wrong in reading a file as what the builder says of it."""
+    try:
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DatasetInvalid(f"{file}: is not a whole gzip file ({error}); write it again") from error
     except OSError as error:

@@ -17,7 +17,7 @@ class TimesSeen:
         self._file = file
         self._column = column
         self._any_read = False
-        self._unread: str | None = None
+        self._unread: tuple[int, str] | None = None
 
     def add(self, block: Block, times: pl.Series, given: pl.Series) -> None:
         """Add a block's instants (rows,) and whether each row had a timestamp (rows,)."""
@@ -26,8 +26,14 @@ class TimesSeen:
             unread = (times.is_null() & given).arg_true()
             if len(unread):
                 at = unread[0]
-                where = place(self._file, int(block.rows[at]))
-                self._unread = f'{where}: "{quoted(block.frame[self._column][at])}"'
+                self._unread = int(block.rows[at]), quoted(block.frame[self._column][at])
+
+    def extend(self, later: TimesSeen, shift: int) -> None:
+        """Add what was seen of a later part of the same file, whose rows are so many lines further on."""
+        self._any_read = self._any_read or later._any_read
+        if self._unread is None and later._unread is not None:
+            row, text = later._unread
+            self._unread = row + shift, text
 
     def check(self) -> None:
         """Fail if there were timestamps and none was read.
@@ -36,7 +42,8 @@ class TimesSeen:
             TimestampUnreadable: Quotes the first, and says which forms are read.
         """
         if self._unread is not None and not self._any_read:
+            row, text = self._unread
+            where = f'{place(self._file, row)}: "{text}"'
             raise TimestampUnreadable(
-                f'{self._unread} in column "{self._column}" is no timestamp, and no other row has one; '
-                f"write {TIMESTAMP_FORMS}"
+                f'{where} in column "{self._column}" is no timestamp, and no other row has one; write {TIMESTAMP_FORMS}'
             )

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import dask
@@ -23,7 +23,10 @@ from builder import making
 from builder.crew import workers
 from builder.crew.choice import CrewSettings
 from builder.crew.workers import Workers, behind
+from builder.dataset import load_dataset
 from builder.errors import BuildError, DatasetInvalid, WorkersLost
+from builder.events import read_events
+from builder.ingest import parts
 from builder.pipeline import BuildReport, BuildSettings, build
 
 PARTITIONS = 6
@@ -60,30 +63,39 @@ def alone(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildRepor
     return build(dataset, tmp_path_factory.mktemp("alone"), BuildSettings(PARTITIONS, 8))
 
 
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there are several parts of so few events."""
+    monkeypatch.setattr(parts, "PART_BYTES", 20_000)
+
+
 @dataclass
 class Killer:
-    """Kills a worker process when the first partition is written."""
+    """Kills a worker process when the first part is read, and one when the first partition is written."""
 
-    killed: int = 0
+    killed: dict[str, int] = field(default_factory=dict)
+    parts: int = 0
 
     def __call__(self, what: str, done: int, of: int) -> None:
         """Told of progress."""
-        if what == "write partitions" and done == 1 and not self.killed:
+        self.parts = of if what == "read events" else self.parts
+        if what in ("read events", "write partitions") and done == 1:
             children = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
-            self.killed = children[-1].pid
-            os.kill(self.killed, signal.SIGKILL)
+            self.killed[what] = children[-1].pid
+            os.kill(self.killed[what], signal.SIGKILL)
 
 
-def test_a_killed_worker_does_not_fail_the_build(dataset: Path, alone: BuildReport, tmp_path: Path) -> None:
-    """Two processes, one of them killed on the way: the snapshot is that of one process, byte for byte."""
+def test_killed_workers_do_not_fail_the_build(dataset: Path, alone: BuildReport, tmp_path: Path) -> None:
+    """Two processes, two killed on the way: the snapshot is that of one process, byte for byte."""
     killer, said = Killer(), list[str]()
     settings = BuildSettings(PARTITIONS, 8, crew=CrewSettings(workers=2))
     report = build(dataset, tmp_path / "store", settings, killer, said.append)
-    assert killer.killed
+    assert list(killer.killed) == ["read events", "write partitions"]
+    assert killer.parts > 2
     assert checksums(report) == checksums(alone)
     assert [line.partition("http://127.0.0.1:")[0] for line in said] == ["workers are watched at "]
     assert report.crew["peak_rss_bytes"] > 0
-    assert not psutil.pid_exists(killer.killed)
+    assert not any(psutil.pid_exists(pid) for pid in killer.killed.values())
 
 
 @pytest.mark.parametrize("count", [1, 4])
@@ -174,6 +186,18 @@ def test_a_folder_that_workers_do_not_see_is_told(tmp_path: Path, monkeypatch: p
     ):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_event_files_that_workers_do_not_see_are_read_by_the_build(
+    crew: Workers, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on machines that have another folder there; the same events, and it is said."""
+    alone, _ = read_events(load_dataset(dataset))
+    said: list[str] = []
+    monkeypatch.setattr(workers, "_sizes", lambda paths: [-1] * len(paths))
+    events, _ = read_events(load_dataset(dataset), crew=crew, say=said.append)
+    assert (events.users.tolist(), events.times.tolist()) == (alone.users.tolist(), alone.times.tolist())
+    assert "read by this process (1 of 1 files)" in said[0]
 
 
 def test_nobody_at_the_schedulers_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from bench.peers.protocol import Answer, Range, Weighed
 class Subject:
     """Finds the better, the further it is turned up: of ten items, as many as the knob."""
 
+    keeps = "a file"
     knob: Range | None = Range("found", 1, TOP)
     unseen = False
 
@@ -53,5 +54,7 @@ class Subject:
         return [await self.ask(caller, query) if query % 2 else None for query in queries]
 
     async def stop(self) -> None:
-        """It is down."""
+        """It is down, and leaves word of that where it has a folder."""
         self.running = False
+        if self._folder.exists():
+            (self._folder / "stopped").touch()

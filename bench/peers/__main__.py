@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from bench import synthetic
 from bench.peers import data, registry, report
 from bench.peers.install import WORK
-from bench.peers.run import REPEATS, Settings, run
+from bench.peers.run import REPEATS, Settings, prepare, run
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     settings = Settings(
         work=chosen.work,
         only=_names(chosen.only),
-        repeats=0 if chosen.prepare else chosen.repeats,
+        repeats=chosen.repeats,
         seconds=chosen.seconds,
         recall=chosen.recall,
     )
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         about = _prepared(chosen.work, chosen.store)
         say(f"data: {about}")
-        measured = run(settings, say)
+        measured = (prepare if chosen.prepare else run)(settings, say)
     except KeyboardInterrupt:
         sys.exit("stopped; every server was ended")
     if chosen.prepare:

@@ -21,6 +21,7 @@ _LIST = struct.Struct(f"<{TOP}i")
 class Subject:
     """One server, one connection, a key per user."""
 
+    keeps = "ten rows a user"
     knob: Range | None = None
     unseen = True
 

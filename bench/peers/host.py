@@ -5,7 +5,7 @@ writes one per line: what came of it, or `{"error": …}`. When the input ends, 
 it stops its peer and ends.
 
     {"do": "start"}                                         seconds, whether it had to load, whether it has a knob
-    {"do": "sweep", "aim": 0.98}                            knob, its name, recall
+    {"do": "sweep", "aim": 0.98}                            knob, its name, recall, what was tried
     {"do": "turn", "knob": 48}                              recall
     {"do": "measure", "callers": 8, "seconds": 2, "batch": 0}
     {"do": "stop"}
@@ -45,7 +45,7 @@ class Host:
 
     def __init__(self, peer: Peer, data: Data, state: Path) -> None:
         self._peer, self._data = peer, data
-        self._mark = state / "loaded"
+        self._mark, self._keeps = state / "loaded", f"{data.fingerprint}: {peer.keeps}"
         self._commands: dict[str, Callable[..., Awaitable[dict[str, Any]]]] = {
             "start": self._start,
             "sweep": self._sweep,
@@ -63,29 +63,29 @@ class Host:
 
     async def _start(self) -> dict[str, Any]:
         began = time.monotonic()
-        fresh = not self._mark.exists() or self._mark.read_text(encoding="utf-8") != self._data.fingerprint
+        fresh = not self._mark.exists() or self._mark.read_text(encoding="utf-8") != self._keeps
         if fresh:  # of other data, or half loaded
             shutil.rmtree(self._mark.parent, ignore_errors=True)
         self._mark.parent.mkdir(parents=True, exist_ok=True)
         await self._peer.start()
         await self._peer.load(fresh=fresh)
-        self._mark.write_text(self._data.fingerprint, encoding="utf-8")
+        self._mark.write_text(self._keeps, encoding="utf-8")
         gc.freeze()
         return {"seconds": time.monotonic() - began, "fresh": fresh, "turns": self._peer.knob is not None}
 
     async def _sweep(self, aim: float) -> dict[str, Any]:
         if self._peer.knob is None:
-            return {"knob": None, "name": "", "recall": await loop.recalled(self._peer, self._data)}
+            return {"knob": None, "name": "", "recall": await loop.recalled(self._peer, self._data), "tried": []}
         name, low, high = self._peer.knob
-        trying = sweep(low, high, aim)
+        trying, tried = sweep(low, high, aim), []
         knob = next(trying)
         while True:
+            tried.append(Swept(knob, (await self._turn(knob))["recall"]))
             try:
-                knob = trying.send((await self._turn(knob))["recall"])
+                knob = trying.send(tried[-1].recall)
             except StopIteration as over:
                 swept: Swept = over.value
-                await self._peer.turn(swept.knob)
-                return {"knob": swept.knob, "name": name, "recall": swept.recall}
+                return {"knob": swept.knob, "name": name, "recall": swept.recall, "tried": tried}
 
     async def _turn(self, knob: int | None) -> dict[str, Any]:
         if knob is not None:
@@ -127,7 +127,7 @@ def main() -> None:
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries print
     data = Data.read(chosen.data)
-    peer: Peer = importlib.import_module(f"bench.peers.{chosen.module}").Subject(chosen.state, data)
+    peer: Peer = importlib.import_module(chosen.module).Subject(chosen.state, data)
     uvloop.run(serve(Host(peer, data, chosen.state), answers))
 
 

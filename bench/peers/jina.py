@@ -34,6 +34,7 @@ _ENVIRON = {"JINA_DEFAULT_HOST": children.LOOPBACK, "JINA_OPTOUT_TELEMETRY": "1"
 class Subject:
     """One Flow, one channel to its gateway."""
 
+    keeps = "hnsw by product, in two halves"
     knob: Range | None = Range("efSearch", TOP, 2000)
     unseen = False
 

@@ -29,6 +29,7 @@ _TURN = "ef"
 class Subject:
     """One server process, one channel."""
 
+    keeps = "hnsw by product"
     knob: Range | None = Range("efSearch", TOP, 2000)
     unseen = False
 

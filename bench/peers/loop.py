@@ -25,6 +25,10 @@ Ask = Callable[[int, int], Awaitable[tuple[int, int]]]
 """Of a caller and a turn: how many answers came, and how many of them were wrong."""
 
 
+class NothingAnswered(Exception):
+    """There is nothing to take a rate of."""
+
+
 async def measure(peer: Peer, queries: int, callers: int, seconds: float, batch: int) -> dict[str, Any]:
     """Answers per second after a warm-up.
 
@@ -37,6 +41,9 @@ async def measure(peer: Peer, queries: int, callers: int, seconds: float, batch:
 
     Returns:
         answers, wrong, rps (answers per second), p50_ms and p99_ms of a call, cpu_s_per_1000 of the servers' answers.
+
+    Raises:
+        NothingAnswered: within the time.
     """
     ask = _batches(peer, queries, batch) if batch else _singles(peer, queries)
     turns, clock = itertools.count(), time.perf_counter
@@ -61,14 +68,16 @@ async def measure(peer: Peer, queries: int, callers: int, seconds: float, batch:
     weighing = asyncio.create_task(weigh())
     await asyncio.gather(*(call(caller) for caller in range(callers)))
     took, used = clock() - measure_from, _cpu_s(peer) - await weighing
-    p50, p99 = np.percentile(latencies, (50, 99)) * 1000 if latencies else (float("nan"), float("nan"))
+    if not answers:
+        raise NothingAnswered(f"{callers} callers got no answer to a question of these {seconds:g} s")
+    p50, p99 = np.percentile(latencies, (50, 99)) * 1000
     return {
         "answers": answers,
         "wrong": wrong,
         "rps": answers / took,
         "p50_ms": float(p50),
         "p99_ms": float(p99),
-        "cpu_s_per_1000": used / max(answers, 1) * 1000,
+        "cpu_s_per_1000": used / answers * 1000,
     }
 
 

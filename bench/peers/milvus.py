@@ -40,6 +40,7 @@ _INDEX = {
 class Subject:
     """One server, one channel."""
 
+    keeps = "hnsw by distance, of one length"
     knob: Range | None = Range("ef", TOP, 2000)
     unseen = False
 

@@ -29,6 +29,7 @@ _PREDICT_BATCH = "/trunkshow.v1.ShardService/PredictBatch"
 class Subject:
     """One shard."""
 
+    keeps = "nothing"
     knob: Range | None = None
     unseen = True
 

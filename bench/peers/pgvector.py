@@ -30,6 +30,7 @@ _SETTINGS = {
     "maintenance_work_mem": "256MB",
     "max_connections": str(2 * CALLERS_MAX),
     "jit": "off",
+    "max_parallel_maintenance_workers": "0",
 }
 _INDEX = f"USING hnsw (v vector_ip_ops) WITH (m = {GRAPH_LINKS}, ef_construction = {GRAPH_EFFORT})"
 
@@ -37,6 +38,7 @@ _INDEX = f"USING hnsw (v vector_ip_ops) WITH (m = {GRAPH_LINKS}, ef_construction
 class Subject:
     """One server, a connection per caller."""
 
+    keeps = "hnsw by product"
     knob: Range | None = Range("hnsw.ef_search", TOP, 1000)
     unseen = False
 

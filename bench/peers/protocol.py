@@ -52,6 +52,10 @@ class Peer(Protocol):
         """A peer that keeps what it loaded in a folder of its own."""
 
     @property
+    def keeps(self) -> str:
+        """What it keeps in its folder, and how it is indexed; where that is another than before, it loads again."""
+
+    @property
     def knob(self) -> Range | None:
         """What its recall is turned by; None where there is nothing to turn."""
 

@@ -23,6 +23,7 @@ _PREFIX = b"i:"
 class Subject:
     """One server, one connection."""
 
+    keeps = "hnsw by distance, of one length"
     knob: Range | None = Range("EF_RUNTIME", TOP, 2000)
     unseen = False
 

@@ -1,7 +1,7 @@
 """What is measured in which order: repeats, in each of them everybody in turn, one peer up at a time.
 
 A peer that cannot be installed, started or asked is left out of the rest of the run, with why; the others go on.
-How far a peer is turned up is found before the first repeat, and what it recalls is looked at again in every one.
+How far a peer is turned up is found in the first repeat, and what it recalls is looked at again in every other.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Measured:
 
     Attributes:
         samples: of every measurement.
-        swept: by name: knob, name, recall.
+        swept: by name: knob, name, recall, and what was tried.
         recalls: by name, one per repeat.
         failed: by name, why it is not measured.
         starts_s: by name, of the last start.
@@ -69,16 +69,22 @@ class Measured:
 
 
 def run(settings: Settings, say: Say) -> Measured:
-    """Sweep everybody, then measure in repeats; the order goes round, so that nobody is always first."""
+    """Measure everybody in repeats; the order goes round, so that nobody is always first."""
     measured = Measured()
-    for subject in settings.subjects:
-        with _spared(measured, subject, say):
-            _sweep(measured, subject, settings, say)
     for repeat in range(settings.repeats):
         for subject in turned(settings.subjects, repeat):
             if subject.name not in measured.failed:
                 with _spared(measured, subject, say):
                     _measure(measured, subject, settings, repeat, say)
+    return measured
+
+
+def prepare(settings: Settings, say: Say) -> Measured:
+    """Have everybody load what it keeps, and turn it; measure nothing."""
+    measured = Measured()
+    for subject in settings.subjects:
+        with _spared(measured, subject, say), _started(measured, subject, settings) as host:
+            _turn(host, measured, subject, settings, say)
     return measured
 
 
@@ -97,23 +103,25 @@ def _spared(measured: Measured, subject: registry.Subject, say: Say) -> Iterator
         say(f"{subject.name}: NOT measured: {error}")
 
 
-def _sweep(measured: Measured, subject: registry.Subject, settings: Settings, say: Say) -> None:
-    with _started(measured, subject, settings) as host:
-        swept = measured.swept[subject.name] = host.do("sweep", aim=settings.recall)
-    turned_by = f"{swept['name']} = {swept['knob']}, " if swept["knob"] is not None else ""
-    say(f"{subject.name}: up in {measured.starts_s[subject.name]:.1f} s, {turned_by}recall {swept['recall']:.4f}")
-
-
 def _measure(measured: Measured, subject: registry.Subject, settings: Settings, repeat: int, say: Say) -> None:
     with _started(measured, subject, settings) as host:
-        recall = host.do("turn", knob=measured.swept[subject.name]["knob"])["recall"]
-        measured.recalls.setdefault(subject.name, []).append(recall)
+        _turn(host, measured, subject, settings, say)
         for case in cases(subject):
             came = host.do("measure", callers=case.callers, seconds=settings.seconds, batch=case.batch)
             measured.samples.append(Sample(subject.name, case, repeat, **came))
             per_call = f" of {case.batch}" if case.batch else ""
             rate = f"{came['rps']:8,.0f}/s, p99 {came['p99_ms']:7.2f} ms, {came['wrong']} wrong"
             say(f"{repeat + 1}/{settings.repeats} {subject.name:11} {case.callers:2} in flight{per_call}: {rate}")
+
+
+def _turn(host: remote.Remote, measured: Measured, subject: registry.Subject, settings: Settings, say: Say) -> None:
+    """Turn it as far as was found before, or find that."""
+    name, known = subject.name, measured.swept.get(subject.name)
+    if known is None:
+        known = measured.swept[name] = host.do("sweep", aim=settings.recall)
+        turned_by = f"{known['name']} = {known['knob']}, " if known["knob"] is not None else ""
+        say(f"{name}: up in {measured.starts_s[name]:.1f} s, {turned_by}recall {known['recall']:.4f}")
+    measured.recalls.setdefault(name, []).append(host.do("turn", knob=known["knob"])["recall"])
 
 
 def cases(subject: registry.Subject) -> list[Case]:
@@ -127,7 +135,7 @@ def cases(subject: registry.Subject) -> list[Case]:
 def _started(measured: Measured, subject: registry.Subject, settings: Settings) -> Iterator[remote.Remote]:
     work = settings.work.absolute()
     python = install.python_of(work, subject.environment)
-    state, log = work / "state" / subject.module, work / "log" / f"{subject.module}.log"
+    state, log = work / "state" / subject.name, work / "log" / f"{subject.name}.log"
     with remote.hosted(python, subject.module, work / "data", state, log) as host:
         began = time.monotonic()
         host.do("start")

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from cli import nats
 from cli.addresses import free_address
@@ -23,6 +23,9 @@ from cli.bench.outcome import Outcome
 START_S_MAX = 60.0
 STOP_S_MAX = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+Hear = Callable[[Mapping[str, Any]], None]
 
 
 class Started(NamedTuple):
@@ -51,9 +54,17 @@ class Driver:
 
     def __call__(self, orders: Orders) -> Outcome:
         """Ask, and return what came of it."""
+        self.start(orders)
+        return self.outcome()
+
+    def start(self, orders: Orders) -> None:
+        """Ask, without waiting for what comes of it."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(orders.to_json()).encode() + b"\n")
         self._process.stdin.flush()
+
+    def outcome(self) -> Outcome:
+        """What came of the asking that was started; waits for its end."""
         return Outcome.from_json(json.loads(self._line()))
 
     def _line(self) -> bytes:
@@ -119,13 +130,22 @@ def event_log(folder: Path) -> Iterator[tuple[Started, str]]:
 
 
 @contextlib.contextmanager
-def trunkshow(*arguments: str, listen: str = "127.0.0.1:0", within_s: float = START_S_MAX) -> Iterator[Started]:
-    """A process of the product, for the time of the context; its log says when it serves, and on which port."""
+def trunkshow(
+    *arguments: str, listen: str = "127.0.0.1:0", within_s: float = START_S_MAX, hear: Hear = lambda event: None
+) -> Iterator[Started]:
+    """A process of the product, for the time of the context; its log says when it serves, and on which port.
+
+    Args:
+        arguments: of the command.
+        listen: where.
+        within_s: it serves, or did not start.
+        hear: told every event that it logs from then on, as it comes, on another thread.
+    """
     command = [sys.executable, "-m", "cli.main", *arguments, "--listen", listen]
     with _child(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         port = _port_when_serving(process.stderr, within_s)
-        threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
+        threading.Thread(target=_drain, args=(process.stderr, hear), daemon=True).start()
         yield Started(process.pid, f"127.0.0.1:{port}")
 
 
@@ -162,7 +182,9 @@ def _port_when_serving(log: IO[bytes], within_s: float) -> int:
     raise DidNotStart("".join(said[-20:]) or "it said nothing")
 
 
-def _drain(log: IO[bytes]) -> None:
+def _drain(log: IO[bytes], hear: Hear) -> None:
     for line in log:  # a full pipe would stop the server
+        with contextlib.suppress(ValueError):
+            hear(json.loads(line))
         if b'"level": "error"' in line or b'"level": "warning"' in line:
             sys.stderr.buffer.write(line)

@@ -51,6 +51,12 @@ SMALL = Shape()
 CATALOGUE = Shape(items=100_000)
 """What the aims are worded for: 100k items, 64 partitions."""
 
+CROWD = Shape(users=50_000, events_per_user=20, partitions=1)
+"""A generation of 50k users."""
+
+HANDFUL = Shape(users=5_000, events_per_user=200, partitions=1)
+"""As many events with the same items, of a tenth of the users."""
+
 _SHARES = (0.6, 0.25, 0.15)
 _POPULARITY_EXPONENT = 0.8
 _NEAR = 16

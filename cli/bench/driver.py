@@ -23,6 +23,7 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
+import numpy as np
 import uvloop
 
 from cli.bench import arrivals, usage
@@ -71,7 +72,7 @@ class Driver:
         self._judged = Judged()
         self._kept: list[list[bytes]] = []
         self._kept_bytes = self._reply_bytes = 0
-        self._latencies, self._lags = array("d"), array("d")
+        self._latencies, self._dues, self._lags = array("d"), array("d"), array("d")
         self._failed: Counter[str] = Counter()
         self._from = self._until = 0.0
 
@@ -89,11 +90,13 @@ class Driver:
         for messages in self._kept:
             self._judge(messages)
         calls, slates = len(self._latencies), self._orders.wanted.slates
+        order = np.argsort(self._latencies, kind="stable")
         return Outcome(
             seconds=took_s,
             rate=self._orders.rate * slates,
             callers=self._orders.callers,
-            latencies_ms=sorted(self._latencies),
+            latencies_ms=np.asarray(self._latencies)[order].tolist(),
+            due_s=np.asarray(self._dues)[order].tolist(),
             lags_ms=sorted(self._lags),
             answered=calls * slates,
             failed=dict(self._failed),
@@ -151,6 +154,7 @@ class Driver:
 
     def _take(self, messages: list[bytes], due: float, sent: float) -> None:
         self._latencies.append((time.monotonic() - due) * 1e3)
+        self._dues.append(due)
         self._lags.append((sent - due) * 1e3)
         size = sum(map(len, messages))
         self._reply_bytes += size

@@ -31,6 +31,7 @@ class Outcome:
         rate: at which requests were due, per second; 0 where callers asked as soon as they were answered.
         callers: that asked so; 0 in an open loop.
         latencies_ms: of calls that were answered, from when they were due, ascending.
+        due_s: when each of these calls was due, in seconds of the monotonic clock, which a machine's processes share.
         lags_ms: by how much calls were sent later than due, ascending; the driver's own fault.
         answered: slates that came, whatever they are worth; of a batch, each.
         failed: slates whose call ended with another status than OK, by its name; UNSENT where it was never sent.
@@ -44,6 +45,7 @@ class Outcome:
     rate: float = 0.0
     callers: int = 0
     latencies_ms: Sequence[float] = ()
+    due_s: Sequence[float] = ()
     lags_ms: Sequence[float] = ()
     answered: int = 0
     failed: Mapping[str, int] = field(default_factory=dict)
@@ -70,6 +72,10 @@ class Outcome:
     def quantile_ms(self, share: float) -> float:
         """The latency within which this share of the calls was answered; NaN where there are too few to say."""
         return quantile(self.latencies_ms, share)
+
+    def latencies_between(self, begin: float, end: float) -> list[float]:
+        """Of the calls that were due from one moment of the monotonic clock to another, ascending milliseconds."""
+        return [ms for ms, due in zip(self.latencies_ms, self.due_s, strict=True) if begin <= due < end]
 
     def cpu_s_per_1000(self) -> dict[str, float]:
         """Processor seconds per 1,000 slates, by process."""

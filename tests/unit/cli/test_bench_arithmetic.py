@@ -56,6 +56,13 @@ def test_quantiles_have_names() -> None:
     assert [name_of(share) for share in (0.5, 0.99, 0.999)] == ["p50_ms", "p99_ms", "p99_9_ms"]
 
 
+def test_latencies_of_a_while_are_those_of_calls_that_were_due_then() -> None:
+    """Not of those that were answered then."""
+    outcome = Outcome(3, latencies_ms=[1.0, 5.0, 2000.0], due_s=[12.0, 10.0, 10.5])
+    assert outcome.latencies_between(10, 12) == [5.0, 2000.0]
+    assert outcome.latencies_between(12, 13) == [1.0]
+
+
 def test_processor_seconds_are_per_thousand_answers() -> None:
     assert Outcome(2, answered=500, cpu_s={"router": 0.25}).cpu_s_per_1000() == {"router": 0.5}
 
@@ -82,7 +89,9 @@ def test_an_outcome_and_orders_come_through_json(tmp_path) -> None:
     judged = Judged()
     judged.complain("an empty slate")
     judged.rungs["POPULAR"] += 2
-    outcome = Outcome(2.0, 10.0, 0, [1.0, 2.0], [0.1], 20, {"UNKNOWN": 1}, judged, 8.0, {"bench": 0.5}, {"bench": 7})
+    outcome = Outcome(
+        2.0, 10.0, 0, [1.0, 2.0], [7.0, 6.0], [0.1], 20, {"UNKNOWN": 1}, judged, 8.0, {"bench": 0.5}, {"bench": 7}
+    )
     assert Outcome.from_json(outcome.to_json()) == outcome
     orders = Orders("/a/b", "batch", Wanted(("x", "y"), 5, 50), 2.0, callers=3, pids={"a": 1})
     assert Orders.from_json(orders.to_json()) == orders

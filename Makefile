@@ -82,8 +82,11 @@ k8s-check: $(STAMP) ## Kubernetes manifests: schemas of three versions, strictly
 	  { kubectl kustomize k8s/overlays/$$to; echo '---'; kubectl kustomize k8s/build-once; echo '---'; kubectl kustomize k8s/build-workers; } > $(K8S_OUT)/$$to.yaml && \
 	  $(K8S_VENV)/bin/checkov --config-file k8s/checkov.yaml -f $(K8S_OUT)/$$to.yaml 2>$(K8S_OUT)/log || exit 1; done
 
-bench: $(STAMP) ## what each step costs between a bare echo and a router, in one run
-	@$(BIN)/python -m bench.ladder
+# What other programs measured, for the table of aims: BENCH="--peers FILE --build FILE --served FILE", as JSON.
+BENCH ?=
+
+bench: $(STAMP) ## limits, recall, memory, opening and the aims in one run of ten minutes; writes bench/RESULTS.md
+	@$(BIN)/python -m bench --work $(DEMO)/bench --json $(DEMO)/bench.json --markdown bench/RESULTS.md $(BENCH)
 
 PEERS ?= $(DEMO)/peers
 

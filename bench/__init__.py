@@ -1,7 +1,10 @@
 """What is fast, and next to what. Every program prints a table, or with `--json` one value; RESULTS.md keeps both.
 
+    python -m bench             what follows down to the opening, and the aims: `make bench`
     python -m bench.ladder      what each step costs between a bare echo and a router, at its peak and at half of it
-    python -m bench.serving     requests per second beside a bare echo: one shard, and router plus shard
+    python -m bench.recall      recall of the whole serving path against exact search
+    python -m bench.memory      what a user costs a shard in memory
+    python -m bench.opening     how long a generation takes to open, and what others notice
     python -m bench.accuracy    recall and NDCG on the Gowalla split, beside popularity and another library
     python -m bench.index       time and recall of vector index kinds, by size
     python -m bench.ingest      rows per second and memory of reading ten million events

@@ -12,11 +12,11 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import aims, ladder, memory, opening, recall, synthetic, tables
+from bench import aims, ladder, memory, opening, processes, recall, synthetic, tables
 from bench.subjects import Say
 
 TITLE = "## Limits and aims: `make bench`"
@@ -24,8 +24,10 @@ OTHERS = ("peers", "build", "served")
 PARTS = ("ladder", "recall", "memory", "opening")
 
 
-def measure(work: Path, parts: list[str], turns: ladder.Turns, say: Say) -> dict[str, Any]:
-    """The parts' results, by name."""
+def measure(
+    work: Path, parts: Sequence[str], turns: ladder.Turns, say: Say
+) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """The parts' names and results, each as soon as it is there; None for one that failed, and said why."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         scratch = Path(folder)
 
@@ -39,7 +41,12 @@ def measure(work: Path, parts: list[str], turns: ladder.Turns, say: Say) -> dict
             "memory": lambda: memory.measure(store(synthetic.CROWD), store(synthetic.HANDFUL), say),
             "opening": lambda: opening.measure(store(synthetic.CROWD), scratch / "opening", say),
         }
-        return {part: run[part]() for part in parts}
+        for part in parts:
+            try:
+                yield part, run[part]()
+            except (SystemExit, processes.DidNotStart) as why:
+                say(f"{part} is not measured: {why}")
+                yield part, None
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -84,18 +91,26 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, help=f"JSON of bench.{name}, for its aims")
     chosen = parser.parse_args()
     chosen.work.mkdir(parents=True, exist_ok=True)
-    results = json.loads(chosen.results.read_text(encoding="utf-8")) if chosen.results else {}
-    results |= measure(chosen.work, chosen.only, ladder.QUICK if chosen.quick else ladder.Turns(), tables.remark)
-    for name in OTHERS:
-        if path := getattr(chosen, name):
-            results[name] = json.loads(path.read_text(encoding="utf-8"))
+    given = {name: path for name in ("results", *OTHERS) if (path := getattr(chosen, name))}
+    read = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in given.items()}
+    results = {**read.pop("results", {}), **read}
+    failed = []
+    turns = ladder.QUICK if chosen.quick else ladder.Turns()
+    for part, result in measure(chosen.work, chosen.only, turns, tables.remark):
+        results.pop(part, None)
+        if result is None:
+            failed.append(part)
+            continue
+        results[part] = result
+        if chosen.json:  # at once: what comes later may fail
+            chosen.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     section = markdown(results)
     print(section)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     if chosen.markdown:
         chosen.markdown.write_text(replaced(chosen.markdown.read_text(encoding="utf-8"), section), encoding="utf-8")
-    if "ladder" in results and ladder.stepped_down(results["ladder"]):
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}; what was said of it stands above")
+    if "ladder" in chosen.only and ladder.stepped_down(results["ladder"]):
         sys.exit("more than 1 % of the slates are of a lower rung: the machine is too busy to measure anything")
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -26,7 +27,10 @@ from typing import Any
 
 import uvloop
 
-from bench import load, processes, synthetic, tables
+from bench import processes, synthetic, tables
+from bench.wanted import WANTED
+from cli.bench import arrivals
+from cli.bench.users import of_snapshot
 from trunkshow.async_client import AsyncClient
 from trunkshow.direct import AsyncDirectClient
 from trunkshow.receipts import Rung
@@ -41,17 +45,10 @@ TELLING = ("--direct", "--direct-route-s", "600")
 """A route outlives the run; with the default each is asked for anew every 15 s, beside the requests."""
 
 
-def users_of(store: Path) -> list[str]:
+def users_in(store: Path) -> list[str]:
     """Users of all partitions, in turn."""
-    snapshot = Snapshot.open(open_store(store))
-    found = []
-    for number in range(snapshot.partitions):
-        opened = snapshot.open_partition(number)
-        found.append(opened.sample_users(USERS_MAX // snapshot.partitions + 1))
-        opened.close()
-    snapshot.close()
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*found))
-    return [user for user in in_turn if user is not None][:USERS_MAX]
+    with contextlib.closing(Snapshot.open(open_store(store))) as snapshot:
+        return [one.user for one in of_snapshot(snapshot, USERS_MAX)]
 
 
 async def told(client: AsyncDirectClient, users: Sequence[str]) -> list[str]:
@@ -60,7 +57,7 @@ async def told(client: AsyncDirectClient, users: Sequence[str]) -> list[str]:
     until = time.monotonic() + TOLD_WITHIN_S
     left, direct = list(users), list[str]()
     while left and time.monotonic() < until:
-        slates = [(user, await client.recommend(user, carousels=load.CAROUSELS)) for user in left]
+        slates = [(user, await client.recommend(user, carousels=WANTED.carousels)) for user in left]
         direct += [user for user, slate in slates if slate.receipt.direct]
         left = [user for user, slate in slates if not slate.receipt.direct]
     if not direct:
@@ -70,7 +67,7 @@ async def told(client: AsyncDirectClient, users: Sequence[str]) -> list[str]:
 
 async def asked(client: AsyncClient, users: Sequence[str], concurrency: int, requests: int) -> dict[str, Any]:
     """So many requests, by so many callers."""
-    order = itertools.islice(load.visits(len(users)), requests)
+    order = iter(arrivals.visits(len(users), requests, seed=0).tolist())
     took: list[float] = []
     direct = stepped_down = 0
 
@@ -78,7 +75,7 @@ async def asked(client: AsyncClient, users: Sequence[str], concurrency: int, req
         nonlocal direct, stepped_down
         for index in order:
             began = time.perf_counter()
-            slate = await client.recommend(users[index], carousels=load.CAROUSELS, items_per_carousel=load.ITEMS)
+            slate = await client.recommend(users[index], carousels=WANTED.carousels, items_per_carousel=WANTED.items)
             took.append((time.perf_counter() - began) * 1e3)
             direct += slate.receipt.direct
             stepped_down += slate.receipt.rung > Rung.SNAPSHOT
@@ -98,7 +95,7 @@ async def asked(client: AsyncClient, users: Sequence[str], concurrency: int, req
 
 async def measure(store: Path, turns: int, requests: int) -> dict[str, Any]:
     """All turns of both, interleaved."""
-    users = users_of(store)
+    users = users_in(store)
     with (
         processes.trunkshow("shard", "--store", str(store)) as shard,
         processes.trunkshow("router", "--store", str(store), "--shards", shard.target, *TELLING) as router,

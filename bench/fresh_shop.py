@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.load import CAROUSELS, ITEMS, ZIPF_EXPONENT
+from bench.wanted import WANTED
+from cli.bench.arrivals import ZIPF_EXPONENT
 from trunkshow.v1 import events_pb2 as events
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -116,7 +117,7 @@ def _event(event_id: str, user: str, item: str, kind: events.Interaction, slate:
         item_id=item,
         interaction=kind,
         request_id=slate,
-        carousel=CAROUSELS[0],
+        carousel=WANTED.carousels[0],
         channel=events.CHANNEL_WEB,
     )
     if kind == events.INTERACTION_SEARCH:
@@ -155,7 +156,7 @@ def asking(user: str, watermark: str = "") -> bytes:
 
 
 def _request(user: str) -> pb.RecommendRequest:
-    return pb.RecommendRequest(user_id=user, carousels=CAROUSELS, items_per_carousel=ITEMS)
+    return pb.RecommendRequest(user_id=user, carousels=WANTED.carousels, items_per_carousel=WANTED.items)
 
 
 def _zipf(rng: np.random.Generator, count: int) -> Iterator[int]:

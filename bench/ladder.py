@@ -117,9 +117,10 @@ def _checked(subject: Subject, outcome: Outcome) -> Outcome:
     Raises:
         SystemExit: calls failed, or slates are not whole.
     """
-    if not outcome.passed or outcome.judged.counts["short"]:
-        judged = outcome.judged
-        sys.exit(f"{subject.name}: failed {dict(outcome.failed)}, {dict(judged.counts)}; {judged.complaints[:3]}")
+    judged = outcome.judged
+    if not outcome.passed or judged.counts["short"]:
+        what = f"{outcome.answered} answered, failed {dict(outcome.failed)}, {dict(judged.counts)}"
+        sys.exit(f"{subject.name}: {what}; {'; '.join(judged.complaints[:3])}")
     return outcome
 
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import processes, ratios, synthetic, tables
-from bench.subjects import WANTED, Say, prediction
+from bench.subjects import Say, prediction
+from bench.wanted import WANTED
 from cli.bench.orders import Orders, write_requests
 from cli.bench.outcome import Outcome, quantile
 from cli.bench.users import of_snapshot

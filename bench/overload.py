@@ -31,7 +31,9 @@ import grpc.aio
 import numpy as np
 import uvloop
 
-from bench import load, processes, synthetic, tables
+from bench import processes, synthetic, tables
+from bench.wanted import WANTED
+from cli.bench.orders import read_requests, write_requests
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import cluster_pb2
@@ -52,7 +54,7 @@ def requests_of(snapshot: Snapshot) -> list[bytes]:
     """Requests of users whom the snapshot knows."""
     known = (f"{number:06d}" for number in range(20_000))
     users = itertools.islice((user for user in known if snapshot.directory.find(user)), USERS_MAX)
-    return [pb.RecommendRequest(user_id=user, carousels=load.CAROUSELS).SerializeToString() for user in users]
+    return [pb.RecommendRequest(user_id=user, carousels=WANTED.carousels).SerializeToString() for user in users]
 
 
 async def offer(target: str, requests: Sequence[bytes], rate: float, seconds: float) -> dict[str, Any]:
@@ -160,7 +162,7 @@ def measure(work: Path, folder: Path, seconds: float) -> dict[str, Any]:
     store = synthetic.store_of(work)
     snapshot = Snapshot.open(open_store(store))
     requests = folder / "requests"
-    load.write_requests(requests, requests_of(snapshot))
+    write_requests(requests, requests_of(snapshot))
     with (
         processes.paced_shard(snapshot.version, snapshot.partitions, SHARD_MS) as shard,
         processes.trunkshow("router", "--store", str(store), "--shards", shard.target) as router,
@@ -230,7 +232,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int)
     chosen = parser.parse_args()
     if chosen.target:
-        requests = load.read_requests(chosen.requests)
+        requests = read_requests(chosen.requests)
         driven = (
             offer(chosen.target, requests, chosen.rate, chosen.seconds)
             if chosen.rate

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 import uvloop
 
-from bench import load
+from bench.wanted import WANTED
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -34,10 +34,10 @@ def slate(version: str) -> shard_pb2.PredictResponse:
             source="paced",
             rung=pb.RUNG_SNAPSHOT,
             items=[
-                pb.Item(item_id=f"{place}-{number:06d}", score=1.0, reason="made up") for number in range(load.ITEMS)
+                pb.Item(item_id=f"{place}-{number:06d}", score=1.0, reason="made up") for number in range(WANTED.items)
             ],
         )
-        for place, name in enumerate(load.CAROUSELS)
+        for place, name in enumerate(WANTED.carousels)
     ]
     receipt = pb.Receipt(rung=pb.RUNG_SNAPSHOT, snapshot_version=version)
     return shard_pb2.PredictResponse(slate=pb.RecommendResponse(carousels=made, receipt=receipt).SerializeToString())

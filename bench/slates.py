@@ -3,7 +3,7 @@
 Usage: python -m bench.slates [--store STORE] [--seed N]. Without a store, the serving benchmark's is made up and built.
 One process, no log and no network. Subjects:
 
-    two carousels   for-you and because-you-liked, as in `bench.serving`, of users who did nothing since the snapshot
+    two carousels   for-you and because-you-liked, as in `bench.ladder`, of users who did nothing since the snapshot
     home            all carousels of the home page, of the same users
     home, active    the same of users who clicked, and were shown something, within the hour
     visitors        as the visitors of `cli.chaos` ask: surfaces, filters, items in hand and others to exclude

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from bench import echo, forwarder, processes
+from bench.wanted import WANTED as WANTED
 from cli.bench.judging import Judged, Wanted, judge
 from cli.bench.orders import Orders, write_requests
 from cli.bench.users import USERS_MAX, Resident, of_snapshot, requests_for
@@ -24,7 +25,6 @@ from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import shard_pb2
 
-WANTED = Wanted(("for-you", "because-you-liked"), 10)
 BATCH = 50
 CALLERS = (8, 32)
 BATCH_CALLERS = (1, 4)

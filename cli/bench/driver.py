@@ -135,8 +135,9 @@ class Driver:
 
     async def _closed_loop(self) -> None:
         async def caller() -> None:
-            while (now := time.monotonic()) < self._until:
-                await self._ask(now)
+            asked = 0.0
+            while (now := time.monotonic()) < self._until or asked < self._from:  # one at least is no warm-up
+                await self._ask(asked := now)
 
         await asyncio.gather(*(caller() for _ in range(self._orders.callers)))
 

@@ -78,6 +78,11 @@ def replaced(text: str, section: str) -> str:
     return f"{before}{section.rstrip()}\n{mark}{later}"
 
 
+def _write(path: Path | None, results: dict[str, Any]) -> None:
+    if path is not None:
+        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Measure, print the section, and write what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -100,10 +105,10 @@ def main() -> None:
         results.pop(part, None)
         if result is None:
             failed.append(part)
-            continue
-        results[part] = result
-        if chosen.json:  # at once: what comes later may fail
-            chosen.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        else:
+            results[part] = result
+            _write(chosen.json, results)  # at once: what comes later may be interrupted
+    _write(chosen.json, results)
     section = markdown(results)
     print(section)
     if chosen.markdown:

@@ -262,13 +262,16 @@ Serve = Callable[[str], ScriptedRouter]
 
 @contextmanager
 def scripted_router(
-    listen: str = "127.0.0.1:0", more: Sequence[grpc.GenericRpcHandler] = ()
+    listen: str = "127.0.0.1:0",
+    more: Sequence[grpc.GenericRpcHandler] = (),
+    credentials: grpc.ServerCredentials | None = None,
 ) -> Iterator[ScriptedRouter]:
-    """A router that listens until the block is left, with what else it is to answer."""
+    """A router that listens until the block is left, with what else it is to answer; by TLS with credentials."""
     router = ScriptedRouter()
     server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
     server.add_generic_rpc_handlers([*router.handlers(), *more])
-    router.target = f"127.0.0.1:{server.add_insecure_port(listen)}"
+    port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
+    router.target = f"127.0.0.1:{port}"
     server.start()
     try:
         yield router

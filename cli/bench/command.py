@@ -135,8 +135,11 @@ async def _connected(options: BenchOptions) -> AsyncIterator[list[grpc.aio.Chann
         opened = [open_channel(options.target, credentials, wire.OPTIONS) for _ in range(options.connections)]
         for channel in opened:
             await stack.enter_async_context(channel)
-        for channel in opened:
-            await asyncio.wait_for(channel.channel_ready(), CONNECT_WITHIN_S)
+        try:
+            async with asyncio.timeout(CONNECT_WITHIN_S):
+                await asyncio.gather(*(channel.channel_ready() for channel in opened))
+        except TimeoutError:
+            raise wire.nobody_answered(options.target, CONNECT_WITHIN_S) from None
         yield opened
 
 

@@ -70,8 +70,8 @@ class Judged:
         self.note(text)
 
     def note(self, text: str) -> None:
-        """Keep words, while there is room."""
-        if len(self.complaints) < COMPLAINTS_MAX:
+        """Keep words that were not said before, while there is room."""
+        if len(self.complaints) < COMPLAINTS_MAX and text not in self.complaints:
             self.complaints.append(text)
 
     def slate(self, slate: pb.RecommendResponse, wanted: Wanted) -> None:

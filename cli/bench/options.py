@@ -81,6 +81,8 @@ class BenchOptions:
         check_range("batch", self.batch, 1, 1000)
         check_range("connections", self.connections, 1, 64)
         check_range("seed", self.seed, 0, 2**31)
+        if self.markdown is not None and not self.markdown.parent.is_dir():
+            raise UsageError(f"--markdown {self.markdown}: there is no folder {self.markdown.parent}")
         if self.rate and self.callers:
             raise UsageError("--rate and --callers exclude one another: a loop is open, or it is closed")
         if self.rate / self.batch * self.seconds > CALLS_MAX:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+import trustme
 from scripted_router import ScriptedRouter, scripted_router
 
 from cli.bench import usage
@@ -92,6 +94,21 @@ def test_who_is_let_in_by_a_key_shows_it_with_every_call(router: ScriptedRouter,
     assert asked and all(one.metadata["x-api-key"] == "k-1" for one in asked)
 
 
+def test_a_cluster_is_measured_by_tls_as_it_is_asked(
+    people: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the authority that its certificate comes from; without, nothing is measured and one line says so."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    own = authority.issue_cert("127.0.0.1")
+    chain = b"".join(part.bytes() for part in own.cert_chain_pems)
+    with scripted_router(credentials=grpc.ssl_server_credentials([(own.private_key_pem.bytes(), chain)])) as router:
+        asked = ["--target", router.target, "--users", people, "--rate", "20", *BOTH]
+        code, told = measured(capsys, *asked, "--tls-ca", str(tmp_path / "ca.pem"))
+        assert code == 0 and told["stretches"]["open loop"]["answered"] > 0
+        assert run(["bench", *asked]) == 2
+
+
 def test_who_may_not_see_the_cluster_may_measure_it(
     router: ScriptedRouter, people: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +141,7 @@ def test_a_person_sees_figures_a_picture_and_the_command_again(
         (["--rate", "5", "--callers", "5"], "exclude one another"),
         (["--seconds", "0"], "--seconds"),
         (["--batch", "0"], "--batch"),
+        (["--markdown", "/nowhere/report.md"], "there is no folder /nowhere"),
         (["--n", "101"], "--n"),
         (["--rate", "1000000", "--seconds", "3600"], "choose less of one"),
     ],

@@ -82,6 +82,13 @@ def test_every_slate_of_a_batch_is_judged_once() -> None:
     assert "request 2 was answered twice" in found.complaints[0] and "request 1 was not answered" in found.complaints[1]
 
 
+def test_the_same_words_are_said_once() -> None:
+    found = Judged()
+    for _ in range(3):
+        found.complain("an empty slate")
+    assert (found.counts["wrong"], found.complaints) == (3, ["an empty slate"])
+
+
 def test_an_empty_echo_is_wrong() -> None:
     assert judged("bytes", b"x").counts == {"whole": 1}
     assert judged("bytes", b"").counts == {"wrong": 1}

@@ -7,19 +7,22 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cli.addresses import free_address
 from cli.cluster import until_ready
-from trunkshow.cluster import ClusterStatus
+from trunkshow.cluster import ClusterStatus, ShardState
 
 READY_WITHIN_S = 60
 END_WITHIN_S = 20
 BUILT_WITHIN_S = 90
 DEADLINE_MS = 8000
 """Of the router in these tests: what is tested is who answers, not how fast a busy machine does."""
+
+BATCH_DEADLINE_MS = 60_000
+"""Of a batch: the same."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +34,11 @@ def is_held(status: ClusterStatus | None, times: int) -> bool:
     there = (shard for shard in status.shards if shard.reachable)  # of one that is gone the last word is remembered
     held = Counter(number for shard in there for one in shard.generations for number in one.warm)
     return len(held) == status.partitions and min(held.values(), default=0) >= times
+
+
+def is_up(status: ClusterStatus, address: str) -> bool:
+    """Whether a shard is there, and has all that it should have."""
+    return any(one.address == address and one.reachable and one.state is ShardState.READY for one in status.shards)
 
 
 class Process:
@@ -91,9 +99,9 @@ class Cluster:
                 own = ["--name", address, "--listen", address, "--replicas", str(replicas)]
                 self._commands[address] = ["shard", *membership, *own], logs / f"shard-{number}.log"
                 self.shards[address] = self._start(*self._commands[address])
-            own = ["--listen", self.target, "--deadline-ms", str(DEADLINE_MS)]
-            self.router = self._start(["router", *membership, *own], logs / "router.log")
-            self.until_held()
+            own = ["--deadline-ms", str(DEADLINE_MS), "--batch-deadline-ms", str(BATCH_DEADLINE_MS)]
+            self.router = self._start(["router", *membership, "--listen", self.target, *own], logs / "router.log")
+            self._until(lambda status: is_held(status, self._held_by))
         except BaseException:
             self.end()
             raise
@@ -103,13 +111,20 @@ class Cluster:
         ready = until_ready(self.target, lambda status: is_held(status, self._held_by))
         asyncio.run(asyncio.wait_for(ready, READY_WITHIN_S))
 
+    def mend(self) -> None:
+        """Start those shards again that have ended, whatever ended them."""
+        for address in [address for address, shard in self.shards.items() if not shard.lives]:
+            self.restart(address)
+
     def restart(self, address: str) -> None:
-        """Kill a shard, wait until the router has missed it, start it again, and wait until it is warm."""
+        """Kill a shard, wait until the router has missed it, start it again, and wait until all is warm."""
         self.shards[address].kill()
-        missed = until_ready(self.target, lambda status: status is not None and not is_held(status, self._held_by))
-        asyncio.run(asyncio.wait_for(missed, READY_WITHIN_S))
+        self._until(lambda status: status is not None and not is_up(status, address))
         self.shards[address] = self._start(*self._commands[address])
-        self.until_held()
+        self._until(lambda status: status is not None and is_up(status, address) and is_held(status, self._held_by))
+
+    def _until(self, enough: Callable[[ClusterStatus | None], bool]) -> None:
+        asyncio.run(asyncio.wait_for(until_ready(self.target, enough), READY_WITHIN_S))
 
     def _start(self, arguments: list[str], log: Path) -> Process:
         process = Process(arguments, log)

@@ -13,9 +13,10 @@ from pathlib import Path
 import datasets
 import pytest
 from datasets import Built
-from processes import DEADLINE_MS, Process
+from processes import DEADLINE_MS, READY_WITHIN_S, Process, is_held
 from test_swap import push, second, serving  # noqa: F401  # a fixture
 
+from cli.cluster import until_ready
 from trunkshow.answers import Slate
 from trunkshow.direct import AsyncDirectClient
 from trunkshow.receipts import Rung
@@ -82,8 +83,10 @@ class Shoppers:
 
 @contextmanager
 def direct(store: Store, logs: Path) -> Iterator[tuple[str, dict[str, Process]]]:
-    """A router that tells such clients, and three shards."""
-    with serving(store, logs, direct_route_s=str(ROUTE_S)) as cluster:
+    """A router that tells such clients, and two shards, each of which has everything."""
+    with serving(store, logs, [{}] * 2, direct_route_s=str(ROUTE_S)) as cluster:
+        held = until_ready(cluster.target, lambda status: is_held(status, 2))
+        asyncio.run(asyncio.wait_for(held, READY_WITHIN_S))
         yield cluster.target, cluster.shards
 
 
@@ -113,9 +116,7 @@ def test_a_shard_is_killed_and_nobody_gets_an_error(store: Store, tmp_path: Path
             assert killed not in answered
 
         shoppers = under_load(target, killing)
-    rungs = [slate.receipt.rung for _, slate in shoppers.slates]
-    assert max(rungs) <= Rung.STAND_IN
-    assert sum(rung > Rung.SNAPSHOT for rung in rungs) <= len(rungs) / 50  # on a busy machine somebody's time runs out
+    assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
 
 
 def test_a_shard_that_hangs_is_soon_left_alone(store: Store, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # before gRPC is imported: it tells every connection that ended
+# Before numpy is: as many test processes run as there are processors, and servers solve on one thread as well.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import datasets
 import pytest

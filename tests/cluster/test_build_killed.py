@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -39,13 +40,20 @@ class Builders:
 
     def build(self, store: Path, point: str = "none") -> int:
         """The exit code of a build that is killed at a point."""
+        return self._run(store, point)[0]
+
+    def command(self, store: Path, bytes_max: int) -> tuple[int, str]:
+        """The exit code of `trunkshow build` where no file may be larger, and what it says."""
+        return self._run(store, f"disk:{bytes_max}")
+
+    def _run(self, store: Path, point: str) -> tuple[int, str]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{store} {point}\n")
         self._process.stdin.flush()
-        code, fsyncs = self._process.stdout.readline().split()
-        self.fsyncs = max(self.fsyncs, int(fsyncs))
-        return int(code)
+        code, fsyncs, said = json.loads(self._process.stdout.readline())
+        self.fsyncs = max(self.fsyncs, fsyncs)
+        return code, said
 
     def end(self) -> None:
         """No more builds."""
@@ -162,25 +170,15 @@ def test_the_command_killed_from_outside_leaves_the_old_snapshot_served(store: P
     assert opens_whole(store) == before
 
 
-FULL_DISK = """
-import resource, sys
-limit = int(sys.argv[1])
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-from cli.main import main
-main(sys.argv[2:])
-"""
-
-
 @pytest.mark.parametrize("bytes_max", [500, 5_000, 12_000, 20_000])
-def test_a_file_that_cannot_be_written_ends_the_build_in_one_line(store: Path, dataset: Path, bytes_max: int) -> None:
+def test_a_file_that_cannot_be_written_ends_the_build_in_one_line(
+    store: Path, builders: Builders, bytes_max: int
+) -> None:
     """Whichever library was writing: exit code 2, one line, and what was served is served."""
     before = FolderStore(store).pointer().current
-    options = ["build", str(dataset), "--store", str(store), "--partitions", "3", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(bytes_max), *options], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), (done.returncode, done.stderr)
-    assert "cannot be written to" in done.stderr
+    code, said = builders.command(store, bytes_max)
+    assert (code, said.count("\n")) == (2, 1), (code, said)
+    assert "cannot be written to" in said
     assert opens_whole(store) == before
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import datasets
 import nats_servers
@@ -15,22 +14,24 @@ from processes import DEADLINE_MS, Cluster, running
 
 from trunkshow.client import Client, Event, Reason, Rung, Slate
 from trunkshow.errors import DeadlineExceeded, Unavailable
+from trunkshow.eventlog.watermark import Watermark
 
-USER, NEW = datasets.user_id(17), "nobody-knows-me"
+NEW = "nobody-knows-me"
 WITHIN_S = 30.0
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[NatsServer]:
-    """The event log's server, to be harmed."""
-    with nats_servers.running(tmp_path / "nats") as started:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """The event log's server; whoever harms it makes it well again."""
+    with nats_servers.running(tmp_path_factory.mktemp("nats")) as started:
         yield started
 
 
-@pytest.fixture
-def cluster(built: Built, server: NatsServer, tmp_path: Path) -> Iterator[Cluster]:
-    """Two shards that each hold everything, and a router, which follow it."""
-    with running(built.store, tmp_path / "logs", shards=2, replicas=2, log=server.url) as started:
+@pytest.fixture(scope="module")
+def cluster(built: Built, server: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two shards that each hold everything, and a router, which follow it; each test has a user of its own."""
+    logs = tmp_path_factory.mktemp("logs")
+    with running(built.store, logs, shards=2, replicas=2, log=server.url) as started:
         yield started
 
 
@@ -80,9 +81,10 @@ def share_of_taste(slate: Slate, taste: int) -> float:
 
 def test_events_are_in_the_page_that_asks_for_them(cluster: Cluster) -> None:
     """A known user's, and a stranger's, who is served as a known user after two clicks; others' are not."""
+    known = datasets.user_id(17)
     with Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
-        other = (datasets.taste_of_user(USER) + 1) % datasets.TASTES
-        for user, items in ((USER, of_taste(other, 25)), (NEW, of_taste(other, 2))):
+        other = (datasets.taste_of_user(known) + 1) % datasets.TASTES
+        for user, items in ((known, of_taste(other, 25)), (NEW, of_taste(other, 2))):
             mark = recorded(client, *(Event(user, item, "like") for item in items))
             page = page_with(client, user, mark, len(items))
             assert page.receipt.partitions_asked == 1
@@ -92,28 +94,31 @@ def test_events_are_in_the_page_that_asks_for_them(cluster: Cluster) -> None:
 
 def test_no_event_is_lost_or_counted_twice_when_shards_are_killed(cluster: Cluster) -> None:
     """Those that start again know what the others knew."""
+    user = datasets.user_id(21)
     with Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
-        events = [Event(USER, item, "click") for item in of_taste(0, 7)]
+        events = [Event(user, item, "click") for item in of_taste(0, 7)]
         mark = recorded(client, *events, *events[:3])
-        page_with(client, USER, mark, len(events))
+        page_with(client, user, mark, len(events))
         for address in list(cluster.shards):
             cluster.restart(address)
-            page_with(client, USER, mark, len(events))
+            page_with(client, user, mark, len(events))
 
 
 def test_serving_goes_on_without_the_log_and_is_fresh_again_with_it(cluster: Cluster, server: NatsServer) -> None:
     """From what was folded in before, which the rung does not call fresh any more."""
+    user = datasets.user_id(25)
     with Client(cluster.target, deadline_ms=DEADLINE_MS) as client:
-        mark = recorded(client, Event(USER, of_taste(1, 1)[0], "click"))
-        page_with(client, USER, mark, 1)
+        mark = recorded(client, Event(user, of_taste(1, 1)[0], "click"))
+        page_with(client, user, mark, 1)
         server.kill()
 
         def goes_on_from_what_was_known() -> bool:
-            receipt = client.recommend(USER).receipt
+            receipt = client.recommend(user).receipt
             return (receipt.rung, receipt.events_folded) == (Rung.SNAPSHOT, 1)
 
         until(lambda: all(goes_on_from_what_was_known() for _ in range(10)))  # whichever shard is asked
-        beyond = mark.replace(":1", ":2")
-        assert Reason.NOT_AS_FRESH in client.recommend(USER, at_least_as_fresh=beyond, deadline_ms=500).receipt.reasons
+        known = Watermark.parse(mark)
+        beyond = str(Watermark(known.log, {lane: count + 1 for lane, count in known.counts.items()}))
+        assert Reason.NOT_AS_FRESH in client.recommend(user, at_least_as_fresh=beyond, deadline_ms=500).receipt.reasons
         server.start()
-        page_with(client, USER, recorded(client, Event(USER, of_taste(2, 1)[0], "click")), 2)
+        page_with(client, user, recorded(client, Event(user, of_taste(2, 1)[0], "click")), 2)

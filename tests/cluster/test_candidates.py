@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,12 +17,13 @@ from pathlib import Path
 import datasets
 import pytest
 from datasets import Built, Shop
-from processes import BUILT_WITHIN_S, DEADLINE_MS, READY_WITHIN_S, Process
+from processes import DEADLINE_MS, READY_WITHIN_S, Process
 
 from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
 from cli.cluster import until_ready
 from trunkshow.client import AsyncClient, Reason, Rung, Slate
+from trunkshow.models import installed
 from trunkshow.snapshot.lifecycle import Move, Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who
@@ -39,6 +41,7 @@ QUICK = {
     "--pointer-period-s": "0.1",
     "--move-patience-s": "0.2",
     "--deadline-ms": str(DEADLINE_MS),
+    "--rehearsal-requests": "60",
     "--rehearsal-requests-min": "40",
     "--rehearsal-p99-slack-ms": "2000",
     "--canary-answers": "60",
@@ -108,7 +111,7 @@ class Napping:
 
 
 @pytest.fixture
-def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Path]:
+def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Path]]:
     """Installs a team's own model, which takes as long as it was trained to; builds snapshots with it."""
     package = tmp_path / "installed"
     (package / "napping-1.0.dist-info").mkdir(parents=True)
@@ -120,19 +123,18 @@ def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callab
     # Before what is there: that may say which tree of ours is run.
     path = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
     monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.syspath_prepend(package)
+    installed.cache_clear()
 
     def making(seconds: float) -> Path:
         store = tmp_path / f"napping {seconds:g}"
         monkeypatch.setenv("NAP_S", str(seconds))
-        command = ["build", str(built.dataset), "--store", str(store), "--partitions", "4", "--factors", "16"]
-        building = Process(command, tmp_path / f"build-{seconds:g}.log")
-        try:
-            assert building.wait(BUILT_WITHIN_S) == 0
-        finally:
-            building.kill()
-        return store / "snapshots" / open_store(store).pointer().current
+        report = build(built.dataset, store, BuildSettings(partitions=4, factors=16))
+        return store / "snapshots" / report.manifest.version
 
-    return making
+    yield making
+    installed.cache_clear()
+    sys.modules.pop("napping", None)
 
 
 def push(store: Store, snapshot: Path) -> str:

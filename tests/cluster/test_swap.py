@@ -179,48 +179,71 @@ def status(target: str) -> ClusterStatus:
 # ---- a swap, and the way back
 
 
-def test_a_swap_under_load_costs_no_answer_and_no_rung(store: Store, second: Path, tmp_path: Path) -> None:
-    """Every answer is of a snapshot, and in the end of the new one."""
-    first = store.pointer().current
-    version = push(store, second)
+@dataclass(frozen=True)
+class ThereAndBack:
+    """A swap and a rollback under load.
 
-    async def swap(answers: Answers) -> None:
-        await until(lambda: lately(answers, first))
-        store.move(lambda pointer: pointer.promoted(version, who()))
-        await until(lambda: lately(answers, version))
+    Attributes:
+        first: version.
+        second: version.
+        there: what was answered until all had moved to the second one.
+        status: of the cluster then.
+        back_at: when it was moved back, on the monotonic clock.
+        back: what was answered from then on.
+    """
 
-    with serving(store, tmp_path / "logs") as cluster:
-        answers = asyncio.run(under_load(cluster.target, swap))
-        after = status(cluster.target)
-    assert Counter(answer.slate.receipt.rung for answer in answers) == {Rung.SNAPSHOT: len(answers)}
-    assert {answer.version for answer in answers} == {first, version}
-    assert (after.snapshot_version, after.previous_version) == (version, first)
+    first: str
+    second: str
+    there: Answers
+    status: ClusterStatus
+    back_at: float
+    back: Answers
 
 
-def test_a_rollback_is_effective_on_every_answer_within_a_second(store: Store, second: Path, tmp_path: Path) -> None:
-    """And none fails, and none is below the snapshot that is returned to."""
-    first = store.pointer().current
-    version = push(store, second)
-    moved_at = []
+@pytest.fixture(scope="module")
+def journey(built: Built, second: Path, tmp_path_factory: pytest.TempPathFactory) -> ThereAndBack:
+    """It took place once."""
+    folder = tmp_path_factory.mktemp("journey")
+    shutil.copytree(built.store, folder / "store")
+    store = open_store(folder / "store")
+    first, version = store.pointer().current, push(store, second)
+    seen: list[tuple[int, ClusterStatus, float]] = []
 
-    async def there_and_back(answers: Answers) -> None:
-        store.move(lambda pointer: pointer.promoted(version, who()))
-        await until(lambda: lately(answers, version))
-        store.move(lambda pointer: pointer.rolled_back(who()))
-        moved_at.append(time.monotonic())
-        await until(lambda: lately(answers, first, 400))
+    with serving(store, folder / "logs") as cluster:
 
-    with serving(store, tmp_path / "logs") as cluster:
+        async def there_and_back(answers: Answers) -> None:
+            await until(lambda: lately(answers, first))
+            store.move(lambda pointer: pointer.promoted(version, who()))
+            await until(lambda: lately(answers, version))
+            after = await asyncio.to_thread(status, cluster.target)
+            count = len(answers)
+            store.move(lambda pointer: pointer.rolled_back(who()))
+            seen.append((count, after, time.monotonic()))
+            await until(lambda: lately(answers, first, 400))
+
         answers = asyncio.run(under_load(cluster.target, there_and_back))
-    late = [answer for answer in answers if answer.version == version and answer.asked_at > moved_at[0]]
-    assert all(answer.asked_at - moved_at[0] < ROLLED_BACK_WITHIN_S for answer in late)
-    assert {answer.slate.receipt.rung for answer in answers} <= {Rung.SNAPSHOT, Rung.PREVIOUS}
+    ((count, after, back_at),) = seen
+    return ThereAndBack(first, version, answers[:count], after, back_at, answers[count:])
+
+
+def test_a_swap_under_load_costs_no_answer_and_no_rung(journey: ThereAndBack) -> None:
+    """Every answer is of a snapshot, and in the end of the new one."""
+    assert Counter(answer.slate.receipt.rung for answer in journey.there) == {Rung.SNAPSHOT: len(journey.there)}
+    assert {answer.version for answer in journey.there} == {journey.first, journey.second}
+    assert (journey.status.snapshot_version, journey.status.previous_version) == (journey.second, journey.first)
+
+
+def test_a_rollback_is_effective_on_every_answer_within_a_second(journey: ThereAndBack) -> None:
+    """And none fails, and none is below the snapshot that is returned to."""
+    late = [one for one in journey.back if one.version == journey.second and one.asked_at > journey.back_at]
+    assert all(answer.asked_at - journey.back_at < ROLLED_BACK_WITHIN_S for answer in late)
+    assert {answer.slate.receipt.rung for answer in journey.back} <= {Rung.SNAPSHOT, Rung.PREVIOUS}
 
 
 def test_a_snapshot_that_is_broken_on_its_way_is_refused_and_costs_nobody_anything(
     store: Store, second: Path, tmp_path: Path
 ) -> None:
-    """One bit of the directory, which routers read and shards do not."""
+    """One bit of the directory, which routers read and shards do not: a shard will do."""
     first = store.pointer().current
     version = push(store, second)
     victim = next((tmp_path / "store" / "snapshots" / version / "directory").iterdir())
@@ -235,7 +258,7 @@ def test_a_snapshot_that_is_broken_on_its_way_is_refused_and_costs_nobody_anythi
         seen = len(answers)
         await until(lambda: len(answers) > seen + 200)
 
-    with serving(store, tmp_path / "logs") as cluster:
+    with serving(store, tmp_path / "logs", [{}]) as cluster:
         answers = asyncio.run(under_load(cluster.target, promote))
     assert Counter((answer.version, answer.slate.receipt.rung) for answer in answers) == {
         (first, Rung.SNAPSHOT): len(answers)

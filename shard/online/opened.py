@@ -53,9 +53,13 @@ class Opened:
         """Whether the log is to be replayed for any partition."""
         return any(one.homes.lacking for one in self._residents.values())
 
+    def has_whole(self) -> bool:
+        """Whether the log was replayed for any partition."""
+        return any(one.homes.whole for one in self._residents.values())
+
     def is_whole(self) -> bool:
         """Whether anything is held, and the log was replayed for all of it."""
-        return any(one.homes.whole for one in self._residents.values()) and not self.is_lacking()
+        return self.has_whole() and not self.is_lacking()
 
     # --- what the current one says -------------------------------------------------------------------------------
 

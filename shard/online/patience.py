@@ -59,6 +59,10 @@ class Patience:
         if gone or waits_otherwise:
             self._turn()
 
+    def is_urgent(self, version: str) -> bool:
+        """Whether requests wait for a snapshot: no other shard has all of its partitions, and nothing is whole here."""
+        return any(piece.version == version for piece in self._sole) and not self._opened.has_whole()
+
     def got_on(self) -> None:
         """A replay makes progress."""
         self._got_on_at = self._clock()

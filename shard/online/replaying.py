@@ -21,6 +21,7 @@ from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.positions import Position
+from trunkshow.online.turns import AGAIN, IN_A_HURRY
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import events_pb2 as pb
@@ -78,7 +79,8 @@ class Replaying:
         try:
             await self._follower.began()
             hear = partial(self._hear, residents, lacking)
-            self._join(await self._follower.replay(residents.homes.since.start, hear))
+            ramp = IN_A_HURRY if self._patience.is_urgent(residents.version) else AGAIN
+            self._join(await self._follower.replay(residents.homes.since.start, hear, ramp))
         except LogUnavailable as error:
             if self._patience.give_up(residents.version):
                 log.error("log.not_replayed", snapshot=residents.version, error=str(error))

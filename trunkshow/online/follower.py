@@ -128,13 +128,18 @@ class Follower:
 
     # --- again ---------------------------------------------------------------------------------------------------
 
-    async def replay(self, after: Watermark | None, hear: Hear) -> Watermark:
+    async def replay(self, after: Watermark | None, hear: Hear, ramp: Ramp = AGAIN) -> Watermark:
         """Tell somebody of everything after a watermark and up to where the log ends now; where that is.
+
+        Args:
+            after: to begin with what follows it.
+            hear: told of every event.
+            ramp: the share of the time that this takes from requests.
 
         Raises:
             LogUnavailable: it cannot be read.
         """
-        return await self._replayed(after, each(hear))
+        return await self._replayed(after, each(hear), ramp)
 
     async def replay_records(self, after: Watermark | None, hear: HearRecord) -> Watermark:
         """As `replay`, in whole records.
@@ -173,10 +178,10 @@ class Follower:
                 self._answers(error)
             await self._sleep(AGAIN_AFTER_S)
 
-    async def _replayed(self, after: Watermark | None, hearer: Hearer) -> Watermark:
+    async def _replayed(self, after: Watermark | None, hearer: Hearer, ramp: Ramp = AGAIN) -> Watermark:
         end = await self.end()
         if any(end.counts.values()):
-            turns = self._turns(AGAIN, lambda: True)
+            turns = self._turns(ramp, lambda: True)
             await self._told(self._source.read(after, end), (hearer,), after, turns)
         return end
 

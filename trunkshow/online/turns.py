@@ -28,6 +28,9 @@ FOLLOWING = (0.5, 1.0, 30.0)
 AGAIN = (pacing.SHARE, 0.5, 60.0)
 """Of one that reads again up to an end, which stays where it is."""
 
+IN_A_HURRY = (pacing.ALL, pacing.ALL, 1.0)
+"""Of one that reads again what requests wait for."""
+
 Ramp = tuple[float, float, float]
 Sleep = Callable[[float], Awaitable[None]]
 Hear = Callable[[pb.Event, Position], None]

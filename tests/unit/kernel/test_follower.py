@@ -16,7 +16,7 @@ from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
 from trunkshow.online.positions import Position
 from trunkshow.online.progress import ENDS_MAX, FRESH_WITHIN_S, Progress
-from trunkshow.online.turns import AGAIN, FOLLOWING, each
+from trunkshow.online.turns import AGAIN, FOLLOWING, IN_A_HURRY, each
 from trunkshow.serving import metrics
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
@@ -272,6 +272,24 @@ async def test_a_busy_reader_that_is_behind_catches_up_with_a_steady_stream() ->
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_what_requests_wait_for_is_replayed_without_a_rest() -> None:
+    """Others have their turns all the same; what nobody waits for rests nine tenths of the time."""
+    log = FollowedLog()
+    await log.append([event(number) for number in range(10)], 1)
+    polite, hurried = Watched(log, busy=True), Watched(log, busy=True)
+    for watched, ramp in ((polite, AGAIN), (hurried, IN_A_HURRY)):
+
+        def hear(event: pb.Event, at: Position, watched: Watched = watched) -> None:
+            watched.hear(event, at)
+            watched.now += 0.001
+
+        await watched.follower.replay(None, hear, ramp)
+        assert len(watched.heard) == 10
+    assert len(hurried.slept) == len(polite.slept)
+    assert sum(hurried.slept) == 0
+    assert sum(polite.slept) == pytest.approx(0.09, rel=0.05)
 
 
 async def test_others_have_their_turn_within_a_record_of_many_events() -> None:

@@ -45,6 +45,20 @@ async def test_what_comes_before_following_begins_is_replayed(shard: Callable[..
         await following
 
 
+def test_a_replay_is_urgent_where_nobody_else_serves_and_nothing_is_served_here(shard: Callable[..., Shard]) -> None:
+    """At a swap the version before is: its users do not wait."""
+    up = shard()
+    patience, version = up.upkeep._patience, up.snapshot.version
+    held = homes(up, *up.partitions)
+    up.upkeep.want(held)
+    assert not patience.is_urgent(version)
+    up.upkeep.want(held, sole=held[:1])
+    assert patience.is_urgent(version)
+    assert not patience.is_urgent("another version")
+    up.residents.homes.replayed(frozenset({held[0].number}))
+    assert not patience.is_urgent(version)
+
+
 async def test_a_replay_that_ends_before_following_began_makes_nothing_whole(shard: Callable[..., Shard]) -> None:
     """A log that went back, or answered from an older copy."""
     up = shard()

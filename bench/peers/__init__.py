@@ -8,7 +8,7 @@
     remote      the other end: how a run starts hosts, tells them what to do, and ends them
     sweep       how far a peer's index is turned up, so that all find the same share of the exact answers
     run         what is measured in which order, and the ratios
-    report      tables
+    report      what a run came to, as JSON; markdown: as tables
 
 One peer is up at a time. Servers listen on this machine alone, unless `registry` says otherwise, and end with the run.
 """

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bench import synthetic
-from bench.peers import data, registry, report
+from bench.peers import data, markdown, registry, report
 from bench.peers.install import WORK
 from bench.peers.run import REPEATS, Settings, prepare, run
 
@@ -46,17 +46,17 @@ def main() -> None:
     if chosen.prepare:
         sys.exit(1 if measured.failed else 0)
     result = report.as_json(measured, settings, about)
-    markdown = report.as_markdown(result, shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
+    text = markdown.as_markdown(result, shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]))
     if chosen.json:
         chosen.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     if chosen.markdown:
-        chosen.markdown.write_text(markdown, encoding="utf-8")
-    print(markdown)
+        chosen.markdown.write_text(text, encoding="utf-8")
+    print(text)
 
 
 def _prepared(work: Path, store: Path | None) -> dict[str, Any]:
-    """The data of this store, or of a made-up one of 100,000 items; written where it is not there yet."""
-    store = store or synthetic.store_of(work, synthetic.CATALOGUE)
+    """The data of this store, or of the made-up one of 100,000 items; written where it is not there yet."""
+    store = store or synthetic.store_of(synthetic.WORK, synthetic.CATALOGUE)
     folder = work / "data"
     there = data.Data.read(folder) if (folder / "about.json").exists() else None
     if there is None or Path(there.store) != store.resolve():
@@ -89,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", default="", help="peers, by name, with commas between; all of them otherwise")
     parser.add_argument("--work", type=Path, default=WORK, help=f"where everything is kept ({WORK})")
-    parser.add_argument("--store", type=Path, help="a snapshot store of your own; else one is made up and built")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        help="a snapshot store of your own; else the made-up one that other benchmarks share, which is built first",
+    )
     parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--seconds", type=float, default=Settings.seconds, help="of each measurement")
     parser.add_argument("--recall", type=float, default=Settings.recall, help="that all are turned to")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.peers import data, registry, remote, run
+from bench.peers import data, markdown, registry, remote, report, run
 from bench.peers.data import Data
 from bench.peers.remote import Failed, hosted
 from bench.peers.run import Settings
@@ -74,8 +74,6 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("two")
 def test_a_peer_that_cannot_be_measured_is_reported_and_the_others_are_compared(folder: Path) -> None:
     """In tables and in JSON alike; nobody is dropped silently."""
-    from bench.peers import report
-
     settings, said = Settings(folder, repeats=2, seconds=0.3, recall=0.9), []
     measured = run.run(settings, said.append)
     about = {"items": 200, "factors": 8, "users": 50, "partitions": 1}
@@ -86,8 +84,8 @@ def test_a_peer_that_cannot_be_measured_is_reported_and_the_others_are_compared(
     assert first["kept"] is True
     assert first["ratio"] == min(first["by_callers"].values())
     assert second["kept"] is None
-    text = report.as_markdown(result, "the command")
-    assert "**absent: NOT measured.** not installed" in text
+    text = markdown.as_markdown(result, "the command")
+    assert "**absent: NOT measured**, or not whole. not installed" in text
     assert "not measured in this run" in text
     assert any("absent: NOT measured" in line for line in said)
 

@@ -40,6 +40,7 @@ class Server:
         user: to run as, where this process may choose; its own otherwise.
         folder: to run in; this process's where None.
         ending: the signal that asks it to end.
+        ending_s: that it gets to do so.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Server:
         user: str | None = None,
         folder: Path | None = None,
         ending: signal.Signals = signal.SIGTERM,
+        ending_s: float = STOP_S_MAX,
     ) -> None:
-        self._log, self._ending = log, ending
+        self._log, self._ending, self._ending_s = log, ending, ending_s
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
@@ -98,7 +100,7 @@ class Server:
         family = descendants(self.pid)
         self._process.send_signal(self._ending)
         try:
-            self._process.wait(STOP_S_MAX)
+            self._process.wait(self._ending_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -29,6 +29,9 @@ from bench.peers.protocol import GRAPH_EFFORT, GRAPH_LINKS, Answer, Range
 NAME = "items"
 _SEARCH = "/milvus.proto.milvus.MilvusService/Search"
 _INSERTED = 10_000
+_ENDING_S = 2.0
+"""As its own package has it: it is killed where it takes longer, and what was flushed stays."""
+
 _COMPONENTS = ("rootCoord", "proxy", "queryCoord", "queryNode", "indexNode", "dataCoord", "dataNode")
 _INDEX = {
     "index_type": "HNSW",
@@ -62,7 +65,11 @@ class Subject:
         environ = {"DEPLOY_MODE": "STANDALONE", "METRICS_PORT": str(health), "LD_LIBRARY_PATH": libraries}
         environ["MILVUSCONF"] = str(base / "configs")
         server = children.Server(
-            [str(base / "bin" / "milvus"), "run", "standalone"], self._folder / "log", environ=environ, folder=base
+            [str(base / "bin" / "milvus"), "run", "standalone"],
+            self._folder / "log",
+            environ=environ,
+            folder=base,
+            ending_s=_ENDING_S,
         )
         self.servers.append(server)
         await server.listens(self._port_of(config))

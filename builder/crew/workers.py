@@ -196,7 +196,12 @@ def on_this_machine(
         progress: told of every task.
         say: told where the dashboard is.
     """
-    settings = {"distributed.worker.daemon": True, "distributed.comm.timeouts.connect": "30s"}
+    settings = {
+        "distributed.worker.daemon": True,
+        "distributed.comm.timeouts.connect": "30s",
+        # A worker is a processor's: Dask tells BLAS so, and nobody tells Polars, which would start a thread for each.
+        "distributed.nanny.pre-spawn-environ.POLARS_MAX_THREADS": "1",
+    }
     with (
         dask.config.set(settings),
         distributed.LocalCluster(

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dask
 import datasets
@@ -85,13 +87,35 @@ class Killer:
             os.kill(self.killed[what], signal.SIGKILL)
 
 
-def test_killed_workers_do_not_fail_the_build(dataset: Path, alone: BuildReport, tmp_path: Path) -> None:
-    """Two processes, two killed on the way: the snapshot is that of one process, byte for byte."""
-    killer, said = Killer(), list[str]()
-    settings = BuildSettings(PARTITIONS, 8, crew=CrewSettings(workers=2))
+@dataclass
+class Limits:
+    """Notes what the workers of a build may take, by standing before `_introduced`."""
+
+    memory_bytes: set[int] = field(default_factory=set)
+    polars_threads: set[str] = field(default_factory=set)
+
+    def __call__(self, client: distributed.Client, *rest: Any) -> Workers:
+        """Introduces them, and looks."""
+        opened = introduced(client, *rest)
+        self.memory_bytes = {worker["memory_limit"] for worker in client.scheduler_info()["workers"].values()}
+        self.polars_threads = set(client.run(os.getenv, "POLARS_MAX_THREADS").values())
+        return opened
+
+
+introduced = workers._introduced
+
+
+def test_killed_workers_do_not_fail_the_build(
+    dataset: Path, alone: BuildReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two bounded processes, two killed on the way: the snapshot is that of one process, byte for byte."""
+    killer, said, limits = Killer(), list[str](), Limits()
+    monkeypatch.setattr(workers, "_introduced", limits)
+    settings = BuildSettings(PARTITIONS, 8, crew=CrewSettings(workers=2, worker_memory_bytes=1 << 30))
     report = build(dataset, tmp_path / "store", settings, killer, said.append)
     assert list(killer.killed) == ["read events", "write partitions"]
     assert killer.parts > 2
+    assert (limits.memory_bytes, limits.polars_threads) == ({1 << 30}, {"1"})
     assert checksums(report) == checksums(alone)
     assert [line.partition("http://127.0.0.1:")[0] for line in said] == ["workers are watched at "]
     assert report.crew["peak_rss_bytes"] > 0
@@ -174,6 +198,20 @@ def test_wrong_input_is_told_as_it_is(crew: Workers) -> None:
     """The error of the task, and not one of Dask's."""
     with pytest.raises(DatasetInvalid, match="two is no number"):
         crew.each("work", _refuse, [1, 2, 3])
+
+
+class Deadly:
+    """A task over which worker after worker died, such as of its memory."""
+
+    def result(self) -> None:
+        """What Dask raises then."""
+        raise distributed.KilledWorker("work-1", SimpleNamespace(address="tls://127.0.0.1:1"), 3)
+
+
+def test_a_task_that_kills_workers_ends_the_build_with_a_line() -> None:
+    """Which says what may help; for ever trying would not."""
+    with pytest.raises(WorkersLost, match="four workers died over one task; give each more memory"):
+        workers._result("work", Deadly())
 
 
 def test_a_folder_that_workers_do_not_see_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

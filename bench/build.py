@@ -3,7 +3,8 @@
 Everything runs in processes of its own, one at a time. The library fits the build's matrices before the build and after
 it: irspack's IALS++ with the build's settings and threads, timed without reading and imports. Between them `trunkshow
 build` reads, evaluates, fits, writes and publishes. A build fits twice, on a part to evaluate and on everything, so
-both quotients are shown: by one fit of the whole matrix, and by the two fits that a build makes.
+both quotients are shown: by one fit of the whole matrix, and by the two fits that a build makes; and the latter by
+processor seconds as well, which other work on the machine changes less.
 
 Peak memory is that of the build's process tree, sampled: the sum of proportional shares (PSS), in which a page that two
 processes map counts once, and the sum of resident sets, in which it counts twice.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import resource
 import statistics
 import subprocess
 import sys
@@ -21,7 +23,7 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,13 @@ class Fit:
     Attributes:
         whole_s: on the matrix of everything.
         before_s: on the matrix up to the evaluation's cut.
+        cpu_s: processor seconds of both.
         cells: of the whole matrix.
     """
 
     whole_s: float
     before_s: float
+    cpu_s: float
     cells: int
 
 
@@ -65,20 +69,22 @@ def library(dataset: Path, threads: int) -> Fit:
     events, _ = read_events(loaded)
     users, settings = read_users(loaded), Settings(factors=FACTORS, threads=threads)
     before = events.times < evaluate.cut_time(events, loaded.evaluation)
-    seconds = []
+    taken = []
     for up_to in (before, None):
         matrix = training.number(loaded, events, None, users, settings, up_to=up_to).training.matrix
-        seconds.append(_fit_seconds(matrix, settings))
-    return Fit(seconds[1], seconds[0], int(matrix.nnz))
+        taken.append(_fit_seconds(matrix, settings))
+    (before_s, before_cpu_s), (whole_s, whole_cpu_s) = taken
+    return Fit(whole_s, before_s, before_cpu_s + whole_cpu_s, int(matrix.nnz))
 
 
-def _fit_seconds(matrix: Any, settings: Any) -> float:
+def _fit_seconds(matrix: Any, settings: Any) -> tuple[float, float]:
+    """By the clock, and of processors."""
     from irspack.recommenders.ials import IALSRecommender
 
     from trunkshow.models.ials import _damp
 
     damped = _damp(matrix)[0]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     learner = IALSRecommender(
         damped,
         n_components=settings.factors,
@@ -94,7 +100,7 @@ def _fit_seconds(matrix: Any, settings: Any) -> float:
     learner.start_learning()
     for _ in range(settings.epochs):
         learner.run_epoch()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu
 
 
 def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict[str, Any]:
@@ -102,7 +108,7 @@ def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict
     command = [sys.executable, "-m", "cli.main", "build", str(dataset), "--store", str(store), "--json"]
     command += ["--threads", str(threads), "--factors", str(FACTORS)]
     command += [] if workers is None else ["--workers", str(workers)]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), _children_cpu_s()
     with (store.parent / "report.json").open("w+b") as said, subprocess.Popen(command, stdout=said) as process:
         pss, rss = _watched(process)
         took = time.perf_counter() - began
@@ -112,6 +118,7 @@ def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict
         report: dict[str, Any] = json.load(said)
     return {
         "seconds": took,
+        "cpu_s": _children_cpu_s() - cpu,
         "stages": report["seconds"],
         "peak_pss_bytes": pss,
         "peak_rss_sum_bytes": rss,
@@ -121,6 +128,12 @@ def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict
         "snapshot_bytes": sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
         "counts": {name: report[name] for name in ("events", "users", "items", "partitions")},
     }
+
+
+def _children_cpu_s() -> float:
+    """Of all processes below this one that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watched(process: subprocess.Popen[bytes]) -> tuple[int, int]:
@@ -145,7 +158,7 @@ def measure(folder: Path, shape: Shape, form: str, threads: int, workers: int | 
     fits = [_apart(library, dataset, threads)]
     built = build(dataset, folder / "store", threads, workers)
     fits.append(_apart(library, dataset, threads))
-    whole, before = (statistics.median(getattr(one, name) for one in fits) for name in ("whole_s", "before_s"))
+    whole, before, cpu = (statistics.median(column) for column in list(zip(*map(astuple, fits), strict=True))[:3])
     return {
         **built,
         "cells": fits[0].cells,
@@ -153,6 +166,7 @@ def measure(folder: Path, shape: Shape, form: str, threads: int, workers: int | 
         "library_evaluation_s": [one.before_s for one in fits],
         "by_one_fit": built["seconds"] / whole,
         "by_its_two_fits": built["seconds"] / (whole + before),
+        "by_their_processor_seconds": built["cpu_s"] / cpu,
     }
 
 
@@ -176,6 +190,7 @@ def _show(found: dict[str, Any]) -> None:
             "library, evaluation (s)",
             "÷ one fit",
             "÷ both",
+            "÷ both, processor s",
             "peak PSS GiB",
             "sum of RSS GiB",
         ),
@@ -185,6 +200,7 @@ def _show(found: dict[str, Any]) -> None:
                 statistics.median(found["library_evaluation_s"]),
                 found["by_one_fit"],
                 found["by_its_two_fits"],
+                found["by_their_processor_seconds"],
                 found["peak_pss_bytes"] / gib,
                 found["peak_rss_sum_bytes"] / gib,
             )

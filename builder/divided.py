@@ -6,91 +6,31 @@ alone; how many come before them is known here, where all parts are, and lines a
 read again by this process, which by then knows its first line, and says what is wrong with it; so one that a worker
 merely could not read is read after all. Where something is wrong with a file all others were read for nothing.
 
-How a file is divided is `builder.ingest.parts`' business; what a row means, `builder.intake`'s.
+How a part is read is `builder.part_reading`'s business.
 """
 
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from builder.crew.port import Crew
-from builder.dataset import EventSource
-from builder.errors import BuildError
 from builder.ingest.bad_rows import BadRowTally
-from builder.ingest.event_rows import event_columns
 from builder.ingest.json_lines import KeysSeen
-from builder.ingest.parts import LineCount, Part, head_lines, parts_of, read_part, shifted
+from builder.ingest.parts import Part, head_lines, parts_of
 from builder.ingest.sources import is_json_lines
 from builder.ingest.times_seen import TimesSeen
-from builder.intake import Intake, renumbered
+from builder.intake import renumbered
+from builder.part_reading import File, PartRead, PartTask, read_events_of, read_or_none
 
 READ = "read events"
-
-
-class File(NamedTuple):
-    """An event file that is to be read.
-
-    Attributes:
-        source: says what its columns are.
-        path: where it lies, absolute.
-        name: how messages call it.
-    """
-
-    source: EventSource
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class PartTask:
-    """A part that is to be read.
-
-    Attributes:
-        file: that it is of.
-        part: which.
-        kind_names: that are known.
-        people: a file of who is to be forgotten.
-        folder: that all of the crew see, for what is read.
-        shift: by how many lines its rows are further on than a reader of the part alone would count; 0 where unknown.
-    """
-
-    file: File
-    part: Part
-    kind_names: tuple[str, ...]
-    people: Path
-    folder: Path
-    shift: int = 0
-
-
-@dataclass(frozen=True)
-class PartRead:
-    """What a part had.
-
-    Attributes:
-        tally: of its bad rows.
-        times: whether its timestamps could be read.
-        keys: of its JSON lines.
-        lines: how many line feeds it has.
-        forgotten: rows of people who are to be forgotten.
-        folder: of its events and ids; None where it has none.
-    """
-
-    tally: BadRowTally
-    times: TimesSeen
-    keys: KeysSeen
-    lines: int
-    forgotten: int
-    folder: Path | None
 
 
 @dataclass
@@ -163,7 +103,7 @@ def read_divided(
         for file in files
         for part in (parts_of(file.path, file.source.separator) if file.path in seen else [Part(file.path)])
     ]
-    read = iter(crew.each(READ, _read_or_none, [task for task in tasks if task.file.path in seen]))
+    read = iter(crew.each(READ, read_or_none, [task for task in tasks if task.file.path in seen]))
     return _gathered([(task, next(read) if task.file.path in seen else None) for task in tasks])
 
 
@@ -223,35 +163,3 @@ class _FileSeen:
         if self._keys is not None and is_json_lines(self._file.path):
             self._keys.check(self._file.name)
         self._times.check()
-
-
-def _read_or_none(task: PartTask) -> PartRead | None:
-    """What a part has; nothing where it is refused: only who knows all parts before it can say where."""
-    try:
-        return read_events_of(task)
-    except BuildError:
-        return None
-
-
-def read_events_of(task: PartTask) -> PartRead:
-    """Read a part; its events and ids are files, in a folder of a name that never was there before.
-
-    Raises:
-        BuildError: it cannot be used; lines are named as the task's shift has them.
-    """
-    source, name = task.file.source, task.file.name
-    columns = event_columns(source)
-    intake = Intake(task.kind_names, pl.read_ipc(task.people))
-    times, keys, lines = TimesSeen(name, source.timestamp), KeysSeen(columns), LineCount()
-    blocks = read_part(task.part, name, columns, source.separator, keys, lines)
-    intake.read(source, name, shifted(blocks, task.shift), times)
-    folder = _write(task.folder / uuid.uuid4().hex, intake) if intake.parts else None
-    return PartRead(intake.tally, times, keys, lines.lines, intake.forgotten, folder)
-
-
-def _write(folder: Path, intake: Intake) -> Path:
-    folder.mkdir(parents=True)
-    pl.concat(intake.parts).write_ipc(folder / "events")
-    intake.users.numbered().to_frame().write_ipc(folder / "users")
-    intake.items.numbered().to_frame().write_ipc(folder / "items")
-    return folder

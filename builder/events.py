@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from builder.crew.port import Crew
 from builder.dataset import Dataset, EventSource
-from builder.divided import File, Gathered, read_divided
+from builder.divided import Gathered, read_divided
 from builder.errors import SourceEmpty
 from builder.export import source as exported
 from builder.ingest.bad_rows import BadRow, BadRowTally
@@ -27,6 +27,7 @@ from builder.ingest.event_rows import event_columns
 from builder.ingest.sources import file_name, find_files, read_blocks
 from builder.ingest.times_seen import TimesSeen
 from builder.intake import SORT_KEYS, Intake, first_of_each
+from builder.part_reading import File
 from builder.stages import Progress
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

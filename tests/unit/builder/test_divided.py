@@ -12,6 +12,7 @@ from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError, SourceMissing
 from builder.events import read_events
 from builder.ingest import parts
+from builder.part_reading import PartTask
 
 HEADER = "user,item,kind,time\n"
 GOOD = "a,b,buy,2024-01-31\n"
@@ -124,12 +125,12 @@ def test_files_that_workers_do_not_see_are_read_here(tmp_path: Path) -> None:
 def test_a_part_that_a_worker_cannot_read_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one that came late, and has not the file."""
     dataset = shop(tmp_path, HEADER + ROWS * GOOD)
-    monkeypatch.setattr(divided, "_read_or_none", _blind)
+    monkeypatch.setattr(divided, "read_or_none", _blind)
     events, report = read_events(dataset, crew=Crew(tmp_path / "work"))
     assert (len(events), report.rows_read) == (1, ROWS)
 
 
-def _blind(task: divided.PartTask) -> None:
+def _blind(task: PartTask) -> None:
     with pytest.raises(SourceMissing):
         raise SourceMissing(task.file.name)
 

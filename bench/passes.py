@@ -30,7 +30,8 @@ from typing import Any, cast
 
 import uvloop
 
-from bench import load, paced_shard, synthetic, tables
+from bench import paced_shard, synthetic, tables
+from bench.wanted import WANTED
 from router.cluster.shard_channel import ShardChannel, UnaryCall
 from router.cluster.topology import Generation, ShardFacts
 from router.config import RouterConfig
@@ -167,7 +168,7 @@ def _requests(snapshot: Snapshot) -> list[bytes]:
         opened = snapshot.open_partition(number)
         users += opened.sample_users(800 // snapshot.partitions + 1)
         opened.close()
-    asked = (pb.RecommendRequest(user_id=user, carousels=load.CAROUSELS) for user in users)
+    asked = (pb.RecommendRequest(user_id=user, carousels=WANTED.carousels) for user in users)
     return [one.SerializeToString() for one in asked]
 
 

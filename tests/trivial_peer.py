@@ -1,15 +1,19 @@
-"""A peer without a server: exact search in this process, as wrong or as partial as a test wants it."""
+"""A peer that serves in its own process: exact search in this process, as wrong or as partial as a test wants it."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from bench.peers.children import Server
 from bench.peers.data import TOP, Data
-from bench.peers.protocol import Answer, Range, Weighed
+from bench.peers.protocol import Answer, Range
+
+SERVED = "TRIVIAL_PEER_SERVED"
 
 
 class Subject:
@@ -22,14 +26,16 @@ class Subject:
     def __init__(self, folder: Path, data: Data) -> None:
         self._folder, self._data = folder, data
         self._found = 0
-        self.servers: Sequence[Weighed] = ()
+        self.servers: list[Server] = []
         self.running = False
         self.in_flight_most = 0
         self._in_flight = 0
 
     async def start(self) -> None:
-        """It is up."""
+        """It is up; with a process that serves nothing, where the environment asks for one."""
         self.running = True
+        if SERVED in os.environ:
+            self.servers = [Server(["sleep", "600"], self._folder / "log")]
 
     async def load(self, *, fresh: bool) -> None:
         """Keep a file, as a peer keeps an index."""
@@ -56,5 +62,7 @@ class Subject:
     async def stop(self) -> None:
         """It is down, and leaves word of that where it has a folder."""
         self.running = False
+        for server in self.servers:
+            server.stop()
         if self._folder.exists():
             (self._folder / "stopped").touch()

@@ -104,10 +104,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        for pid, started in family.items():
-            if started == _started(pid):  # not another process that has its number by now
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        kill(family)
 
 
 def free_port() -> int:
@@ -139,6 +136,14 @@ def descendants(pid: int) -> dict[int, str]:
         found[one] = _started(one)
         left += children.get(one, ())
     return found
+
+
+def kill(family: Mapping[int, str]) -> None:
+    """End what is left of processes, each known with when it started: another one may have its number by now."""
+    for pid, started in family.items():
+        if started == _started(pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _started(pid: int) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.peers import children
+
 ANSWER_S_MAX = 600.0
 """Of the longest command, which is loading for the first time."""
 
@@ -27,6 +29,11 @@ class Remote:
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self._process, self._log = process, log
+
+    @property
+    def pid(self) -> int:
+        """Of the host."""
+        return self._process.pid
 
     def do(self, do: str, **told: Any) -> dict[str, Any]:
         """Tell it, and wait for what came of it.
@@ -55,8 +62,13 @@ class Remote:
         try:
             self._process.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # its servers end with it: the kernel sees to that
-            self._process.wait()
+            pass
+        finally:  # too late, or Ctrl-C for the second time
+            if self._process.poll() is None:
+                servers = children.descendants(self._process.pid)
+                self._process.kill()
+                self._process.wait()
+                children.kill(servers)
 
     def _line(self, source: int, until: float) -> bytes:
         said = b""

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench.peers import data, markdown, registry, remote, report, run
+from bench.peers import children, data, markdown, registry, remote, report, run
 from bench.peers.data import Data
 from bench.peers.remote import Failed, hosted
 from bench.peers.run import Settings
@@ -69,12 +72,14 @@ def two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "OURS", (ours._replace(**there),))
     peers = (theirs._replace(**there, aim=0.001), theirs._replace(name="absent", environment="absent"))
     monkeypatch.setattr(registry, "PEERS", peers)
+    monkeypatch.setattr(run, "CALLERS", (2,))
+    monkeypatch.setattr(run, "BATCH_CALLERS", (1,))
 
 
 @pytest.mark.usefixtures("two")
 def test_a_peer_that_cannot_be_measured_is_reported_and_the_others_are_compared(folder: Path) -> None:
     """In tables and in JSON alike; nobody is dropped silently."""
-    settings, said = Settings(folder, repeats=2, seconds=0.3, recall=0.9), []
+    settings, said = Settings(folder, repeats=1, seconds=0.3, recall=0.9), []
     measured = run.run(settings, said.append)
     about = {"items": 200, "factors": 8, "users": 50, "partitions": 1}
     result = report.as_json(measured, settings, about)
@@ -102,6 +107,42 @@ def test_no_answer_in_time_is_a_failure(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(remote, "ANSWER_S_MAX", 0.0)
     with start(folder) as host, pytest.raises(Failed, match="no answer within 0 s"):
         host.do("start")
+
+
+def test_a_server_that_a_peer_started_is_ended_when_the_peer_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, by its own id."""
+    monkeypatch.setenv("TRIVIAL_PEER_SERVED", "1")
+    with start(folder) as host:
+        host.do("start")
+        (server,) = children.descendants(host.pid)
+        assert Path(f"/proc/{server}").exists()
+    assert ended(server)
+
+
+def ended(pid: int) -> bool:
+    """Whether there is no such process, or only its remains; a kill takes a moment."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        stat = Path(f"/proc/{pid}/stat")
+        try:
+            if stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_a_host_that_hangs_is_ended_with_what_it_started(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a run outlives it."""
+    monkeypatch.setattr(remote, "STOP_S_MAX", 0.2)
+    monkeypatch.setenv("TRIVIAL_PEER_SERVED", "1")
+    with start(folder) as host:
+        host.do("start")
+        (server,) = children.descendants(host.pid)
+        os.kill(host.pid, signal.SIGSTOP)
+    assert ended(host.pid)
+    assert ended(server)
 
 
 def test_settings_measure_ours_whatever_is_asked_for() -> None:

@@ -40,7 +40,7 @@ class Settings:
     work: Path
     only: tuple[str, ...] = ()
     repeats: int = REPEATS
-    seconds: float = 1.5
+    seconds: float = 1.2
     recall: float = RECALL
 
     @property

@@ -104,8 +104,8 @@ def _served(one: dict[str, Any]) -> tuple[Any, ...]:
     cpu, memory = serving["cpu_ms_per_request"], serving["memory"]
     return (
         *_sizes(one),
-        at_peak["rps"],
-        at_half["p99_ms"],
+        at_peak["requests_per_s"],
+        at_half["p99_ms"] or float("nan"),
         cpu["router"],
         cpu["shard"],
         max(of["anonymous"] for of in memory["shard"]) / 2**20,

@@ -75,15 +75,15 @@ PICTURES = (
         "Latency through router and shards, at half of the peak",
         "ms",
         (
-            Line("p50", lambda one: one["serving"]["load"]["half"]["p50_ms"]),
-            Line("p99", lambda one: one["serving"]["load"]["half"]["p99_ms"]),
+            Line("p50", lambda one: one["serving"]["load"]["half"]["p50_ms"] or float("nan")),
+            Line("p99", lambda one: one["serving"]["load"]["half"]["p99_ms"] or float("nan")),
         ),
     ),
     Picture(
         "growth-throughput",
         "Throughput of eight callers, all on one machine",
         "requests per second",
-        (Line("peak", lambda one: one["serving"]["load"]["peak"]["rps"]),),
+        (Line("peak", lambda one: one["serving"]["load"]["peak"]["requests_per_s"]),),
     ),
     Picture(
         "growth-memory",

@@ -17,18 +17,14 @@ from scipy.optimize import nnls
 from cli.plan.costs import Cost, Costs
 
 COMMAND = "python -m bench.growth"
-OF_USERS = (
-    "directory",
-    "partitions/users.lmdb",
-    "partitions/homes.lmdb",
-    "partitions/standins.lmdb",
-    "partitions/users.faiss",
-)
-OF_LISTS = ("partitions/items.faiss", "partitions/items.npy")
+RECORDS = ("partitions/users.lmdb", "partitions/homes.lmdb", "partitions/standins.lmdb")
+INDEXES = ("partitions/users.faiss", "partitions/items.faiss", "partitions/items.npy")
+OTHERS = (*RECORDS, *INDEXES, "directory", "start")
 QUIET_LOAD = 0.5
 """Load average before a point, up to which a machine is called quiet."""
 
-Value = Callable[[dict[str, Any]], float]
+Value = Callable[[dict[str, Any]], float | None]
+"""None where too few were asked to tell."""
 
 
 class Wanted(NamedTuple):
@@ -41,6 +37,7 @@ class Wanted(NamedTuple):
         measured: what that is, in words.
         trained: of points with training, or of those without.
         power: a product of powers instead of a sum.
+        anyway: there is a constant; files have none, since there is nothing in them of nothing.
     """
 
     unit: str
@@ -49,15 +46,16 @@ class Wanted(NamedTuple):
     measured: str
     trained: bool = False
     power: bool = False
+    anyway: bool = True
 
 
 def _bytes(*names: str) -> Value:
     return lambda found: float(sum(found["build"]["bytes"].get(name, 0) for name in names))
 
 
-def _items_bytes(found: dict[str, Any]) -> float:
+def _catalogue_bytes(found: dict[str, Any]) -> float:
     sizes = found["build"]["bytes"]
-    return float(sizes["all"] - sum(sizes.get(name, 0) for name in (*OF_USERS, *OF_LISTS)))
+    return float(sizes["all"] - sum(sizes.get(name, 0) for name in OTHERS))
 
 
 def _mean(role: str, when: str, what: str) -> Value:
@@ -74,28 +72,35 @@ _STAGES = ("read", "evaluate", "fit", "partition", "write", "publish")
 _HELD = ("users held", "items", "partitions held")
 
 WANTED: Mapping[str, Wanted] = {
-    "users on disk": Wanted(
+    "records": Wanted(
         "bytes",
         ("users", "users x factors", "events", "partitions"),
-        _bytes(*OF_USERS),
-        "directory, records, stand-ins and user indexes of the snapshot",
+        _bytes(*RECORDS),
+        "users' records and stand-ins",
+        anyway=False,
     ),
-    "items on disk": Wanted(
-        "bytes", ("items", "items x factors"), _items_bytes, "catalogue and models of the snapshot"
+    "indexes": Wanted(
+        "bytes",
+        ("users x factors", "listed", "listed x factors", "partitions"),
+        _bytes(*INDEXES),
+        "users' and items' indexes of all partitions",
+        anyway=False,
     ),
-    "lists on disk": Wanted(
-        "bytes", ("listed", "listed x factors", "partitions"), _bytes(*OF_LISTS), "item indexes of all partitions"
-    ),
-    "directory": Wanted("bytes", ("users",), _bytes("directory"), "the directory, which every router maps"),
+    "catalogue": Wanted("bytes", ("items", "items x factors"), _catalogue_bytes, "catalogue and models", anyway=False),
+    "start": Wanted("bytes", ("items x factors",), _bytes("start"), "what the next build may start from", anyway=False),
+    "directory": Wanted("bytes", ("users",), _bytes("directory"), "the directory of users", anyway=False),
     "listed per partition": Wanted(
         "items",
-        ("items", "partitions"),
+        ("users", "items", "partitions"),
         lambda found: found["build"]["counts"]["items_per_partition_mean"],
         "items that a partition lists, in the mean",
         power=True,
     ),
     "shard memory": Wanted(
-        "bytes", _HELD, _mean("shard", "memory", "anonymous"), "a shard's anonymous memory after a load"
+        "bytes",
+        (*_HELD, "users held x factors", "listed held x factors"),
+        _mean("shard", "memory", "anonymous"),
+        "a shard's anonymous memory after a load",
     ),
     "router memory": Wanted(
         "bytes", ("users", "items"), _mean("router", "memory", "anonymous"), "a router's anonymous memory after a load"
@@ -147,8 +152,9 @@ def fitted(points: Sequence[dict[str, Any]]) -> Costs:
     by_name = {}
     for name, wanted in WANTED.items():
         found = [one for one in measured if one["point"]["trained"] == wanted.trained]
-        if found:
-            by_name[name] = fit(wanted, [terms(one) for one in found], [wanted.value(one) for one in found])
+        told = [(terms(one), value) for one in found if (value := wanted.value(one)) is not None]
+        if told:
+            by_name[name] = fit(wanted, [at for at, _ in told], [value for _, value in told])
     given = [one for one in measured if not one["point"]["trained"]]
     base = next(one for one in given if one["point"]["longer"] == 1)
     return Costs(
@@ -171,11 +177,13 @@ def terms(found: Mapping[str, Any]) -> dict[str, float]:
         "users": float(counts["users"]),
         "users x factors": counts["users"] * factors,
         "users held": counts["users"] / shards,
+        "users held x factors": counts["users"] * factors / shards,
         "events": float(counts["events"]),
         "items": float(counts["items"]),
         "items x factors": counts["items"] * factors,
         "listed": float(listed),
         "listed x factors": listed * factors,
+        "listed held x factors": listed * factors / shards,
         "listed per partition": float(counts["items_per_partition_mean"]),
         "partitions": float(counts["partitions"]),
         "partitions held": counts["partitions"] / shards,
@@ -190,10 +198,10 @@ def fit(wanted: Wanted, at: Sequence[Mapping[str, float]], values: Sequence[floa
         at: the terms of each point.
         values: of each point, above 0.
     """
-    told = tuple(name for name in wanted.terms if len({one[name] for one in at}) > 1)
+    told = tuple(name for name in wanted.terms if not wanted.anyway or len({one[name] for one in at}) > 1)
     columns = np.array([[one[name] for name in told] for one in at], np.float64).reshape(len(at), len(told))
     wide = np.array(values, np.float64)
-    constant, per = _power(columns, wide) if wanted.power else _sum(columns, wide)
+    constant, per = _power(columns, wide) if wanted.power else _sum(columns, wide, anyway=wanted.anyway)
     ranges = {name: (min(one[name] for one in at), max(one[name] for one in at)) for name in wanted.terms}
     cost = Cost(
         wanted.unit,
@@ -209,11 +217,11 @@ def fit(wanted: Wanted, at: Sequence[Mapping[str, float]], values: Sequence[floa
     return Cost(**{**vars(cost), "worst_error": float(worst)})
 
 
-def _sum(columns: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, list[float]]:
-    rows = np.column_stack([np.ones(len(values)), columns]) / values[:, None]
-    scale = np.linalg.norm(rows, axis=0)
+def _sum(columns: NDArray[np.float64], values: NDArray[np.float64], *, anyway: bool) -> tuple[float, list[float]]:
+    rows = np.column_stack([np.full(len(values), float(anyway)), columns]) / values[:, None]
+    scale = np.maximum(np.linalg.norm(rows, axis=0), np.finfo(np.float64).tiny)
     found = nnls(rows / scale, np.ones(len(values)))[0] / scale
-    return float(found[0]), [float(one) for one in found[1:]]
+    return float(found[0]) * anyway, [float(one) for one in found[1:]]
 
 
 def _power(columns: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, list[float]]:

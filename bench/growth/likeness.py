@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,20 +76,28 @@ def buckets(vectors: NDArray[np.float32]) -> dict[str, float]:
     }
 
 
-def fitted(matrix: csr_matrix) -> NDArray[np.float32]:
-    """(users, factors) of a model fitted to the matrix."""
+def taste(matrix: csr_matrix, given: NDArray[np.float32] | None = None) -> dict[str, float]:
+    """What the builder would make of a (users, items) matrix: buckets, and what partitions list.
+
+    Args:
+        matrix: of who had what.
+        given: (items, factors) factors instead of fitted ones.
+    """
+    from builder import folding, plan
+    from builder.crew.port import Alone
     from trunkshow.models.ials import ImplicitALS
     from trunkshow.models.protocol import Settings
 
-    model = ImplicitALS.open(ImplicitALS.fit(gowalla.training(matrix, Settings(factors=FACTORS))))
-    return model.user_vectors(matrix)
-
-
-def given(matrix: csr_matrix, shop: people.Shop) -> NDArray[np.float32]:
-    """(users, factors) folded in with the factors that points without training are given."""
-    from bench.growth.making import model_of
-
-    return model_of(shop.item_vectors(FACTORS), matrix).user_vectors(matrix)
+    settings = Settings(factors=FACTORS, epochs=Settings().epochs if given is None else 0)
+    model = ImplicitALS.open(ImplicitALS.fit(replace(gowalla.training(matrix, settings), start=given)))
+    vectors = folding.fold_in(model, matrix)
+    made = plan.make_plan(vectors, model.vectors, matrix, partitions=PARTITIONS, seed=0, crew=Alone(Path("nowhere")))
+    return {
+        **buckets(vectors),
+        "items per partition": float(np.mean([len(rows) for rows in made.lists])),
+        "best items listed of a user": float(made.measures["items_per_user"]),
+        "coverage of the held out": float(made.measures["coverage"]),
+    }
 
 
 def real(path: Path) -> csr_matrix:
@@ -117,9 +126,9 @@ def measure(path: Path, *, fit: bool) -> dict[str, dict[str, float]]:
     ours = made_up(shop)
     found = {"gowalla": told(theirs), "made up": told(ours)}
     if fit:
-        found["gowalla"] |= buckets(fitted(theirs))
-        found["made up"] |= buckets(fitted(ours))
-        found["made up, given factors"] = buckets(given(ours, shop))
+        found["gowalla"] |= taste(theirs)
+        found["made up"] |= taste(ours)
+        found["made up, given factors"] = taste(ours, shop.item_vectors(FACTORS))
     return found
 
 

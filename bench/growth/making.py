@@ -17,13 +17,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.sparse import csr_matrix
 
 from bench.growth import people
 from builder.crew.choice import CrewSettings
@@ -34,7 +33,6 @@ from builder.making import Sources, make_snapshot
 from builder.pipeline import BuildSettings, build
 from builder.stages import Stages
 from builder.warm_start import Start
-from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Settings
 from trunkshow.snapshot.manifest import Manifest
 from trunkshow.snapshot.promotion import Publishing, serve_built
@@ -108,14 +106,6 @@ class Spent:
             self._began[what] = time.process_time()
         elif what in self._began:
             self.cpu[what] = round(time.process_time() - self._began[what], 3)
-
-
-def model_of(vectors: people.Floats, matrix: csr_matrix) -> ImplicitALS:
-    """The factor model that was given its factors, over a (users, items) matrix."""
-    from bench import gowalla
-
-    training = replace(gowalla.training(matrix, _untrained(vectors.shape[1])), start=vectors)
-    return ImplicitALS.open(ImplicitALS.fit(training))
 
 
 def _untrained(factors: int) -> Settings:

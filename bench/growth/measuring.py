@@ -29,6 +29,8 @@ BYTES_SPARED = 3 << 30
 """Of the machine's memory, for whoever else works on it."""
 
 LOOK_S = 1.0
+MEASURED = ("trunkshow", "shard", "router", "builder")
+"""What decides a point's figures."""
 
 
 class NotMeasured(Exception):
@@ -68,7 +70,7 @@ def _one(point: Point, work: Path, seconds: float) -> dict[str, Any]:
         measured: dict[str, Any] = {"build": _built(point, work)}
         if not point.trained:
             measured["serving"] = serving.serve(_folder(work, point) / "store", point.shards, seconds)
-    except NotMeasured as error:
+    except (NotMeasured, serving.WrongAnswers) as error:
         measured = {"not_measured": str(error)}
     return {**described, **measured, "load_average_after": os.getloadavg()[0]}
 
@@ -129,9 +131,14 @@ def _child(orders: making.Orders) -> str:
 
 
 def commit() -> str:
-    """What was measured, with a sign where files were changed since."""
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, check=False, text=True)
-    return done.stdout.strip() or "unknown"
+    """The last one that touched what is measured, with a sign where that was changed since."""
+    last = _git("log", "-1", "--format=%h", "--", *MEASURED)
+    return f"{last}-dirty" if _git("status", "--porcelain", "--", *MEASURED) else last or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], stdout=subprocess.PIPE, check=False, text=True)
+    return done.stdout.strip()
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

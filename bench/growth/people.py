@@ -4,12 +4,13 @@
   parameters give Gowalla's median and its 90th percentile.
 - **What is popular** follows a Zipf law; drawn, and each pair counted once, it comes out with about Gowalla's
   exponent, 0.61.
-- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user
-  has a cluster of their own, chosen by how popular its items are, from which 60 % of their items come, 25 % from one
-  near it, and 15 % from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
+- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user has
+  a cluster of their own, chosen by how popular its items are, from which half of their items come, a fifth from one
+  near it, and the others from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
 - **Item factors**, for points where training is not what is measured: an item's cluster's direction, which bends
-  towards its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. Users' vectors are
-  not given: they are folded in from their histories by the builder.
+  towards its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. How much of both
+  was chosen so that the builder's partitions list about as many items as of factors fitted to Gowalla.
+  Users' vectors are not given: the builder folds them in from their histories.
 
 An item comes once in a history, so that the longest ones come out shorter than they were drawn. `likeness` puts this
 next to the real data. What it has not: drift in time, sessions, and users of several tastes.
@@ -39,21 +40,21 @@ POPULARITY_EXPONENT = 0.74
 CLUSTER_SPREAD = 0.8
 """Standard deviation of the logarithm of a cluster's number of items."""
 
-SHARES = (0.6, 0.25, 0.15)
+SHARES = (0.5, 0.2, 0.3)
 """Of a user's items: from their own cluster, from one near it, from anywhere."""
 
 NEAR = 4
 """Clusters on either side that are near."""
 
-CLUSTER_ITEMS = 250
+CLUSTER_ITEMS = 100
 """In the mean, unless that makes too few clusters or too many."""
 CLUSTERS_MIN = 16
-CLUSTERS_MAX = 400
+CLUSTERS_MAX = 1000
 
 NOISE = 0.8
 """Length of an item's own part of its vector, where its cluster's is 1."""
 
-LENGTH_EXPONENT = 0.15
+LENGTH_EXPONENT = 0.2
 """By which an item's vector grows with its popularity."""
 
 SPAN_MS = 180 * 86_400_000

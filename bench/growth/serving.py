@@ -3,29 +3,35 @@
 Every partition is on one shard, so that with several each holds its part of the users; all hold the whole catalogue.
 Anonymous memory is what a process needs for itself; what it has mapped of a snapshot's files is page cache, which the
 kernel may take back, and is told apart. Memory is read after the load.
+
+The load is `cli.bench.driver`'s: a closed loop to find the peak, then an open one at half of it, where a latency counts
+from when a request was due; statuses and slates are checked, and anything wrong fails the point.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-import json
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import load, processes
+from bench import processes
+from bench.subjects import WANTED
 from cli.addresses import free_address
+from cli.bench.orders import Orders, write_requests
+from cli.bench.users import of_snapshot, requests_for
+from trunkshow import channel as wire
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
-from trunkshow.v1 import recommendation_pb2 as pb
 
-USERS_MAX = 3000
 CALLERS = 8
+OF_PEAK = 0.5
+"""At which latency is measured."""
+
+RATE_MIN = 1.0
 START_WITHIN_S = 600.0
 """A snapshot of three million users is checksummed and opened meanwhile."""
 
@@ -37,30 +43,50 @@ def serve(store: Path, shards: int, seconds: float) -> dict[str, Any]:
         store: with a snapshot.
         shards: how many.
         seconds: of each of the two loops.
+
+    Raises:
+        WrongAnswers: something failed.
     """
-    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
         addresses = [free_address() for _ in range(shards)]
         members = ("--shards", *addresses)
         started = [
             stack.enter_context(_started("shard", store, *members, "--name", own, "--replicas", "1", listen=own))
             for own in addresses
         ]
-        router = stack.enter_context(_started("router", store, *members))
-        servers = {"router": [router], "shard": started}
+        servers = {"router": [stack.enter_context(_started("router", store, *members))], "shard": started}
         opened = {name: [_weighed(one) for one in group] for name, group in servers.items()}
-        requests = Path(folder) / "requests"
-        load.write_requests(requests, [_request(user) for user in _users(store)])
-        before = {name: _cpu_s(group) for name, group in servers.items()}
-        answered = _asked(router.process.target, requests, seconds)
-        count = answered["peak"]["answered"] + answered["half"]["answered"]
         return {
-            "load": answered,
-            "cpu_ms_per_request": {
-                name: (_cpu_s(group) - before[name]) / count * 1000 for name, group in servers.items()
-            },
+            **_loaded(store, servers, seconds),
             "opened": opened,
             "memory": {name: [memory(one.process.pid) for one in group] for name, group in servers.items()},
         }
+
+
+def _loaded(store: Path, servers: Mapping[str, Sequence[_Server]], seconds: float) -> dict[str, Any]:
+    """What both loops came to, and what that took of the servers."""
+    pids = {f"{name} {at}": one.process.pid for name, group in servers.items() for at, one in enumerate(group)}
+    orders = Orders(wire.RECOMMEND.path, "slate", WANTED, seconds, pids=pids)
+    with tempfile.TemporaryDirectory() as folder:
+        requests = Path(folder) / "requests"
+        write_requests(requests, _requests(store))
+        with processes.driver(servers["router"][0].process.target, requests) as ask:
+            peak = ask(replace(orders, callers=CALLERS))
+            half = ask(replace(orders, rate=max(RATE_MIN, OF_PEAK * peak.throughput)))
+    if not peak.passed or not half.passed:
+        raise WrongAnswers(f"{peak.failed} {half.failed} {[*peak.judged.complaints, *half.judged.complaints]}")
+    answered = peak.answered + half.answered
+    used = {
+        name: sum(one.cpu_s[pid] for one in (peak, half) for pid in pids if pid.split()[0] == name) for name in servers
+    }
+    return {
+        "load": {"peak": peak.figures(), "half": half.figures()},
+        "cpu_ms_per_request": {name: seconds / answered * 1000 for name, seconds in used.items()},
+    }
+
+
+class WrongAnswers(Exception):
+    """Requests failed, or slates were not what was asked for; the message has the first of them."""
 
 
 class _Server:
@@ -101,32 +127,9 @@ def memory(pid: int) -> dict[str, int]:
     return {"anonymous": own, "mapped": mapped}
 
 
-def _cpu_s(servers: Sequence[_Server]) -> float:
-    return sum(one.process.cpu_s() for one in servers)
-
-
-def _asked(target: str, requests: Path, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.growth.asking", target, str(requests)]
-    chosen = ["--callers", str(CALLERS), "--seconds", str(seconds)]
-    done = subprocess.run([*command, *chosen], stdout=subprocess.PIPE, check=True)
-    answered: dict[str, Any] = json.loads(done.stdout)
-    return answered
-
-
-def _request(user: str) -> bytes:
-    asked = pb.RecommendRequest(user_id=user, carousels=load.CAROUSELS, items_per_carousel=load.ITEMS)
-    data: bytes = asked.SerializeToString()
-    return data
-
-
-def _users(store: Path) -> list[str]:
-    """Users of all partitions, in turn."""
+def _requests(store: Path) -> list[bytes]:
+    """For users of all partitions, in turn."""
     snapshot = Snapshot.open(open_store(store))
-    found = []
-    for number in range(snapshot.partitions):
-        opened = snapshot.open_partition(number)
-        found.append(opened.sample_users(USERS_MAX // snapshot.partitions + 1))
-        opened.close()
+    users = [one.user for one in of_snapshot(snapshot)]
     snapshot.close()
-    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*found))
-    return [user for user in in_turn if user is not None][:USERS_MAX]
+    return requests_for(users, WANTED, 0)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import load
-from bench.growth import asking, fitting, likeness, people, points
+from bench.growth import fitting, likeness, making, measuring, people, points
 from cli.plan import costs
-from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.store import open_store
 
 SHOP = people.Shop(4000, 3000)
 
@@ -108,32 +108,35 @@ def test_points_of_one_snapshot_stand_together() -> None:
     assert len(seen) == len(set(seen))
 
 
-def test_an_empty_slate_fails_the_run() -> None:
-    """An answer with a carousel of nothing is not counted as one."""
-    empty = pb.RecommendResponse(carousels=[pb.Carousel(id="for-you")]).SerializeToString()
-    with pytest.raises(load.WrongReply):
-        asking.checked(empty)
+def test_a_point_without_training_has_the_factors_that_it_was_given(tmp_path: Path) -> None:
+    """The snapshot is the builder's own, whole and openable, and its item factors are the made-up ones."""
+    orders = making.Orders(tmp_path, users=600, items=300, partitions=4, factors=16, longer=1.0, trained=False)
+    told = making.make(orders)
+    snapshot = Snapshot.open(open_store(orders.store))
+    assert np.array_equal(snapshot.ials.vectors, orders.shop.item_vectors(16))
+    snapshot.close()
+    assert told["counts"]["users"] == 600
+    assert told["bytes"]["all"] == sum(size for name, size in told["bytes"].items() if name != "all")
+    assert {"fit", "partition", "write", "publish"} <= set(told["cpu_seconds"])
 
 
-async def test_a_stall_costs_everybody_who_was_due_meanwhile() -> None:
-    """In the open loop a latency counts from when a request was due: one stall of half a second makes many late."""
-    moment, calls = 0.0, 0
+def test_what_was_measured_before_is_left_alone(tmp_path: Path) -> None:
+    """A run that goes on does not measure a point again that was written down."""
+    point = points.SMALL_AXES["users"][0]
+    written = tmp_path / "points" / f"{point.name}.json"
+    written.parent.mkdir()
+    written.write_text('{"point": "as it was"}')
+    measuring.measure([point], tmp_path, resume=True, seconds=0.1, say=lambda line: None)
+    assert measuring.read(tmp_path / "points") == [{"point": "as it was"}]
 
-    async def sleep(seconds: float) -> None:
-        nonlocal moment
-        moment += seconds
-        await asyncio.sleep(0)  # those who were sent get their turn
 
-    async def call(request: bytes) -> bytes:
-        nonlocal moment, calls
-        calls += 1
-        moment += 0.5 if calls == 400 else 0
-        return b""
-
-    asked = await asking.opened(call, [b""], 400.0, 1.0, lambda: moment, sleep)
-    late = sum(latency > 0.1 for latency in asked.latencies)
-    assert 100 < late < 300  # 400 a second, and four tenths of a second in which they wait longer than that
-    assert asked.behind_s == pytest.approx(0.5, abs=0.02)
+def test_a_point_that_the_machine_has_no_memory_for_is_written_down_as_not_measured(tmp_path: Path) -> None:
+    """A hundred billion users fit nowhere: the reason is kept, and nothing is built."""
+    point = replace(points.BASE, users=100_000_000_000)
+    measuring.measure([point], tmp_path, resume=True, seconds=0.1, say=lambda line: None)
+    (found,) = measuring.read(tmp_path / "points")
+    assert "are needed" in found["not_measured"]
+    assert not (tmp_path / "snapshots").exists()
 
 
 def _pairs(shop: people.Shop) -> np.ndarray[Any, Any]:

@@ -53,6 +53,7 @@ COMMANDS = (
         SERVING,
     ),
     ("bench", "cli.bench.command:bench", "Measure how fast a running cluster answers, and with what.", ASKING),
+    ("plan", "cli.plan.command:plan", "Say what a size needs: pods, memory, disk, from measured costs.", SERVING),
     ("make-key", "cli.keys:make_key", "Make an API key for routers to know a caller by.", SERVING),
     ("recommend", "cli.ask:recommend", "Ask for a user's slate.", ASKING),
     ("similar", "cli.ask:similar", "Ask for the items that go with one.", ASKING),

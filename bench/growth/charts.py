@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bench.growth.fitting import is_quiet
 from bench.growth.points import Point, axis
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ class Picture(NamedTuple):
         title: above it.
         unit: of the upright axis.
         lines: that are drawn in each panel.
+        quiet: of points from a quiet machine alone; it is not drawn where there are none.
     """
 
     name: str
     title: str
     unit: str
     lines: tuple[Line, ...]
+    quiet: bool = False
 
 
 def _memory(role: str) -> Callable[[Mapping[str, Any]], float]:
@@ -78,12 +81,14 @@ PICTURES = (
             Line("p50", lambda one: one["serving"]["load"]["half"]["p50_ms"] or float("nan")),
             Line("p99", lambda one: one["serving"]["load"]["half"]["p99_ms"] or float("nan")),
         ),
+        quiet=True,
     ),
     Picture(
         "growth-throughput",
         "Throughput of eight callers, all on one machine",
         "requests per second",
         (Line("peak", lambda one: one["serving"]["load"]["peak"]["requests_per_s"]),),
+        quiet=True,
     ),
     Picture(
         "growth-memory",
@@ -121,9 +126,14 @@ def draw(
         folder: for the files.
         note: below each picture: commit, machine, whether anything else ran.
     """
-    by_point = {Point(**one["point"]): one for one in found if "serving" in one}
+    served = {Point(**one["point"]): one for one in found if "serving" in one}
+    quiet = {point: one for point, one in served.items() if is_quiet(one)}
     folder.mkdir(parents=True, exist_ok=True)
-    return [_picture(picture, by_point, axes, folder, note) for picture in PICTURES]
+    return [
+        _picture(picture, by_point, axes, folder, note)
+        for picture in PICTURES
+        if (by_point := quiet if picture.quiet else served)
+    ]
 
 
 def _picture(

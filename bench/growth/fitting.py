@@ -20,8 +20,8 @@ COMMAND = "python -m bench.growth"
 RECORDS = ("partitions/users.lmdb", "partitions/homes.lmdb", "partitions/standins.lmdb")
 INDEXES = ("partitions/users.faiss", "partitions/items.faiss", "partitions/items.npy")
 OTHERS = (*RECORDS, *INDEXES, "directory", "start")
-QUIET_LOAD = 0.5
-"""Load average before a point, up to which a machine is called quiet."""
+QUIET = 0.15
+"""Share of the processors that others use before a point is begun, up to which a machine is called quiet."""
 
 Value = Callable[[dict[str, Any]], float | None]
 """None where too few were asked to tell."""
@@ -37,6 +37,7 @@ class Wanted(NamedTuple):
         measured: what that is, in words.
         trained: of points with training, or of those without.
         power: a product of powers instead of a sum.
+        quiet: of points that were measured on a quiet machine alone: beside other work the value says nothing.
         anyway: there is a constant; files have none, since there is nothing in them of nothing.
     """
 
@@ -46,6 +47,7 @@ class Wanted(NamedTuple):
     measured: str
     trained: bool = False
     power: bool = False
+    quiet: bool = False
     anyway: bool = True
 
 
@@ -131,6 +133,7 @@ WANTED: Mapping[str, Wanted] = {
         ("listed per partition",),
         lambda found: found["serving"]["load"]["half"]["p99_ms"],
         "p99 at half of the peak, load, router and shards on one machine",
+        quiet=True,
     ),
     "build": Wanted("seconds", ("events", "items"), build_cpu_s, "processor seconds of a whole build", trained=True),
     "build memory": Wanted(
@@ -151,7 +154,9 @@ def fitted(points: Sequence[dict[str, Any]]) -> Costs:
     measured = [one for one in points if "not_measured" not in one]
     by_name = {}
     for name, wanted in WANTED.items():
-        found = [one for one in measured if one["point"]["trained"] == wanted.trained]
+        found = [
+            one for one in measured if one["point"]["trained"] == wanted.trained and (is_quiet(one) or not wanted.quiet)
+        ]
         told = [(terms(one), value) for one in found if (value := wanted.value(one)) is not None]
         if told:
             by_name[name] = fit(wanted, [at for at, _ in told], [value for _, value in told])
@@ -162,10 +167,15 @@ def fitted(points: Sequence[dict[str, Any]]) -> Costs:
         commit=", ".join(sorted({one["commit"] for one in measured})),
         command=COMMAND,
         machine=base["machine"],
-        quiet=all(one["load_average_before"] <= QUIET_LOAD for one in measured),
+        quiet=all(map(is_quiet, measured)),
         history=base["build"]["counts"]["events"] / base["build"]["counts"]["users"],
         not_measured={_name(one["point"]): one["not_measured"] for one in points if "not_measured" in one},
     )
+
+
+def is_quiet(found: Mapping[str, Any]) -> bool:
+    """Whether nobody else had much to do when a point was begun; not, where that was not written down."""
+    return float(found.get("busy_before", 1.0)) <= QUIET
 
 
 def terms(found: Mapping[str, Any]) -> dict[str, float]:

@@ -7,7 +7,6 @@ ended; both are written down as not measured, with the reason. Builds are the fi
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -64,7 +63,7 @@ def _one(point: Point, work: Path, seconds: float) -> dict[str, Any]:
         "point": point.to_json(),
         "commit": commit(),
         "machine": tables.machine(),
-        "load_average_before": os.getloadavg()[0],
+        "busy_before": psutil.cpu_percent(LOOK_S) / 100,
     }
     try:
         measured: dict[str, Any] = {"build": _built(point, work)}
@@ -72,7 +71,7 @@ def _one(point: Point, work: Path, seconds: float) -> dict[str, Any]:
             measured["serving"] = serving.serve(_folder(work, point) / "store", point.shards, seconds)
     except (NotMeasured, serving.WrongAnswers) as error:
         measured = {"not_measured": str(error)}
-    return {**described, **measured, "load_average_after": os.getloadavg()[0]}
+    return {**described, **measured}
 
 
 def _folder(work: Path, point: Point) -> Path:

@@ -86,6 +86,16 @@ def test_no_part_of_a_cost_is_below_nothing() -> None:
     assert 1.9 <= cost.constant <= 2
 
 
+def test_latencies_are_fitted_from_a_quiet_machine_alone() -> None:
+    """A p99 that was measured beside other work is none; what processes hold is."""
+    quiet, busy = (_point(busy_before) for busy_before in (0.02, 0.97))
+    assert "p99" in fitting.fitted([quiet]).by_name
+    found = fitting.fitted([busy])
+    assert "p99" not in found.by_name
+    assert "shard memory" in found.by_name
+    assert not found.quiet
+
+
 def test_a_term_that_never_changed_is_beyond_what_was_measured_wherever_it_is_larger() -> None:
     """What made no difference because it was always the same may make one elsewhere."""
     wanted = fitting.Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
@@ -137,6 +147,29 @@ def test_a_point_that_the_machine_has_no_memory_for_is_written_down_as_not_measu
     (found,) = measuring.read(tmp_path / "points")
     assert "are needed" in found["not_measured"]
     assert not (tmp_path / "snapshots").exists()
+
+
+def _point(busy_before: float) -> dict[str, Any]:
+    """A point as it is written down, of round numbers."""
+    memory = {"anonymous": 1 << 20, "cpu_s": 1.0}
+    return {
+        "point": points.BASE.to_json(),
+        "commit": "abc",
+        "machine": {"cpus": 2},
+        "busy_before": busy_before,
+        "build": {
+            "counts": {"users": 100, "items": 50, "events": 900, "partitions": 4, "items_per_partition_mean": 20.0},
+            "cpu_seconds": {"fit": 1.0},
+            "peak_rss_bytes": 1 << 20,
+            "bytes": dict.fromkeys((*fitting.RECORDS, *fitting.INDEXES, "directory", "start"), 10) | {"all": 200},
+        },
+        "serving": {
+            "memory": {"shard": [memory], "router": [memory]},
+            "opened": {"shard": [memory], "router": [memory]},
+            "cpu_ms_per_request": {"shard": 0.5, "router": 0.5},
+            "load": {"half": {"p99_ms": 9.0}},
+        },
+    }
 
 
 def _pairs(shop: people.Shop) -> np.ndarray[Any, Any]:

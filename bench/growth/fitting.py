@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import lsq_linear, nnls
 
 from cli.plan.costs import Cost, Costs
 
@@ -22,6 +22,9 @@ INDEXES = ("partitions/users.faiss", "partitions/items.faiss", "partitions/items
 OTHERS = (*RECORDS, *INDEXES, "directory", "start")
 QUIET = 0.15
 """Share of the processors that others use before a point is begun, up to which a machine is called quiet."""
+
+EXPONENTS = {"users": (0.0, 1.0), "items": (0.0, 1.0), "partitions": (-1.0, 0.0)}
+"""Of a power. More users or items list no fewer, and no larger a share; more partitions list no fewer in all."""
 
 Value = Callable[[dict[str, Any]], float | None]
 """None where too few were asked to tell."""
@@ -211,7 +214,11 @@ def fit(wanted: Wanted, at: Sequence[Mapping[str, float]], values: Sequence[floa
     told = tuple(name for name in wanted.terms if not wanted.anyway or len({one[name] for one in at}) > 1)
     columns = np.array([[one[name] for name in told] for one in at], np.float64).reshape(len(at), len(told))
     wide = np.array(values, np.float64)
-    constant, per = _power(columns, wide) if wanted.power else _sum(columns, wide, anyway=wanted.anyway)
+    constant, per = (
+        _power(columns, wide, [EXPONENTS[name] for name in told])
+        if wanted.power
+        else _sum(columns, wide, anyway=wanted.anyway)
+    )
     ranges = {name: (min(one[name] for one in at), max(one[name] for one in at)) for name in wanted.terms}
     cost = Cost(
         wanted.unit,
@@ -234,9 +241,12 @@ def _sum(columns: NDArray[np.float64], values: NDArray[np.float64], *, anyway: b
     return float(found[0]) * anyway, [float(one) for one in found[1:]]
 
 
-def _power(columns: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, list[float]]:
+def _power(
+    columns: NDArray[np.float64], values: NDArray[np.float64], bounds: Sequence[tuple[float, float]]
+) -> tuple[float, list[float]]:
     rows = np.column_stack([np.ones(len(values)), np.log(columns)])
-    found = np.linalg.lstsq(rows, np.log(values), rcond=None)[0]
+    low, high = zip((-np.inf, np.inf), *bounds, strict=True)
+    found = lsq_linear(rows, np.log(values), (low, high)).x
     return float(np.exp(found[0])), [float(one) for one in found[1:]]
 
 

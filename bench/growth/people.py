@@ -9,7 +9,8 @@
   near it, and the others from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
 - **Item factors**, for points where training is not what is measured: an item's cluster's direction, which bends
   towards its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. How much of both
-  was chosen so that the builder's partitions list about as many items as of factors fitted to Gowalla.
+  was chosen by how many items the builder's partitions then list, which is sensitive to it: 677 with what was chosen, and
+  2,400 with an exponent of 0.15, where factors fitted to Gowalla list 1,742 (29,858 users, 40,981 items, 64 partitions).
   Users' vectors are not given: the builder folds them in from their histories.
 
 An item comes once in a history, so that the longest ones come out shorter than they were drawn. `likeness` puts this

@@ -51,7 +51,7 @@ class Point:
 
 BASE = Point()
 AXES: Mapping[str, tuple[Point, ...]] = {
-    "users": tuple(replace(BASE, users=users) for users in (30_000, 300_000, 3_000_000)),
+    "users": tuple(replace(BASE, users=users) for users in (30_000, 100_000, 300_000, 3_000_000)),
     "items": tuple(replace(BASE, items=items) for items in (10_000, 100_000, 1_000_000)),
     "partitions": tuple(replace(BASE, partitions=partitions) for partitions in (16, 64, 256)),
     "shards": tuple(replace(BASE, shards=shards) for shards in (1, 2, 4)),

@@ -49,7 +49,7 @@ class Figure:
     Attributes:
         name: what it is of.
         value: how much.
-        unit: pods, bytes, cores, CPU seconds or milliseconds; empty for a number.
+        unit: pods, bytes, cores, CPU s or milliseconds; empty for a number.
         basis: how far it may be trusted.
         sources: the costs that it comes from; empty where it was chosen.
         why: the rule where it was chosen.
@@ -100,8 +100,8 @@ def plan(size: Size, costs: Costs) -> Plan:
         Figure("partitions", at.partitions, "", Basis.CHOSEN, (), f"{USERS_PER_PARTITION:,} users at most"),
         _figure(at, "shards", shards, "pods", (*per_slate, *of_shard)),
         _figure(at, "routers", routers, "pods", ("router request",)),
-        _figure(at, "processors of the shards", at.shard_cores, "cores", per_slate),
-        _figure(at, "processors of the routers", at.router_cores, "cores", ("router request",)),
+        _figure(at, "shards' processors", at.shard_cores, "cores", per_slate),
+        _figure(at, "routers' processors", at.router_cores, "cores", ("router request",)),
         _figure(at, "memory of a shard", at.shard_bytes, "bytes", of_shard),
         _figure(at, "memory of a router", at.router_bytes, "bytes", ("router memory", "directory", CATALOGUE)),
         _figure(
@@ -113,10 +113,10 @@ def plan(size: Size, costs: Costs) -> Plan:
         ),
         _figure(at, "disk of a shard", SNAPSHOTS * at.disk_bytes, "bytes", (RECORDS, INDEXES, CATALOGUE)),
         _figure(at, "disk of a router", SNAPSHOTS * at.router_mapped_bytes, "bytes", ("directory", CATALOGUE)),
-        _figure(at, "a snapshot in the store", at.store_bytes, "bytes", SNAPSHOT),
+        _figure(at, "a stored snapshot", at.store_bytes, "bytes", SNAPSHOT),
         *_latency(at),
-        _figure(at, "start of a shard", at.of("shard start"), "CPU seconds", ("shard start",)),
-        _figure(at, "a build", at.of("build"), "CPU seconds", ("build",)),
+        _figure(at, "start of a shard", at.of("shard start"), "CPU s", ("shard start",)),
+        _figure(at, "a build", at.of("build"), "CPU s", ("build",)),
         _figure(at, "memory of a build", at.of("build memory"), "bytes", ("build memory",)),
     )
     return Plan(figures, tuple(_remarks(at)))

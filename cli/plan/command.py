@@ -149,14 +149,14 @@ def _trusted(figure: Figure) -> str:
     if not figure.beyond:
         return f"{figure.basis.value}: {figure.why}" if figure.why else figure.basis.value
     term, times = next(iter(figure.beyond.items()))
-    return f"{pictures.number(times)} x {term.partition(' ')[0]}, {figure.basis.value}"
+    return f"{figure.basis.value} {pictures.number(times)} x {term.partition(' ')[0]}"
 
 
 def amount(figure: Figure) -> str:
     """A value with its unit, for a person."""
     if figure.unit == "bytes":
         return pictures.size(figure.value)
-    if figure.unit == "CPU seconds" and figure.value >= 3600:
-        return f"{pictures.number(figure.value / 3600)} CPU hours"
+    if figure.unit == "CPU s" and figure.value >= 3600:
+        return f"{pictures.number(figure.value / 3600)} CPU h"
     unit = {"milliseconds": "ms"}.get(figure.unit, figure.unit)
     return f"{pictures.number(figure.value)} {unit}".strip()

@@ -76,10 +76,10 @@ COSTS = Costs(
 def test_a_sum_that_can_be_done_by_hand() -> None:
     """500 requests a second of 0.6 ms are 0.3 of a processor; half of one is enough, and two routers are the fewest."""
     planned = arithmetic.plan(SIZE, COSTS)
-    assert planned["processors of the routers"].value == pytest.approx(0.3)
+    assert planned["routers' processors"].value == pytest.approx(0.3)
     assert planned["routers"].value == 2
     assert planned["memory of a router"].value == pytest.approx(2 * (58e6 + 0.1e6 + 0.3e6) + 500 + 12e6 + 125.6e6)
-    assert planned["a snapshot in the store"].value > SIZE.users * (112 + 64 * 9 + 30 * 17)
+    assert planned["a stored snapshot"].value > SIZE.users * (112 + 64 * 9 + 30 * 17)
 
 
 def test_a_router_more_for_every_half_of_a_processor() -> None:
@@ -91,14 +91,14 @@ def test_a_router_more_for_every_half_of_a_processor() -> None:
 @pytest.mark.parametrize(
     ("name", "field"),
     [
-        ("a snapshot in the store", "users"),
-        ("a snapshot in the store", "items"),
-        ("a snapshot in the store", "factors"),
-        ("a snapshot in the store", "history"),
+        ("a stored snapshot", "users"),
+        ("a stored snapshot", "items"),
+        ("a stored snapshot", "factors"),
+        ("a stored snapshot", "history"),
         ("memory of a router", "users"),
         ("memory of all", "replicas"),
         ("disk of a shard", "items"),
-        ("processors of the routers", "requests_per_s"),
+        ("routers' processors", "requests_per_s"),
         ("routers", "requests_per_s"),
         ("shards", "requests_per_s"),
         ("a build", "history"),
@@ -128,7 +128,7 @@ def test_any_size_is_planned_or_refused(users: int, items: int, requests_per_s: 
         return
     shards = planned["shards"].value
     assert shards >= replicas
-    assert shards * layout.LOADED >= planned["processors of the shards"].value
+    assert shards * layout.LOADED >= planned["shards' processors"].value
     assert planned["partitions"].value * replicas >= shards * layout.PARTITIONS_PER_SHARD
     assert planned["partitions"].value >= users / layout.USERS_PER_PARTITION
     alone = arithmetic.plan(replace(size, users=1), COSTS)["memory of a shard"].value
@@ -140,7 +140,7 @@ def test_what_lies_beyond_the_measurements_is_called_so() -> None:
     planned = arithmetic.plan(replace(SIZE, users=30_000_000), COSTS)
     assert planned["memory of a router"].basis is Basis.EXTRAPOLATED
     assert planned["memory of a router"].beyond == {"users": 10}
-    assert planned["processors of the routers"].basis is Basis.MEASURED
+    assert planned["routers' processors"].basis is Basis.MEASURED
 
 
 def test_within_the_measurements_nothing_is_called_extrapolated() -> None:

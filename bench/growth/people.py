@@ -4,14 +4,15 @@
   parameters give Gowalla's median and its 90th percentile.
 - **What is popular** follows a Zipf law; drawn, and each pair counted once, it comes out with about Gowalla's
   exponent, 0.61.
-- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user has
-  a cluster of their own, chosen by how popular its items are, from which half of their items come, a fifth from one
-  near it, and the others from anywhere. Since clusters are chosen by popularity, items are as popular as the law says.
+- **Tastes** are clusters of items, of log-normally spread sizes; neighbours on a ring are like one another. A user
+  has a cluster of their own, chosen by how popular its items are, from which half of their items come, a fifth from
+  one near it, and the others from anywhere. Since clusters are chosen by popularity, items are as popular as the law
+  says.
 - **Item factors**, for points where training is not what is measured: an item's cluster's direction, which bends
   towards its neighbours', and noise of its own; the more popular, the longer, as fitted ones are. How much of both
-  was chosen by how many items the builder's partitions then list, which is sensitive to it: 677 with what was chosen, and
-  2,400 with an exponent of 0.15, where factors fitted to Gowalla list 1,742 (29,858 users, 40,981 items, 64 partitions).
-  Users' vectors are not given: the builder folds them in from their histories.
+  was chosen by how many items the builder's partitions then list, which is sensitive to it: 677 with what was chosen,
+  and 2,400 with an exponent of 0.15, where factors fitted to Gowalla list 1,742 (29,858 users, 40,981 items, 64
+  partitions). Users' vectors are not given: the builder folds them in from their histories.
 
 An item comes once in a history, so that the longest ones come out shorter than they were drawn. `likeness` puts this
 next to the real data. What it has not: drift in time, sessions, and users of several tastes.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import tables
-from bench.growth import charts, fitting, measuring, points
+from bench.growth import charts, fitting, measuring, points, searching
 from cli.plan import costs
 
 SECONDS, SMALL_SECONDS = 4.0, 0.5
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parsed(arguments)
     axes = points.SMALL_AXES if chosen.small else points.AXES
     if chosen.read:
-        found = json.loads(chosen.read.read_text(encoding="utf-8"))
+        saved = json.loads(chosen.read.read_text(encoding="utf-8"))
     else:
         work = chosen.work / ("small" if chosen.small else "full")
         todo = [
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
         seconds = SMALL_SECONDS if chosen.small else SECONDS
         measuring.measure(todo, work, resume=chosen.resume, seconds=seconds, say=_say)
-        found = measuring.read(work / "points")
-    fitted = fitting.fitted(found)
-    _show(found, fitted)
-    _write(chosen, found, axes, fitted)
+        saved = {"points": measuring.read(work / "points"), "searches": searching.measure()}
+    fitted = fitting.fitted(saved["points"], saved["searches"])
+    _show(saved["points"], fitted)
+    _write(chosen, saved, axes, fitted)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -130,19 +130,19 @@ def _built(one: dict[str, Any]) -> tuple[Any, ...]:
 
 def _write(
     chosen: argparse.Namespace,
-    found: list[dict[str, Any]],
+    saved: dict[str, Any],
     axes: Mapping[str, tuple[points.Point, ...]],
     fitted: costs.Costs,
 ) -> None:
     if chosen.save:
-        chosen.save.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        chosen.save.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
     if chosen.costs:
         chosen.costs.write_text(costs.encoded(fitted), encoding="utf-8")
     if chosen.charts:
         machine = fitted.machine
         beside = "nothing else running" if fitted.quiet else "beside other work, with the lowest priority"
         note = f"{fitted.commit}, {machine['date']}, {machine['cpus']} x {machine['cpu']}, {beside}"
-        charts.draw(found, axes, chosen.charts, note)
+        charts.draw(saved["points"], axes, chosen.charts, note)
 
 
 if __name__ == "__main__":

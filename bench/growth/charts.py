@@ -72,6 +72,7 @@ PICTURES = (
         "Processor time per request",
         "ms",
         (Line("shards", _cpu("shard")), Line("router", _cpu("router"))),
+        quiet=True,
     ),
     Picture(
         "growth-latency",
@@ -101,6 +102,7 @@ PICTURES = (
         "Processor seconds from start to serving, per process",
         "s",
         (Line("a shard", _start("shard")), Line("a router", _start("router"))),
+        quiet=True,
     ),
     Picture(
         "growth-build",
@@ -154,7 +156,7 @@ def _picture(
     if picture.name != "growth-build":
         panels[0].set_ylim(bottom=0)  # last, since the panels share it
     panels[0].set_ylabel(picture.unit)
-    panels[0].legend(frameon=False, fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize=8)
     figure.suptitle(picture.title, fontsize=11)
     figure.supxlabel(note, fontsize=7, color="#555555")
     target = folder / f"{picture.name}.png"

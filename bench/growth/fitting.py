@@ -74,7 +74,9 @@ def build_cpu_s(found: Mapping[str, Any]) -> float:
 
 
 _STAGES = ("read", "evaluate", "fit", "partition", "write", "publish")
-_HELD = ("users held", "items", "partitions held")
+_HELD = ("users held", "partitions held")
+"""A shard holds the catalogue, too, and has it mapped: it is no part of what is its own."""
+
 
 WANTED: Mapping[str, Wanted] = {
     "records": Wanted(
@@ -121,7 +123,7 @@ WANTED: Mapping[str, Wanted] = {
     ),
     "shard request": Wanted(
         "milliseconds",
-        ("listed per partition",),
+        (),
         lambda found: found["serving"]["cpu_ms_per_request"]["shard"],
         "processor time of shards per request, two carousels of ten",
     ),
@@ -148,11 +150,16 @@ WANTED: Mapping[str, Wanted] = {
 }
 
 
-def fitted(points: Sequence[dict[str, Any]]) -> Costs:
+LISTED = "listed per partition"
+SEARCH = Wanted("milliseconds", (LISTED,), lambda found: None, "processor time of one search of a partition's items")
+
+
+def fitted(points: Sequence[dict[str, Any]], searches: Sequence[Mapping[str, float]]) -> Costs:
     """All costs that there are points enough for.
 
     Args:
         points: as `measuring` wrote them.
+        searches: as `searching` measured them.
     """
     measured = [one for one in points if "not_measured" not in one]
     by_name = {}
@@ -163,6 +170,7 @@ def fitted(points: Sequence[dict[str, Any]]) -> Costs:
         told = [(terms(one), value) for one in found if (value := wanted.value(one)) is not None]
         if told:
             by_name[name] = fit(wanted, [at for at, _ in told], [value for _, value in told])
+    by_name["search"] = fit(SEARCH, [{LISTED: one["listed"]} for one in searches], [one["ms"] for one in searches])
     given = [one for one in measured if not one["point"]["trained"]]
     base = next(one for one in given if one["point"]["longer"] == 1)
     return Costs(

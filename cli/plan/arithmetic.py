@@ -95,7 +95,7 @@ def plan(size: Size, costs: Costs) -> Plan:
     at = laid_out(size, costs)
     shards, routers = at.shards, at.routers
     of_shard = ("shard memory", RECORDS, CATALOGUE, "listed per partition")
-    per_slate = ("shard request", "listed per partition")
+    per_slate = ("shard request", "search", "listed per partition")
     figures = (
         Figure("partitions", at.partitions, "", Basis.CHOSEN, (), f"{USERS_PER_PARTITION:,} users at most"),
         _figure(at, "shards", shards, "pods", (*per_slate, *of_shard)),

@@ -143,7 +143,7 @@ class Layout:
     @property
     def shard_cores(self) -> float:
         """Of all shards."""
-        return self.size.requests_per_s * self.of("shard request") / 1000
+        return self.size.requests_per_s * (self.of("shard request") + self.of("search")) / 1000
 
     @property
     def router_cores(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.growth import fitting, likeness, making, measuring, people, points
+from bench.growth import fitting, likeness, making, measuring, people, points, searching
 from cli.plan import costs
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
@@ -86,11 +86,17 @@ def test_no_part_of_a_cost_is_below_nothing() -> None:
     assert 1.9 <= cost.constant <= 2
 
 
+def test_a_search_of_more_items_takes_longer() -> None:
+    """What is measured of searches grows with what is searched, so that a cost can be fitted to it."""
+    few, many = searching.measure((500, 50_000))
+    assert 0 < few["ms"] < many["ms"]
+
+
 def test_latencies_are_fitted_from_a_quiet_machine_alone() -> None:
     """A p99 that was measured beside other work is none; what processes hold is."""
     quiet, busy = (_point(busy_before) for busy_before in (0.02, 0.97))
-    assert "p99" in fitting.fitted([quiet]).by_name
-    found = fitting.fitted([busy])
+    assert "p99" in fitting.fitted([quiet], _SEARCHES).by_name
+    found = fitting.fitted([busy], _SEARCHES)
     assert "p99" not in found.by_name
     assert "shard memory" in found.by_name
     assert not found.quiet
@@ -147,6 +153,9 @@ def test_a_point_that_the_machine_has_no_memory_for_is_written_down_as_not_measu
     (found,) = measuring.read(tmp_path / "points")
     assert "are needed" in found["not_measured"]
     assert not (tmp_path / "snapshots").exists()
+
+
+_SEARCHES = [{"listed": 100.0, "ms": 0.01}, {"listed": 1000.0, "ms": 0.02}]
 
 
 def _point(busy_before: float) -> dict[str, Any]:

@@ -4,5 +4,5 @@
     python -m bench.growth.likeness     how like real data the made-up people are
 
 `people` makes the data up, `points` says what is measured, `making` builds a snapshot of it, `serving` asks a router
-and shards that serve it, `fitting` turns points into costs per unit, `charts` draws them.
+and shards that serve it, `fitting` turns points into what is `wanted`: costs per unit, `charts` draws them.
 """

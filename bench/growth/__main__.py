@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import tables
-from bench.growth import charts, fitting, measuring, points, searching
+from bench.growth import charts, fitting, measuring, points, searching, wanted
 from cli.plan import costs
 
 SECONDS, SMALL_SECONDS = 4.0, 0.5
@@ -122,7 +122,7 @@ def _built(one: dict[str, Any]) -> tuple[Any, ...]:
         "yes" if one["point"]["trained"] else "no",
         build["counts"]["events"],
         build["counts"]["items_per_partition_mean"],
-        fitting.build_cpu_s(one),
+        wanted.build_cpu_s(one),
         build["peak_rss_bytes"] / 2**20,
         build["bytes"]["all"] / 2**20,
     )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.growth import fitting, likeness, making, measuring, people, points, searching
+from bench.growth import fitting, likeness, making, measuring, people, points, searching, wanted
+from bench.growth.wanted import Wanted
 from cli.plan import costs
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
@@ -61,9 +62,9 @@ def test_events_are_in_order_of_time_and_name_their_users_in_order() -> None:
 
 def test_a_cost_is_fitted_that_was_put_in() -> None:
     """From exact values, the constant and each unit's part come out again."""
-    wanted = fitting.Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
+    asked = Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
     at = [{"users": u, "items": i} for u, i in ((10.0, 10.0), (1000.0, 10.0), (10.0, 1000.0))]
-    cost = fitting.fit(wanted, at, [5 + 3 * one["users"] + 0.5 * one["items"] for one in at])
+    cost = fitting.fit(asked, at, [5 + 3 * one["users"] + 0.5 * one["items"] for one in at])
     assert cost.constant == pytest.approx(5)
     assert dict(cost.per) == pytest.approx({"users": 3, "items": 0.5})
     assert cost.worst_error < 1e-6
@@ -71,17 +72,17 @@ def test_a_cost_is_fitted_that_was_put_in() -> None:
 
 def test_a_power_is_fitted_that_was_put_in() -> None:
     """From exact values of a product of powers, its exponents come out again."""
-    wanted = fitting.Wanted("items", ("items", "partitions"), lambda found: 0.0, "made up", power=True)
+    asked = Wanted("items", ("items", "partitions"), lambda found: 0.0, "made up", power=True)
     at = [{"items": i, "partitions": p} for i, p in ((10.0, 4.0), (1000.0, 4.0), (10.0, 64.0))]
-    cost = fitting.fit(wanted, at, [2 * one["items"] ** 0.6 * one["partitions"] ** -0.1 for one in at])
+    cost = fitting.fit(asked, at, [2 * one["items"] ** 0.6 * one["partitions"] ** -0.1 for one in at])
     assert cost.constant == pytest.approx(2)
     assert dict(cost.per) == pytest.approx({"items": 0.6, "partitions": -0.1})
 
 
 def test_no_part_of_a_cost_is_below_nothing() -> None:
     """Where larger points happened to cost less, the part is zero, and is not taken off."""
-    wanted = fitting.Wanted("seconds", ("users",), lambda found: 0.0, "made up")
-    cost = fitting.fit(wanted, [{"users": 1.0}, {"users": 100.0}], [2.0, 1.9])
+    asked = Wanted("seconds", ("users",), lambda found: 0.0, "made up")
+    cost = fitting.fit(asked, [{"users": 1.0}, {"users": 100.0}], [2.0, 1.9])
     assert cost.per["users"] == 0
     assert 1.9 <= cost.constant <= 2
 
@@ -104,8 +105,8 @@ def test_latencies_are_fitted_from_a_quiet_machine_alone() -> None:
 
 def test_a_term_that_never_changed_is_beyond_what_was_measured_wherever_it_is_larger() -> None:
     """What made no difference because it was always the same may make one elsewhere."""
-    wanted = fitting.Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
-    cost = fitting.fit(wanted, [{"users": 1.0, "items": 7.0}, {"users": 2.0, "items": 7.0}], [1.0, 2.0])
+    asked = Wanted("bytes", ("users", "items"), lambda found: 0.0, "made up")
+    cost = fitting.fit(asked, [{"users": 1.0, "items": 7.0}, {"users": 2.0, "items": 7.0}], [1.0, 2.0])
     assert cost.beyond({"users": 2.0, "items": 7.0}) == ()
     assert cost.beyond({"users": 2.0, "items": 8.0}) == ("items",)
 
@@ -170,7 +171,7 @@ def _point(busy_before: float) -> dict[str, Any]:
             "counts": {"users": 100, "items": 50, "events": 900, "partitions": 4, "items_per_partition_mean": 20.0},
             "cpu_seconds": {"fit": 1.0},
             "peak_rss_bytes": 1 << 20,
-            "bytes": dict.fromkeys((*fitting.RECORDS, *fitting.INDEXES, "directory", "start"), 10) | {"all": 200},
+            "bytes": dict.fromkeys((*wanted.RECORDS, *wanted.INDEXES, "directory", "start"), 10) | {"all": 200},
         },
         "serving": {
             "memory": {"shard": [memory], "router": [memory]},

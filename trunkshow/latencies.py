@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 RECENT_ANSWERS_MAX = 256
 """Answers of one replica and kind that its p95 is taken over."""
@@ -17,8 +17,8 @@ _RENEWED_EVERY = 16
 _QUANTILE = 0.95
 
 
-class Kind(Enum):
-    """Askings whose times can be compared."""
+class Kind(IntEnum):
+    """Askings whose times can be compared; a number, since what is kept by them is looked up for every asking."""
 
     ONE = auto()
     """A user's home."""

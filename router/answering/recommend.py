@@ -204,7 +204,7 @@ class Recommender:
     def _until(self, plan: Plan, place: Place, shards_by: Deadline, now: float) -> Deadline:
         """How long a place is waited for."""
         stand_ins = self._board.topology.stand_ins(place.view.version, place.home.partition)
-        lower = not place.stand_in and (plan.views.earlier or stand_ins)
+        lower = not place.stand_in and (stand_ins or plan.views.earlier)
         return descent.share_of(shards_by, now) if lower else shards_by
 
     def _taken(

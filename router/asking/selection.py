@@ -1,4 +1,4 @@
-"""Whom to ask: functions from a selection to a selection, each keeping or ordering some of the addresses.
+"""Whom to ask: functions from addresses to addresses, each keeping or ordering some of them.
 
 Rules:
 
@@ -20,13 +20,6 @@ Load = Callable[[str], int]
 """Requests in flight to an address."""
 
 
-class Selection(NamedTuple):
-    """Some of a topology's addresses, in the order in which they would be asked."""
-
-    topology: Topology
-    addresses: tuple[str, ...]
-
-
 class Grouping(NamedTuple):
     """Partitions by the address that is asked for them, and those that nobody holds."""
 
@@ -34,44 +27,29 @@ class Grouping(NamedTuple):
     homeless: list[int]
 
 
-def holding(topology: Topology, version: str, partition: int) -> Selection:
-    """Who has the partition warm."""
-    return Selection(topology, topology.holders(version, partition))
-
-
-def standing_in(topology: Topology, version: str, home: int) -> Selection:
-    """Who has a compact copy of the partition's users."""
-    return Selection(topology, topology.stand_ins(version, home))
-
-
-def without(selection: Selection, tried: Collection[str]) -> Selection:
+def without(addresses: tuple[str, ...], tried: Collection[str]) -> tuple[str, ...]:
     """Whoever was not asked yet."""
-    if not tried:
-        return selection
-    return Selection(selection.topology, tuple(one for one in selection.addresses if one not in tried))
+    return tuple(one for one in addresses if one not in tried) if tried else addresses
 
 
-def staying(selection: Selection) -> Selection:
+def staying(addresses: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
     """Who neither drains nor was struck off the membership, or everybody where there is nobody else."""
-    replicas = selection.topology.replicas
-    kept = tuple(one for one in selection.addresses if replicas[one].stays)
-    return Selection(selection.topology, kept) if kept else selection
+    if topology.staying.issuperset(addresses):  # nearly always
+        return addresses
+    return tuple(one for one in addresses if one in topology.staying) or addresses
 
 
-def by_load(selection: Selection, load: Load, tick: int) -> Selection:
+def by_load(addresses: tuple[str, ...], load: Load, tick: int) -> tuple[str, ...]:
     """The least loaded first; equals in an order that the tick rotates."""
-    addresses = selection.addresses
     if len(addresses) < 2:
-        return selection
+        return addresses
     start = tick % len(addresses)
-    return Selection(selection.topology, tuple(sorted(addresses[start:] + addresses[:start], key=load)))
+    return tuple(sorted(addresses[start:] + addresses[:start], key=load))
 
 
-def well_first(selection: Selection, last: Collection[str]) -> Selection:
+def well_first(addresses: tuple[str, ...], last: Collection[str]) -> tuple[str, ...]:
     """Who is to be asked last at the end, the order kept otherwise."""
-    if not last:
-        return selection
-    return Selection(selection.topology, tuple(sorted(selection.addresses, key=last.__contains__)))
+    return tuple(sorted(addresses, key=last.__contains__)) if last else addresses
 
 
 def preferred(
@@ -86,15 +64,15 @@ def preferred(
     stand_in: bool = False,
 ) -> tuple[str, ...]:
     """Addresses to ask for one partition, or for the copies of its users, best first."""
-    found = (standing_in if stand_in else holding)(topology, version, partition)
-    return well_first(by_load(staying(without(found, tried)), load, tick), last).addresses
+    found = (topology.stand_ins if stand_in else topology.holders)(version, partition)
+    return well_first(by_load(staying(without(found, tried), topology), load, tick), last)
 
 
 def holding_all(topology: Topology, version: str, partitions: Iterable[int], but: Collection[str]) -> tuple[str, ...]:
     """Who holds every one of some partitions and stays, but for some addresses: who may stand in for a whole group."""
     held = [topology.holders(version, partition) for partition in partitions]
     everything = set(held[0]).intersection(*held[1:]) if held else set[str]()
-    return tuple(one for one in held[0] if one in everything and one not in but and topology.replicas[one].stays)
+    return tuple(one for one in held[0] if one in everything and one not in but and one in topology.staying)
 
 
 def grouped(

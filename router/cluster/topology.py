@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -185,6 +186,11 @@ class Topology:
     def serves_other_than(self, version: str) -> bool:
         """Whether reachable shards have partitions of other snapshots warm, and not one of this."""
         return bool(self._indexes.warm) and version not in self._indexes.warm
+
+    @cached_property
+    def staying(self) -> frozenset[str]:
+        """Addresses of those who stay (rule 4)."""
+        return frozenset(address for address, view in self.replicas.items() if view.stays)
 
     @property
     def trends(self) -> Trends:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from router.asking import selection
-from router.asking.selection import Grouping, Load, Selection
+from router.asking.selection import Grouping, Load
 from router.cluster.topology import Topology
 from router.slates import validate
 from trunkshow.errors import InvalidArgument
@@ -108,6 +108,6 @@ def reachable(
     topology: Topology, load: Load, tick: int, failed: Collection[str], last: Collection[str]
 ) -> Sequence[str]:
     """Who might be asked for anything, best first."""
-    up = Selection(topology, tuple(address for address, view in topology.replicas.items() if view.reachable))
-    found = selection.by_load(selection.staying(selection.without(up, failed)), load, tick)
-    return selection.well_first(found, last).addresses
+    up = tuple(address for address, view in topology.replicas.items() if view.reachable)
+    found = selection.by_load(selection.staying(selection.without(up, failed), topology), load, tick)
+    return selection.well_first(found, last)

@@ -74,7 +74,7 @@ def check(request: pb.RecommendRequest, views: Views) -> None:
 def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Place | None:
     """The place that is asked first; None for a stranger."""
     user = request.user_id
-    tried = _in(views.canary_of(user), user, request)
+    tried = _tried(request, views)
     if tried is not None and tried.held(topology):
         return tried
     home = views.current.find(user)
@@ -92,7 +92,7 @@ def first(request: pb.RecommendRequest, views: Views, topology: Topology) -> Pla
 
 def meant(request: pb.RecommendRequest, views: Views, begun: Place) -> str:
     """The version that a known user's answer was meant from, whoever was asked first (rule 1)."""
-    tried = _in(views.canary_of(request.user_id), request.user_id, request)
+    tried = _tried(request, views)
     return tried.view.version if tried is not None else begun.view.version
 
 
@@ -149,6 +149,13 @@ def _has_moved(user: str, views: Views) -> bool:
 
 def _some_moved(views: Views) -> bool:
     return views.everybodys is views.current
+
+
+def _tried(request: pb.RecommendRequest, views: Views) -> Place | None:
+    """A user's home in the candidate, where there is one, and they are shown it."""
+    if views.candidate is None:  # nearly always
+        return None
+    return _in(views.canary_of(request.user_id), request.user_id, request)
 
 
 def _in(view: View | None, user: str, request: pb.RecommendRequest) -> Place | None:

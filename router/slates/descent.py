@@ -112,6 +112,8 @@ class Descent:
     @property
     def failures(self) -> list[pb.ModelFailure]:
         """Of all models."""
+        if not self.heard:  # a slate that is passed on as it came
+            return []
         return [failure for heard in self.heard for failure in heard.failures]
 
     @property

@@ -61,6 +61,8 @@ class Reach(NamedTuple):
 
     def plus(self, later: Reach) -> Reach:
         """Both, one after the other."""
+        if self is NOWHERE:
+            return later
         return Reach(
             self.asked + later.asked,
             self.answered + later.answered,
@@ -84,10 +86,10 @@ def routers_part(
     receipt.partitions_answered = reach.answered
     receipt.elapsed_ms = (now - asking.arrived) * 1000
     receipt.budget_ms = asking.budget_ms
-    receipt.hedged = _hedged(reach)
     receipt.stages.extend(reach.stages)
     for one in reach.attempts:
         receipt.attempts.add(replica=one.replica, outcome=one.outcome, ms=one.ms, rung=one.rung, hedge=one.hedge)
+        receipt.hedged |= one.hedge
     if reasons:
         receipt.reasons.extend(reasons)
     if failures:

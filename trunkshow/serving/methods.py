@@ -76,24 +76,24 @@ class InFlight:
         self.count = 0
         self.over = asyncio.Event()
         self.leaving = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._emptied: asyncio.Event | None = None
 
     def enter(self) -> None:
         """One more."""
         self.count += 1
-        if self.count == 1:
-            self._idle.clear()
 
     def leave(self) -> None:
         """One less."""
         self.count -= 1
-        if self.count == 0:
-            self._idle.set()
+        if self.count == 0 and self._emptied is not None:
+            self._emptied.set()
+            self._emptied = None
 
     async def idle(self) -> None:
         """Wait until there are none."""
-        await self._idle.wait()
+        if self.count:
+            self._emptied = self._emptied or asyncio.Event()
+            await self._emptied.wait()
 
 
 def generic_handler(service: Service, in_flight: InFlight, guard: Guard | None = None) -> grpc.GenericRpcHandler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +17,7 @@ from grpc_status import rpc_status
 
 from trunkshow.errors import DOMAIN, FIELD_KEY, REASON_KEY, NotFound, from_rpc_error
 from trunkshow.serving import methods, telemetry
-from trunkshow.serving.methods import REQUEST_BYTES_MAX
+from trunkshow.serving.methods import REQUEST_BYTES_MAX, InFlight
 from trunkshow.serving.server import Server
 
 
@@ -146,3 +147,20 @@ async def test_generated_request_ids_differ(channel: grpc.aio.Channel) -> None:
 async def test_an_unknown_method_is_unimplemented(channel: grpc.aio.Channel) -> None:
     """What was not registered is gRPC's to refuse."""
     assert (await refused(channel, "Nothing")).code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_idle_is_waited_for_until_the_last_call_has_left() -> None:
+    """Everybody who waits hears of it, also where a call comes at the same moment; and it can be waited for again."""
+    in_flight = InFlight()
+    await in_flight.idle()
+    for _ in range(2):
+        in_flight.enter()
+        in_flight.enter()
+        waiting = [asyncio.ensure_future(in_flight.idle()) for _ in range(2)]
+        in_flight.leave()
+        await asyncio.sleep(0)
+        assert not any(one.done() for one in waiting)
+        in_flight.leave()
+        in_flight.enter()
+        await asyncio.gather(*waiting)
+        in_flight.leave()

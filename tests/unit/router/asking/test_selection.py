@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from router.asking import selection
 from router.cluster.topology import Generation, ShardFacts, Topology
 from trunkshow.v1 import shard_pb2
@@ -94,3 +97,43 @@ def test_who_is_unwell_comes_last() -> None:
     both = topology(a=facts(0, 1), b=facts(0))
     assert selection.preferred(both, "v1", 0, idle, 0, last={A}) == (B, A)
     assert selection.grouped(both, "v1", [1, 0], idle, 0, last={A}).by_address == {A: [1], B: [0]}
+
+
+READY, DRAINING = shard_pb2.SHARD_STATE_READY, shard_pb2.SHARD_STATE_DRAINING
+some = st.frozensets(st.sampled_from((A, B, C)))
+
+
+@given(
+    holding=some,
+    draining=some,
+    lost=some,
+    struck_off=some,
+    tried=some,
+    last=some,
+    loads=st.fixed_dictionaries({one: st.integers(0, 2) for one in (A, B, C)}),
+    tick=st.integers(0, 9),
+)
+def test_the_order_is_that_of_the_rules(
+    holding: frozenset[str],
+    draining: frozenset[str],
+    lost: frozenset[str],
+    struck_off: frozenset[str],
+    tried: frozenset[str],
+    last: frozenset[str],
+    loads: dict[str, int],
+    tick: int,
+) -> None:
+    """Said once more, plainly: filter, filter unless nobody is left, rotate, sort by load, sort by health."""
+    made = Topology.of([A, B, C])
+    for one in (A, B, C):
+        made = made.updated(one, facts(*([0] if one in holding else []), state=DRAINING if one in draining else READY))
+    for one in lost:
+        made = made.lost(one, "gone")
+    made = made.with_members([one for one in (A, B, C) if one not in struck_off])
+
+    found = [one for one in made.replicas if one in holding - lost and one not in tried]
+    found = [one for one in found if one not in draining | struck_off] or found
+    turned = tick % len(found) if found else 0
+    expected = sorted(sorted(found[turned:] + found[:turned], key=loads.__getitem__), key=last.__contains__)
+
+    assert selection.preferred(made, "v1", 0, loads.__getitem__, tick, tried, last) == tuple(expected)

@@ -35,6 +35,7 @@ from trunkshow import channel as wire
 
 WARM_UP_S = 0.5
 GIVE_UP_S = 5.0
+CONNECT_WITHIN_S = 60.0
 IN_FLIGHT_MAX = 1_000
 KEPT_BYTES_MAX = 256 << 20
 DRAWN_BY_CALLERS = 100_000
@@ -195,6 +196,7 @@ def _call(orders: Orders, channel: grpc.aio.Channel, identity: Callable[[], Meta
 
 async def _measured(target: str, requests: Sequence[bytes], orders: Orders) -> Outcome:
     async with grpc.aio.insecure_channel(target, options=wire.SHARD_OPTIONS) as channel:
+        await asyncio.wait_for(channel.channel_ready(), CONNECT_WITHIN_S)
         return await Driver(orders, requests, [channel]).run()
 
 

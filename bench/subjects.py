@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from bench import echo, forwarder, processes
-from bench.wanted import WANTED as WANTED
+from bench.wanted import WANTED
 from cli.bench.judging import Judged, Wanted, judge
 from cli.bench.orders import Orders, write_requests
 from cli.bench.users import USERS_MAX, Resident, of_snapshot, requests_for

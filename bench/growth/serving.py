@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import processes
-from bench.subjects import WANTED
+from bench.wanted import WANTED
 from cli.addresses import free_address
 from cli.bench.orders import Orders, write_requests
 from cli.bench.users import of_snapshot, requests_for

@@ -114,7 +114,7 @@ async def _tried(host: Host, told: dict[str, Any]) -> dict[str, Any]:
     try:
         return await host.do(**told)
     except Exception as error:  # of whatever a peer's libraries raise; the run goes on with the others
-        return {"error": f"{type(error).__name__}: {error}"[-1500:]}
+        return {"error": f"{told['do']}: {type(error).__name__}: {error}"[-1500:]}
 
 
 def main() -> None:

@@ -111,9 +111,12 @@ def kept(found: Candidates, mask: Mask) -> Candidates:
         Nonsense: one of them is no item of the catalogue.
     """
     try:
-        positions = np.flatnonzero(mask(np.asarray(found.rows, np.int32))).tolist()
+        allowed = mask(np.asarray(found.rows, np.int32))
     except (IndexError, OverflowError) as error:
         raise Nonsense(str(error)) from error
+    if np.count_nonzero(allowed) == len(allowed):  # nearly always: most models know what is not available
+        return found
+    positions = allowed.nonzero()[0].tolist()
     return Candidates(
         [found.rows[position] for position in positions],
         [found.scores[position] for position in positions],

@@ -32,8 +32,12 @@ class CatalogueShelf:
 
     def scores(self, vector: Floats, rows: Rows) -> Floats:
         """Inner products of a (factors,) vector with the items of `rows`."""
-        products: Floats = self._vectors[rows] @ vector
+        products: Floats = self._vectors.take(rows, 0) @ vector
         return products
+
+    def vectors_of(self, rows: Rows) -> Floats:
+        """(k, factors) copies of the vectors of the items of (k,) `rows`."""
+        return self._vectors.take(rows, 0)
 
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
         """Nobody lives here."""

@@ -60,18 +60,24 @@ class Reordering:
         """How many candidates there should be to choose from."""
         return POOL if self._raises(carousel) or self._sinks(carousel) else 0
 
-    def ordered(self, carousel: str, found: Candidates, taken: Collection[int]) -> Candidates:
-        """The candidates of a carousel that are not taken, in the order in which they are to be shown."""
+    def ordered(self, carousel: str, found: Candidates, taken: Collection[int], most: int | None = None) -> Candidates:
+        """The candidates of a carousel that are not taken, in the order in which they are to be shown.
+
+        The first `most` of them where that is said: of no other is it looked up how often it was shown.
+        """
         if not self.pool(carousel) or not found.rows:
             return found
         places = [at for at, row in enumerate(found.rows) if row not in taken]
+        if most is not None and len({*found.rows}) < len(found.rows):
+            most = None  # who comes twice is shown once
         scores = [found.scores[at] for at in places]
         if self._raises(carousel) and self.intent is not None:
             scores = raised(scores, self._kinds_of([found.rows[at] for at in places]), self.intent.lift)
         order = best_first(scores)
         if self._sinks(carousel) and self.discount is not None:
             discount = self.discount
-            order = fatigue.sink(order, lambda at: discount(found.rows[places[at]]))
+            order = fatigue.sink(order, lambda at: discount(found.rows[places[at]]), most)
+        order = order[:most]
         return _taken_from(found, [places[at] for at in order], list(accumulate((scores[at] for at in order), min)))
 
     def _kinds_of(self, rows: list[int]) -> list[int]:

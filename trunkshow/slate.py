@@ -61,7 +61,9 @@ class SlateMaker:
             before = len(made)
             try:
                 for one, found in self._proposed(carousel, asking, proposals):
-                    best = asking.reordering.ordered(one, found, asking.taken) if asking.reordering else found
+                    best = found
+                    if asking.reordering is not None:
+                        best = asking.reordering.ordered(one, found, asking.taken, asking.items)
                     shown = self.show(one, self.proposer.model(one), best, asking.items, rung, asking.taken)
                     if shown is not None:
                         made.append(shown)

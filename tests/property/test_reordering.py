@@ -57,6 +57,20 @@ def test_it_adds_and_drops_nothing(
         assert list(after.reasons) == [f"of {row}" for row in after.rows]
 
 
+@given(candidates(), kinds, st.none() | intents, st.none() | discounts, personal, st.integers(1, 45), st.booleans())
+def test_the_first_of_them_are_the_first_of_all(
+    found: Candidates, codes: np.ndarray, intent: Intent | None, discount: object, carousel: str, most: int, twice: bool
+) -> None:
+    """As many as are to be shown; where a model names an item twice, as many different ones."""
+    if twice:
+        found = Candidates([*found.rows, *found.rows], [*found.scores, *found.scores], found.about, ["for all"])
+    order = Reordering(intent, codes, discount)  # type: ignore[arg-type]
+    everything, first = order.ordered(carousel, found, ()), order.ordered(carousel, found, (), most)
+    shown = list(dict.fromkeys(everything.rows))[:most]
+    assert list(dict.fromkeys(first.rows))[:most] == shown
+    assert list(first.scores)[:most] == list(everything.scores)[:most]
+
+
 @given(candidates(), kinds, intents, discounts)
 def test_what_the_shop_shows_is_left_alone(
     found: Candidates, codes: np.ndarray, intent: Intent, discount: object

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from trunkshow.largest import largest
 from trunkshow.models import neighbour_blend, sweeps
 from trunkshow.models.fold_in import (
     ITEM_DAMPING,
@@ -138,12 +138,6 @@ class ImplicitALS:
         order = largest(scores, count)
         order = order[scores[order] > 0]
         return Candidates(items.rows[order].tolist(), scores[order].tolist(), reasons=("New, and near to your taste",))
-
-
-def largest(scores: Floats, count: int) -> NDArray[np.int64]:
-    """Positions of the `count` largest of many scores, largest first; only these are put in order."""
-    few = np.argpartition(-scores, count)[:count] if count < len(scores) else np.arange(len(scores))
-    return few[np.argsort(-scores[few], kind="stable")]
 
 
 def joined(history: Rows, weights: Floats, context: Rows) -> tuple[Rows, Floats]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import ClassVar, Self
 
 import numpy as np
 
+from trunkshow.largest import largest
 from trunkshow.models.popularity import decayed_counts
-from trunkshow.models.protocol import NO_ROWS, NOTHING, Arrays, Candidates, Query, Shelf, Training
+from trunkshow.models.protocol import NO_ROWS, NOTHING, Arrays, Candidates, Floats, Query, Rows, Shelf, Training
 from trunkshow.snapshot.arrays import Strings
 
 ITEMS_MAX = 500
@@ -16,6 +18,10 @@ ITEMS_MAX = 500
 
 HISTORY_MAX = 100
 """Newest items of the history that choose the occasions."""
+
+GATHERED_MAX = 64
+"""Occasions whose items' vectors are kept side by side, 128 KB each at 64 factors. Brought together from all over the
+catalogue at each request, they cost several times what the products do."""
 
 
 class Occasions:
@@ -36,6 +42,7 @@ class Occasions:
         self._names = [names[code] for code in range(len(names))]
         starts = arrays["starts"]
         self._members = {name: arrays["rows"][starts[code] : starts[code + 1]] for code, name in enumerate(self._names)}
+        self._gathered: dict[str, Floats] = {}
         self._occasions_of: dict[int, list[str]] = {}
         for name, rows in self._members.items():
             for row in rows.tolist():
@@ -66,8 +73,8 @@ class Occasions:
     def topics(self, query: Query, count: int) -> list[str]:
         """The occasions that most of the query's newest items belong to; then the largest ones."""
         newest = [*query.context, *query.history[:HISTORY_MAX].tolist()]
-        near = Counter(name for row in newest for name in self._occasions_of.get(row, ()))
-        return sorted(self._names, key=lambda name: -near[name])[:count]
+        near = Counter(chain.from_iterable(self._occasions_of.get(row, ()) for row in newest))
+        return sorted(self._names, key=lambda name: -near.get(name, 0))[:count]
 
     def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:
         """The occasion's items, by taste where there is one, else by popularity."""
@@ -78,6 +85,15 @@ class Occasions:
         if not len(query.vector):
             scores = np.arange(len(members), 0, -1, dtype=np.float32)[:count]
             return Candidates(members[:count].tolist(), scores.tolist(), reasons=reasons)
-        scores = shelf.scores(query.vector, members)
-        order = np.argsort(-scores, kind="stable")[:count]
+        scores = self._vectors_of(query.topic, members, shelf) @ query.vector
+        order = largest(scores, count)
         return Candidates(members[order].tolist(), scores[order].tolist(), reasons=reasons)
+
+    def _vectors_of(self, topic: str, members: Rows, shelf: Shelf) -> Floats:
+        """(m, factors) of an occasion's items, which all shelves of a snapshot have alike."""
+        vectors = self._gathered.get(topic)
+        if vectors is None:
+            vectors = shelf.vectors_of(members)
+            if len(self._gathered) < GATHERED_MAX:
+                self._gathered[topic] = vectors
+        return vectors

@@ -195,6 +195,10 @@ class Shelf(Protocol):
         """Inner products of a (factors,) vector with the items of `rows`, which may lie in any partition."""
         ...
 
+    def vectors_of(self, rows: Rows) -> Floats:
+        """(k, factors) copies of the vectors of the items of (k,) `rows`, which may lie in any partition."""
+        ...
+
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
         """Up to `count` users of this partition by cosine with a (factors,) vector, nearest first."""
         ...

@@ -6,7 +6,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Query, Shelf, Training
+from trunkshow.largest import largest
+from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Query, Rows, Shelf, Training
 
 NEIGHBOURS = 30
 NEWEST_ITEMS = 40
@@ -40,14 +41,21 @@ class UserNeighbours:
         found = shelf.nearest_users(query.vector, NEIGHBOURS + 1)
         # The nearest one is the user, where the user lives here; nobody recommends to themselves. The history tells
         # who that is, not the vector: items in hand move it.
-        others = [(user, near) for user, near in found if near > 0 and not np.array_equal(user.items, query.history)]
+        others = [(user, near) for user, near in found if near > 0 and not _same(user.items, query.history)]
         if not others:
             return NOTHING
-        taken = [user.items[:NEWEST_ITEMS][user.weights[:NEWEST_ITEMS] > 0] for user, _ in others[:NEIGHBOURS]]
-        votes = np.repeat([near for _, near in others[:NEIGHBOURS]], [len(rows) for rows in taken])
-        rows, where = np.unique(np.concatenate(taken), return_inverse=True)
-        scores = np.bincount(where, votes, minlength=len(rows))
-        order = np.argsort(-scores, kind="stable")[:count]
+        voters = others[:NEIGHBOURS]
+        newest = [user.items[:NEWEST_ITEMS] for user, _ in voters]
+        liked = np.concatenate([user.weights[:NEWEST_ITEMS] for user, _ in voters]) > 0
+        votes = np.repeat([near for _, near in voters], [len(rows) for rows in newest])[liked]
+        rows, where = np.unique(np.concatenate(newest)[liked], return_inverse=True)
+        scores = np.asarray(np.bincount(where, votes, minlength=len(rows)), np.float64)
+        order = largest(scores, count)
         heads = np.bincount(where, minlength=len(rows))[order].tolist()
-        reasons = [f"{heads_} of {len(taken)} shoppers nearest to your taste had it" for heads_ in heads]
+        reasons = [f"{heads_} of {len(voters)} shoppers nearest to your taste had it" for heads_ in heads]
         return Candidates(rows[order].tolist(), scores[order].tolist(), reasons=reasons)
+
+
+def _same(one: Rows, other: Rows) -> bool:
+    """Whether two histories are the same; mostly their lengths tell."""
+    return len(one) == len(other) and bool((one == other).all())

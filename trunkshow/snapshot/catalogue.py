@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -24,6 +25,9 @@ Rows = NDArray[np.int32]
 Codes = NDArray[np.int32]
 
 ID_BYTES_MAX = 256
+
+IDS_KEPT = 16_384
+"""Items whose ids are kept as they were last read, for those that many are shown; one takes about 200 bytes."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Catalogue:
         columns = arrays.load(folder)
         names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
         self._ids = arrays.Strings(columns["id_offsets"], columns["id_text"])
+        self._id_of = lru_cache(IDS_KEPT)(self._ids.__getitem__)
         self._titles = arrays.Strings(columns["title_offsets"], columns["title_text"])
         self.categories: Codes = columns["category"]
         self.category_names: tuple[str, ...] = tuple(names["categories"])
@@ -137,7 +142,7 @@ class Catalogue:
 
     def id(self, row: int) -> str:
         """An item's id."""
-        return self._ids[row]
+        return self._id_of(row)
 
     def title(self, row: int) -> str:
         """What to call an item to a shopper."""

@@ -39,7 +39,7 @@ class GrowingCatalogue(Catalogue):
 
     def id(self, row: int) -> str:
         """An item's id."""
-        return self._ids[row] if row < self._built else self.additions.at(row).id
+        return self._id_of(row) if row < self._built else self.additions.at(row).id
 
     def title(self, row: int) -> str:
         """What to call an item to a shopper."""

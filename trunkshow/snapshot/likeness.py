@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trunkshow import pacing
+from trunkshow.largest import largest
 from trunkshow.models.fold_in import ITEM_DAMPING
-from trunkshow.models.ials import largest
 from trunkshow.taste import unit
 
 Floats = NDArray[np.float32]

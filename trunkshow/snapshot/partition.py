@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trunkshow.largest import largest
 from trunkshow.snapshot import arrays, index, kv, records, stand_ins
 from trunkshow.snapshot.records import UserRecord
 from trunkshow.taste import unit
@@ -107,13 +108,17 @@ class Partition:
         """As `nearest_items`, exactly, among those that the mask allows."""
         allowed = self.items[mask(self.items)]
         scores = self.scores(vector, allowed)
-        order = np.argsort(-scores, kind="stable")[:count]
+        order = largest(scores, count)
         return allowed[order], scores[order]
 
     def scores(self, vector: Floats, rows: Rows) -> Floats:
         """Inner products of a (factors,) vector with the items of `rows`, which may lie in any partition."""
-        products: Floats = self._vectors[rows] @ vector
+        products: Floats = self._vectors.take(rows, 0) @ vector
         return products
+
+    def vectors_of(self, rows: Rows) -> Floats:
+        """(k, factors) copies of the vectors of the items of (k,) `rows`, which may lie in any partition."""
+        return self._vectors.take(rows, 0)
 
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
         """Up to `count` users of this partition by cosine with a (factors,) vector, nearest first."""

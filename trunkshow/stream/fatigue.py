@@ -25,6 +25,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import TypeVar
 
 import numpy as np
@@ -128,7 +129,21 @@ def _of(seen: Sequence[int], key: int) -> Sequence[int]:
 _Candidate = TypeVar("_Candidate")
 
 
-def sink(ranked: Sequence[_Candidate], discount: Callable[[_Candidate], float]) -> list[_Candidate]:
-    """Candidates, best first, each moved from its rank to that divided by its discount, above 0 and at most 1."""
-    places = [rank / discount(candidate) for rank, candidate in enumerate(ranked, start=1)]
-    return [ranked[at] for at in sorted(range(len(ranked)), key=lambda at: (places[at], at))]
+def sink(
+    ranked: Sequence[_Candidate], discount: Callable[[_Candidate], float], most: int | None = None
+) -> list[_Candidate]:
+    """Candidates, best first, each moved from its rank to that divided by its discount, above 0 and at most 1.
+
+    The first `most` of them where that is said; then who cannot be among them is not asked for a discount.
+    """
+    most = len(ranked) if most is None else most
+    sunk: list[_Candidate] = []
+    below: list[tuple[float, int]] = []  # a heap of those whose place has not come
+    for at, candidate in enumerate(ranked):
+        if len(sunk) >= most:
+            break
+        heappush(below, ((at + 1) / discount(candidate), at))
+        while below and below[0][0] <= at + 1:  # whoever comes after goes below that
+            sunk.append(ranked[heappop(below)[1]])
+    sunk += (ranked[at] for _, at in sorted(below))
+    return sunk[:most]

@@ -45,7 +45,7 @@ def raised(
 
 def best_first(scores: Sequence[float]) -> list[int]:
     """Positions of candidates by score; those that tie keep their order."""
-    return sorted(range(len(scores)), key=lambda at: (-scores[at], at))
+    return sorted(range(len(scores)), key=scores.__getitem__, reverse=True)  # in reverse, too, ties keep their order
 
 
 def _deviation(scores: Sequence[float]) -> float:

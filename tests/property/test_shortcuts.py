@@ -1,0 +1,153 @@
+"""What was made cheaper on a shard's way to a slate gives what the plain way gives, which stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from trunkshow.candidates import kept
+from trunkshow.catalogue_shelf import CatalogueShelf
+from trunkshow.largest import largest
+from trunkshow.models.occasions import Occasions
+from trunkshow.models.protocol import Candidates, Floats, Query
+from trunkshow.models.user_neighbours import NEIGHBOURS, NEWEST_ITEMS, UserNeighbours
+from trunkshow.snapshot.arrays import Strings
+from trunkshow.snapshot.records import UserRecord
+from trunkshow.stream.fatigue import sink
+from trunkshow.stream.ranking import best_first
+from trunkshow.taste import unit
+
+floats = st.floats(-1024, 1024, width=32)
+tied = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan])
+
+
+@given(arrays(np.float32, st.integers(0, 40), elements=tied | floats), st.integers(0, 45))
+def test_the_largest_are_the_first_of_all_in_order(scores: Floats, count: int) -> None:
+    """Whatever is equal, infinite, or no number."""
+    assert largest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+@given(st.lists(floats | st.sampled_from([-0.0, 0.0, 1.0])))
+def test_the_best_come_first_and_those_that_tie_keep_their_order(scores: list[float]) -> None:
+    """As sorting by score and then by place has it."""
+    assert best_first(scores) == sorted(range(len(scores)), key=lambda at: (-scores[at], at))
+
+
+@given(st.lists(st.floats(0.125, 1) | st.just(1.0), max_size=40), st.integers(0, 45))
+def test_the_first_to_sink_are_the_first_of_all_that_sank(discounts: list[float], most: int) -> None:
+    """By rank divided by discount; of equal places the better candidate."""
+    places = [rank / discount for rank, discount in enumerate(discounts, start=1)]
+    everybody = sorted(range(len(discounts)), key=lambda at: (places[at], at))
+    assert sink(range(len(discounts)), discounts.__getitem__) == everybody
+    assert sink(range(len(discounts)), discounts.__getitem__, most) == everybody[:most]
+
+
+def test_who_cannot_be_among_the_first_is_not_looked_up() -> None:
+    """With nobody to sink, three of a thousand are asked for."""
+    asked: list[int] = []
+
+    def discount(candidate: int) -> float:
+        asked.append(candidate)
+        return 1.0
+
+    assert sink(range(1000), discount, 3) == asked == [0, 1, 2]
+
+
+@given(arrays(np.float32, array_shapes(min_dims=2, max_dims=2, max_side=70), elements=floats))
+def test_a_vector_is_as_long_as_numpy_says(vectors: Floats) -> None:
+    """To the last bit: partitions and neighbours hang on it."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    plain = (vectors / np.maximum(lengths, np.finfo(np.float32).tiny)).astype(np.float32)
+    assert unit(vectors).tobytes() == plain.tobytes()
+
+
+@given(st.lists(st.integers(0, 9), unique=True), st.lists(st.booleans(), min_size=10, max_size=10), st.booleans())
+def test_a_mask_keeps_what_it_allows(rows: list[int], allowed: list[bool], own: bool) -> None:
+    """Each with its score, and with its own reason where it has one."""
+    reasons = [f"of {row}" for row in rows] if own else ["for all"]
+    found = Candidates(rows, [float(row) for row in rows], 3, reasons)
+    after = kept(found, lambda asked: np.array(allowed)[asked])
+    assert list(after.rows) == [row for row in rows if allowed[row]]
+    assert list(after.scores) == [float(row) for row in after.rows]
+    assert after.about == 3
+    if own and len(rows) != 1:
+        assert list(after.reasons) == [f"of {row}" for row in after.rows]
+
+
+histories = st.lists(
+    st.tuples(st.integers(0, 90), st.sampled_from([-1.0, 0.0, 1.0, 2.0])), max_size=60, unique_by=lambda one: one[0]
+)
+
+
+class Neighbourhood(CatalogueShelf):
+    """A shelf with users, nearest first."""
+
+    def __init__(self, users: Sequence[tuple[UserRecord, float]]) -> None:
+        super().__init__(np.zeros((1, 2), np.float32))
+        self._users = users
+
+    def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
+        """Those that were given."""
+        del vector
+        return list(self._users[:count])
+
+
+def shopper(history: list[tuple[int, float]]) -> UserRecord:
+    """A user with a history."""
+    items, weights = np.array([row for row, _ in history], np.int32), np.array([w for _, w in history], np.float32)
+    return UserRecord(-1, np.ones(2, np.float32), items, weights, np.zeros(len(items), np.uint32))
+
+
+@given(histories, st.lists(st.tuples(histories, st.floats(-0.5, 1)), max_size=35), st.integers(1, 60))
+def test_neighbours_vote_once_for_each_item_that_they_kept(
+    own: list[tuple[int, float]], drawn: list[tuple[list[tuple[int, float]], float]], count: int
+) -> None:
+    """Counted one by one; who has the very same history is the user."""
+    near = sorted(drawn, key=lambda one: -one[1])
+    user = shopper(own)
+    found = UserNeighbours().recommend(
+        Query(vector=user.vector, history=user.items, weights=user.weights),
+        Neighbourhood([(shopper(history), cosine) for history, cosine in near]),
+        count,
+    )
+    others = [
+        (history, cosine)
+        for history, cosine in near[: NEIGHBOURS + 1]
+        if cosine > 0 and [row for row, _ in history] != [row for row, _ in own]
+    ][:NEIGHBOURS]
+    votes: dict[int, list[float]] = {}
+    for history, cosine in others:
+        for row, weight in history[:NEWEST_ITEMS]:
+            if weight > 0:
+                votes.setdefault(row, []).append(cosine)
+    best = sorted(votes, key=lambda row: (-sum(votes[row]), row))[:count]
+    assert list(found.rows) == best
+    assert list(found.scores) == [sum(votes[row]) for row in best]
+    if best:
+        assert [int(reason.split()[0]) for reason in found.reasons] == [len(votes[row]) for row in best]
+
+
+@pytest.mark.parametrize("most", [64, 1, 0])
+def test_an_occasion_is_scored_alike_whether_its_vectors_are_at_hand_or_not(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first time, at later ones, and where no more of them are kept."""
+    monkeypatch.setattr("trunkshow.models.occasions.GATHERED_MAX", most)
+    rng = np.random.default_rng(0)
+    shelf = CatalogueShelf(rng.standard_normal((50, 4)).astype(np.float32))
+    offsets, text = Strings.pack(["wedding", "work week"])
+    members = rng.permutation(50).astype(np.int32)
+    model = Occasions({"name_offsets": offsets, "name_text": text, "starts": np.array([0, 30, 50]), "rows": members})
+    for _ in range(3):
+        for topic, rows in (("wedding", members[:30]), ("work week", members[30:])):
+            query = Query(vector=rng.standard_normal(4).astype(np.float32), topic=topic)
+            found = model.recommend(query, shelf, 7)
+            scores = shelf.scores(query.vector, rows)
+            order = np.argsort(-scores, kind="stable")[:7]
+            assert list(found.rows) == rows[order].tolist()
+            assert list(found.scores) == scores[order].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import chain
+from itertools import chain, repeat
 from typing import ClassVar, Self
 
 import numpy as np
@@ -73,7 +73,7 @@ class Occasions:
     def topics(self, query: Query, count: int) -> list[str]:
         """The occasions that most of the query's newest items belong to; then the largest ones."""
         newest = [*query.context, *query.history[:HISTORY_MAX].tolist()]
-        near = Counter(chain.from_iterable(self._occasions_of.get(row, ()) for row in newest))
+        near = Counter(chain.from_iterable(map(self._occasions_of.get, newest, repeat(()))))
         return sorted(self._names, key=lambda name: -near.get(name, 0))[:count]
 
     def recommend(self, query: Query, shelf: Shelf, count: int) -> Candidates:

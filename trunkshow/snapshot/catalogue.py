@@ -121,7 +121,7 @@ class Catalogue:
             for n, attribute in enumerate(names["attributes"])
         }
         everything_available = bool(self._available.all())
-        self._unfiltered = Filter(None if everything_available else self._available.__getitem__)
+        self._unfiltered = Filter(None if everything_available else self._available.take)
         self._rows = kv.Reader(folder / "ids.lmdb")  # last: what fails above leaves no mapped file behind
 
     def __len__(self) -> int:

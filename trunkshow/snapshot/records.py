@@ -97,13 +97,15 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     if form != FORMAT:
         message = f"user record of format {form}; this reads format {FORMAT}"
         raise ValueError(message)
-    at = _HEADER.size
-    vector = np.frombuffer(data, _F32, factors, at)
-    at += 4 * factors
-    items = np.frombuffer(data, _I32, count, at)
-    weights = np.frombuffer(data, _F32, count, at + 4 * count)
-    times = np.frombuffer(data, _U32, count, at + 8 * count)
-    return UserRecord(segment, vector, items, weights, times, _marks(data, marked, count, at + 12 * count))
+    at = _HEADER.size + 4 * factors
+    return UserRecord(  # a slate reads thirty neighbours: every call shows
+        segment,
+        np.frombuffer(data, _F32, factors, _HEADER.size),
+        np.frombuffer(data, _I32, count, at),
+        np.frombuffer(data, _F32, count, at + 4 * count),
+        np.frombuffer(data, _U32, count, at + 8 * count),
+        _marks(data, count, at + 12 * count) if marked else UNMARKED,
+    )
 
 
 def encode_stand_in(record: UserRecord) -> bytes:
@@ -138,7 +140,7 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
         np.where(liked, items, ~items),
         np.where(liked, np.float32(1), np.float32(-1)),
         np.zeros(count, _U32),
-        _marks(data, marked, count, at + 2 * factors + 4 * count).copy(),
+        _marks(data, count, at + 2 * factors + 4 * count).copy() if marked else UNMARKED,
     )
 
 
@@ -147,12 +149,13 @@ def _worth_writing(of_items: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return UNMARKED if (of_items == marks.HAD).all() else np.ascontiguousarray(of_items, _U8)
 
 
-def _marks(data: bytes | memoryview, marked: int, count: int, at: int) -> NDArray[np.uint8]:
-    return np.frombuffer(data, _U8, count, at) if marked else UNMARKED
+def _marks(data: bytes | memoryview, count: int, at: int) -> NDArray[np.uint8]:
+    return np.frombuffer(data, _U8, count, at)
 
 
 def _header(header: struct.Struct, data: bytes | memoryview) -> tuple[Any, ...]:
-    if len(data) < header.size:  # struct's own error is no ValueError
+    try:
+        return header.unpack_from(data)
+    except struct.error as error:  # which is no ValueError
         message = f"record of {len(data)} bytes; its header alone has {header.size}"
-        raise ValueError(message)
-    return header.unpack_from(data)
+        raise ValueError(message) from error

@@ -142,7 +142,11 @@ def sink(
     for at, candidate in enumerate(ranked):
         if len(sunk) >= most:
             break
-        heappush(below, ((at + 1) / discount(candidate), at))
+        place = (at + 1) / discount(candidate)
+        if place <= at + 1 and not below:  # nearly always
+            sunk.append(candidate)
+            continue
+        heappush(below, (place, at))
         while below and below[0][0] <= at + 1:  # whoever comes after goes below that
             sunk.append(ranked[heappop(below)[1]])
     sunk += (ranked[at] for _, at in sorted(below))

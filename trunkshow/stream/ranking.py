@@ -50,4 +50,4 @@ def best_first(scores: Sequence[float]) -> list[int]:
 
 def _deviation(scores: Sequence[float]) -> float:
     mean = math.fsum(scores) / len(scores)
-    return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / len(scores))
+    return math.sqrt(math.fsum([(score - mean) ** 2 for score in scores]) / len(scores))

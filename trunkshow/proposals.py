@@ -26,6 +26,9 @@ from trunkshow.snapshot.reader import Snapshot
 SPARE_MAX = 3
 """Spare candidates asked of a model per item wanted, at most: one for each item that must not be shown."""
 
+MASKED_SPARE = 5
+"""Spare candidates asked for where a mask may drop some: most drop hardly any, and asking again costs all of it twice."""
+
 CANDIDATES_MAX = 4096
 
 
@@ -160,6 +163,8 @@ class Proposer:
             raise Unasked(f"{model.name} takes longer than there is time")
         ours = model.name in self._ours
         ask = needed + min(len(taken), work.spare_max * needed)
+        if query.mask is not None:
+            ask += MASKED_SPARE
         if needed > count:  # asked for apart, where asking again costs a second time: so with something over
             ask += ask // 2
         ask = max(ask, least)

@@ -27,7 +27,7 @@ SPARE_MAX = 3
 """Spare candidates asked of a model per item wanted, at most: one for each item that must not be shown."""
 
 MASKED_SPARE = 5
-"""Spare candidates asked for where a mask may drop some: most drop hardly any, and asking again costs all of it twice."""
+"""Spare candidates asked for where a mask may drop some: most drop hardly any, and asking again costs more."""
 
 CANDIDATES_MAX = 4096
 

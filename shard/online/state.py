@@ -6,7 +6,7 @@ several places at a time. So what is kept follows from the set of events alone:
 1. An event is known by its id. Of the same event at several places in the log the first place counts.
 2. At most `EVENTS_MAX` are kept. Views, clicks, carts and likes go first, then what lasts (orders, rentals, returns,
    hidden items); of these the one that happened longest ago, and of one moment the least id. One that went and comes
-   again goes again.
+   again goes again. Whoever applies an event is told which one went for it: not everything is known any more.
 
 An id stands for one event for ever (the contract of `Event.event_id`): of two different events of one id either may be
 kept.
@@ -53,6 +53,18 @@ Events = tuple[Event, ...]
 NO_EVENTS: Events = ()
 
 
+class Applied(NamedTuple):
+    """What one more event made.
+
+    Attributes:
+        events: that are kept; the same value where nothing changed.
+        gone: the one that there was no room for, which may be the one that came; None where nothing is missing.
+    """
+
+    events: Events
+    gone: Event | None = None
+
+
 def compact(event: pb.Event, at: Position) -> Event:
     """What is kept of an event that stands there."""
     key = int.from_bytes(hashlib.blake2b(event.event_id.encode(), digest_size=8).digest(), "little")
@@ -60,19 +72,19 @@ def compact(event: pb.Event, at: Position) -> Event:
     return Event(key, sys.intern(event.item_id), event.interaction, event.timestamp.ToMilliseconds(), at)
 
 
-def applied(events: Events, event: Event, most: int = EVENTS_MAX) -> Events:
-    """With one more event, of which at most so many are kept; the same value where that changes nothing."""
+def applied(events: Events, event: Event, most: int = EVENTS_MAX) -> Applied:
+    """With one more event, of which at most so many are kept."""
     for known in events:
         if known.key == event.key:
             if known.at <= event.at:
-                return events
+                return Applied(events)
             events = tuple(one for one in events if one is not known)
             break
     more = list(events)
     insort(more, event, key=_rank)
     if len(more) <= most:
-        return tuple(more)
-    return events if more[0] is event else tuple(more[1:])
+        return Applied(tuple(more))
+    return Applied(events if more[0] is event else tuple(more[1:]), more[0])
 
 
 def _rank(event: Event) -> tuple[bool, int, int]:

@@ -4,6 +4,9 @@ Beyond `events_max` the user of whom nothing was heard for longest loses theirs:
 kept again; but as long as a snapshot lacks one of the events that went, it does not know everything of them, and their
 slates say so. So of who was evicted the last place and moment that went are kept, `EVICTED_MAX` of them; of more, the
 last of all that had to be dropped, and until a snapshot has that, nobody is said to be known whole.
+
+The same of whoever did more than is kept of one user (`shard.online.state`): what is left of theirs is folded in as
+ever, and as long as a snapshot lacks what went, their slates do not claim to know everything.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ class Users:
         self._evicted_max = evicted_max
         self._of: dict[str, Events] = {}  # in the order in which they were last heard of
         self._evicted: dict[str, Event] = {}  # what went of theirs, as one event: the last place, the last moment
+        self._cut: dict[str, Event] = {}  # the same of who did too much, of users in `_of` alone
         self._dropped: dict[tuple[str, int], Event] = {}  # the same of who is in `_evicted` no more, by log and lane
 
     def __len__(self) -> int:
@@ -53,9 +57,9 @@ class Users:
 
     def is_whole(self, user_id: str, since: Since) -> bool:
         """Whether a snapshot that has seen the log up to there had everything of a user's that had to go."""
-        went = self._evicted.get(user_id)
-        if went is not None and since.is_new(went.at, went.time_ms):
-            return False
+        for went in (self._evicted.get(user_id), self._cut.get(user_id)):
+            if went is not None and since.is_new(went.at, went.time_ms):
+                return False
         return not self._dropped or not any(since.is_new(one.at, one.time_ms) for one in self._dropped.values())
 
     def add(self, user_id: str, event: Event) -> None:
@@ -64,7 +68,10 @@ class Users:
         if went is not None and went.at.log == event.at.log and event.at <= went.at:
             return  # a replay: room was wanted before
         before = self._of.pop(user_id, NO_EVENTS)
-        self._of[user_id] = after = applied(before, event)
+        after, gone = applied(before, event)
+        self._of[user_id] = after
+        if gone is not None:
+            self._cut[user_id] = _last_of((gone, self._cut.get(user_id, gone)))
         self.events += len(after) - len(before)
         while self.events > self._events_max and self._of:
             self._evict(next(iter(self._of)))
@@ -73,19 +80,23 @@ class Users:
         """A user is not held here any more."""
         self.events -= len(self._of.pop(user_id, NO_EVENTS))
         self._evicted.pop(user_id, None)
+        self._cut.pop(user_id, None)
 
     def keep(self, user_id: str, wanted: Callable[[Event], bool]) -> None:
         """Keep of a user's events those that are wanted; of what went, that it did where it is."""
-        went = self._evicted.get(user_id)
-        if went is not None and not wanted(went):
-            del self._evicted[user_id]
+        for those in (self._evicted, self._cut):
+            went = those.get(user_id)
+            if went is not None and not wanted(went):
+                del those[user_id]
         before = self._of.get(user_id, NO_EVENTS)
         after = tuple(event for event in before if wanted(event))
         self.events += len(after) - len(before)
         if after:
             self._of[user_id] = after
-        else:
-            self._of.pop(user_id, None)
+            return
+        self._of.pop(user_id, None)
+        if (cut := self._cut.pop(user_id, None)) is not None:
+            self._note_evicted(user_id, (cut,))
 
     def keep_dropped(self, wanted: Callable[[Event], bool]) -> None:
         """Keep of what is not known by user any more what is wanted."""
@@ -94,9 +105,14 @@ class Users:
     def _evict(self, user_id: str) -> None:
         events = self._of.pop(user_id)
         self.events -= len(events)
+        cut = self._cut.pop(user_id, None)
+        self._note_evicted(user_id, events if cut is None else (*events, cut))
+        EVICTED.inc()
+
+    def _note_evicted(self, user_id: str, events: Events) -> None:
+        """Nothing is kept of somebody any more, of whom these went."""
         went = self._evicted.pop(user_id, None)
         self._evicted[user_id] = _last_of(events if went is None else (*events, went))
-        EVICTED.inc()
         if len(self._evicted) > self._evicted_max:
             one = self._evicted.pop(next(iter(self._evicted)))
             lane = one.at.log, one.at.lane

@@ -98,7 +98,7 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
     """With dense matrices, item by item, to 1e-4; with the same history and the same weights."""
     kept = NO_EVENTS
     for one in happened:
-        kept = applied(kept, one)
+        kept = applied(kept, one).events
     folded = fold(record, kept, TERMS)
     new = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
     assert (folded.events if folded else 0) == len(new)
@@ -137,7 +137,7 @@ def test_one_by_one_in_any_order_ends_where_all_at_once_does(happened: list[Even
     """Nothing drifts."""
     kept = NO_EVENTS
     for one in happened:
-        kept = applied(kept, one)
+        kept = applied(kept, one).events
         fold(NOBODY, kept, TERMS)
     last, whole = fold(NOBODY, kept, TERMS), fold(NOBODY, tuple(sorted(happened)), TERMS)
     assert last is not None and whole is not None

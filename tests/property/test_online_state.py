@@ -25,7 +25,7 @@ def after(events: list[Event], most: int = MOST) -> Events:
     """All of them, one by one."""
     kept = NO_EVENTS
     for one in events:
-        kept = applied(kept, one, most)
+        kept = applied(kept, one, most).events
     return kept
 
 
@@ -75,4 +75,4 @@ def test_what_is_known_changes_nothing(events: list[Event]) -> None:
     """The very value stays, so that what was made from it can be used on."""
     kept = after(events)
     for one in kept:
-        assert applied(kept, one) is kept
+        assert applied(kept, one).events is kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shard.online.state import Event
+from shard.online.state import EVENTS_MAX, Event
 from shard.online.users import Users, only
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, Since
@@ -63,3 +63,33 @@ def test_nothing_is_kept_of_who_is_forgotten_or_held_no_more_or_has_everything_i
     list(only(users, lambda user: user != "elsewhere", lambda one: one.time_ms > 3))
     assert list(users) == ["last"]
     assert users.is_whole("known", BEFORE)
+
+
+def test_who_did_more_than_is_kept_of_one_user_is_not_whole_until_a_snapshot_has_what_went() -> None:
+    """What is left is kept; a replay that brings what went once more changes nothing; nobody else is concerned."""
+    users = Users(events_max=10 * EVENTS_MAX)
+    users.add("b", event(1))
+    for number in (*range(1, EVENTS_MAX + 3), 1):
+        users.add("a", event(number))
+    assert (users.events, [one.time_ms for one in users.of("a")][:1]) == (EVENTS_MAX + 1, [3])
+    assert [users.is_whole("a", since) for since in (BEFORE, until(1), until(2))] == [False, False, True]
+    assert users.is_whole("b", BEFORE)
+    users.keep("a", lambda one: one.time_ms > 2)
+    assert users.is_whole("a", BEFORE)
+
+
+def test_what_went_of_who_did_too_much_is_known_also_when_nothing_is_left_of_theirs() -> None:
+    """Whether they were evicted since, or what is left is not wanted any more; but not of who is held no more."""
+    for how in ("evicted", "unwanted", "dropped"):
+        users = Users(events_max=EVENTS_MAX)
+        users.add("a", event(1000))
+        for number in range(EVENTS_MAX):  # one that lasts stays, wherever it stands
+            users.add("a", event(number)._replace(interaction=pb.INTERACTION_ORDER))
+        if how == "evicted":
+            users.add("b", event(2000))
+        elif how == "unwanted":
+            users.keep("a", lambda one: one.time_ms == 1000)
+        else:
+            users.drop("a")
+        assert users.of("a") == ()
+        assert [users.is_whole("a", since) for since in (until(999), until(1000))] == [how == "dropped", True], how

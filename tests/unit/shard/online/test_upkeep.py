@@ -12,6 +12,7 @@ import pytest
 from followed_log import FollowedLog
 from online_shard import NEW, USER, Shard, click, event, items, nearness, turns, unlike
 
+from shard.online.state import EVENTS_MAX
 from shard.predict import Predictor
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.progress import FRESH_WITHIN_S
@@ -208,6 +209,22 @@ async def test_there_is_a_limit_to_what_is_kept(shard: Callable[..., Shard]) -> 
         receipt = (await up.slate(USER)).receipt
         assert (receipt.rung, receipt.watermark, up.upkeep.hearing.users.events) == (pb.RUNG_SNAPSHOT, "", 2)
         assert (await up.slate(others[0])).receipt.rung == pb.RUNG_FRESH
+
+
+async def test_who_did_more_than_is_kept_of_one_user_is_served_by_what_is_left_and_it_says_so(
+    shard: Callable[..., Shard],
+) -> None:
+    """Not FRESH, and not as fresh as it was asked to be; others are."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        seen = unlike(up, USER)
+        await up.hears(*(click(USER, seen[number % len(seen)]) for number in range(EVENTS_MAX)))
+        assert (await up.slate(USER)).receipt.rung == pb.RUNG_FRESH
+        mark = await up.hears(click(USER, seen[0]))
+        receipt = (await up.slate(USER, at_least_as_fresh=str(mark))).receipt
+        assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_SNAPSHOT, "", EVENTS_MAX)
+        assert list(receipt.reasons) == [pb.REASON_NOT_AS_FRESH]
+        assert (await up.slate(datasets.user_id(3))).receipt.rung == pb.RUNG_FRESH
 
 
 async def test_what_was_merely_shown_takes_no_room(shard: Callable[..., Shard]) -> None:

@@ -16,11 +16,12 @@ from hashlib import blake2b
 
 from builder.errors import BuildError
 from builder.export.folder import Folder
+from builder.export.forgotten import People
 from builder.export.items import told_since
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.forgotten import Forgotten, read_all
+from trunkshow.online.forgotten import read_all
 from trunkshow.online.positions import position_of
 
 IDS_MAX = 500_000
@@ -106,7 +107,7 @@ async def export(
         forgotten = await read_all(tombstones, END_WITHIN_S)
         if forgotten.watermark not in (None, folder.exported.forgotten):
             await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
-        await _Export(folder, progress, limits, begun, end, forgotten).run(log)
+        await _Export(folder, progress, limits, begun, end, People(forgotten.tombstones())).run(log)
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)
             await asyncio.to_thread(folder.tell, told, read)
@@ -128,7 +129,7 @@ class _Export:
         limits: Limits,
         begun: Watermark | None,
         end: Watermark,
-        forgotten: Forgotten,
+        forgotten: People,
     ) -> None:
         self._folder = folder
         self._progress = progress

@@ -14,8 +14,10 @@ import polars as pl
 
 from builder.errors import DatasetInvalid
 from builder.ingest import values
+from trunkshow.eventlog.names import as_built
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import Tombstone
+from trunkshow.online.positions import Position
 
 FILE_NAME = "forgotten.json"
 SCHEMA = {"user": pl.String, "until": pl.Int64}
@@ -43,6 +45,23 @@ def _is_after(tombstone: Tombstone, read: Watermark | None) -> bool:
     return read is not None and until is not None and until.log == read.log and until.covers(read)
 
 
+class People:
+    """Who is to be forgotten, by their ids as a build has them.
+
+    Args:
+        tombstones: all of them; of two ids that a build takes for one, both count.
+    """
+
+    def __init__(self, tombstones: Iterable[Tombstone]) -> None:
+        self._of: dict[str, list[Tombstone]] = {}
+        for one in tombstones:
+            self._of.setdefault(as_built(one.user_id), []).append(one)
+
+    def covers(self, user_id: str, at: Position, time_ms: int) -> bool:
+        """Whether an event is forgotten."""
+        return any(one.covers(at, time_ms) for one in self._of.get(as_built(user_id), ()))
+
+
 def text(people: pl.DataFrame) -> str:
     """As the file has it."""
     return json.dumps(people.to_dicts(), ensure_ascii=False, indent=1) + "\n"
@@ -62,9 +81,13 @@ def read(folder: Path) -> pl.DataFrame:
 
 
 def without(rows: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
-    """Rows, of which `user` is one's id and `time` milliseconds since the epoch, that nobody asked to be forgotten."""
+    """Rows, of which `user` is one's id and `time` milliseconds since the epoch, that nobody asked to be forgotten.
+
+    Both sides' ids are taken as a build has them: the log may have some from before such ids were refused.
+    """
     if not people.height:
         return rows
     known = people.with_columns(values.ids(people["user"])).group_by("user").agg(pl.col("until").max())
-    until = rows.select("user").join(known, on="user", how="left", maintain_order="left")["until"]
+    asked = pl.DataFrame({"user": values.ids(rows["user"])})
+    until = asked.join(known, on="user", how="left", maintain_order="left")["until"]
     return rows.filter((until.is_null() | (rows["time"] > until)).fill_null(True))

@@ -49,11 +49,11 @@ def texts(raw: Series) -> Series:
 
 
 def ids(raw: Series) -> Series:
-    """Ids, dtype String: like `texts`, and a whole number loses its zero fraction."""
+    """Ids, dtype String: like `texts`, and a whole number loses its zero fraction, as in `trunkshow.eventlog.names`."""
     text = texts(raw)
     # The search is much cheaper than the replacement, which few sources need.
     if text.str.contains(".0", literal=True).any():
-        return text.str.replace(r"^(-?\d+)\.0+$", "$1")
+        return text.str.replace(r"^(-?[0-9]+)\.0+$", "$1")
     return text
 
 

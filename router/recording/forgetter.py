@@ -16,6 +16,7 @@ import structlog
 from router.recording.recorder import ANSWER_MS
 from trunkshow.errors import NOT_AGAIN, InvalidArgument, Overloaded, Unavailable
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Tombstones
+from trunkshow.eventlog.names import rewritten
 from trunkshow.eventlog.settings import DAY_S
 from trunkshow.eventlog.validation import ID_BYTES_MAX
 from trunkshow.online.forgotten import Forgotten
@@ -72,9 +73,9 @@ class Forgetter:
         if not 1 <= len(user_id.encode()) <= ID_BYTES_MAX:
             message = f"user_id: {len(user_id.encode())} bytes; 1 to {ID_BYTES_MAX} are allowed"
             raise InvalidArgument(message, field="user_id", reason="USER_ID_LENGTH")
-        if user_id != user_id.strip():
-            message = "user_id: has blanks before or after it; no event has such an id"
-            raise InvalidArgument(message, field="user_id", reason="USER_ID_BLANKS")
+        if (found := rewritten(user_id)) is not None:
+            reason, what = found
+            raise InvalidArgument(f"user_id: {what}; name the id without", field="user_id", reason=f"USER_ID_{reason}")
         if self._logs is None:
             message = "this router has no event log, and nothing to forget by; it is started with --log"
             raise Unavailable(message, reason="NO_EVENT_LOG", retry_after_ms=NOT_AGAIN)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trunkshow.errors import InvalidArgument
 from trunkshow.eventlog import packing, validation
+from trunkshow.eventlog.names import as_built
 from trunkshow.eventlog.validation import Policy, check
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
@@ -42,7 +43,7 @@ def bytes_of(least: int, most: int) -> st.SearchStrategy[str]:
 
 def names() -> st.SearchStrategy[str]:
     """Texts that a user or an item can have as id."""
-    return bytes_of(1, 256).filter(lambda text: text == text.strip())
+    return bytes_of(1, 256).filter(lambda text: text == as_built(text))
 
 
 def context(entries_max: int, most: int) -> st.SearchStrategy[dict[str, str]]:
@@ -70,6 +71,7 @@ FAULTS = [
     ({"user_id": ""}, "user_id", "USER_ID_EMPTY"),
     ({"user_id": "u\u00a0"}, "user_id", "USER_ID_BLANKS"),
     ({"item_id": " i"}, "item_id", "ITEM_ID_BLANKS"),
+    ({"user_id": "7.0"}, "user_id", "USER_ID_ZERO_FRACTION"),
     ({"user_id": "u" * 257}, "user_id", "USER_ID_TOO_LONG"),
     ({"item_id": ""}, "item_id", "ITEM_ID_EMPTY"),
     ({"item_id": "🎈" * 65}, "item_id", "ITEM_ID_TOO_LONG"),

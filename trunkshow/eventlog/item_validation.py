@@ -3,7 +3,8 @@
 As of events (`trunkshow.eventlog.validation`) what is right in a batch is kept, and what is not is refused, each by
 itself (`faults`). Pure: the time comes in.
 
-What the builder would read another way is refused rather than recorded: it takes blanks around a text for none.
+What the builder would read another way is refused rather than recorded: it takes blanks around a text for none, and an
+item `7.0` for the item `7`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from trunkshow.eventlog.faults import Fault, check_count, cut, too_large, too_long
+from trunkshow.eventlog.names import rewritten
 from trunkshow.eventlog.validation import EVENT_BYTES_MAX, FUTURE_S_MAX, ID_BYTES_MAX
 from trunkshow.v1 import events_pb2 as pb
 
@@ -81,7 +83,7 @@ def check(items: Sequence[pb.NewItem], now_s: float) -> CheckedItems:
 def _fault(item: pb.NewItem, now_s: float) -> Fault | None:
     """The first thing that is wrong with an item."""
     return (
-        _text_fault("id", "ITEM_ID", item.id, ID_BYTES_MAX)
+        _id_fault(item.id)
         or too_long("title", item.title, TITLE_BYTES_MAX)
         or (_text_fault("category", "CATEGORY", item.category, TEXT_BYTES_MAX) if item.category else None)
         or _attributes_fault(item)
@@ -89,6 +91,14 @@ def _fault(item: pb.NewItem, now_s: float) -> Fault | None:
         or _occasions_fault(item)
         or too_large(item, ITEM_BYTES_MAX, "ITEM")
     )
+
+
+def _id_fault(item_id: str) -> Fault | None:
+    fault = _text_fault("id", "ITEM_ID", item_id, ID_BYTES_MAX)
+    if fault is None and (found := rewritten(item_id)) is not None:
+        reason, what = found
+        return Fault("id", f"ITEM_ID_{reason}", what)
+    return fault
 
 
 def _text_fault(field: str, reason: str, value: str, bytes_max: int) -> Fault | None:

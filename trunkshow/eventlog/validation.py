@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from trunkshow.eventlog.faults import Fault, check_count, cut, too_large, too_long
+from trunkshow.eventlog.names import rewritten
 from trunkshow.v1 import events_pb2
 
 EVENTS_MAX = 1000
@@ -134,8 +135,9 @@ def _id_fault(field: str, value: str, bytes_max: int) -> Fault | None:
 
 def _name_fault(field: str, value: str) -> Fault | None:
     """Of what a build knows by its name."""
-    if value and (value[0].isspace() or value[-1].isspace()):
-        return Fault(field, f"{field.upper()}_BLANKS", "has blanks before or after it, which a build would take away")
+    if (found := rewritten(value)) is not None:
+        reason, what = found
+        return Fault(field, f"{field.upper()}_{reason}", what)
     return _id_fault(field, value, ID_BYTES_MAX)
 
 

@@ -322,6 +322,17 @@ async def test_a_build_leaves_a_forgotten_user_out_of_every_source(tmp_path: Pat
     assert (report.forgotten, report.forgotten_watermark) == (1, "gone/0:1")
 
 
+@pytest.mark.parametrize("asked", ["7", "7.0"])
+async def test_who_a_build_takes_for_one_is_forgotten_as_one(tmp_path: Path, asked: str) -> None:
+    """The log may have ids of before a build's rewriting was refused: nothing of either is left, new or old."""
+    log = await log_of([event(1, user="7"), event(2, user="7.0"), event(3, user="70")])
+    await exported(log, tmp_path / "before")
+    tombstones = await forgotten(asked, log)
+    for path in (tmp_path / "before", tmp_path / "new"):
+        await exported(log, path, tombstones=tombstones)
+        assert rows(path)["user"].to_list() == ["70"]
+
+
 async def test_a_build_without_the_list_of_the_forgotten_is_refused(tmp_path: Path) -> None:
     """Rather than made with them."""
     log = await log_of([event(1), event(2, user="bob")])

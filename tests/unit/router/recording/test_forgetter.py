@@ -69,7 +69,7 @@ async def test_a_router_that_has_not_read_it_says_so() -> None:
     assert (done(receipt)["tombstone"], done(receipt)["router"]) == (True, False)
 
 
-@pytest.mark.parametrize("user", ["", "x" * 257, " ada"])
+@pytest.mark.parametrize("user", ["", "x" * 257, " ada", "7.0"])
 async def test_what_is_no_users_id_is_refused(world: World, user: str) -> None:
     """Before anything is written."""
     with pytest.raises(InvalidArgument, match="user_id"):

@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class LogUnreadable(BuildError):
-    """The log does not answer, or is gone; what was exported before is whole."""
+    """The log does not answer, is gone, or went back; what was exported before is whole."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ async def export(
         items: the log of new items; they are not looked for where None.
 
     Raises:
-        LogUnreadable: the log does not answer, or is gone; parts that were written so far are kept.
+        LogUnreadable: the log does not answer, is gone, or went back; parts that were written so far are kept.
     """
     begun = folder.exported.watermark or after
     try:
@@ -107,6 +107,7 @@ async def export(
         forgotten = await read_all(tombstones, END_WITHIN_S)
         if forgotten.watermark not in (None, folder.exported.forgotten):
             await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
+        _refuse_one_that_went_back(begun, end, folder)
         await _Export(folder, progress, limits, begun, end, People(forgotten.tombstones())).run(log)
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)
@@ -117,6 +118,17 @@ async def export(
         await asyncio.to_thread(folder.begin)  # the first router makes it, which may wait for the first snapshot
     except LogUnavailable as error:
         raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
+
+
+def _refuse_one_that_went_back(begun: Watermark | None, end: Watermark, folder: Folder) -> None:
+    """Where a log is shorter than it was, nobody can tell which of its records an export has."""
+    if begun is None or begun.log != end.log or end.covers(begun):
+        return
+    raise LogUnreadable(
+        f"the log ends at {end}, before {begun}, up to where {folder.path} was exported: was it restored from an older "
+        "copy? What came since has the numbers of what was lost. Export to a new folder, which gets all that the log "
+        f"has, and name the events-*.parquet of {folder.path} as [[events]] of the data set; rows in both count once"
+    )
 
 
 class _Export:

@@ -52,7 +52,8 @@ async def told_since(log: EventLog, after: Watermark | None) -> tuple[dict[str, 
         end = await log.end(END_WITHIN_S)
     except LogMissing:  # it is made by the first router
         return {}, after
-    begun = after if after is not None and after.log == end.log else None
+    # One that went back, restored from an older copy, has other items at the same numbers: it is read whole.
+    begun = after if after is not None and after.log == end.log and end.covers(after) else None
     told: dict[str, Row] = {}
     if begun is not None and begun.covers(end):
         return told, end

@@ -58,6 +58,17 @@ async def test_an_item_is_exported_as_it_was_told_of_last(tmp_path: Path) -> Non
     assert sorted((await exported(tmp_path, told))["id"]) == ["a", "b", "c", "d"]
 
 
+async def test_a_log_of_items_that_went_back_is_read_whole(tmp_path: Path) -> None:
+    """Restored from an older copy, it tells of others at numbers that were read."""
+    told = MemoryLog("items")
+    for one in ("a", "b", "c"):
+        await told.tell([item(one)], 1)
+    await exported(tmp_path, told)
+    told.records = told.records[:1]
+    await told.tell([item("d")], 1)
+    assert sorted((await exported(tmp_path, told))["id"]) == ["a", "b", "c", "d"]
+
+
 async def test_without_a_log_of_items_there_are_none(tmp_path: Path) -> None:
     """It is made by the first router."""
 

@@ -152,6 +152,31 @@ async def test_a_log_that_began_anew_is_exported_whole(tmp_path: Path) -> None:
     assert str(said.watermark) == "other/0:1"
 
 
+async def test_a_log_that_went_back_is_refused_rather_than_skipped(tmp_path: Path) -> None:
+    """Restored from an older copy, it has other events at numbers that were read; a new folder gets all of them."""
+    await exported(await log_of([event(1)], [event(2)], [event(3)]), tmp_path / "old")
+    restored = await log_of([event(1)], [event(4)])
+    before = names(tmp_path / "old")
+    with pytest.raises(LogUnreadable, match=r"memory/0:2, before memory/0:3.*Export to a new folder"):
+        await exported(restored, tmp_path / "old")
+    assert names(tmp_path / "old") == before
+    assert rows(tmp_path / "old")["event_id"].to_list() == ["e1", "e2", "e3"]
+    await exported(restored, tmp_path / "new")
+    assert rows(tmp_path / "new")["event_id"].to_list() == ["e1", "e4"]
+
+
+async def test_what_was_exported_of_a_log_that_went_back_is_built_from_beside_the_new_folder(tmp_path: Path) -> None:
+    """As the refusal says: what both have counts once."""
+    await exported(await log_of([event(1, item="a")], [event(2, item="b")]), tmp_path / "old")
+    await exported(await log_of([event(1, item="a")], [event(3, item="c")]), tmp_path / "new")
+    (tmp_path / "shop.toml").write_text(
+        'name = "shop"\n[log]\nexport = "new"\n[[events]]\npath = "old/events-*.parquet"\nuser = "user"\n'
+        'item = "item"\ntimestamp = "timestamp"\ninteraction = "interaction"\n[interactions]\norder = 1\n'
+    )
+    events, _ = read_events(load_dataset(tmp_path / "shop.toml"))
+    assert (events.item_ids.to_list(), len(events.times)) == (["a", "b", "c"], 3)
+
+
 async def test_parts_have_a_limit(tmp_path: Path) -> None:
     """In events, and in bytes; a record is never divided."""
     log = await log_of(*[[event(2 * number), event(2 * number + 1)] for number in range(4)])

@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import datasets
 import pytest
+import structlog
 from datasets import Built
 from hypothesis import settings
 
@@ -23,6 +24,16 @@ settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
 
 SETTINGS = BuildSettings(partitions=4, factors=16)
+
+
+@pytest.fixture(autouse=True)
+def logging_for_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command that runs in this process sets logging up for good, and loggers that speak meanwhile keep to it."""
+    configure = structlog.configure
+    monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

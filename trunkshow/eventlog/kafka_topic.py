@@ -153,7 +153,12 @@ def wanted(name: str, settings: LogSettings) -> NewTopic:
         name,
         num_partitions=settings.lanes,
         replication_factor=settings.copies,
-        config={"retention.ms": str(int(settings.age_s_max * 1000)), "retention.bytes": str(kept)},
+        config={
+            "retention.ms": str(int(settings.age_s_max * 1000)),
+            "retention.bytes": str(kept),
+            # All that are in step acknowledge a record, which may be one alone: most copies have to be.
+            "min.insync.replicas": str(settings.copies // 2 + 1),
+        },
     )
 
 

@@ -130,6 +130,13 @@ def test_a_topic_of_tombstones_removes_none_for_want_of_room() -> None:
     assert not tombstones._asker._settings.sheds
 
 
+@pytest.mark.parametrize(("copies", "least"), [(1, "1"), (2, "2"), (3, "2"), (5, "3")])
+def test_a_topic_is_made_so_that_most_copies_have_what_is_acknowledged(copies: int, least: str) -> None:
+    """Else one broker alone may have said so, and be lost."""
+    made = wanted("EVENTS", LogSettings(copies=copies))
+    assert (made.replication_factor, made.config["min.insync.replicas"]) == (copies, least)
+
+
 async def test_what_an_old_producer_says_late_leaves_the_new_one_alone() -> None:
     """Else each of its messages that fails would end the producer that took its place."""
     sender = _Sender({"bootstrap.servers": "127.0.0.1:1"}, "EVENTS")

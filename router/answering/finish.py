@@ -96,9 +96,9 @@ class Finish:
         return pb.RecommendResponse(carousels=slate, receipt=said, intent=so_far.intent).SerializeToString()
 
     def _is_all_known(self, request: pb.RecommendRequest, view: View) -> bool:
-        """Whether somebody is a stranger, whatever the log has up to where the request asks for."""
+        """Whether somebody is a stranger who did nothing, whatever the log has up to where the request asks for."""
         watermark = Watermark.parse(request.at_least_as_fresh)
-        return self._reached(view, watermark) and view.find(request.user_id) is None
+        return self._reached(view, watermark) and view.is_stranger(request.user_id)
 
     def passed_on(
         self,

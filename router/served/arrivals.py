@@ -141,6 +141,10 @@ def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> No
     """An event, maybe of a newcomer, maybe their first."""
     if not since.is_new(at, event.timestamp.ToMilliseconds()):
         return
+    if view.home_in_snapshot(event.user_id) is not None:
+        return
     row = view.snapshot.catalogue.built_row(event.item_id)  # homes follow from the snapshot alone
-    if row is not None and view.home_in_snapshot(event.user_id) is None:
+    if row is None:
+        view.newcomers.hear_without_item(event.user_id)
+    else:
         view.newcomers.hear(event.user_id, row, at)

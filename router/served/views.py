@@ -71,6 +71,10 @@ class View:
             return Home(partition, segment=-1)
         return home
 
+    def is_stranger(self, user_id: str) -> bool:
+        """Whether neither this snapshot nor, since then, the event log knows of anything that a user did."""
+        return self.home_in_snapshot(user_id) is None and self.newcomers.did_nothing(user_id)
+
     def home_in_snapshot(self, user_id: str) -> Home | None:
         """Where the snapshot has a user; None for one who is to be forgotten."""
         return None if user_id in self.hidden else self.snapshot.directory.find(user_id)

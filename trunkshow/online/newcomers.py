@@ -3,7 +3,9 @@
 The home follows from that event's item and the snapshot alone, so that every router and every shard finds the same one
 without asking anybody: solved from one item, a vector's direction does not depend on what the event weighs. The first
 event is the one that stands first in the log, of those since the snapshot with an item that its catalogue knows;
-whoever hears an earlier one later on moves the newcomer. Reading the log is left to `trunkshow.online.follower`.
+whoever hears an earlier one later on moves the newcomer. Somebody who did nothing but with items that came since the
+snapshot lives nowhere, and nothing of it is in anybody's slate; that there was something is remembered. Reading the log
+is left to `trunkshow.online.follower`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from trunkshow.taste import Codebook
 
 NEWCOMERS_MAX = 200_000
 """In one snapshot, about 50 MB; beyond it those who came first are forgotten, and are new again."""
+
+HOMELESS_MAX = 100_000
+"""In one snapshot, about 15 MB; of whom there are more, nobody is said to have done nothing."""
 
 
 class Arrival(NamedTuple):
@@ -39,13 +44,19 @@ class Newcomers:
     Args:
         leads_to: the partition that an item's row leads to; asked once for each.
         most: newcomers that are known at a time.
+        homeless_max: users who live nowhere, and who are remembered.
     """
 
-    def __init__(self, leads_to: Callable[[int], int], most: int = NEWCOMERS_MAX) -> None:
+    def __init__(
+        self, leads_to: Callable[[int], int], most: int = NEWCOMERS_MAX, homeless_max: int = HOMELESS_MAX
+    ) -> None:
         self._leads_to = leads_to
         self._most = most
         self._arrivals: dict[str, Arrival] = {}
         self._homes: dict[int, int] = {}
+        self._homeless_max = homeless_max
+        self._homeless: set[str] = set()
+        self._lost_any = False  # somebody was heard of, and it is not known any more who
 
     def __len__(self) -> int:
         return len(self._arrivals)
@@ -57,14 +68,29 @@ class Newcomers:
             return known.home
         if known is None and len(self._arrivals) >= self._most:
             del self._arrivals[next(iter(self._arrivals))]
+            self._lost_any = True
         if row not in self._homes:
             self._homes[row] = self._leads_to(row)
         self._arrivals[user_id] = Arrival(at, self._homes[row])
         return self._homes[row]
 
+    def hear_without_item(self, user_id: str) -> None:
+        """An event of somebody whom the snapshot does not know, with an item that it does not know either."""
+        if user_id in self._arrivals or user_id in self._homeless:
+            return
+        if len(self._homeless) < self._homeless_max:
+            self._homeless.add(user_id)
+        else:
+            self._lost_any = True
+
+    def did_nothing(self, user_id: str) -> bool:
+        """Whether nothing at all was heard of somebody; False, too, where that cannot be said any more."""
+        return not (self._lost_any or user_id in self._arrivals or user_id in self._homeless)
+
     def forget(self, user_id: str) -> None:
         """Somebody is nobody's newcomer any more, until they are heard of again."""
         self._arrivals.pop(user_id, None)
+        self._homeless.discard(user_id)
 
     def find(self, user_id: str) -> int | None:
         """Where a newcomer lives; None for somebody who was not heard of."""

@@ -26,9 +26,9 @@ def at(number: int) -> Position:
     return Position("log", 0, number)
 
 
-def newcomers(most: int = 100) -> Newcomers:
+def newcomers(most: int = 100, homeless_max: int = 100) -> Newcomers:
     """Nobody yet."""
-    return Newcomers(partial(home_of, EQUATIONS, BOOK), most)
+    return Newcomers(partial(home_of, EQUATIONS, BOOK), most, homeless_max)
 
 
 @pytest.mark.parametrize("weight", [0.2, 1.0, 7.0])
@@ -60,3 +60,25 @@ def test_there_is_a_limit() -> None:
     for number in range(3):
         known.hear(f"new-{number}", 1, at(number + 1))
     assert (len(known), known.find("new-0")) == (2, None)
+
+
+def test_who_did_something_that_leads_nowhere_did_not_do_nothing() -> None:
+    """They have no home all the same, until they do something that leads to one; forgotten, they are a stranger."""
+    known = newcomers()
+    assert known.did_nothing("new")
+    known.hear_without_item("new")
+    assert (known.did_nothing("new"), known.find("new"), known.did_nothing("another")) == (False, None, True)
+    known.hear("new", 3, at(2))
+    assert (known.did_nothing("new"), known.find("new")) == (False, home_of(EQUATIONS, BOOK, 3))
+    known.forget("new")
+    assert known.did_nothing("new")
+
+
+@pytest.mark.parametrize("homeless", [True, False])
+def test_where_there_were_too_many_nobody_is_said_to_have_done_nothing(homeless: bool) -> None:
+    """It may have been any of them."""
+    known = newcomers(most=2, homeless_max=2)
+    for number in range(3):
+        assert known.did_nothing("somebody")
+        known.hear_without_item(f"new-{number}") if homeless else known.hear(f"new-{number}", 1, at(number + 1))
+    assert not known.did_nothing("somebody")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from memory_log import MemoryLog
 
 from router.config import RouterConfig
 from router.served.arrivals import Arrivals
+from router.served.keeper import Keeper
 from router.served.views import View, Views
 from router.service import Router
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 BUDGET_MS = 200.0
@@ -74,3 +80,28 @@ async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snap
     assert slate.carousels[0].items
     assert pb.REASON_NOT_AS_FRESH in slate.receipt.reasons
     assert max(arrivals.waited_s) <= BUDGET_MS / 1000 / 2
+
+
+async def test_a_stranger_whose_events_are_in_no_slate_is_told_so(snapshot: Snapshot) -> None:
+    """Who did nothing but with an item that came since the snapshot lives nowhere; who did nothing is known whole."""
+    call, log, view = Call(), MemoryLog("log"), View.of(snapshot)
+    keeper = SimpleNamespace(opened={view.version: view}, now=Views.of(view))
+    router = Router(RouterConfig(store="", shards=("127.0.0.1:1",)), Views.of(view), clock=call.clock)
+    arrivals = Arrivals(cast("Keeper", keeper), log, busy=lambda: False)
+    router._recommendation._arrivals = arrivals
+    click = events_pb2.Event(user_id="eager", item_id="brand-new", interaction=events_pb2.INTERACTION_CLICK)
+    click.timestamp.FromJsonString("2024-02-01T00:00:00Z")
+    mark = await log.append([click], 1)
+    arrivals.look()
+    following = asyncio.create_task(arrivals.run())
+    assert await arrivals.reached(view, mark, 5)
+    reasons = {}
+    for user in ("eager", "idle"):
+        request = pb.RecommendRequest(user_id=user, carousels=["for-you"], at_least_as_fresh=str(mark))
+        answer = await router._recommendation.recommend(request.SerializeToString(), cast("CallView", call))
+        reasons[user] = pb.REASON_NOT_AS_FRESH in pb.RecommendResponse.FromString(answer).receipt.reasons
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    await router.close()
+    assert reasons == {"eager": True, "idle": False}

@@ -21,6 +21,9 @@ class Opened:
     def __iter__(self) -> Iterator[Residents]:
         return iter(self._residents.values())
 
+    def __len__(self) -> int:
+        return len(self._residents)
+
     def get(self, version: str) -> Residents | None:
         """Of a snapshot; None where that is not open."""
         return self._residents.get(version)

@@ -3,6 +3,9 @@
 1. Until it was, or cannot be: a log that cannot be read keeps nothing from being served.
 2. At most `within_s` without progress, and `WAITED_MAX` times that with it, since the partition was wanted.
 3. Of a partition that is in no other shard `within_s` and no longer: being served comes before being fresh.
+
+What is counted over everybody waits for all of these `within_s`, from when there is a snapshot at all, however late
+that comes: it goes by what a snapshot says of items and users, and nothing is served before.
 """
 
 from __future__ import annotations
@@ -63,6 +66,10 @@ class Patience:
         """Whether requests wait for a snapshot: no other shard has all of its partitions, and nothing is whole here."""
         return any(piece.version == version for piece in self._sole) and not self._opened.has_whole()
 
+    def admitted(self) -> None:
+        """A snapshot was opened."""
+        self._turn()
+
     def got_on(self) -> None:
         """A replay makes progress."""
         self._got_on_at = self._clock()
@@ -93,7 +100,9 @@ class Patience:
                     await self._turned.wait()
 
     async def all_whole(self) -> None:
-        """Return once the log was replayed for all that is held, or that takes too long."""
+        """Return once there is a snapshot, and the log was replayed for all that is held, or that takes too long."""
+        while not len(self._opened):
+            await self._turned.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._within_s):
                 while not self._opened.is_whole():

@@ -120,6 +120,7 @@ class Upkeep:
         if self._growth is not None:
             self._growth.admit(snapshot)
         self._hold()
+        self._patience.admitted()
         return admitted
 
     def dismiss(self, version: str) -> None:
@@ -169,7 +170,7 @@ class Upkeep:
         raise AssertionError("none has an end")
 
     async def _learn(self) -> None:
-        """Have the log's past heard by statistics, once what is held is whole, or that takes too long."""
+        """Have the log's past heard by statistics, once a snapshot is here, and it is whole, or that takes too long."""
         await self._patience.all_whole()
         await self.statistics.learn(self.follower)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pytest
 from followed_log import FollowedLog
 from online_shard import NEW, USER, Shard, click, event, items, nearness, turns, unlike
 
+from shard.online.opened import Opened
 from shard.online.state import EVENTS_MAX
+from shard.online.statistics import Heard
+from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.progress import FRESH_WITHIN_S
@@ -288,3 +292,42 @@ async def test_who_comes_back_is_somebody_new(shard: Callable[..., Shard]) -> No
         assert [up.snapshot.catalogue.id(row) for row in folded.record.items.tolist()] == [new]
         assert up.residents.homes.has(USER)
         assert (await up.slate(USER)).receipt.events_folded == 1
+
+
+class Listening:
+    """Hears of categories, as the snapshot has them that is open then."""
+
+    name = "listening"
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.opened: Opened | None = None
+
+    def hear(self, heard: Heard) -> None:
+        """The category of its item."""
+        assert self.opened is not None
+        self.heard.append(self.opened.category_of(heard.event.item_id))
+
+    def forget(self, user_id: str) -> None:
+        """Nothing is kept of anybody."""
+
+
+async def test_what_is_counted_over_everybody_waits_for_a_snapshot_however_late_it_comes(snapshot: Snapshot) -> None:
+    """Without one no category is known, nor a segment, and the past is heard once."""
+    log, listening = FollowedLog(), Listening()
+    mark = await log.append([click(USER, snapshot.catalogue.id(1))], 1)
+    upkeep = Upkeep(log, None, (listening,), events_max=10, impressions_max=10, within_s=0.0)
+    listening.opened = upkeep.opened
+    upkeep.prepare(snapshot)
+    running = asyncio.create_task(upkeep.run())
+    await turns(lambda: upkeep.follower.progress.covers(mark))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (listening.heard, upkeep.statistics.known_from_ms) == ([], None)
+    upkeep.admit(snapshot)
+    await turns(lambda: upkeep.statistics.known_from_ms is not None)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert listening.heard == [snapshot.catalogue.category(1)]
+    assert listening.heard[0]

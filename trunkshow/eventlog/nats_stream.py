@@ -82,9 +82,17 @@ def why_unfit(config: StreamConfig) -> str:
         return "is kept in memory, where nothing is durable"
     if config.retention not in (None, RetentionPolicy.LIMITS):
         return f"has the retention policy {config.retention}, which removes what one reader has read"
-    if config.discard == DiscardPolicy.OLD and (config.max_bytes or -1) > 0:
+    if _forgets(config):
         return "forgets its oldest records when it is full, unread ones included"
     return ""
+
+
+def _forgets(config: StreamConfig) -> bool:
+    """Whether a record may go before it is too old; what is kept of one subject goes by a policy of its own."""
+    refuses = config.discard == DiscardPolicy.NEW
+    whole = max(config.max_bytes or -1, config.max_msgs or -1) > 0
+    of_one_subject = config.max_msgs_per_subject > 0
+    return (whole and not refuses) or (of_one_subject and not (refuses and config.discard_new_per_subject))
 
 
 async def _made(connection: Connection, name: str, settings: LogSettings) -> StreamInfo:

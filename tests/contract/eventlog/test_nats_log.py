@@ -9,13 +9,14 @@ from contextlib import aclosing
 
 import nats
 import pytest
-from nats.js.api import RetentionPolicy, StorageType
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from structlog.testing import capture_logs
 from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
 from trunkshow.eventlog.nats_line import Line
+from trunkshow.eventlog.nats_stream import why_unfit
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 
@@ -231,6 +232,9 @@ async def test_a_log_that_went_back_is_read_on_from_its_end(log: EventLog) -> No
         ({"storage": StorageType.MEMORY}, "memory"),
         ({"retention": RetentionPolicy.WORK_QUEUE}, "retention policy"),
         ({"max_bytes": 1 << 20}, "forgets its oldest"),
+        ({"max_msgs": 1000}, "forgets its oldest"),
+        ({"max_msgs_per_subject": 1000}, "forgets its oldest"),
+        ({"max_msgs_per_subject": 1000, "discard": DiscardPolicy.NEW}, "forgets its oldest"),
     ],
 )
 async def test_a_stream_that_cannot_be_a_log_is_refused(
@@ -241,6 +245,13 @@ async def test_a_stream_that_cannot_be_a_log_is_refused(
         await client.jetstream().add_stream(name="EVENTS", subjects=["EVENTS"], **config)
     with pytest.raises(LogUnavailable, match=why):
         await log.append([event("user", 0)], WITHIN_S)
+
+
+def test_a_stream_that_refuses_when_it_is_full_is_taken_whatever_is_counted() -> None:
+    """Bytes, records, or records of the subject."""
+    limits = {"max_bytes": 1 << 20, "max_msgs": 1000, "max_msgs_per_subject": 1000}
+    assert not why_unfit(StreamConfig(discard=DiscardPolicy.NEW, discard_new_per_subject=True, **limits))
+    assert not why_unfit(StreamConfig(discard=DiscardPolicy.OLD, max_bytes=-1, max_msgs=-1, max_msgs_per_subject=-1))
 
 
 async def test_a_keeper_outlives_what_nobody_foresaw(nats_world: NatsWorld) -> None:

@@ -109,15 +109,16 @@ async def test_a_forgotten_user_is_a_stranger_to_a_router_that_starts_beside_a_l
     assert (receipt.rung, pb2.REASON_USER_UNKNOWN in receipt.reasons) == (pb2.RUNG_POPULAR, True)
 
 
-async def test_a_stranger_whose_events_make_them_nobody_is_not_told_that_these_had_not_arrived(start: Start) -> None:
-    """The router heard of them up to there; of a user whom it knows, and no shard answered for, it says so."""
+async def test_only_a_stranger_who_did_nothing_is_not_told_that_something_had_not_arrived(start: Start) -> None:
+    """Of whom the router heard something up to there, or whom it knows, and no shard answered for, it says so."""
     caller = await start(event_log=MemoryLog(), watch_silence_s=0.05)
     mark = (await caller.record(CLICK)).watermark
-    stranger = (await caller.recommend("ann", at_least_as_fresh=mark)).receipt.reasons
+    stranger = (await caller.recommend("eve", at_least_as_fresh=mark)).receipt.reasons
+    clicked = (await caller.recommend("ann", at_least_as_fresh=mark)).receipt.reasons
     known = (await caller.recommend("u0", at_least_as_fresh=mark)).receipt.reasons
-    beyond = (await caller.recommend("ann", at_least_as_fresh="memory/0:99")).receipt.reasons
+    beyond = (await caller.recommend("eve", at_least_as_fresh="memory/0:99")).receipt.reasons
     assert pb2.REASON_USER_UNKNOWN in stranger
-    assert [pb2.REASON_NOT_AS_FRESH in one for one in (stranger, known, beyond)] == [False, True, True]
+    assert [pb2.REASON_NOT_AS_FRESH in one for one in (stranger, clicked, known, beyond)] == [False, True, True, True]
 
 
 @pytest.mark.parametrize(("role", "may"), [("record", False), ("read", False), ("operate", True)])

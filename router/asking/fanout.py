@@ -26,7 +26,7 @@ from router.asking.replicas import Replicas, spared, unheld
 from router.asking.spread import Spread
 from router.asking.tally import Tally
 from router.asking.terms import Rules, SetTimer, Terms
-from router.cluster.shard_channel import ShardChannel, ShardChannels
+from router.cluster.shard_channel import ShardChannel, ShardChannels, StreamCall
 from router.cluster.watch import Board
 from trunkshow.hedging import PATIENCE, Patience, Tokens
 from trunkshow.latencies import Kind
@@ -175,20 +175,32 @@ class Fanout:
         if shard is None or left < WORTH_ASKING_S:
             return
         shard.in_flight += users
-        call = shard.predict_batch(request, timeout=left, metadata=((REQUEST_ID_KEY, request_id),))
+        call: StreamCall | None = None
         try:
+            call = shard.predict_batch(request, timeout=left, metadata=((REQUEST_ID_KEY, request_id),))
             async for data in call:
                 yield shard_pb2.PredictBatchResponse.FromString(data)
         except (grpc.aio.AioRpcError, DecodeError) as error:
-            outcome, reason, said = endings.of(error, partial(self._replicas.unheld, version))
-            shard.last_error = said
-            failed = Attempt(address, outcome, reason, said, (self._clock() - began) * 1000)
-            sign = Sign.FAILED if outcome == pb.OUTCOME_FAILED else Sign.NONE  # late was the batch, not the shard
-            self.infirmary.note(shard, Kind.SEVERAL, failed, sign)
-            self._report((failed,), request_id)
+            self._batch_failed(shard, *endings.of(error, partial(self._replicas.unheld, version)), began, request_id)
+        except (grpc.aio.UsageError, asyncio.CancelledError):
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it is we who are told to stop
+                raise
+            cut = (pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "its line was cut")
+            self._batch_failed(shard, *cut, began, request_id)
         finally:
-            call.cancel()
+            if call is not None:
+                call.cancel()
             shard.in_flight -= users
+
+    def _batch_failed(
+        self, shard: ShardChannel, outcome: pb.Outcome, reason: pb.Reason, said: str, began: float, request_id: str
+    ) -> None:
+        shard.last_error = said
+        failed = Attempt(shard.address, outcome, reason, said, (self._clock() - began) * 1000)
+        sign = Sign.FAILED if outcome == pb.OUTCOME_FAILED else Sign.NONE  # late was the batch, not the shard
+        self.infirmary.note(shard, Kind.SEVERAL, failed, sign)
+        self._report((failed,), request_id)
 
     def _ended(self, shard: ShardChannel, kind: Kind, attempt: Attempt, sign: Sign) -> None:
         """Keep what an attempt tells of its replica."""

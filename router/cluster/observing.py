@@ -112,3 +112,8 @@ class Observer:
             await shard.observe(request.SerializeToString(), timeout=WITHIN_S)
         except grpc.aio.AioRpcError as error:
             self._throttle.log(log.warning, "shard.not_told", shard=shard.address, error=error.code().name)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # it is we who are told to stop
+                raise
+            self._throttle.log(log.warning, "shard.not_told", shard=shard.address, error="its line was cut")

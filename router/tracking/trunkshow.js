@@ -33,7 +33,7 @@
     const post = async (some, keepalive) => {
       const answer = await fetch(url, {method: "POST", body: body(some), keepalive, credentials: "omit"});
       await answer.text();
-      if (answer.status == 429 || answer.status > 499) throw 0;
+      if (answer.status == 408 || answer.status == 429 || answer.status > 499) throw 0;
     };
     // What is not known to have arrived is sent again; by its id it counts once.
     const send = async () => {
@@ -49,10 +49,12 @@
       soon();
     };
     const turn = () => send().then(() => setTimeout(turn, pause));
-    const leave = safe(() => {
+    // Nobody hears what became of a beacon: it is for a page that goes for good. One that is hidden can come back.
+    const leave = safe(last => {
       while (waiting[0]) {
         const some = waiting.splice(0, 40);
-        if (!navigator.sendBeacon?.(url, body(some))) post(some, true).catch(() => waiting.push(...some));
+        if (!last || !navigator.sendBeacon?.(url, body(some)))
+          post(some, true).catch(() => { waiting = some.concat(waiting).slice(0, 500); });
       }
     });
 

@@ -194,6 +194,33 @@ async def test_what_failed_is_sent_again_with_the_same_ids(open_shop: Open) -> N
     assert len(shop.sent) >= 4
 
 
+@both
+async def test_what_was_refused_when_the_page_was_hidden_is_sent_again(open_shop: Open) -> None:
+    """The page can come back, and hears what became of it; no more wait than may."""
+    shop = await open_shop(http_user_burst=1000)
+    shop.log.gone = True
+    await shop.page.click("#in-top")
+    await _hide(shop, hidden=True)
+    await until(lambda: len(shop.log.within_s) == 1)
+    await shop.page.evaluate(RECORD, 600)
+    shop.log.gone = False
+    await shop.passes_until(lambda: len(shop.what()) >= 500)
+    assert ("top", "click") in shop.what()
+    assert len({event.event_id for event in shop.log.events}) == 500
+
+
+async def test_what_took_too_long_to_arrive_is_sent_again(open_shop: Open) -> None:
+    """A 408 says of the network, and not of the events, that something was wrong."""
+    shop = await open_shop()
+    slow = "window.fetch = async () => { window.asked = 1; return new Response('', {status: 408}); }"
+    await shop.page.evaluate(f"() => {{ window.really = fetch; {slow}; }}")
+    await shop.page.click("#in-top")
+    await shop.passes(3000)
+    assert await shop.page.evaluate("() => asked")
+    await shop.page.evaluate("() => { window.fetch = really; }")
+    await shop.passes_until(lambda: ("top", "click") in shop.what())
+
+
 async def test_what_waits_is_bounded(open_shop: Open) -> None:
     """A page that stands open while nobody answers does not grow."""
     shop = await open_shop(http_user_burst=1000)

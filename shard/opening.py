@@ -10,6 +10,7 @@ Whatever fails here, what is warm goes on serving. What is opened, in which orde
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -151,7 +152,7 @@ class Opening:
             version = self._closed.popleft()
             if version not in self.generations:
                 with suppress(Stuck):
-                    await self._forgetting.run(partial(self._store.forget, version), FORGET_WITHIN_S)
+                    await self._forgetting.run(partial(self._forgotten, version), FORGET_WITHIN_S)
 
     def close(self) -> None:
         """Give every file back."""
@@ -172,6 +173,11 @@ class Opening:
                 opened.close()
                 raise
             return opened
+
+    def _forgotten(self, version: str) -> None:
+        """In a thread."""
+        gc.collect()  # what is closed is held in circles, and its files stay mapped until somebody looks for those
+        self._store.forget(version)
 
     def _compare(self, version: str, parent: str) -> None:
         """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""

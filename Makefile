@@ -114,7 +114,7 @@ soak: $(STAMP) ## 30 minutes at half load, a new snapshot every minute; memory a
 	@test -d $(CHAOS_STORE) || $(BIN)/trunkshow demo --work $(DEMO) --build-only
 	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --soak-minutes $(SOAK_MINUTES) --markdown bench/RELIABILITY.md
 
-bench-accuracy: $(STAMP) ## recall and NDCG on Gowalla (GOWALLA=path of the LightGCN split as Parquet)
+bench-accuracy: $(STAMP) ## accuracy on three data sets (GOWALLA=path of the LightGCN split as Parquet)
 	@$(BIN)/python -m bench.accuracy $(if $(GOWALLA),--data $(GOWALLA))
 
 clean: ## remove what these targets made

@@ -5,8 +5,9 @@
     python -m bench.recall      recall of the whole serving path against exact search
     python -m bench.memory      what a user costs a shard in memory
     python -m bench.opening     how long a generation takes to open, and what others notice
-    python -m bench.accuracy    recall and NDCG on the Gowalla split, beside popularity and another library
     python -m bench.passes      what a router's own work costs per slate, without gRPC
+    python -m bench.accuracy    recall, NDCG, coverage and novelty on three data sets, beside other libraries and models
+    python -m bench.served      recall and NDCG of what a shard answers on Gowalla, and what a blended answer costs
     python -m bench.index       time and recall of vector index kinds, by size
     python -m bench.ingest      rows per second and memory of reading ten million events
     python -m bench.fresh       from an event to its effect, beside 2,000 events and 200 requests a second

@@ -1,9 +1,14 @@
-"""Recall@20 and NDCG@20 on the Gowalla split, what they cost, and what they stand next to.
+"""Recall@20, NDCG@20, coverage and novelty on three data sets, training seconds, and what they stand next to.
 
-Each model is fitted and measured in a process of its own, by `builder.evaluate`'s own measures; `fit s` and
-`fit MB` (peak resident memory, with the interpreter and the data) end with the fit, `whole s` includes folding in
-and ranking all items for all users. The data set is not part of this repository: say where it is with --data or
-the environment variable GOWALLA.
+Each model is fitted and measured in a process of its own, all items ranked; what a user had before the cut is left out,
+unless it may come back. Recall and NDCG are `builder.evaluate`'s. Coverage is the share of the catalogue that is in
+anybody's twenty (Ge, Delgado-Battenfeld, Jannach: "Beyond Accuracy", RecSys 2010); novelty the mean self-information of
+what is shown, -log2 of the share of users who had it (Vargas, Castells: "Rank and Relevance in Novelty and Diversity
+Metrics for Recommender Systems", RecSys 2011): one bit more is half as popular. `fit s` is wall time, `fit cpu s`
+processor time; `fit MB` peak resident memory, with the interpreter and the data.
+
+Gowalla is not part of this repository: say where it is with --data or the environment variable GOWALLA. The data sets
+are told of in `bench.accuracy_data`, the models in `bench.accuracy_models`; what shards answer is `bench.served`'s.
 """
 
 from __future__ import annotations
@@ -15,22 +20,19 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags
 
-from bench import gowalla, tables
+from bench import accuracy_data, tables
+from bench.accuracy_data import Data
+from bench.accuracy_models import MODELS
 from builder import evaluate
-from builder.evaluate import Scores
-from trunkshow.models.ials import ImplicitALS
-from trunkshow.models.protocol import Floats, Settings
+from builder.evaluate import K, Scores, Test
 
-THREADS = 2
-GOALS = {"ials-256": (0.174, 0.145), "blend": (0.187, 0.158)}
+GOALS = {("gowalla", "ials-256"): (0.174, 0.145), ("gowalla", "blend-256"): (0.187, 0.158)}
 """Recall@20 and NDCG@20 to reach."""
 
 PUBLISHED = {
@@ -39,126 +41,90 @@ PUBLISHED = {
     "SimpleX": (0.187, 0.156),
     "UltraGCN": (0.186, 0.158),
 }
-"""As the papers report them on this split; not run here."""
+"""As the papers report them on this split of Gowalla; not run here."""
 
-NEIGHBOUR_USER_EXPONENT = 0.5
-NEIGHBOUR_ITEM_EXPONENT = 0.35
-BLEND_NEIGHBOURS = 0.3
-"""Share of the neighbours' scores in the blend."""
+DATA = ("gowalla", "dense", "demo")
+_BLOCK = 512
 
 
-def popularity(matrix: csr_matrix) -> Scores:
-    """How many users an item has, the same for everyone."""
-    counts = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float32)
-    return lambda users: np.broadcast_to(counts, (len(users), len(counts)))
+def opened(name: str, path: Path | None) -> Data:
+    """A data set by its name."""
+    if name == "demo":
+        return accuracy_data.of_demo()
+    if name == "dense":
+        return accuracy_data.made_up()
+    assert path is not None
+    return accuracy_data.of_gowalla(path)
 
 
-def implicit(alpha: float) -> Callable[[csr_matrix], Scores]:
-    """The library `implicit` with 64 factors, an observed cell weighing `alpha` times an unobserved one."""
-
-    def fitted(matrix: csr_matrix) -> Scores:
-        from implicit.als import AlternatingLeastSquares
-
-        learner = AlternatingLeastSquares(factors=64, alpha=alpha, random_state=0, num_threads=THREADS)
-        learner.fit(matrix, show_progress=False)
-        return _products(learner.user_factors, learner.item_factors)
-
-    return fitted
-
-
-def ials(factors: int, **chosen: float) -> Callable[[csr_matrix], Scores]:
-    """Our factor model, its users folded in as a shard does it."""
-
-    def fitted(matrix: csr_matrix) -> Scores:
-        settings = Settings(factors=factors, threads=THREADS, **chosen)  # type: ignore[arg-type]
-        model = ImplicitALS.open(ImplicitALS.fit(gowalla.training(matrix, settings)))
-        folded: dict[str, Floats] = {}
-
-        def scores(users: Any) -> Floats:
-            if not folded:
-                folded["all"] = model.user_vectors(matrix)
-            return _products(folded["all"], model.vectors)(users)
-
-        return scores
-
-    return fitted
+def run(data: str, model: str, path: Path | None) -> dict[str, Any]:
+    """Fit one model to one data set, and measure it."""
+    given = opened(data, path)
+    began, cpu = time.perf_counter(), time.process_time()
+    scores = MODELS[model](given.training)
+    fitted = {
+        "fit_s": time.perf_counter() - began,
+        "fit_cpu_s": time.process_time() - cpu,
+        "fit_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+    return {"data": data, "model": model, **measured(given, scores), **fitted, "goal": GOALS.get((data, model))}
 
 
-def neighbours(matrix: csr_matrix) -> Scores:
-    """Items by how many users they share, both sides damped: A Rᵀ R with R = D_user^-p A D_item^-q."""
-    user_degrees = np.maximum(np.diff(matrix.indptr), 1)
-    item_degrees = np.maximum(np.bincount(matrix.indices, minlength=matrix.shape[1]), 1)
-    damped = diags(user_degrees**-NEIGHBOUR_USER_EXPONENT) @ matrix @ diags(item_degrees**-NEIGHBOUR_ITEM_EXPONENT)
-    similar = (damped.T @ damped).astype(np.float32).tocsr()
-    return lambda users: (matrix[users] @ similar).toarray()
+def measured(data: Data, scores: Scores) -> dict[str, float]:
+    """All measures, of lists that are made once."""
+    shown = lists(data.test, scores)
+    place = {user: at for at, user in enumerate(data.test.users.tolist())}
+    items = data.training.matrix.shape[1]
+
+    def as_scores(users: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        found = np.zeros((len(users), items), np.float32)
+        rows = shown[[place[user] for user in users.tolist()]]
+        np.put_along_axis(found, rows, np.arange(K, 0, -1, dtype=np.float32)[None], axis=1)
+        return found
+
+    return {**evaluate.measure(data.test, as_scores), **beyond(data, shown)}
 
 
-def blend(matrix: csr_matrix) -> Scores:
-    """The factor model with 256 factors and the neighbours, each user's scores of both as z-scores."""
-    factors, near = ials(256)(matrix), neighbours(matrix)
-    return lambda users: (1 - BLEND_NEIGHBOURS) * _z(factors(users)) + BLEND_NEIGHBOURS * _z(near(users))
+def lists(test: Test, scores: Scores) -> np.ndarray[Any, Any]:
+    """(u, 20) items of every test user, best first, without what is hidden."""
+    found = np.empty((len(test.users), K), np.int64)
+    for at in range(0, len(test.users), _BLOCK):
+        block = np.array(scores(test.users[at : at + _BLOCK]), np.float32)
+        hidden = test.hidden[at : at + _BLOCK].tocoo()
+        block[hidden.row, hidden.col] = -np.inf
+        found[at : at + len(block)] = evaluate.top(block, K)
+    return found
 
 
-MODELS: dict[str, Callable[[csr_matrix], Scores]] = {
-    "popularity": popularity,
-    "implicit-64": implicit(alpha=1.0),  # as it comes
-    "implicit-64-weighted": implicit(alpha=50.0),  # the weight of ours, about; the best of 1, 10, 20 and 50
-    "ials-64": ials(64),
-    "ials-256": ials(256),
-    "item-knn": neighbours,
-    "blend": blend,
-}
-
-
-def run(name: str, path: Path) -> dict[str, Any]:
-    """Fit one model, and measure it."""
-    matrix, test = gowalla.read(path)
-    began = time.perf_counter()
-    scores = MODELS[name](matrix)
-    fit_s, fit_bytes = time.perf_counter() - began, _peak_bytes()
-    measured = evaluate.measure(test, scores)
+def beyond(data: Data, shown: np.ndarray[Any, Any]) -> dict[str, float]:
+    """Coverage, 0 to 1, and novelty in bits."""
+    users, items = data.training.matrix.shape
+    had = np.maximum(np.bincount(data.training.matrix.indices, minlength=items), 1)
     return {
-        "model": name,
-        **measured,
-        "fit_s": fit_s,
-        "fit_bytes": fit_bytes,
-        "whole_s": time.perf_counter() - began,
-        "whole_bytes": _peak_bytes(),
-        "goal": GOALS.get(name),
+        "coverage": len(np.unique(shown)) / items,
+        "novelty": float(-np.log2(had[shown] / users).mean()),
     }
 
 
-def _products(users: Floats, items: Floats) -> Scores:
-    transposed = np.ascontiguousarray(items.T)
-    return lambda rows: users[rows] @ transposed
-
-
-def _z(scores: Floats) -> Floats:
-    centred: Floats = scores - scores.mean(axis=1, keepdims=True)
-    scaled: Floats = centred / (centred.std(axis=1, keepdims=True) + 1e-9)
-    return scaled
-
-
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def _show(rows: list[dict[str, Any]]) -> None:
-    columns = ("model", "recall@20", "NDCG@20", "goal", "fit s", "fit MB", "whole s", "whole MB")
+    columns = ("data", "model", "recall@20", "NDCG@20", "coverage", "novelty", "goal", "fit s", "fit cpu s", "fit MB")
     cells: list[tuple[object, ...]] = [
         (
+            row["data"],
             row["model"],
-            f"{row['recall@20']:.4f}",
-            f"{row['ndcg@20']:.4f}",
+            *(f"{row[name]:.4f}" for name in ("recall@20", "ndcg@20", "coverage")),
+            f"{row['novelty']:.2f}",
             "" if row["goal"] is None else f"{row['goal'][0]} / {row['goal'][1]}",
             f"{row['fit_s']:.1f}",
+            f"{row['fit_cpu_s']:.1f}",
             f"{row['fit_bytes'] / 1e6:.0f}",
-            f"{row['whole_s']:.1f}",
-            f"{row['whole_bytes'] / 1e6:.0f}",
         )
         for row in rows
     ]
-    cells += [(f"{name} (published)", str(at[0]), str(at[1]), *[""] * 5) for name, at in PUBLISHED.items()]
+    if any(row["data"] == "gowalla" for row in rows):
+        cells += [
+            ("gowalla", f"{name} (published)", str(at[0]), str(at[1]), *[""] * 6) for name, at in PUBLISHED.items()
+        ]
     print(f"{tables.machine()}\n")
     tables.show(columns, cells)
 
@@ -167,14 +133,19 @@ def main() -> None:
     """Measure, and print a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("GOWALLA"))
+    parser.add_argument("--sets", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    if chosen.data is None or not Path(chosen.data).is_file():
+    if "gowalla" in chosen.sets and (chosen.data is None or not Path(chosen.data).is_file()):
         parser.error("the Gowalla split is not part of the repository; say where it is with --data or GOWALLA")
     spawn = multiprocessing.get_context("spawn")
+    rows = []
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        rows = [pool.submit(run, name, Path(chosen.data)).result() for name in chosen.models]
+        for data in chosen.sets:
+            for model in chosen.models:
+                rows.append(pool.submit(run, data, model, chosen.data).result())
+                print(f"{data} {model}: {rows[-1]['recall@20']:.4f} / {rows[-1]['ndcg@20']:.4f}", file=sys.stderr)
     if chosen.json:
         json.dump({"machine": tables.machine(), "rows": rows, "published": PUBLISHED}, sys.stdout, indent=2)
         print()

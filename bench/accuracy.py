@@ -145,7 +145,7 @@ def main() -> None:
         for data in chosen.sets:
             for model in chosen.models:
                 rows.append(pool.submit(run, data, model, chosen.data).result())
-                print(f"{data} {model}: {rows[-1]['recall@20']:.4f} / {rows[-1]['ndcg@20']:.4f}", file=sys.stderr)
+                print(json.dumps(rows[-1]), file=sys.stderr)  # a run of an hour may be ended
     if chosen.json:
         json.dump({"machine": tables.machine(), "rows": rows, "published": PUBLISHED}, sys.stdout, indent=2)
         print()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NEIGHBOURS_MAX = 50
 """Per item, itself among them: what comes back where repeats are allowed is worth its own item's share."""
 
-POOL = 100
+POOL = 128
 """Candidates to be put in order, and as many more as the user has items, which lead every list."""
 
 POOL_MAX = 1024
@@ -40,7 +40,7 @@ POOL_MAX = 1024
 SEEDS_MAX = 200
 """Newest items of a history that are summed over."""
 
-USER_DAMPING = 0.25
+USER_DAMPING = 0.5
 ITEM_DAMPING = 0.35
 
 SAMPLE_USERS = 500

@@ -31,6 +31,7 @@ from bench.accuracy_data import Data
 from bench.accuracy_models import MODELS
 from builder import evaluate
 from builder.evaluate import K, Scores, Test
+from builder.largest import largest
 
 GOALS = {("gowalla", "ials-256"): (0.174, 0.145), ("gowalla", "blend-256"): (0.187, 0.158)}
 """Recall@20 and NDCG@20 to reach."""
@@ -92,7 +93,7 @@ def lists(test: Test, scores: Scores) -> np.ndarray[Any, Any]:
         block = np.array(scores(test.users[at : at + _BLOCK]), np.float32)
         hidden = test.hidden[at : at + _BLOCK].tocoo()
         block[hidden.row, hidden.col] = -np.inf
-        found[at : at + len(block)] = evaluate.top(block, K)
+        found[at : at + len(block)] = largest(block, K)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from builder.evaluate import Scores
+from builder.folding import fold_in
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.protocol import Floats, Settings, Training
 
@@ -103,12 +104,19 @@ def ease(training: Training) -> Scores:
 
 
 def ours(**chosen: Any) -> Fit:
-    """The factor model as a build evaluates it, its users folded in as a shard does it; with a share, the blend."""
+    """The factor model as a build evaluates it; with a share, the blend."""
 
     def fitted(training: Training) -> Scores:
         settings = replace(Settings(factors=FACTORS, threads=THREADS), **chosen)
         model = ImplicitALS.open(ImplicitALS.fit(replace(training, settings=settings)))
-        return lambda users: model.scores(training.matrix[users])
+        folded: list[Floats] = []
+
+        def scores(users: Any) -> Floats:
+            if not folded:  # asking, not fitting
+                folded.append(fold_in(model, training.matrix))
+            return model.scores(folded[0][users], training.matrix[users])
+
+        return scores
 
     return fitted
 

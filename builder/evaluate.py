@@ -102,11 +102,7 @@ def als_scores(model: ImplicitALS, trained: Numbered, asked: Rows) -> Scores:
     matrix = trained.training.matrix
     folded = fold_in(model, matrix[asked])
 
-    def scores(users: Rows) -> Floats:
-        products: Floats = folded[np.searchsorted(asked, users)] @ model.vectors.T
-        return products if model.blend is None else model.blend.scores(matrix[users], products)
-
-    return scores
+    return lambda users: model.scores(folded[np.searchsorted(asked, users)], matrix[users])
 
 
 def popularity_scores(trained: Numbered) -> Scores:

@@ -106,9 +106,14 @@ class ImplicitALS:
             solved[user] = self.equations.solve(matrix.indices[start:stop], matrix.data[start:stop])
         return solved
 
-    def scores(self, matrix: csr_matrix) -> Floats:
-        """(users, items) float32 of all items for the histories in a (users, items) matrix, as `recommend` has them."""
-        products: Floats = self.user_vectors(matrix) @ self.vectors.T
+    def scores(self, folded: Floats, matrix: csr_matrix) -> Floats:
+        """(users, items) float32 of all items, as `recommend` has them.
+
+        Args:
+            folded: (users, factors) float32 vectors.
+            matrix: (users, items) histories that they were folded in from, of summed weights.
+        """
+        products: Floats = folded @ self.vectors.T
         return products if self.blend is None else self.blend.scores(matrix, products)
 
     def with_context(self, history: Rows, weights: Floats, context: Rows) -> Floats:

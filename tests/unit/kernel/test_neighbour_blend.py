@@ -152,7 +152,8 @@ def test_the_model_recommends_by_the_score_that_it_is_evaluated_by(model: Implic
     """Where the pool is all there is, a shelf's list is the top of `scores`."""
     for user in range(10):
         found = model.recommend(query_of(model, user), Everything(model.vectors), 12)
-        scores = model.scores(histories()[user])[0]
+        mine = histories()[user]
+        scores = model.scores(model.user_vectors(mine), mine)[0]
         assert found.scores == pytest.approx(np.sort(scores)[::-1][:12], abs=1e-5)
         assert scores[list(found.rows)] == pytest.approx(found.scores, abs=1e-5)
 

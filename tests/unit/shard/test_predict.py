@@ -366,7 +366,7 @@ def test_a_snapshot_built_with_neighbours_serves_the_blend_that_it_was_evaluated
     user = home.user(USER)
     assert user is not None
     matrix = csr_matrix((user.weights, ([0] * len(user.items), user.items)), shape=(1, len(ials.vectors)))
-    scores = ials.scores(matrix)[0]
+    scores = ials.scores(user.vector[None], matrix)[0]
     listed = np.setdiff1d(home.items, user.items)
     allowed = shop.snapshot.catalogue.filter().mask
     assert allowed is not None

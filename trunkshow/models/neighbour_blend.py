@@ -28,7 +28,7 @@ from trunkshow.models.protocol import Arrays, Floats, Query, Rows, Training
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-NEIGHBOURS_MAX = 50
+NEIGHBOURS_MAX = 100
 """Per item, itself among them: what comes back where repeats are allowed is worth its own item's share."""
 
 POOL = 128

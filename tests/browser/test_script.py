@@ -179,7 +179,7 @@ async def test_twenty_that_wait_are_sent_at_once(open_shop: Open) -> None:
 
 
 async def test_what_failed_is_sent_again_with_the_same_ids(open_shop: Open) -> None:
-    """Until it arrived, and not after that."""
+    """Until it is known to have arrived: a page that is left before it hears so sends it once more, and no other."""
     shop = await open_shop()
     shop.log.gone = True
     await shop.page.click("#in-top")
@@ -190,7 +190,8 @@ async def test_what_failed_is_sent_again_with_the_same_ids(open_shop: Open) -> N
     assert {one["event_id"] for body in shop.sent for one in body["events"] if one["interaction"] == "click"} == {
         event.event_id for event in shop.log.events if event.interaction == 2
     }
-    assert len(shop.log.records) == 1
+    assert len({event.event_id for event in shop.log.events}) == 1
+    assert len(shop.log.records) <= 2
     assert len(shop.sent) >= 4
 
 

@@ -52,7 +52,7 @@ class Flooded:
         """Measure under the quota, begin, and measure again.
 
         Raises:
-            UsageError: too few good answers were left.
+            UsageError: there were no good answers to begin with, or too few were left.
         """
         ground.keep_doing(self.name, self._hold_back(ground))
         orders = replace(ground.traffic.orders[0], check=CHECKED)
@@ -60,7 +60,9 @@ class Flooded:
         await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
         peak = await _good_a_second(ground)
         await ground.traffic.stop()
-        each = max(self.times * peak, 1.0) / DRIVERS
+        if not peak:
+            raise UsageError("shards with a quota gave no good answer at all: what a flood leaves of none says nothing")
+        each = self.times * peak / DRIVERS
         flood = [replace(orders, rate=each, seed=orders.seed + 2 + number) for number in range(DRIVERS)]
         await ground.traffic.start(flood, ground.logs)
         good = await _good_a_second(ground)

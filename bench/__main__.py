@@ -115,8 +115,8 @@ def main() -> None:
         chosen.markdown.write_text(replaced(chosen.markdown.read_text(encoding="utf-8"), section), encoding="utf-8")
     if failed:
         sys.exit(f"not measured: {', '.join(failed)}; what was said of it stands above")
-    if "ladder" in chosen.only and ladder.stepped_down(results["ladder"]):
-        sys.exit("more than 1 % of the slates are of a lower rung: the machine is too busy to measure anything")
+    if "ladder" in chosen.only and ladder.too_busy(results["ladder"]):
+        sys.exit("more than 1 % of the slates are of a lower rung or short: this machine is too busy to measure")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from datasets import Built
 
-from bench import aims, ratios, recall
+from bench import aims, ladder, ratios, recall
 from bench.__main__ import TITLE, replaced
 from bench.memory import Held, per_user
 from bench.opening import noticed
@@ -156,3 +156,10 @@ def test_the_section_comes_first_where_there_was_none() -> None:
         f"# Results\n\nPreface.\n\n{TITLE}\n\nnew\n\n## One\n\n1\n"
     )
     assert replaced(f"# Results\n\n{TITLE}\n\nold\n", f"{TITLE}\n\nnew\n") == f"# Results\n\n{TITLE}\n\nnew\n"
+
+
+def test_a_few_slates_of_thousands_may_be_lesser_and_more_say_that_the_machine_is_too_busy() -> None:
+    """A short slate or a lower rung beside 3,000 whole ones is told, and does not throw a run of ten minutes away."""
+    quiet, loud = {"answered": 1000, "lesser": 10}, {"answered": 1000, "lesser": 11}
+    assert not ladder.too_busy({"peak": [quiet], "half_load": [quiet]})
+    assert ladder.too_busy({"peak": [quiet], "half_load": [loud]})

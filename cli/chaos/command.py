@@ -17,7 +17,7 @@ import uvloop
 from cyclopts import Parameter
 
 from cli import output
-from cli.chaos import catalogue, report
+from cli.chaos import catalogue, report, soak_report
 from cli.chaos.clock import can_step
 from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, run
@@ -180,7 +180,7 @@ def _tell(options: ChaosOptions, result: Result) -> bool:
 
 def _tell_soak(options: ChaosOptions, soaked: Soaked, seed: int) -> bool:
     """The same of a soak."""
-    text = report.soak_markdown(soaked, _again(options, seed))
+    text = soak_report.soak_markdown(soaked, _again(options, seed))
     if options.markdown is not None:
         _replace(options.markdown, text, soak=True)
     if options.json:
@@ -193,7 +193,7 @@ def _tell_soak(options: ChaosOptions, soaked: Soaked, seed: int) -> bool:
 def _replace(path: Path, text: str, *, soak: bool) -> None:
     """Write one half of the report, and leave the other as it is: faults first, then the soak."""
     before, title, after = (
-        path.read_text(encoding="utf-8").partition(report.SOAK_TITLE) if path.exists() else ("", "", "")
+        path.read_text(encoding="utf-8").partition(soak_report.SOAK_TITLE) if path.exists() else ("", "", "")
     )
     whole = before.rstrip() + "\n\n" + text if soak else text + ("\n" + title + after if title else "")
     path.write_text(whole.lstrip(), encoding="utf-8")

@@ -20,6 +20,7 @@ import grpc
 import grpc.aio
 import uvloop
 
+from cli.chaos.latecomers import Latecomer
 from cli.chaos.model import Oracle
 from cli.chaos.orders import Orders
 from cli.chaos.stalls import Stalls
@@ -159,6 +160,7 @@ class Driver:
         if late_in_router or took_ms - stood_ms > late_ms:
             tally.counts["late"] += 1
             tally.counts["late_in_router"] += late_in_router
+            tally.note(Latecomer.of(receipt, time.time() - took_ms / 1000, took_ms, stood_ms))
         elif took_ms > late_ms:
             tally.counts["held_up"] += 1
 

@@ -119,6 +119,11 @@ class Ground:
         """Every router, as gRPC resolves it."""
         return "ipv4:" + ",".join(self.routers.values())
 
+    @property
+    def places(self) -> dict[str, str]:
+        """What receipts call an address: the link from a router to a shard."""
+        return {link.address: f"{router} to {shard}" for (router, shard), link in self.links.items()}
+
     async def start(self) -> None:
         """Copy the store, and bring everything up.
 

@@ -14,11 +14,11 @@ from rich.table import Table
 from cli.chaos.ledger import Account
 from cli.chaos.processes import ROOT
 from cli.chaos.run import Result
-from cli.chaos.soak import Soaked
 from cli.chaos.verdict import Verdict
 from trunkshow.client import Rung
 
-SOAK_TITLE = "# Soak"
+LATE_TOLD = 5
+"""Late answers of a fault that are told of; the report as JSON has some more."""
 
 COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "switched", "verdict")
 
@@ -42,6 +42,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "rate": round(result.rate, 1),
         "sustained": round(result.sustained, 1),
         "passed": passed(result),
+        "places": result.places,
         "verdicts": [verdict.to_json() for verdict in result.by_fault],
     }
 
@@ -144,6 +145,14 @@ def markdown(result: Result, command: str) -> str:
         *(f"- `{verdict.particulars}`, {verdict.seconds:.1f} s" for verdict in result.verdicts),
         "",
     ]
+    late = [
+        f"- {verdict.fault}: {one.told(result.places)}"
+        for verdict in verdicts
+        if verdict.promise.healthy
+        for one in sorted(verdict.tally.latecomers, key=lambda one: -one.took_ms)[:LATE_TOLD]
+    ]
+    if late:
+        lines += ["## Late answers", "", *_LATE_TOLD, "", *late, ""]
     complaints = [f"- {verdict.fault}: {text}" for verdict in verdicts for text in verdict.tally.complaints[:3]]
     if complaints:
         lines += ["## First complaints of each fault", "", *complaints, ""]
@@ -164,6 +173,11 @@ _LEGEND = (
     "- *switched*: from the pointer's last move until every answer was from the version that it names.",
 )
 
+_LATE_TOLD = (
+    "Of those where a replica was healthy, the slowest: what the caller measured, what the receipt says of the stages,",
+    "and what of the shards that were asked, in milliseconds. Stages of shards lie within `shard`.",
+)
+
 _EVENTS_TOLD = (
     "Beside the requests somebody records events, about 20 a second, for users of their own, of whom a quarter is not",
     "known to anybody: one call in ten is sent twice, one in ten after what came after it, and what was not",
@@ -181,34 +195,6 @@ _EVENTS_LEGEND = (
     "- *fresh again*: from the fault's end until every slate was FRESH and had every event, those included that were",
     "  still on their way when it ended.",
 )
-
-
-def soak_markdown(soaked: Soaked, command: str) -> str:
-    """A section for `bench/RELIABILITY.md`."""
-    tally = soaked.tally
-    lines = [
-        SOAK_TITLE,
-        "",
-        f"    {command}",
-        "",
-        f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
-        f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
-        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
-        "",
-        "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
-        "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",
-        "",
-        "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
-        "|---|---|---|---|---|---|---|---|",
-        *(
-            f"| {one.name} | {one.early.own_bytes / 2**20:.1f} | {one.late.own_bytes / 2**20:.1f} "
-            f"| {one.early.rss_bytes / 2**20:.1f} | {one.late.rss_bytes / 2**20:.1f} "
-            f"| {one.early.descriptors} | {one.late.descriptors} | {'yes' if one.is_flat else 'no'} |"
-            for one in soaked.processes
-        ),
-        "",
-    ]
-    return "\n".join(lines)
 
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:

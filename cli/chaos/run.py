@@ -83,12 +83,14 @@ class Result:
         rate: requests a second that were sent.
         sustained: requests a second that the cluster was measured to sustain; 0 where it was not measured.
         verdicts: in the order of the plan.
+        places: what is at an address that receipts name.
     """
 
     plan: Plan
     rate: float = 0.0
     sustained: float = 0.0
     verdicts: list[Verdict] = field(default_factory=list)
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -136,6 +138,7 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
     result = result or Result(plan)
     async with standing(plan.terrain) as ground:
         version = ground.depot.base
+        result.places = ground.places
         say("cluster.ready", snapshot=version, target=ground.target)
         result.sustained = 0.0 if plan.rate else await sustained(ground, version, plan.seed)
         result.rate = plan.rate or plan.load * result.sustained

@@ -5,17 +5,23 @@ A tally knows nothing of faults; `cli.chaos.verdict` reads a series of them.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.chaos.latecomers import Latecomer
+
 SLICE_S = 0.1
 """A series holds one tally for every so many seconds, by the time at which requests were sent."""
 
 COMPLAINTS_MAX = 20
 """Complaints kept in words, of all that are counted."""
+
+LATECOMERS_MAX = 20
+"""Late answers kept with what their receipts say, of all that are counted: the slowest."""
 
 BECAUSE = "because_"
 """Begins the counts of reasons."""
@@ -34,6 +40,7 @@ class Tally:
         statuses: failed requests by the name of their gRPC status.
         latencies: answered single requests by `bin_of` their milliseconds.
         complaints: the first wrong answers and failures, in words.
+        latecomers: the slowest of the late answers.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -42,6 +49,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     latencies: Counter[int] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
+    latecomers: list[Latecomer] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -112,6 +120,11 @@ class Tally:
         if len(self.complaints) < COMPLAINTS_MAX:
             self.complaints.append(text)
 
+    def note(self, *late: Latecomer) -> None:
+        """Keep those late answers that are among the slowest, in the order in which they were sent."""
+        slowest = heapq.nlargest(LATECOMERS_MAX, (*self.latecomers, *late), key=lambda one: one.took_ms)
+        self.latecomers = sorted(slowest, key=lambda one: one.sent_at)
+
     def add(self, other: Tally) -> None:
         """Take another one in."""
         self.counts.update(other.counts)
@@ -120,6 +133,8 @@ class Tally:
         self.statuses.update(other.statuses)
         self.latencies.update(other.latencies)
         self.complaints.extend(other.complaints[: COMPLAINTS_MAX - len(self.complaints)])
+        if other.latecomers:
+            self.note(*other.latecomers)
 
     @classmethod
     def sum(cls, parts: Iterable[Tally]) -> Tally:
@@ -138,6 +153,7 @@ class Tally:
             "statuses": dict(self.statuses),
             "latencies": {str(index): count for index, count in self.latencies.items()},
             "complaints": self.complaints,
+            "latecomers": [one.to_json() for one in self.latecomers],
         }
 
     @classmethod
@@ -151,6 +167,7 @@ class Tally:
             Counter(raw["statuses"]),
             latencies,
             list(raw["complaints"]),
+            [Latecomer.from_json(one) for one in raw["latecomers"]],
         )
 
 

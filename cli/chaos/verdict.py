@@ -130,6 +130,7 @@ class Verdict:
             "falsely_fresh": self.falsely_fresh,
             "broken": list(self.broken),
             "complaints": tally.complaints,
+            "latecomers": [one.to_json() for one in tally.latecomers],
         }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cli.chaos.faults import Promise
+from cli.chaos.latecomers import Latecomer
 from cli.chaos.ledger import Account
-from cli.chaos.tally import SLICE_S, Series, Tally
+from cli.chaos.tally import LATECOMERS_MAX, SLICE_S, Series, Tally
 from cli.chaos.verdict import STILL_OUT_S, Moments, Verdict, judge, merged, recovered_s
+from trunkshow.v1 import recommendation_pb2 as pb
 
 MOMENTS = Moments(injected=100.0, healed=105.0, ended=112.0)
 
@@ -136,4 +139,31 @@ def test_a_tally_survives_the_journey() -> None:
     tally.latencies[20] = 2
     tally.statuses["UNAVAILABLE"] = 1
     tally.complain("why")
-    assert Tally.from_json(tally.to_json()) == tally
+    tally.note(latecomer(300))
+    assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
+
+
+def latecomer(took_ms: float) -> Latecomer:
+    """A late answer that a receipt explains."""
+    receipt = pb.Receipt(rung=pb.RUNG_SNAPSHOT, reasons=[pb.REASON_SHARD_LATE], elapsed_ms=took_ms - 50)
+    receipt.stages.add(name="shard", ms=150.04)
+    receipt.attempts.add(replica="127.0.0.1:9", outcome=pb.OUTCOME_LATE, ms=120)
+    return Latecomer.of(receipt, sent_at=took_ms, took_ms=took_ms, stood_ms=10)
+
+
+def test_the_slowest_of_the_late_answers_are_kept() -> None:
+    """Of the parts of a fault as of the whole, and in the order in which they were sent."""
+    parts = [Tally(), Tally()]
+    for number in range(3 * LATECOMERS_MAX):
+        parts[number % 2].note(latecomer(200 + number))
+    kept = [one.took_ms for one in Tally.sum(parts).latecomers]
+    assert kept == [200 + number for number in range(2 * LATECOMERS_MAX, 3 * LATECOMERS_MAX)]
+
+
+def test_a_late_answer_says_where_its_time_went() -> None:
+    """Stages and attempts stand in one line, the shards by their names."""
+    told = latecomer(300).told({"127.0.0.1:9": "router-0 to shard-1"})
+    assert told == (
+        "300 ms, sent at 00:05:00.000; 250 of them in the router; 10 while the caller stood still; "
+        "SNAPSHOT SHARD_LATE; shard 150; router-0 to shard-1 LATE 120"
+    )

@@ -1,0 +1,36 @@
+"""What a soak came to, as a section of Markdown for the repository."""
+
+from __future__ import annotations
+
+from cli.chaos.report import commit, machine
+from cli.chaos.soak import Soaked
+
+SOAK_TITLE = "# Soak"
+
+
+def soak_markdown(soaked: Soaked, command: str) -> str:
+    """A section for `bench/RELIABILITY.md`."""
+    tally = soaked.tally
+    lines = [
+        SOAK_TITLE,
+        "",
+        f"    {command}",
+        "",
+        f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
+        f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
+        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
+        "",
+        "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
+        "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",
+        "",
+        "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {one.name} | {one.early.own_bytes / 2**20:.1f} | {one.late.own_bytes / 2**20:.1f} "
+            f"| {one.early.rss_bytes / 2**20:.1f} | {one.late.rss_bytes / 2**20:.1f} "
+            f"| {one.early.descriptors} | {one.late.descriptors} | {'yes' if one.is_flat else 'no'} |"
+            for one in soaked.processes
+        ),
+        "",
+    ]
+    return "\n".join(lines)

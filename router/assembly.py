@@ -16,6 +16,7 @@ from router.admission.limiter import Limiter
 from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
 from router.asking.replicas import Replicas
+from router.cluster.apart import ChannelsApart
 from router.cluster.lines import ShardLines
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.watch import Board
@@ -107,7 +108,7 @@ def conductor_of(
     *,
     keeper: Keeper,
     board: Board,
-    fanout: Fanout,
+    shards: ShardChannels,
     busy: Callable[[], bool],
     clock: Clock,
 ) -> Conductor:
@@ -120,11 +121,11 @@ def conductor_of(
         sample: of recent requests.
         keeper: of the views that are served.
         board: with the newest topology.
-        fanout: to the shards.
+        shards: the lines that are open.
         busy: whether the router is at its limit.
         clock: monotonic.
     """
-    replay = Replay(fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=clock)
+    replay = replay_of(config, shards, board, clock)
     return Conductor(
         keeper,
         board,
@@ -138,6 +139,16 @@ def conductor_of(
         patience=patience_of(config),
         clock=clock,
     )
+
+
+def replay_of(config: RouterConfig, shards: ShardChannels, board: Board, clock: Clock) -> Replay:
+    """Who asks shards again: as for shoppers, but that how it goes decides nothing for these.
+
+    A candidate that fails or hangs would otherwise have healthy shards asked last, spend the hedges that a slow shard
+    needs, and lower the limit; and the less shoppers ask, the more of all that is seen would be its doing.
+    """
+    fanout = Fanout(ChannelsApart(shards), board, asks_for="rehearsal", clock=clock)
+    return Replay(fanout, deadline_ms=config.deadline_ms, probes=config.probes, clock=clock)
 
 
 def feature_asker_of(shards: ShardChannels, board: Board, fanout: Fanout, clock: Clock) -> FeatureAsker:

@@ -242,7 +242,7 @@ class Router:
             sample,
             keeper=self.keeper,
             board=self.board,
-            fanout=self.fanout,
+            shards=self._channels,
             busy=lambda: self.limiter.busy,
             clock=self._clock,
         )

@@ -52,6 +52,7 @@ class Fanout:
         patience: before a second replica is asked.
         tokens: that this costs.
         limits: of replicas' health.
+        asks_for: whom, for the log.
         observe: told how many milliseconds shards took for each slate, answered or not.
         clock: monotonic.
         set_timer: on the same clock.
@@ -70,6 +71,7 @@ class Fanout:
         patience: Patience = PATIENCE,
         tokens: Tokens | None = None,
         limits: Limits = LIMITS,
+        asks_for: str = "shoppers",
         observe: Callable[[float], None] = lambda ms: None,
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
@@ -79,7 +81,7 @@ class Fanout:
         self._observe = observe
         self._clock = clock
         tokens = tokens or Tokens()
-        self.infirmary = Infirmary(shards, lambda: tokens.any, clock, limits)
+        self.infirmary = Infirmary(shards, lambda: tokens.any, clock, limits, asks_for)
         self._replicas = Replicas(shards, board, self.infirmary)
         self._rules = Rules(patience, tokens, self._ended, clock, set_timer)
         self._throttle = Throttle(clock=clock)

@@ -27,19 +27,26 @@ class Infirmary:
         can_hedge: whether a request that meets a replica that hangs could be saved by a hedge.
         clock: monotonic.
         limits: of the machine.
+        asks_for: for whom they are asked, for the log.
 
     Attributes:
         ejections: since the start.
     """
 
     def __init__(
-        self, shards: ShardChannels, can_hedge: Callable[[], bool], clock: Clock, limits: Limits = LIMITS
+        self,
+        shards: ShardChannels,
+        can_hedge: Callable[[], bool],
+        clock: Clock,
+        limits: Limits = LIMITS,
+        asks_for: str = "shoppers",
     ) -> None:
         self.ejections = 0
         self._shards = shards
         self._can_hedge = can_hedge
         self._clock = clock
         self._limits = limits
+        self._asks_for = asks_for
         self._unwell: dict[str, Health] = {}
         self._out = 0
 
@@ -109,7 +116,8 @@ class Infirmary:
             self.ejections += 1
             shard.forget_latencies()  # what it was slow with must not eject it again
             out_s = round(now.until - self._clock(), 3)
-            log.warning("replica.ejected", shard=shard.address, for_s=out_s, times=now.ejections, error=why)
+            told = {"asked_for": self._asks_for, "for_s": out_s, "times": now.ejections, "error": why}
+            log.warning("replica.ejected", shard=shard.address, **told)
         elif before.ejected and not now.ejected:
-            log.info("replica.recovered", shard=shard.address)
+            log.info("replica.recovered", shard=shard.address, asked_for=self._asks_for)
         self._out += now.ejected - before.ejected

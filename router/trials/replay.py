@@ -1,9 +1,10 @@
 """One request, asked of one snapshot, for comparison: what a shopper would see of it that is personal, and how fast.
 
-The shards are asked as for a shopper, for all carousels that the request wants, through the same fan-out; nothing steps
-down, since what another rung would answer says nothing of this snapshot. Where shoppers have asked too little lately,
-requests are made up: strangers with a few items in hand that go together. They are folded in, and so try the models,
-the taste hash and the partitions of both snapshots, but no user's own record.
+The shards are asked as for a shopper, for all carousels that the request wants, but through a fan-out of its own: what
+fails or hangs here changes nothing for shoppers. Nothing steps down, since what another rung would answer says nothing
+of this snapshot. Where shoppers have asked too little lately, requests are made up: strangers with a few items in hand
+that go together. They are folded in, and so try the models, the taste hash and the partitions of both snapshots, but no
+user's own record.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Replay:
     """Asks shards again what shoppers asked.
 
     Args:
-        fanout: to the shards.
+        fanout: to the shards; nobody else's.
         deadline_ms: that each answer is given.
         probes: partitions asked for a stranger.
         clock: monotonic.

@@ -16,11 +16,12 @@ from typing import cast
 import small_snapshot
 from fake_shard import FakeShard, status
 
+from router import assembly
 from router.answering.counters import Answered
-from router.asking.fanout import Fanout
 from router.cluster.shard_channel import ShardChannels
 from router.cluster.topology import Topology
 from router.cluster.watch import Board, facts_of
+from router.config import RouterConfig
 from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
 from router.served.moving import Patience
@@ -29,8 +30,8 @@ from router.trials.canary import CanaryLimits
 from router.trials.conductor import Conductor
 from router.trials.rehearsal import RehearsalLimits
 from router.trials.rehearser import Rehearser
-from router.trials.replay import Replay
 from router.trials.sample import Sample
+from trunkshow.serving.deadline import monotonic
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import StoreUnreachable
@@ -39,6 +40,7 @@ from trunkshow.v1 import shard_pb2
 
 CURRENT, CANDIDATE = "v1", "v2"
 ALL = range(small_snapshot.PARTITIONS)
+ASKING = RouterConfig(store="", shards=("127.0.0.1:1",), deadline_ms=2000, probes=2)
 USERS = [f"u{number}" for number in range(small_snapshot.USERS)]
 REHEARSAL = RehearsalLimits(rehearsal_requests=20, rehearsal_requests_min=8, rehearsal_p99_slack_ms=1000)
 CANARY = CanaryLimits(canary_answers=200, canary_answers_min=20)
@@ -91,7 +93,11 @@ def holding(*, current: Iterable[int] = ALL, candidate: Iterable[int] = ALL) -> 
 
 
 class Stage:
-    """Everything around a conductor."""
+    """Everything around a conductor.
+
+    Attributes:
+        channels: the lines to its shards.
+    """
 
     def __init__(
         self, folder: Path, canary_share: float, rehearsal: RehearsalLimits = REHEARSAL, *, opens: bool = True
@@ -103,7 +109,7 @@ class Stage:
         self.sample = Sample(random.Random(1).random)
         self.refused: dict[str, str] = {}
         self.busy = False
-        self._channels = ShardChannels()
+        self.channels = ShardChannels()
         self._shards: dict[str, FakeShard] = {}
         self.keeper = Keeper(Views.of(_view(folder / CURRENT, CURRENT)))
         self._folder = folder
@@ -115,7 +121,7 @@ class Stage:
             self.board,
             Rehearser(
                 self.keeper,
-                Replay(Fanout(self._channels, self.board), deadline_ms=2000, probes=2),
+                assembly.replay_of(ASKING, self.channels, self.board, monotonic),
                 self.sample,
                 rehearsal,
                 busy=lambda: self.busy,
@@ -139,7 +145,7 @@ class Stage:
         shard.status = said
         address = await shard.start()
         self._shards[address] = shard
-        self._channels.add(address)
+        self.channels.add(address)
         self.board.topology = Topology.of(self._shards)
         for known, one in self._shards.items():
             self.board.topology = self.board.topology.updated(known, facts_of(one.status))
@@ -176,7 +182,7 @@ class Stage:
 
     async def close(self) -> None:
         """Everything that was opened."""
-        await self._channels.close()
+        await self.channels.close()
         for shard in self._shards.values():
             await shard.stop()
 

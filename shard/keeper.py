@@ -26,6 +26,7 @@ from shard.scene import Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.standing import Standing
 from trunkshow import pacing
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.rounds import rounds, surviving
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.store import Store, StoreError
 from trunkshow.v1 import shard_pb2 as pb
@@ -122,17 +123,23 @@ class Keeper:
         await self.pointing.follow(period_s)
 
     async def run(self) -> Never:
-        """Plan at every change and every now and then, give up, and open what is next, until cancelled."""
+        """Plan at every change and every now and then, give up, and open what is next, until cancelled.
+
+        A plan or an opening that breaks is told, and tried again: what is warm is served meanwhile, and what it broke
+        at was said by others, to every shard.
+        """
         opener: asyncio.Task[None] | None = None
-        while True:
-            self._poked.clear()
+        bring_next = surviving(self.bring_next, "opener.failed")
+
+        async def look() -> None:
+            nonlocal opener
+            await self._poked_within(TEND_S)
             if self._leaving_since is None:
+                if opener is None or opener.done():  # it begins after this, whatever fails here
+                    opener = asyncio.create_task(bring_next())
                 self.tend()
-                if opener is None or opener.done():
-                    opener = asyncio.create_task(self.bring_next())
-            waiting = asyncio.ensure_future(self._poked.wait())
-            await asyncio.wait({waiting}, timeout=TEND_S)
-            waiting.cancel()
+
+        await rounds(look, 0, failed="keeper.failed")
 
     def tend(self) -> None:
         """Plan, and give up what may be given up."""
@@ -168,10 +175,7 @@ class Keeper:
             if holdings.handed_over(scene, self._leaving_since):
                 log.info("shard.handed_over", pieces=len(scene.open))
                 return
-            waiting = asyncio.ensure_future(self._poked.wait())
-            await asyncio.wait({waiting}, timeout=TEND_S)
-            waiting.cancel()
-            self._poked.clear()
+            await self._poked_within(TEND_S)
 
     def close(self) -> None:
         """Give every file back."""
@@ -205,6 +209,12 @@ class Keeper:
         sizes: Mapping[str, Sizes] = {version: one.sizes for version, one in self.generations.items()}
         assert self._pointer is not None
         return Scene(now, self._pointer, sizes, peers, self.opening.pieces, words, self._limits)
+
+    async def _poked_within(self, seconds: float) -> None:
+        waiting = asyncio.ensure_future(self._poked.wait())
+        await asyncio.wait({waiting}, timeout=seconds)
+        waiting.cancel()
+        self._poked.clear()
 
     def _versions(self) -> list[str]:
         pointer = self._pointer or Pointer()

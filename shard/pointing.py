@@ -1,12 +1,12 @@
 """Follows the store's pointer for a shard: looks at it again and again, and hands on what was seen.
 
-A store that hangs or does not answer is told once, and once more when it is back; meanwhile what is open is served.
-What follows from a pointer is `shard.keeper`'s to say.
+A store that hangs or does not answer is told once, and once more when it is back; one that says what nobody foresaw,
+every now and then, with its traceback. Meanwhile what is open is served, and the pointer is looked at again. What
+follows from a pointer is `shard.keeper`'s to say.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection
 from typing import Never
 
@@ -14,6 +14,7 @@ import structlog
 
 from shard.opening import STORE_ERRORS, is_lasting
 from trunkshow.offload import Offload, Stuck
+from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.store import Store, StoreError
 
@@ -48,9 +49,7 @@ class Pointing:
 
     async def follow(self, period_s: float) -> Never:
         """Look again and again, until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(period_s)
+        await rounds(self.look, period_s, failed="pointer.failed")
 
     async def look(self) -> None:
         """Look once."""

@@ -11,7 +11,8 @@ Rules:
    membership.
 2. An empty answer, or none in time, changes nothing: the last good one holds. It is logged once, and once more when
    there is an answer again.
-3. Reading never blocks the event loop, and never hangs: neither a dead file system nor a silent name server does.
+3. An answer that nobody foresaw ends nothing: it is logged, and looked up again.
+4. Reading never blocks the event loop, and never hangs: neither a dead file system nor a silent name server does.
 
 What becomes of a change is the business of those who follow it.
 """
@@ -19,7 +20,7 @@ What becomes of a change is the business of those who follow it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Never, Protocol
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Never, Protocol
 import structlog
 
 from trunkshow.offload import Offload
+from trunkshow.serving.rounds import Sleep, rounds
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
@@ -39,7 +41,6 @@ FILE_BYTES_MAX = 1 << 20
 PORT_MAX = 65535
 
 Members = tuple[str, ...]
-Sleep = Callable[[float], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -207,10 +208,16 @@ class Membership:
         self, changed: Callable[[Members], None], *, period_s: float = 1.0, sleep: Sleep = asyncio.sleep
     ) -> Never:
         """Look again and again, and tell of every change, until cancelled."""
-        while True:
-            if await self.poll():
+        told: Members = ()
+
+        async def look() -> None:
+            nonlocal told
+            await self.poll()
+            if self.members != told:
                 changed(self.members)
-            await sleep(period_s)
+                told = self.members
+
+        await rounds(look, period_s, failed="members.failed", sleep=sleep)
 
     def _tell(self, why: str) -> None:
         # Not each time with the reason of that time: a flapping one would fill the log.

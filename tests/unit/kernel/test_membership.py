@@ -211,3 +211,43 @@ async def test_followers_hear_of_every_change() -> None:
     with pytest.raises(asyncio.CancelledError):
         await Membership(Scripted(("a:1",), ("a:1",), ("b:2",))).follow(heard.append, period_s=7, sleep=sleep)
     assert (heard, slept) == ([("a:1",), ("b:2",)], [7, 7, 7])
+
+
+async def test_an_answer_that_nobody_foresaw_ends_no_following() -> None:
+    """It is told, with its traceback; the next good one is heard."""
+    looks = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            raise asyncio.CancelledError
+
+    heard: list[Members] = []
+    answers = (("a:1",), ZeroDivisionError("scripted"), ZeroDivisionError("scripted"), ("b:2",))
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await Membership(Scripted(*answers)).follow(heard.append, sleep=sleep)
+    assert heard == [("a:1",), ("b:2",)]
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["members.failed"]
+
+
+async def test_who_fails_at_a_change_hears_of_it_again() -> None:
+    """Or they would go by another membership than everybody else until the next change."""
+    looks = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise asyncio.CancelledError
+
+    heard: list[Members] = []
+
+    def changed(members: Members) -> None:
+        heard.append(members)
+        if len(heard) == 1:
+            raise ZeroDivisionError("scripted")
+
+    with pytest.raises(asyncio.CancelledError):
+        await Membership(Scripted(("a:1",), ("a:1",))).follow(changed, sleep=sleep)
+    assert heard == [("a:1",), ("a:1",)]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from trunkshow.serving import metrics
 from trunkshow.serving.rounds import rounds
 
 
@@ -28,3 +29,4 @@ async def test_a_look_that_fails_is_told_and_does_not_end_the_rounds() -> None:
         await rounds(look, 0.25, failed="looking.failed", sleep=no_time)
     assert looks == 3
     assert [one["event"] for one in logs] == ["looking.failed"]
+    assert metrics.REGISTRY.get_sample_value("trunkshow_looks_failed_total", {"event": "looking.failed"}) == 3

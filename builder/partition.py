@@ -14,8 +14,14 @@ from builder.largest import largest
 from trunkshow.models.protocol import Floats, Rows
 from trunkshow.taste import Codebook, largest_size, sign_codebook, spherical_codebook, unit
 
-PARTITIONS_MAX = 64
+PARTITIONS_MAX = 4096
+"""What the directory's two bytes hold is more; building and serving so many was never tried."""
+
+DEFAULT_MAX = 64
+"""Unless they had more users than are opened within a second: then as many partitions as that takes."""
+
 USERS_PER_PARTITION_MIN = 128
+USERS_PER_PARTITION_MAX = 50_000
 SIZE_RATIO_MAX = 1.25
 """Largest partition ÷ the mean."""
 
@@ -35,9 +41,11 @@ _POINTS = 65_536
 
 
 def default_partitions(users: int) -> int:
-    """The largest power of two with enough users in each, at most 64."""
+    """A power of two: the largest up to 64 with enough users in each; the least beyond, with not too many in each."""
     fitting = max(1, users // USERS_PER_PARTITION_MIN)
-    return min(PARTITIONS_MAX, 1 << (fitting.bit_length() - 1))
+    few = min(DEFAULT_MAX, 1 << (fitting.bit_length() - 1))
+    needed = -(-users // USERS_PER_PARTITION_MAX)
+    return min(PARTITIONS_MAX, max(few, 1 << max(needed - 1, 0).bit_length()))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from builder.crew.choice import CrewSettings
     from builder.pipeline import BuildReport
 
-PARTITIONS_MAX = 64
+PARTITIONS_MAX = 4096
 FACTORS_MAX = 1024
 """A vector of 4 KiB for every user and item; more is a slip of the finger, and weeks of training."""
 
@@ -49,7 +49,7 @@ class BuildOptions:
     """The snapshot store: a folder, made where it does not exist, or s3://BUCKET/PREFIX."""
 
     partitions: int = 0
-    """How many partitions; 0 chooses by the number of users, at most 64."""
+    """How many partitions, at most 4,096; 0 chooses by the number of users: up to 64, more where each had 50,000."""
 
     factors: int = 64
     """Dimensions of a taste vector, 1 to 1,024."""

@@ -30,7 +30,8 @@ ROUNDS_MAX = 20
 SAMPLE_PER_PARTITION = 2000
 """Users per partition that k-means learns from; more do not move the directions."""
 
-_BLOCK = 65_536
+_PRODUCTS = 1 << 22
+"""Of users and directions, computed at once: 16 MiB."""
 
 
 def unit(vectors: Floats) -> Floats:
@@ -71,20 +72,41 @@ class Codebook:
         if size_max * partitions < len(vectors):
             message = f"{len(vectors)} users do not fit {partitions} partitions of {size_max}"
             raise ValueError(message)
-        near = np.empty((len(vectors), partitions), np.float32)
-        home = np.empty(len(vectors), np.int32)
-        for at in range(0, len(vectors), _BLOCK):
-            block = slice(at, at + _BLOCK)
-            near[block] = unit(vectors[block]) @ self.directions.T
-            home[block] = near[block].argmax(axis=1)
-        while len(full := np.flatnonzero(np.bincount(home, minlength=partitions) > size_max)):
-            for partition in full:
-                applicants = np.flatnonzero(home == partition)
-                by_nearness = np.lexsort((applicants, -near[applicants, partition]))
-                away = applicants[by_nearness[size_max:]]
-                near[away, partition] = -np.inf  # they do not apply here again
-                home[away] = near[away].argmax(axis=1)
+        # One bit per user and partition, not one product: these are made again for the few who are turned away.
+        refused = np.zeros((len(vectors), -(-partitions // 8)), np.uint8)
+        home, near = self._nearest(vectors, refused)
+        while len(away := _turned_away(home, near, size_max, partitions)):
+            refused[away, home[away] >> 3] |= np.uint8(1) << (home[away] & 7).astype(np.uint8)
+            home[away], near[away] = self._nearest(vectors[away], refused[away])
         return home
+
+    def _nearest(self, vectors: Floats, refused: NDArray[np.uint8]) -> tuple[Rows, Floats]:
+        """Of users (n, factors) the nearest partitions that did not refuse them, (n, partitions) bits; how near."""
+        home, near = np.empty(len(vectors), np.int32), np.empty(len(vectors), np.float32)
+        step = max(1, _PRODUCTS // len(self.directions))
+        for at in range(0, len(vectors), step):
+            block = slice(at, at + step)
+            products = unit(vectors[block]) @ self.directions.T
+            if refused[block].any():
+                bits = np.unpackbits(refused[block], axis=1, count=products.shape[1], bitorder="little")
+                products[bits.view(np.bool_)] = -np.inf
+            home[block] = products.argmax(axis=1)
+            near[block] = np.take_along_axis(products, home[block, None], axis=1)[:, 0]
+        return home, near
+
+
+def _turned_away(home: Rows, near: Floats, size_max: int, partitions: int) -> NDArray[np.int64]:
+    """Users whom partitions turn away, where more apply than there is room for: the farthest; of equals, later ones."""
+    counts = np.bincount(home, minlength=partitions)
+    by_home, ends = np.argsort(home.astype(np.uint16), kind="stable"), np.cumsum(counts)
+    away = [by_home[:0]]
+    for partition in np.flatnonzero(counts > size_max):
+        applicants = by_home[ends[partition] - counts[partition] : ends[partition]]
+        nearness = near[applicants]
+        last = np.partition(nearness, len(applicants) - size_max)[len(applicants) - size_max]
+        room = size_max - np.count_nonzero(nearness > last)
+        away += [applicants[nearness < last], applicants[nearness == last][room:]]
+    return np.concatenate(away)
 
 
 def sign_codebook(factors: int, partitions: int, seed: int) -> Codebook:

@@ -25,7 +25,7 @@ from cli.plan.layout import (
     whole_catalogue,
 )
 
-BUILDER_PARTITIONS_MAX = 64
+BUILDER_PARTITIONS_MAX = 4096
 """What this release's builder makes."""
 
 
@@ -156,7 +156,7 @@ def _remarks(at: Layout) -> list[str]:
     if "p99" not in at.costs.by_name:
         remarks.append(f"no p99: latencies were not measured on a quiet machine yet ({at.costs.command})")
     if at.partitions > BUILDER_PARTITIONS_MAX:
-        remarks.append(f"this release's builder makes {BUILDER_PARTITIONS_MAX} partitions at most")
+        remarks.append(f"this release's builder makes {BUILDER_PARTITIONS_MAX:,} partitions at most")
     if at.shard_bytes > at.size.pod_bytes:
         remarks.append(
             "a shard's pod is larger than asked for: the whole catalogue is in every shard, and takes "

@@ -73,11 +73,12 @@ def test_nobody_is_kept_out_by_somebody_farther(kind: Kind, vectors: Floats, par
     book, size_max = codebook(kind, vectors, partitions), largest_size(len(vectors), partitions, RATIO)
     homes = book.assign(vectors, size_max)
     near = unit(vectors) @ book.directions.T
+    rounding = 1e-6  # what was a product of a few rows there is one of all rows here
     for user, home in enumerate(homes):
-        for nearer in np.flatnonzero(near[user] > near[user, home]):
+        for nearer in np.flatnonzero(near[user] > near[user, home] + rounding):
             held = np.flatnonzero(homes == nearer)
             assert len(held) == size_max
-            assert near[held, nearer].min() >= near[user, nearer]
+            assert near[held, nearer].min() >= near[user, nearer] - rounding
 
 
 def test_too_many_users_for_the_partitions_are_refused() -> None:
@@ -142,7 +143,7 @@ def test_another_seed_gives_another_hash(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("partitions", [*range(1, 18), 33, 64, 100])
+@pytest.mark.parametrize("partitions", [*range(1, 18), 33, 64, 100, 200])
 def test_every_number_of_partitions_works(kind: Kind, partitions: int) -> None:
     """Powers of two are nothing special."""
     vectors = clustered()

@@ -32,6 +32,7 @@ from trunkshow.serving.exporter import exporting
 from trunkshow.serving.methods import InFlight, Service, generic_handler
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.probing import LIVE, probed
+from trunkshow.serving.process import take_descriptors
 from trunkshow.serving.tasks import Tasks
 from trunkshow.serving.tls import server_credentials
 
@@ -55,6 +56,7 @@ SWITCH_S = 0.0005
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a process's main coroutine on uvloop until it returns."""
+    take_descriptors()
     sys.setswitchinterval(SWITCH_S)
     uvloop.run(main)
 

@@ -14,10 +14,11 @@ ITEMS = RNG.standard_normal((40, 5)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
-    ("users", "partitions"), [(1, 1), (128, 1), (255, 1), (256, 2), (1000, 4), (8192, 64), (10**9, 64)]
+    ("users", "partitions"),
+    [(1, 1), (128, 1), (255, 1), (256, 2), (1000, 4), (8192, 64), (3_200_000, 64), (3_200_001, 128), (10**9, 4096)],
 )
 def test_partitions_are_chosen_by_the_number_of_users(users: int, partitions: int) -> None:
-    """A power of two, with enough users in each, at most 64."""
+    """A power of two: with enough users in each up to 64, with not too many in each beyond, at most 4,096."""
     assert partition.default_partitions(users) == partitions
 
 

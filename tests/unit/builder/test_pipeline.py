@@ -325,7 +325,7 @@ def test_a_user_who_returned_everything_is_built_and_has_no_taste(tmp_path: Path
 # ---- refused
 
 
-@pytest.mark.parametrize("partitions", [61, 65, 1000])
+@pytest.mark.parametrize("partitions", [61, 65, 5000])
 def test_too_many_partitions_are_refused_with_the_range(tmp_path: Path, partitions: int) -> None:
     """Before anything is trained, and nothing is published."""
     told: list[str] = []

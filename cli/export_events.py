@@ -38,6 +38,10 @@ class ExportOptions:
     after: str = ""
     """Watermark where a new folder begins; the first record that the log still has where empty."""
 
+    event_ids_h: float = 24.0
+    """Hours for which an event is known by its id, so that it is written once though it was sent again; 8 million ids
+    at most. Later it is another row, and a build counts equal rows once."""
+
     json: Json = False
     """Print what was done as JSON, and nothing else."""
 
@@ -60,7 +64,7 @@ def export_events(*, options: ExportOptions) -> None:
             raise UsageError(
                 f"{options.out} goes on after {before.watermark}; leave --after out, or begin a new folder"
             )
-        asyncio.run(_export(options.log, folder, after, told))
+        asyncio.run(_export(options, folder, after, told))
         done = {
             "folder": str(options.out),
             "watermark": str(folder.exported.watermark or ""),
@@ -77,16 +81,17 @@ def export_events(*, options: ExportOptions) -> None:
         output.show(*_summary(done))
 
 
-async def _export(url: str, folder: Folder, after: Watermark | None, told: Told) -> None:
+async def _export(options: ExportOptions, folder: Folder, after: Watermark | None, told: Told) -> None:
     from builder.export.exporting import export
 
+    url = options.log
     try:
         log, tombstones = open_log(url, READ_ONLY), open_tombstones(url, READ_ONLY)
         items = open_items(url, READ_ONLY)
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:
-        await export(log, tombstones, folder, after, told, items=items)
+        await export(log, tombstones, folder, after, told, items=items, ids_kept_s=options.event_ids_h * 3600)
     finally:
         for one in (log, tombstones, items):
             await one.close()

@@ -73,6 +73,10 @@ class ShardConfig:
     feature_items_max: int = 100_000
     """Items of which feature windows are kept; one takes about 2 KB, and 20 where a lot happens."""
 
+    event_ids_h: float = 24.0
+    """Hours for which features and trends know an event by its id, so that it counts once though it is sent again; up
+    to 24 bytes each, and 8 million of them at most. One that comes later than they are known is not counted there."""
+
     replay_s: float = 30.0
     """Seconds after which a partition is served though the log was not replayed for it, of its snapshot alone, until it
     is. Where another shard has the partition, seconds without progress of the replay, and twenty times that at most."""
@@ -128,7 +132,7 @@ class ShardConfig:
             raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
         at_least(1, online_events_max=self.online_events_max, online_impressions_max=self.online_impressions_max)
         at_least(1, feature_users_max=self.feature_users_max, feature_items_max=self.feature_items_max)
-        at_least(0, replay_s=self.replay_s)
+        at_least(0, replay_s=self.replay_s, event_ids_h=self.event_ids_h)
         if self.log:
             opening.parse(self.log)
         at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)

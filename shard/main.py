@@ -119,6 +119,7 @@ def _upkeep(
         events_max=config.online_events_max,
         impressions_max=config.online_impressions_max,
         within_s=config.replay_s,
+        ids_kept_s=config.event_ids_h * 3600,
         busy=busy,
     )
     counters.lives_here, counters.category_of = upkeep.opened.has, upkeep.opened.category_of

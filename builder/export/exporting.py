@@ -1,18 +1,16 @@
 """Reads the log up to its end and writes it part by part; whatever ends it early, the next export goes on there.
 
-Memory is bounded by a part, however long the log is. An event is written once: its id is looked for among the newest
-ones that were written, `IDS_MAX` of them, here or by the exports before. What comes again after more than that is
-written again, and the builder, which counts rows that are equal in every field once, counts it once.
+Memory is bounded by a part, however long the log is. An event is written once: its id is looked for among those that
+were written for as long as shards know them (`trunkshow.online.ids`), here or by the exports before. What comes again
+later than that is written again, and the builder, which counts rows that are equal in every field once, counts it once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 
 from builder.errors import BuildError
 from builder.export.folder import Folder
@@ -22,12 +20,12 @@ from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import read_all
+from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds
 from trunkshow.online.positions import position_of
 
-IDS_MAX = 500_000
-"""About 60 MB."""
-
 END_WITHIN_S = 10.0
+CERTAINLY_MS = 1 << 62
+"""A moment of which no id went: what may have been written before is written, and counted once by whoever reads it."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,31 +50,6 @@ class Limits:
 LIMITS = Limits()
 
 
-class SeenIds:
-    """The newest event ids, by 64 bits of their hash.
-
-    Args:
-        ids: to begin with.
-        most: that are kept.
-    """
-
-    def __init__(self, ids: Iterable[str] = (), most: int = IDS_MAX) -> None:
-        self._most = most
-        self._keys: OrderedDict[int, None] = OrderedDict()
-        for one in ids:
-            self.is_new(one)
-
-    def is_new(self, event_id: str) -> bool:
-        """Whether an id is seen for the first time; it is known from now on."""
-        key = int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "little")
-        if key in self._keys:
-            return False
-        self._keys[key] = None
-        if len(self._keys) > self._most:
-            self._keys.popitem(last=False)
-        return True
-
-
 async def export(
     log: EventLog,
     tombstones: EventLog,
@@ -85,6 +58,7 @@ async def export(
     progress: Progress = lambda what, done, of: None,
     limits: Limits = LIMITS,
     items: EventLog | None = None,
+    ids_kept_s: float = KEPT_S,
 ) -> None:
     """Write what the log has after a watermark, up to where it ends now, but nothing of who is to be forgotten.
 
@@ -96,6 +70,7 @@ async def export(
         progress: told (what, records read, of how many).
         limits: of a part.
         items: the log of new items; they are not looked for where None.
+        ids_kept_s: seconds for which an event is known by its id.
 
     Raises:
         LogUnreadable: the log does not answer, is gone, or went back; parts that were written so far are kept.
@@ -108,7 +83,8 @@ async def export(
         if forgotten.watermark not in (None, folder.exported.forgotten):
             await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
         _refuse_one_that_went_back(begun, end, folder)
-        await _Export(folder, progress, limits, begun, end, People(forgotten.tombstones())).run(log)
+        people, seen = People(forgotten.tombstones()), _seen(folder, ids_kept_s)
+        await _Export(folder, progress, limits, begun, end, people, seen).run(log)
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)
             await asyncio.to_thread(folder.tell, told, read)
@@ -131,6 +107,14 @@ def _refuse_one_that_went_back(begun: Watermark | None, end: Watermark, folder: 
     )
 
 
+def _seen(folder: Folder, kept_s: float) -> tuple[KnownIds, int]:
+    """The ids of what was written lately, and the newest moment of it."""
+    seen, newest_ms = KnownIds(kept_s), folder.newest_ms()
+    for event_id in folder.ids_since(newest_ms - round(kept_s * 1000), IDS_MAX):
+        seen.is_new(event_id, CERTAINLY_MS, newest_ms)
+    return seen, newest_ms
+
+
 class _Export:
     """One run."""
 
@@ -142,6 +126,7 @@ class _Export:
         begun: Watermark | None,
         end: Watermark,
         forgotten: People,
+        seen: tuple[KnownIds, int],
     ) -> None:
         self._folder = folder
         self._progress = progress
@@ -150,7 +135,7 @@ class _Export:
         self._end = end
         self._forgotten = forgotten
         self._before = self._begun
-        self._seen = SeenIds(folder.newest_ids(IDS_MAX))
+        self._seen, self._now_ms = seen
         self._events, self._shown = Rows(), Rows()
         self._told = folder.exported
         self._records = 0
@@ -173,10 +158,12 @@ class _Export:
         self._records += 1 + read.lost
         again = 0
         at, self._before = position_of(self._before, read.watermark), read.watermark
+        if read.record.HasField("received"):
+            self._now_ms = max(self._now_ms, read.record.received.ToMilliseconds())
         for event in read.record.events:
             if self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
                 continue
-            if not self._seen.is_new(event.event_id):
+            if not self._seen.is_new(event.event_id, CERTAINLY_MS, self._now_ms):
                 again += 1
             else:
                 (self._shown if event.interaction in SHOWN else self._events).add(event)

@@ -21,7 +21,6 @@ from builder.export import forgotten as forgetting
 from builder.export import items, state
 from builder.export.rows import name_of
 from builder.export.state import Exported, Part
-from builder.ingest.block import BLOCK_ROWS
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import Tombstone
 from trunkshow.online.weights import SHARES
@@ -118,16 +117,24 @@ class Folder:
         self._written(self.path / items.FILE_NAME, rows.write_parquet)
         self._say(replace(self.exported, items=rows.height, items_read=items_read))
 
-    def newest_ids(self, most: int) -> Iterator[str]:
-        """Event ids of the newest rows, about so many, the oldest of them first."""
+    def newest_ms(self) -> int:
+        """When the latest event of the newest part happened, milliseconds since the epoch; 0 where there is none."""
+        newest = max((part for part in self._parts() if part.rows), key=_number, default=None)
+        if newest is None:
+            return 0
+        last = self._scanned(newest.name).select(pl.col("timestamp").max().dt.timestamp("ms"))
+        return int(last.collect().item())
+
+    def ids_since(self, time_ms: int, most: int) -> Iterator[str]:
+        """Event ids of what happened since then, in about so many of the newest rows, the oldest of them first."""
         chosen: list[str] = []
         rows = 0
-        for part in sorted((*self.exported.events, *self.exported.shown), key=_number, reverse=True):
+        for part in sorted(self._parts(), key=_number, reverse=True):
             if rows >= most:
                 break
             chosen.append(part.name)
             rows += part.rows
-        return chain.from_iterable(self._ids(name) for name in reversed(chosen))
+        return chain.from_iterable(self._ids(name, time_ms) for name in reversed(chosen))
 
     def begin(self) -> None:
         """Say what is in it, nothing where it is new."""
@@ -140,11 +147,15 @@ class Folder:
         if not path.exists():
             self._written(path, lambda fresh: fresh.write_text(_dataset(), encoding="utf-8"))
 
-    def _ids(self, name: str) -> Iterator[str]:
-        scan = pl.scan_parquet(self.path / name, glob=False, hive_partitioning=False).select("event_id")
-        rows = int(scan.select(pl.len()).collect().item())
-        for start in range(0, rows, BLOCK_ROWS):
-            yield from scan.slice(start, BLOCK_ROWS).collect()["event_id"]
+    def _parts(self) -> tuple[Part, ...]:
+        return (*self.exported.events, *self.exported.shown)
+
+    def _scanned(self, name: str) -> pl.LazyFrame:
+        return pl.scan_parquet(self.path / name, glob=False, hive_partitioning=False)
+
+    def _ids(self, name: str, since_ms: int) -> Iterator[str]:
+        since = pl.col("timestamp").dt.timestamp("ms") >= since_ms
+        yield from self._scanned(name).filter(since).select("event_id").collect()["event_id"]
 
     def _part(self, kind: str, number: int, rows: pl.DataFrame) -> tuple[Part, ...]:
         if not rows.height:
@@ -167,7 +178,7 @@ class Folder:
 
     def _tidy(self) -> None:
         """Remove what a killed export left; it is in the log still."""
-        named = {part.name for part in (*self.exported.events, *self.exported.shown)}
+        named = {part.name for part in self._parts()}
         ours = [*self.path.glob(f"{EVENTS}-*.parquet"), *self.path.glob(f"{SHOWN}-*.parquet")]
         for path in (*self.path.glob(f"{_UNFINISHED}-*"), *(one for one in ours if one.name not in named)):
             path.unlink(missing_ok=True)

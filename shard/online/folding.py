@@ -5,6 +5,10 @@ somebody does right now shows at once, and is worth what it is worth once the se
 is always solved anew from the whole history, with the item factors as they are, by the equations that training solves
 (`trunkshow.models.fold_in`): so nothing drifts, however many events come one by one. An event with an item that the
 catalogue does not know is left out.
+
+An event may come again after a snapshot that has it. It is the same moment's then, and the record has its item at that
+moment or a later one: so what is no later than what the record has of its item counts nothing more, however long after
+the first it comes. What it says of having and hiding is said: twice is as much as once.
 """
 
 from __future__ import annotations
@@ -59,7 +63,7 @@ class Folded:
         record: as if the snapshot had been built with the events, those of the present session many times.
         had: (n,) item rows that the user had, by the snapshot or since.
         hidden: (m,) item rows that the user does not want to see, by the snapshot or since.
-        events: how many were folded in.
+        events: how many were folded in, of which the record may have none.
         session: what the user is doing, to be aged; None where that is not known.
     """
 
@@ -81,7 +85,8 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
     new = _new(events, terms)
     if not new:
         return None
-    weighed = [(row, event) for row, event in new if terms.weights[event.interaction]]
+    sure = _surely_new(record, new)
+    weighed = [(row, event) for row, event in sure if terms.weights[event.interaction]]
     items, weights, times = _merged(record, weighed, _worth(weighed, terms.weights))
     solved = bool(weighed) or not len(record.vector)
     vector = terms.equations.solve(items, weights) if solved else record.vector.copy()
@@ -89,7 +94,7 @@ def fold(record: UserRecord, events: Events, terms: Terms) -> Folded | None:
         UserRecord(record.segment, vector, items, weights, times),
         np.append(record.had, _marked(new, terms, marks.HAD)),
         np.append(record.hidden, _marked(new, terms, marks.HIDDEN)),
-        len(new),
+        len(sure),
         session_of(record, events, terms.row_of, terms.kinds),
     )
 
@@ -99,6 +104,12 @@ def _new(events: Events, terms: Terms) -> list[tuple[int, Event]]:
     chosen = (event for event in events if event.interaction in terms.weights)
     found = ((terms.row_of(event.item), event) for event in chosen if terms.since.is_new(event.at, event.time_ms))
     return [(row, event) for row, event in found if row is not None]
+
+
+def _surely_new(record: UserRecord, new: Sequence[tuple[int, Event]]) -> list[tuple[int, Event]]:
+    """Those of which the record has nothing: it has of each item the last time."""
+    last_s = dict(zip(record.items.tolist(), record.times.tolist(), strict=True))
+    return [(row, event) for row, event in new if event.time_ms // 1000 > last_s.get(row, -1)]
 
 
 def _worth(weighed: Sequence[tuple[int, Event]], weights: Weights) -> list[float]:

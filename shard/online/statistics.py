@@ -9,8 +9,9 @@ limit, until the past was heard, and where it waits too long it is read again as
 background, once the partitions held here are whole, from as far back as the log goes (`RECORDS_MAX` at most);
 `known_from_ms` says since when everything is known.
 
-An event that was sent again is known by its id (`shard.online.ids`); a record by its place. Events of
-somebody who asked to be forgotten are not heard. A statistic that raises misses that event, and nobody else does.
+An event that was sent again is known by its id (`trunkshow.online.ids`), and one that comes so late that nobody could
+tell is left out: nothing is counted twice. A record is known by its place. Events of somebody who asked to be forgotten
+are not heard. A statistic that raises misses that event, and nobody else does.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from shard.online.ids import KnownIds
 from shard.online.moments import Moments
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone
+from trunkshow.online.ids import KEPT_S, KnownIds
 from trunkshow.online.positions import Position
 from trunkshow.online.turns import SLICE_S, Sleep
 from trunkshow.serving import metrics
@@ -43,6 +44,9 @@ RECORDS_MAX = 5_000_000
 WAITING_MAX = 50_000
 """Events that wait until the past was heard, each of which may take 1 KB; a record without any counts as one."""
 
+TOO_LATE = metrics.counter(
+    "trunkshow_shard_events_too_late_total", "Events not counted, since they may have been before their id was let go."
+)
 FAILURES = metrics.counter(
     "trunkshow_shard_statistics_failures_total", "Events that a statistic could not take in.", ("statistic",)
 )
@@ -95,6 +99,7 @@ class Statistics:
     Args:
         listeners: told of every event.
         forgotten: whose events are not.
+        ids_kept_s: seconds for which an event is known by its id, where there is room.
         clock: a port: monotonic seconds, for how long a slice of work takes.
         wall: a port: seconds since the epoch.
         sleep: a port.
@@ -105,6 +110,7 @@ class Statistics:
         listeners: Sequence[Statistic],
         forgotten: Forgotten,
         *,
+        ids_kept_s: float = KEPT_S,
         clock: Clock = monotonic,
         wall: Clock = time,
         sleep: Sleep = asyncio.sleep,
@@ -121,7 +127,7 @@ class Statistics:
         self._waiting: deque[tuple[log_pb2.Record, Position]] = deque()
         self._waiting_since: Watermark | None = None  # what had been followed before the first that waits
         self._waiting_events = 0
-        self._ids = KnownIds()
+        self._ids = KnownIds(ids_kept_s)
         self._throttle = Throttle()
 
     # --- what comes live -----------------------------------------------------------------------------------------
@@ -216,7 +222,9 @@ class Statistics:
             self._began_ms = now_ms
         for event in record.events:
             time_ms = event.timestamp.ToMilliseconds()
-            if self._ids.is_new(event.event_id, now_ms) and not self._forgotten.covers(event.user_id, at, time_ms):
+            if not self._ids.is_new(event.event_id, time_ms, now_ms):
+                TOO_LATE.inc(self._ids.doubts(time_ms))
+            elif not self._forgotten.covers(event.user_id, at, time_ms):
                 self._tell_all(Heard(event, at, time_ms, now_ms))
 
     def _tell_all(self, heard: Heard) -> None:

@@ -30,6 +30,7 @@ from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten, following
 from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.growth import Growth
+from trunkshow.online.ids import KEPT_S
 from trunkshow.online.positions import Position
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.deadline import Clock, monotonic
@@ -59,6 +60,7 @@ class Upkeep:
         impressions_max: kept, of all users.
         within_s: without progress, after which a partition is served though the log was not replayed for it; one that
             is in no other shard, with progress too.
+        ids_kept_s: seconds for which statistics know an event by its id.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
         wall: a port: seconds since the epoch.
@@ -75,6 +77,7 @@ class Upkeep:
         events_max: int,
         impressions_max: int,
         within_s: float,
+        ids_kept_s: float = KEPT_S,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         wall: Clock = time,
@@ -88,7 +91,7 @@ class Upkeep:
         self._file = file
         if file is not None:
             file.recall(self.forgotten)
-        self.statistics = Statistics(listeners, self.forgotten, clock=clock, wall=wall)
+        self.statistics = Statistics(listeners, self.forgotten, ids_kept_s=ids_kept_s, clock=clock, wall=wall)
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
         self._growth = Growth(items) if items is not None else None

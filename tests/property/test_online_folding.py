@@ -72,6 +72,18 @@ def event(key: int, item: int, kind: int, time_ms: int, count: int) -> Event:
     return Event(key, f"i{item}", kind, time_ms, Position("log", 0, count))
 
 
+def built_of(happened: list[Event]) -> UserRecord:
+    """A user of the snapshot who did this: each item once, at its last time, with its summed weight."""
+    known = [one for one in happened if int(one.item[1:]) < ITEMS]
+    rows = sorted({int(one.item[1:]) for one in known})
+    worth = [sum(WEIGHTS[one.interaction] for one in known if one.item == f"i{row}") for row in rows]
+    times = [max(one.time_ms // 1000 for one in known if one.item == f"i{row}") for row in rows]
+    items, weights = np.array(rows, np.int32), np.array(worth, np.float32)
+    return UserRecord(2, EQUATIONS.solve(items, weights), items, weights, np.array(times, np.uint32))
+
+
+FAR = Position("log", 0, 10**6)
+
 events = st.lists(
     st.builds(
         event,
@@ -84,6 +96,13 @@ events = st.lists(
     unique_by=lambda one: one.key,
     max_size=25,
 )
+
+
+def new_of(record: UserRecord, happened: list[Event]) -> list[Event]:
+    """Those that the record cannot have: behind what its snapshot has seen, and later than what it has of the item."""
+    last = dict(zip(record.items.tolist(), record.times.tolist(), strict=True))
+    behind = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
+    return [one for one in behind if one.time_ms // 1000 > last.get(int(one.item[1:]), -1)]
 
 
 def is_present(time_ms: int, times: list[int]) -> bool:
@@ -100,7 +119,7 @@ def test_it_equals_a_full_solve_of_everything_known(record: UserRecord, happened
     for one in happened:
         kept = applied(kept, one).events
     folded = fold(record, kept, TERMS)
-    new = [one for one in happened if one.at.number > SEEN and int(one.item[1:]) < ITEMS]
+    new = new_of(record, happened)
     assert (folded.events if folded else 0) == len(new)
     if folded is None:
         return
@@ -143,6 +162,35 @@ def test_one_by_one_in_any_order_ends_where_all_at_once_does(happened: list[Even
     assert last is not None and whole is not None
     assert np.abs(last.record.vector - whole.record.vector).max() < 1e-6
     assert last.record.items.tolist() == whole.record.items.tolist()
+
+
+@given(events, st.integers(0, 25), st.data())
+def test_however_long_after_the_first_an_event_comes_again_it_counts_once(
+    happened: list[Event], seen: int, data: st.DataObject
+) -> None:
+    """The record is a build's of what came before; of what came after it, and of it again, nothing counts twice.
+
+    What is new, but earlier than what the record has of the same item, may be left to the next build.
+    """
+    before, after = happened[:seen], happened[seen:]
+    again = data.draw(st.lists(st.sampled_from(happened), max_size=10)) if happened else []
+    built = built_of(before)
+    kept = NO_EVENTS
+    for count, one in enumerate(after + again, start=SEEN + 1):
+        kept = applied(kept, one._replace(at=Position("log", 0, count))).events
+    folded = fold(built, kept, TERMS)
+    left = {one.key for one in after} - {one.key for one in new_of(built, [x._replace(at=FAR) for x in after])}
+    once = [one for one in happened if int(one.item[1:]) < ITEMS and one.key not in left]
+    weighed_times = [one.time_ms for one in after if one in once and WEIGHTS[one.interaction]]
+    worth, session = np.zeros(ITEMS), np.zeros(ITEMS)
+    for one in once:
+        present = one in after and is_present(one.time_ms, weighed_times)
+        (session if present else worth)[int(one.item[1:])] += WEIGHTS[one.interaction]
+    worth += np.where(session > 0, SESSION_FACTOR * session, session)
+    found = np.zeros(ITEMS)
+    record = folded.record if folded else built
+    found[record.items] = record.weights
+    assert np.allclose(found, worth, atol=1e-4)
 
 
 @pytest.mark.parametrize("seen", [0, 1, 6])

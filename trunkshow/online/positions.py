@@ -16,8 +16,9 @@ from trunkshow.eventlog.watermark import Watermark
 from trunkshow.snapshot.manifest import Manifest
 
 OVERLAP_RECORDS = 1000
-"""Records of each lane before a snapshot's watermark that are read again: what was sent twice is then known by its id,
-although the first of the two is in the snapshot."""
+"""Records of each lane before a snapshot's watermark that are read again. Of two of the same event the first may be in
+the snapshot: by its timestamp that is found however far apart they are (`shard.online.folding`); one that was sent
+without any has another each time, and is known by its id where the first is among these."""
 
 
 class Position(NamedTuple):

@@ -15,7 +15,7 @@ from builder.dataset import load_dataset
 from builder.errors import BuildError
 from builder.events import read_events
 from builder.export import state
-from builder.export.exporting import LIMITS, Limits, LogUnreadable, SeenIds, export
+from builder.export.exporting import LIMITS, Limits, LogUnreadable, export
 from builder.export.folder import FolderUnusable, held
 from trunkshow.eventlog.log import LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
@@ -233,12 +233,20 @@ async def test_progress_ends_with_all_of_it(tmp_path: Path) -> None:
     assert told[-1] == ("read the log", 2, 2)
 
 
-def test_ids_are_known_within_a_limit() -> None:
-    """The oldest is new again beyond it."""
-    seen = SeenIds(["a", "b"], most=2)
-    assert not seen.is_new("b")
-    assert seen.is_new("c")
-    assert seen.is_new("a")
+@pytest.mark.parametrize(("later", "rows_again"), [(timedelta(hours=23), 1), (timedelta(hours=25), 2)])
+async def test_ids_are_known_for_a_day_by_the_exports_that_follow(
+    tmp_path: Path, later: timedelta, rows_again: int
+) -> None:
+    """One that comes again after that is another row, and the builder, to whom equal rows are one, counts it once."""
+    log = await log_of([event(1)])
+    await exported(log, tmp_path)
+    await log.append([Event("bob", "cap", "order", timestamp=WHEN + later, event_id="e2").to_message()], 1)
+    await exported(log, tmp_path)
+    await log.append([event(1).to_message()], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list().count("e1") == rows_again
+    events, report = read_events(load_dataset(tmp_path / "dataset.toml"))
+    assert (len(events.times), report.duplicates) == (2, rows_again - 1)
 
 
 async def test_the_builder_reads_what_is_named(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from followed_log import FollowedLog
 
-from shard.online import ids, statistics
+from shard.online import statistics
 from shard.online.statistics import Heard, Statistics
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online import ids
 from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.positions import Position
@@ -148,16 +149,19 @@ async def test_what_was_sent_again_counts_once() -> None:
     assert world.names.ids == ["e1", "e2", "e3"]
 
 
-async def test_ids_are_forgotten_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newest are known; memory is bounded."""
+async def test_ids_are_forgotten_at_last_and_nothing_is_counted_twice_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is bounded; what happened so early that it may have been counted is left out, whether it was or not."""
     monkeypatch.setattr(ids, "IDS_MAX", 3)
     world = World()
     async with world.following():
         await world.learned()
         await world.hears(*(f"e{number}" for number in range(20)))
         world.names.heard.clear()
-        await world.hears("e17", "e18", "e19", "e0")
-    assert world.names.ids == ["e0"]
+        await world.hears("e17", "e18", "e19", "e0", "never heard")
+        later = [event("later", time_ms=NOW_MS + ids.AHEAD_MS + 1)]
+        mark = await world.log.append(later, 1)
+        await turns(lambda: world.follower.progress.covers(mark))
+    assert world.names.ids == ["later"]
     assert len(world.statistics._ids) <= 6
 
 

@@ -2,11 +2,12 @@
 
     CACHE/POINTER.json                    the pointer as it was last seen
     CACHE/snapshots/VERSION/...           manifests and files that were asked for, checked before they got their names
+    CACHE/in-use/                         locks: which versions the processes that share the cache need
 
 Reading falls back to the copies; everything that changes the store needs the store. Copies are copies, never links: a
 file that is truncated in a store that others write to must not take down a process that has it mapped. Versions that
-the pointer does not serve any more are removed, whoever has them mapped keeps them so; those that this process asked
-for and that were not served before stay.
+the pointer does not serve any more are removed by the last process that needs them, whoever has them mapped keeps them
+so; those that this process asked for and that were not served before stay.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import structlog
 from trunkshow.snapshot import local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
+from trunkshow.snapshot.local_holds import Holds
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
@@ -54,6 +56,7 @@ class CachedStore:
         self._key = key
         self._known: Pointer | None = None
         self._asked_for: set[str] = set()
+        self._holds = Holds(cache / "in-use")
 
     @property
     def url(self) -> str:
@@ -92,7 +95,7 @@ class CachedStore:
 
     def manifest(self, version: str) -> Manifest:
         """A version's manifest; the copy, where there is one that is the one that was pushed."""
-        self._asked_for.add(version)
+        self._need(version)
         copied = self._copied_manifest(version)
         if copied is not None:
             return copied
@@ -106,11 +109,12 @@ class CachedStore:
         try:
             return self.store.versions()
         except StoreError:
-            return sorted(path.parent.name for path in (self.cache / "snapshots").glob(f"*/{FILE_NAME}"))
+            copied = (path.parent.name for path in (self.cache / "snapshots").glob(f"*/{FILE_NAME}"))
+            return sorted(version for version in copied if not version.startswith("."))
 
     def ensure(self, version: str, files: Mapping[str, File]) -> Path:
         """The folder of the copies, once these files are among them."""
-        self._asked_for.add(version)
+        self._need(version)
         folder = self.cache / "snapshots" / version
         try:
             local_files.ensure(folder, files, lambda path, target: self.store.fetch(version, path, target))
@@ -175,11 +179,21 @@ class CachedStore:
 
     def _trim(self, pointer: Pointer, before: Pointer) -> None:
         served = _served(pointer)
-        self._asked_for -= _served(before) - served  # or a process that lives long fills its disk
+        done_with = _served(before) - served
+        self._asked_for -= done_with  # or a process that lives long fills its disk
         wanted = served | self._asked_for
-        for path in (self.cache / "snapshots").glob("*"):
-            if path.name not in wanted:
-                shutil.rmtree(path, ignore_errors=True)
+        copied = {path.name for path in (self.cache / "snapshots").glob("*")}
+        for name in sorted((copied | done_with) - wanted):
+            folder = self.cache / "snapshots" / name
+            if name.startswith("."):  # was being removed by somebody who died of it
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                self._holds.let_go(name, partial(local_files.remove, folder))
+
+    def _need(self, version: str) -> None:
+        """No other process removes the copies from now on: it may see the pointer move before this one does."""
+        self._asked_for.add(version)
+        self._holds.hold(version)
 
 
 def _served(pointer: Pointer) -> set[str]:

@@ -29,7 +29,7 @@ def ensure(folder: Path, files: Mapping[str, File], fetch: Fetch) -> None:
 
     Raises:
         SnapshotRefused: what was fetched is not what the manifest says.
-        OSError: the folder does not take it, or not give it back: a full disk, or a failing one.
+        OSError: the folder does not take it, or not give it back: a full disk, or a failing one; or it was removed.
     """
     for path, expected in files.items():
         if not _is_there(folder, path, expected):
@@ -68,7 +68,11 @@ def _is_there(folder: Path, path: str, expected: File) -> bool:
 def _bring(folder: Path, path: str, expected: File, fetch: Fetch) -> None:
     def fetched_and_checked(fresh: Path) -> None:
         fetch(path, fresh)
-        verify(fresh.parent, {fresh.name: expected}, called=path)
+        try:
+            verify(fresh.parent, {fresh.name: expected}, called=path)
+        except SnapshotRefused:
+            fresh.stat()  # what somebody removed meanwhile is no fault of the version's: that is an OSError
+            raise
 
     replace(folder / path, fetched_and_checked)
 

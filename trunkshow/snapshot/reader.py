@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -22,7 +23,7 @@ from trunkshow.snapshot.likeness import SAMPLE_MAX, Likeness, weights_of
 from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.stand_ins import StandIns
-from trunkshow.snapshot.store import Store, resolve
+from trunkshow.snapshot.store import DiskFailed, Store, resolve
 from trunkshow.taste import Codebook
 
 SHARED = ("catalogue", kinds.FOLDER, "models", "taste")
@@ -45,10 +46,15 @@ class Snapshot:
     """
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
-        folder = store.ensure(manifest.version, manifest.under(*SHARED))
         self._store = store
         self.version = manifest.version
         self.manifest = manifest
+        with self._ensured(manifest.under(*SHARED)) as folder:
+            self._open_shared(folder)
+        self._open = True
+
+    def _open_shared(self, folder: Path) -> None:
+        manifest = self.manifest
         self.models = _open_models(folder / "models", manifest.models)
         taste = arrays.load(folder / "taste")
         self.codebook = Codebook(manifest.parameters["taste_hash"], taste["directions"])
@@ -60,7 +66,6 @@ class Snapshot:
         self._folder = folder
         # Last: LMDB opens a file once per process, and a refusal above must leave nothing open.
         self.catalogue = GrowingCatalogue(folder / "catalogue")
-        self._open = True
 
     @classmethod
     def open(cls, store: Store, version: str = "") -> Snapshot:
@@ -75,8 +80,8 @@ class Snapshot:
     @cached_property
     def directory(self) -> Directory:
         """Where every known user lives; verified and mapped on first use."""
-        folder = self._store.ensure(self.version, self.manifest.under(DIRECTORY))
-        return Directory(folder / DIRECTORY)
+        with self._ensured(self.manifest.under(DIRECTORY)) as folder:
+            return Directory(folder / DIRECTORY)
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -97,7 +102,8 @@ class Snapshot:
         """
         path, files = self._of_partition(number)
         files.pop(f"{path}/{stand_ins.FILE_NAME}", None)
-        return Partition(self._store.ensure(self.version, files) / path, self.ials.vectors)
+        with self._ensured(files) as folder:
+            return Partition(folder / path, self.ials.vectors)
 
     def open_stand_ins(self, number: int) -> StandIns:
         """Fetch, verify and open the compact copies of one partition's users.
@@ -110,8 +116,24 @@ class Snapshot:
         wanted = f"{path}/{stand_ins.FILE_NAME}"
         if wanted not in files:
             raise SnapshotRefused(f"snapshot {self.version} has no stand-ins of partition {number}")
-        folder = self._store.ensure(self.version, {wanted: files[wanted]})
-        return StandIns(folder / path, self.ials.factors)
+        with self._ensured({wanted: files[wanted]}) as folder:
+            return StandIns(folder / path, self.ials.factors)
+
+    @contextmanager
+    def _ensured(self, files: Mapping[str, File]) -> Iterator[Path]:
+        """The version's folder, to open files in that were checked; what is removed meanwhile is not taken for spoilt.
+
+        Raises:
+            DiskFailed: copies were removed while they were opened; by now they have been fetched again.
+        """
+        folder = self._store.ensure(self.version, files)
+        try:
+            yield folder
+        except Exception as error:
+            if all((folder / path).exists() for path in files):
+                raise
+            self._store.ensure(self.version, files)  # where no copies are kept, the store lacks it: that is a refusal
+            raise DiskFailed(f"files of {self.version} went from {folder} while they were opened") from error
 
     def _of_partition(self, number: int) -> tuple[str, dict[str, File]]:
         """A partition's folder within the snapshot, and the files in it."""

@@ -118,12 +118,13 @@ class S3Store:
 
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Download one file of a version."""
-        try:
-            with told(self.url), target.open("wb") as opened:
-                for chunk in obstore.get(self._clients.large, _key(version, path)).stream(2**20):
-                    opened.write(chunk)
-        except FileNotFoundError:
-            raise SnapshotRefused(f"{path} of {version} is not there") from None
+        with target.open("wb") as opened:  # a folder that is gone here must not look like an object that is gone there
+            try:
+                with told(self.url):
+                    for chunk in obstore.get(self._clients.large, _key(version, path)).stream(2**20):
+                        opened.write(chunk)
+            except FileNotFoundError:
+                raise SnapshotRefused(f"{path} of {version} is not there") from None
 
     @contextmanager
     def building(self) -> Iterator[Path]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from datasets import Built
@@ -15,8 +19,9 @@ from tiny_snapshots import publish
 from trunkshow.snapshot import manifest, partition
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
+from trunkshow.snapshot.manifest import File, SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import DiskFailed, StoreError, StoreUnreachable, resolve, who
+from trunkshow.snapshot.store import DiskFailed, Store, StoreError, StoreUnreachable, resolve, who
 
 
 @pytest.fixture
@@ -181,6 +186,140 @@ def test_a_cache_that_cannot_be_written_to_does_not_matter_while_the_store_answe
     cache.write_text("a file where a folder should be")
     store = opened(origin, cache)
     assert store.manifest(resolve(store)).version == resolve(store)
+
+
+# ---- copies that go while they are needed
+
+
+class Swept(CachedStore):
+    """A cache that somebody empties, once told to, right after files in it were checked."""
+
+    sweep = False
+
+    def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+        """And then the folder goes."""
+        folder = super().ensure(version, files)
+        if self.sweep:
+            self.sweep = False
+            shutil.rmtree(self.cache / "snapshots")
+        return folder
+
+
+class SweptOnItsWay(FolderStore):
+    """A store during each of whose answers a folder goes: the file is written, and then neither is there."""
+
+    swept: ClassVar[list[Path]] = []
+
+    def fetch(self, version: str, path: str, target: Path) -> None:
+        """Copy one file of a version."""
+        super().fetch(version, path, target)
+        for folder in self.swept:
+            shutil.rmtree(folder)
+
+
+def test_a_folder_that_is_removed_under_a_download_is_no_refusal(
+    origin: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is as healthy as it was: tried again, it opens."""
+    snapshot = Snapshot.open(CachedStore(SweptOnItsWay(origin), cache))
+    with monkeypatch.context() as busy:
+        busy.setattr(SweptOnItsWay, "swept", [cache / "snapshots"])
+        with pytest.raises(DiskFailed, match="does not take copies"):
+            snapshot.open_partition(0)
+    snapshot.open_partition(0).close()
+    snapshot.close()
+
+
+@pytest.mark.parametrize("what", ["shared", "partition", "copies"])
+def test_copies_that_are_removed_before_they_are_opened_are_no_refusal(origin: Path, cache: Path, what: str) -> None:
+    """They were checked, and then were not there: they are fetched once more, and open at the next try."""
+    store = Swept(FolderStore(origin), cache)
+    snapshot = Snapshot.open(store)
+    opens = {
+        "shared": lambda: Snapshot.open(store),
+        "partition": lambda: snapshot.open_partition(0),
+        "copies": lambda: snapshot.open_stand_ins(0),
+    }
+    store.sweep = True
+    with pytest.raises(DiskFailed, match="while they were opened"):
+        opens[what]()
+    opens[what]().close()
+    snapshot.close()
+
+
+def test_files_that_a_store_itself_loses_before_they_are_opened_are_a_refusal(origin: Path) -> None:
+    """Where no copies are kept, what is not there is the version's fault."""
+
+    class Losing(FolderStore):
+        def ensure(self, version: str, files: Mapping[str, File]) -> Path:
+            folder = super().ensure(version, files)
+            if any(path.startswith("partitions") for path in files):
+                shutil.rmtree(folder / partition.name(0), ignore_errors=True)
+            return folder
+
+    snapshot = Snapshot.open(Losing(origin))
+    with pytest.raises(SnapshotRefused, match="cannot be read"):
+        snapshot.open_partition(0)
+    snapshot.close()
+
+
+def copies_in(cache: Path) -> list[str]:
+    """The versions of which there are copies."""
+    return sorted(path.name for path in (cache / "snapshots").iterdir())
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> FolderStore:
+    """A store whose readers share a cache; it serves `a`."""
+    store = FolderStore(tmp_path / "shared")
+    store.root.mkdir()
+    publish(store, "a")
+    return store
+
+
+def serve(store: Store, version: str) -> None:
+    """Have all of a version."""
+    store.ensure(version, store.manifest(version).files)
+
+
+NEEDS_ONE = """
+import sys
+from pathlib import Path
+from trunkshow.snapshot.store import open_store
+
+store = open_store(Path(sys.argv[1]), Path(sys.argv[2]))
+version = store.pointer().current
+store.ensure(version, store.manifest(version).files)
+print(version, flush=True)
+sys.stdin.read()
+"""
+"""A process that serves what was current when it started, and has not looked at the pointer since."""
+
+
+def test_what_another_process_still_needs_stays_in_a_cache_that_they_share(shared: FolderStore, cache: Path) -> None:
+    """One that saw the pointer move first must not take from the other what it is about to open; nor keep it then."""
+    command = (sys.executable, "-c", NEEDS_ONE, str(shared.root), str(cache))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None
+        needed = other.stdout.readline().strip()
+        ahead = CachedStore(shared, cache)
+        for version in ("b", "c"):
+            publish(shared, version)
+            serve(ahead, ahead.pointer().current)
+        with_the_other = copies_in(cache)
+        other.stdin.close()
+        other.wait(30)
+    publish(shared, "d")
+    serve(ahead, ahead.pointer().current)
+    assert (needed, with_the_other, copies_in(cache)) == ("a", ["a", "b", "c"], ["c", "d"])
+
+
+def test_what_was_being_removed_by_a_process_that_died_goes(shared: FolderStore, cache: Path) -> None:
+    """A folder on its way out, under its temporary name."""
+    left = cache / "snapshots" / ".a.4711-0123abcd"
+    left.mkdir(parents=True)
+    serve(CachedStore(shared, cache), CachedStore(shared, cache).pointer().current)
+    assert copies_in(cache) == ["a"]
 
 
 # ---- a store that went back

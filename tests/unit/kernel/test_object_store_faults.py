@@ -12,6 +12,7 @@ from scripted_bucket import ScriptedBucket, scripted_bucket
 
 from trunkshow.snapshot import object_store_clients, s3_store
 from trunkshow.snapshot.lifecycle import Pointer
+from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.s3_store import S3Store
 from trunkshow.snapshot.store import StoreError, StoreUnreachable, open_store, who
 
@@ -165,6 +166,21 @@ def test_what_was_served_goes_on_from_the_cache(store: S3Store, bucket: Scripted
     seen = cached.pointer()
     bucket.faults = ["hang"]
     assert cached.pointer() == seen
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_is_gone_here_is_not_taken_for_an_object_that_is_gone_there(
+    store: S3Store, bucket: ScriptedBucket, tmp_path: Path, there: bool
+) -> None:
+    """The one is this machine's fault, and the version may be healthy; the other is the version's."""
+    path = "taste/directions.npy"
+    if there:
+        bucket.objects[f"/{object_stores.BUCKET}/of/snapshots/a/{path}"] = b"a few bytes"
+    with pytest.raises(FileNotFoundError):
+        store.fetch("a", path, tmp_path / "gone" / "file")
+    if not there:
+        with pytest.raises(SnapshotRefused, match="is not there"):
+            store.fetch("a", path, tmp_path / "file")
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://bucket/x?y", "gs://bucket", "http://here/x"])

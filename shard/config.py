@@ -47,7 +47,9 @@ class ShardConfig:
     """Seconds between two looks at the store's pointer."""
 
     previous_mib_max: int = 4096
-    """MiB of the previous version's files that stay open, so that rolling back needs no loading; 0 for none."""
+    """MiB of files beside the current version's that stay open, so that rolling back needs no loading: the previous
+    version's partitions and what they share, and what is kept of versions that made way; 0 for none. What serves is not
+    closed for want of room: until the current version is warm everywhere, the one that serves stays beside it."""
 
     variance: float = math.inf
     """By how much a version's counts of users, items and events may differ from those of the version before, and still

@@ -7,7 +7,8 @@ What it should hold, in the order in which it is opened:
 1. Of the current version: the partitions of which it is one of the first `replicas` in rendezvous order, then the
    stand-ins of those of which it is the next. Shards that leave, and who is no member, are not counted.
 2. Of the candidate: the same.
-3. Of the previous version: the same, as long as the files together fit into the limit.
+3. Of the previous version: the same, as long as its files, those that all of its partitions share, and what is kept of
+   versions that made way fit into the limit together.
 
 What it holds and should not is surplus. It says so, and goes on serving it, until one of these has been met for
 `LINGER_S`: an answer under way, a batch above all, is of the snapshot that it began with. Routers' words count that are
@@ -18,18 +19,22 @@ must agree, and there must be one.
    `handover_s` at least one has. The last copy that is known stays, whatever the time.
 5. A version that made way, and what of the previous one is beyond the limit: every partition of the current version is
    on as many shards as should have it, or after `handover_s` on one at least. What was serving goes on serving, and no
-   want of room ends that; but of the versions that the pointer does not name any more at most `MADE_WAY_MAX` are kept:
-   first those of which this shard has its whole share, since users may be served from them, and of these the newest.
+   want of room ends that. A version that made way before a later one took root, which was everywhere for `ROOTED_S`,
+   is needed no more: at a swap there are two versions, and not three. Where promotions overtake one another nothing
+   takes root, and of the versions that the pointer does not name any more at most `MADE_WAY_MAX` are kept: first those
+   of which this shard has its whole share, since users may be served from them, and of these the newest.
 6. A version that must not be served (refused, poisoned, withdrawn): at once.
 7. Stand-ins: by rule 5, and where others should hold them now after `handover_s` in any case.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable
 
 from shard.heard import Word
 from shard.scene import Kind, Peers, Piece, Plan, Scene, Sizes
+from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 
 LINGER_S = 2.0
@@ -42,6 +47,9 @@ SETTLE_S = 1.5
 MADE_WAY_MAX = 3
 """Versions that a shard keeps beside those that the pointer names, while promotions come faster than they get warm."""
 
+ROOTED_S = 5.0
+"""For which a version was everywhere before it is relied on: by then every router has moved its traffic there."""
+
 UNSERVED = frozenset({State.REFUSED, State.POISONED, State.PUSHED})
 
 
@@ -52,31 +60,43 @@ def planned(scene: Scene, before: Plan) -> Plan:
         scene: as things are.
         before: the plan before: since when something was surplus, and not needed.
     """
-    wanted, now = wanted_of(scene), scene.now
+    now = scene.now
+    spread = _spread(scene, before.spread)
+    outlived = _outlived(scene, spread, before.outlived)
+    wanted = wanted_of(scene, outlived)
     surplus = {piece: before.surplus.get(piece, now) for piece in sorted(set(scene.open) - set(wanted))}
-    crowd = _one_too_many(scene)
+    crowd = outlived.intersection(_those_that_made_way(scene)) | _one_too_many(scene)
     idle = {
         piece: before.idle.get(piece, now)
         for piece, since in surplus.items()
         if piece.version in crowd or _may_close(piece, since, scene)
     }
-    return Plan(wanted, surplus, idle, tuple(piece for piece, since in idle.items() if now - since >= LINGER_S))
+    close = tuple(piece for piece, since in idle.items() if now - since >= LINGER_S)
+    return Plan(wanted, surplus, idle, close, spread, outlived)
 
 
-def wanted_of(scene: Scene) -> tuple[Piece, ...]:
-    """What this shard should hold (rules 1 to 3)."""
+def wanted_of(scene: Scene, outlived: frozenset[str] = frozenset()) -> tuple[Piece, ...]:
+    """What this shard should hold (rules 1 to 3); versions that were outlived take no room: they go."""
     pointer, peers = scene.pointer, scene.peers
     wanted: list[Piece] = []
     for version in filter(None, (pointer.current, pointer.candidate)):
         wanted += _share(version, scene.sizes.get(version), peers)
-    room, sizes = scene.limits.previous_bytes_max, scene.sizes.get(pointer.previous)
-    for piece in _share(pointer.previous, sizes, peers):
-        assert sizes is not None
-        room -= (sizes.stand_ins if piece.kind else sizes.homes)[piece.number]
-        if room < 0:
-            break
-        wanted.append(piece)
+    sizes = scene.sizes.get(pointer.previous)
+    if sizes is not None:
+        room = scene.limits.previous_bytes_max - sizes.shared - _kept_of_those_that_made_way(scene, outlived)
+        for piece in _share(pointer.previous, sizes, peers):
+            room -= sizes.of_piece(piece)
+            if room < 0:
+                break
+            wanted.append(piece)
     return tuple(wanted)
+
+
+def versions_of(pointer: Pointer, plan: Plan, known: Collection[str]) -> list[str]:
+    """The versions that should be open; the previous one not where it is known that nothing of it is wanted."""
+    previous = pointer.previous
+    wanted = previous not in known or any(piece.version == previous for piece in plan.wanted)
+    return [one for one in (pointer.current, pointer.candidate, previous if wanted else "") if one]
 
 
 def handed_over(scene: Scene, since: float) -> bool:
@@ -120,12 +140,39 @@ def _share(version: str, sizes: Sizes | None, peers: Peers) -> list[Piece]:
     return homes + stand_ins
 
 
+def _those_that_made_way(scene: Scene) -> list[str]:
+    """The versions that are held and that the pointer does not name any more, newest first."""
+    pointer = scene.pointer
+    surplus = {piece.version for piece in scene.open} - {pointer.current, pointer.candidate, pointer.previous}
+    return [one for one in reversed(list(pointer.states)) if one in surplus]
+
+
+def _kept_of_those_that_made_way(scene: Scene, outlived: frozenset[str]) -> int:
+    """Bytes of what is held of them, and not on its way out."""
+    kept = {one: scene.sizes[one] for one in _those_that_made_way(scene) if one in scene.sizes and one not in outlived}
+    pieces = sum(kept[piece.version].of_piece(piece) for piece in scene.open if piece.version in kept)
+    return pieces + sum(sizes.shared for sizes in kept.values())
+
+
+def _spread(scene: Scene, before: tuple[str, float]) -> tuple[str, float]:
+    """The current version and since when it is everywhere; none where it is not."""
+    current = scene.pointer.current
+    if not current or not _settled(scene, -math.inf, scene.peers.replicas):
+        return ("", 0.0)
+    return before if before[0] == current else (current, scene.now)
+
+
+def _outlived(scene: Scene, spread: tuple[str, float], before: frozenset[str]) -> frozenset[str]:
+    """The versions that nobody needs since a later one took root (rule 5); who is current again begins anew."""
+    states = scene.pointer.states
+    if spread[0] and scene.now - spread[1] >= ROOTED_S:
+        before |= {one for one, state in states.items() if state in {State.PREVIOUS, State.RETIRED}}
+    return frozenset(one for one in before if states.get(one) in {State.PREVIOUS, State.RETIRED})
+
+
 def _one_too_many(scene: Scene) -> frozenset[str]:
     """The versions that made way and are beyond the limit (rule 5)."""
-    pointer, held = scene.pointer, set(scene.open)
-    named = {pointer.current, pointer.candidate, pointer.previous}
-    surplus = {piece.version for piece in held} - named
-    newest_first = [one for one in reversed(list(pointer.states)) if one in surplus]
+    held, newest_first = set(scene.open), _those_that_made_way(scene)
 
     def is_whole(version: str) -> bool:
         share = _share(version, scene.sizes.get(version), scene.peers)

@@ -85,6 +85,7 @@ class Keeper:
         self._members: frozenset[str] = frozenset()
         self._was_member = False
         self._plan = Plan()
+        self._sizes: Mapping[str, Sizes] = {}
         self._planned_for: frozenset[str] = frozenset()
         self._poked = asyncio.Event()
         self._whole = asyncio.Event()
@@ -206,9 +207,12 @@ class Keeper:
         leaving = frozenset().union(*(word.leaving for word in words))
         members = self._members if self._was_member else self._members | {self._own}
         peers = Peers(self._own, members, leaving, self._replicas)
-        sizes: Mapping[str, Sizes] = {version: one.sizes for version, one in self.generations.items()}
         assert self._pointer is not None
-        return Scene(now, self._pointer, sizes, peers, self.opening.pieces, words, self._limits)
+        known = {version: one.sizes for version, one in self.generations.items()}
+        self._sizes = {
+            version: one for version, one in self._sizes.items() if version == self._pointer.previous
+        } | known
+        return Scene(now, self._pointer, self._sizes, peers, self.opening.pieces, words, self._limits)
 
     async def _poked_within(self, seconds: float) -> None:
         waiting = asyncio.ensure_future(self._poked.wait())
@@ -217,8 +221,7 @@ class Keeper:
         self._poked.clear()
 
     def _versions(self) -> list[str]:
-        pointer = self._pointer or Pointer()
-        return [one for one in (pointer.current, pointer.candidate, pointer.previous) if one]
+        return holdings.versions_of(self._pointer or Pointer(), self._plan, self._planned_for)
 
     async def bring_next(self) -> None:
         """Open the next version or piece, one at a time; what nobody has goes first, and rests for no request."""

@@ -12,6 +12,7 @@ from shard.heard import Word
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import Manifest
+from trunkshow.snapshot.reader import SHARED
 from trunkshow.snapshot.stand_ins import FILE_NAME as STAND_INS_FILE
 
 
@@ -37,10 +38,16 @@ class Sizes:
     Attributes:
         homes: bytes of each partition's files.
         stand_ins: bytes of the compact copies of each partition's users, where there are any.
+        shared: bytes of the files that are mapped with whatever is held of it.
     """
 
     homes: tuple[int, ...]
     stand_ins: Mapping[int, int] = field(default_factory=dict)
+    shared: int = 0
+
+    def of_piece(self, piece: Piece) -> int:
+        """Bytes of a piece's files."""
+        return self.stand_ins[piece.number] if piece.kind else self.homes[piece.number]
 
     @classmethod
     def of(cls, manifest: Manifest, partitions: int) -> Sizes:
@@ -54,7 +61,7 @@ class Sizes:
                 stand_ins[number] = file.bytes
             elif number is not None:
                 homes[number] += file.bytes
-        return cls(tuple(homes), stand_ins)
+        return cls(tuple(homes), stand_ins, sum(file.bytes for file in manifest.under(*SHARED).values()))
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class Limits:
     """How much is kept, and how long.
 
     Attributes:
-        previous_bytes_max: of the previous version's files.
+        previous_bytes_max: of the files of the previous version, and of those that made way.
         handover_s: after this long a shard gives up what fewer others have than should.
     """
 
@@ -118,12 +125,16 @@ class Plan:
         surplus: what is held and should not be, and since when.
         idle: of that, what nobody needs any more, and since when.
         close: of that, what may be closed now.
+        spread: the current version and since when it is everywhere, while it is.
+        outlived: versions that were served before one that took root, and have not been current since.
     """
 
     wanted: tuple[Piece, ...] = ()
     surplus: Mapping[Piece, float] = field(default_factory=dict)
     idle: Mapping[Piece, float] = field(default_factory=dict)
     close: tuple[Piece, ...] = ()
+    spread: tuple[str, float] = ("", 0.0)
+    outlived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
-from shard.holdings import LINGER_S, MADE_WAY_MAX, SETTLE_S, handed_over, planned, wanted_of
+from shard.holdings import LINGER_S, MADE_WAY_MAX, ROOTED_S, SETTLE_S, handed_over, planned, versions_of, wanted_of
 from shard.scene import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
@@ -107,6 +108,36 @@ def test_the_previous_version_is_kept_within_its_limit(room: int) -> None:
     """As many partitions as fit, the lowest first."""
     told = scene("a", {"a"}, V2, limits=Limits(room * 100 + 50, 60.0))
     assert homes(wanted_of(told), "v1") == list(range(min(room, PARTITIONS)))
+
+
+@given(room=st.integers(-4, 20))
+def test_what_the_previous_versions_partitions_share_counts_too(room: int) -> None:
+    """It is mapped with the first of them."""
+    sizes = replace(SIZES, shared=400)
+    told = scene("a", {"a"}, V2, limits=Limits(400 + room * 100 + 50, 60.0), sizes={"v1": sizes, "v2": sizes})
+    assert homes(wanted_of(told), "v1") == list(range(min(max(room, 0), PARTITIONS)))
+
+
+@given(held=st.sets(st.integers(0, PARTITIONS - 1)), room=st.integers(0, 40))
+def test_what_is_kept_of_a_version_that_made_way_takes_room_from_the_previous_one(held: set[int], room: int) -> None:
+    """With what it shares; the current one is whole whatever there is room for."""
+    pointer = Pointer(9, {"v1": State.RETIRED, "v2": State.PREVIOUS, "v3": State.CURRENT})
+    sizes = dict.fromkeys(("v1", "v2", "v3"), replace(SIZES, shared=200))
+    kept = [Piece("v1", Kind.HOME, number) for number in held]
+    limits = Limits(room * 100 + 50, 60.0)
+    wanted = wanted_of(scene("a", {"a"}, pointer, limits=limits, sizes=sizes, open=kept))
+    left = room - 2 - (len(held) + 2 if held else 0)
+    assert homes(wanted, "v2") == list(range(min(max(left, 0), PARTITIONS)))
+    assert homes(wanted, "v3") == list(range(PARTITIONS))
+
+
+@pytest.mark.parametrize(("room", "versions"), [(99, ["v2"]), (100, ["v2", "v1"])])
+def test_a_previous_version_for_which_there_is_no_room_is_not_opened(room: int, versions: list[str]) -> None:
+    """Once that is known: before, its manifest has to be read."""
+    told = scene("a", {"a"}, V2, limits=Limits(room, 60.0))
+    plan = planned(told, Plan())
+    assert versions_of(V2, plan, told.sizes) == versions
+    assert versions_of(V2, Plan(), {"v2"}) == ["v2", "v1"]
 
 
 # --- what may be given up ---
@@ -221,6 +252,49 @@ def test_of_whole_versions_that_made_way_the_newest_are_kept() -> None:
     told = scene("a", {"a"}, pointer, now=100.0, open=held, words=(), sizes=dict.fromkeys(versions, SIZES))
     assert {piece.version for piece in planned(told, long_idle(told, 0.0)).close} == {"v0"}
     assert not planned(told, long_idle(told, 100.0 - LINGER_S / 2)).close
+
+
+class Alone:
+    """The only shard, a router that says so, and time."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.open: set[Piece] = set()
+        self.plan = Plan()
+        self.states: dict[str, State] = {}
+
+    def swap(self, rest_s: float) -> list[str]:
+        """Promote a version, open it after a while, and let it rest; what was open beside it just before that."""
+        way = {State.CURRENT: State.PREVIOUS, State.PREVIOUS: State.RETIRED, State.RETIRED: State.RETIRED}
+        self.states = {version: way[state] for version, state in self.states.items()}
+        version = f"v{len(self.states)}"
+        self.states[version] = State.CURRENT
+        self._pass(SETTLE_S + LINGER_S)
+        kept = sorted({piece.version for piece in self.open})
+        self.open |= {Piece(version, Kind.HOME, number) for number in range(PARTITIONS)}
+        self._pass(rest_s)
+        return kept
+
+    def _pass(self, seconds: float) -> None:
+        pointer, sizes = Pointer(len(self.states), self.states), dict.fromkeys(self.states, SIZES)
+        for _ in range(round(4 * seconds)):
+            self.now += 0.25
+            held, words = tuple(self.open), (Word(self.now),)
+            told = scene("a", {"a"}, pointer, 1, now=self.now, open=held, words=words, sizes=sizes)
+            self.plan = planned(told, self.plan)
+            self.open -= set(self.plan.close)
+
+
+def test_beside_a_version_that_comes_only_what_served_is_kept() -> None:
+    """The one before that went by when what served took root."""
+    shard = Alone()
+    assert [shard.swap(ROOTED_S + 1) for _ in range(4)] == [[], ["v0"], ["v1"], ["v2"]]
+
+
+def test_a_version_that_had_no_time_to_take_root_outlives_none() -> None:
+    """Some router may still serve from the one before it."""
+    shard = Alone()
+    assert [shard.swap(rest_s) for rest_s in (ROOTED_S + 1, ROOTED_S / 2, 0)] == [[], ["v0"], ["v0", "v1"]]
 
 
 # --- leaving ---

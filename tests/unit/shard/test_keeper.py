@@ -133,6 +133,23 @@ async def test_the_current_version_is_opened_then_the_one_before(stage: Stage) -
     assert stage.state == pb.SHARD_STATE_READY
 
 
+async def test_without_room_for_it_the_previous_version_is_not_open(stage: Stage) -> None:
+    """Neither its partitions nor what they share, from when its manifest was read; and it is not opened again."""
+    stage.keeper = Keeper(
+        stage.store,
+        OWN,
+        replicas=1,
+        limits=Limits(0, 60.0),
+        warm_requests=2,
+        changed=lambda: None,
+    )
+    with capture_logs() as logs:
+        await stage.settle()
+    opened = [line["snapshot"] for line in logs if line["event"] == "snapshot.opened"]
+    assert opened == [stage.pointer.current, stage.pointer.previous]
+    assert stage.warm() == {stage.pointer.current: EVERYTHING}
+
+
 async def test_what_nobody_has_is_opened_without_a_rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a start; what is opened while the version before is served gives way to requests."""
     shares: dict[Piece | str, float] = {}

@@ -23,7 +23,7 @@ import uvloop
 from cli.chaos.latecomers import Latecomer
 from cli.chaos.model import Oracle
 from cli.chaos.orders import Orders
-from cli.chaos.stalls import Stalls
+from cli.chaos.stalls import Stalls, settle
 from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
@@ -201,6 +201,7 @@ async def drive(orders: Orders, stop: asyncio.Event) -> AsyncIterator[str]:
     """Ask until told to stop; give what there is to tell, line by line."""
     async with grpc.aio.insecure_channel(orders.target, options=wire.OPTIONS) as channel:
         driver = Driver(orders, channel)
+        settle()
         running = asyncio.ensure_future(driver.run())
         stopping = asyncio.ensure_future(stop.wait())
         while not (stopping.done() or running.done()):

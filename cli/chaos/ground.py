@@ -27,9 +27,10 @@ from cli import nats
 from cli.addresses import free_address
 from cli.chaos.clock import Clock
 from cli.chaos.depot import Depot
-from cli.chaos.processes import TRUNKSHOW, Body
+from cli.chaos.processes import TRUNKSHOW, Body, bytecode
 from cli.chaos.proxy import Link
 from cli.chaos.recording import Recording
+from cli.chaos.stalls import Stalls
 from cli.chaos.traffic import Traffic
 from cli.cluster import until_ready
 from cli.output import UsageError
@@ -91,6 +92,7 @@ class Ground:
         caches: of every process, by name.
         clock: of those processes whose clock can be stepped.
         log_link: from every router and shard to the event log.
+        stalls: of this process, which carries the links.
         traffic: the drivers; set by who starts them.
         recording: who records events beside them; set likewise.
         sustained: requests a second that the cluster was measured to sustain; set likewise.
@@ -108,6 +110,7 @@ class Ground:
         self.clock = Clock(terrain.work / "clock")
         self.log_address = free_address()
         self.log_link = Link(self.log_address, terrain.seed)
+        self.stalls = Stalls()
         self.traffic = Traffic()
         self.recording: Recording
         self.sustained = 0.0
@@ -132,6 +135,7 @@ class Ground:
         """
         await asyncio.to_thread(shutil.rmtree, self.terrain.work, ignore_errors=True)
         await asyncio.to_thread(self.depot.fill)
+        self.keep_doing("stalls", self.stalls.watch())
         if self.terrain.clock:
             await asyncio.to_thread(self.clock.compile)
         await self._start_log()
@@ -160,7 +164,9 @@ class Ground:
     def _body(self, name: str, arguments: Sequence[str]) -> None:
         store = ("--store", str(self.depot.url), "--cache", str(self.caches[name]))
         common = (*store, "--log", nats.url(self.log_link.address))
-        environment = self.clock.environment if self.terrain.clock else {}
+        environment = bytecode(self.terrain.work / "bytecode")
+        if self.terrain.clock:
+            environment = {**environment, **self.clock.environment}
         self.bodies[name] = Body(name, (*TRUNKSHOW, *arguments, *common), self.logs / f"{name}.log", environment)
 
     async def end(self) -> None:

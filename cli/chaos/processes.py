@@ -48,9 +48,22 @@ async def spawn(
         )
 
 
+def bytecode(folder: Path) -> Mapping[str, str]:
+    """For the environment of a process that is killed and started again: it need not be compiled at every start.
+
+    What is installed is compiled already, and a checkout at its first start; unless our own environment forbids to
+    write that beside the sources: then it is kept in a folder.
+    """
+    if not sys.dont_write_bytecode:
+        return {}
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
+
+
 def give_way() -> None:
     """Let every other process of this machine go first, from now on."""
     os.nice(NICE)
+    if sys.platform == "linux":  # stronger than any niceness: whoever else wakes up takes the processor at once
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError):
         os.setsid()  # who leads a session already has one of its own
     with suppress(OSError):  # where Linux groups sessions, a process's own niceness counts in its group alone: sched(7)

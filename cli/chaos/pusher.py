@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from cli.chaos.processes import give_way
-from cli.chaos.versions import push
-from trunkshow.snapshot.store import open_store, who
 
 
 def main() -> None:
     """Push the folder's snapshot into the store, and promote it."""
-    give_way()
+    give_way()  # before anything else is imported: that takes longer than the push
+    from cli.chaos.versions import push
+    from trunkshow.snapshot.store import open_store, who
+
     url, folder = sys.argv[1], Path(sys.argv[2])
     store = open_store(url)
     version = folder.name

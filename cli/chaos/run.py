@@ -20,6 +20,7 @@ from cli.chaos.looking import Looker, looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.recording import recording
+from cli.chaos.stalls import settle
 from cli.chaos.tally import SLICE_S
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import Moments, Verdict, judge, merged
@@ -27,11 +28,17 @@ from cli.output import UsageError
 
 CALIBRATE_S = 3.0
 CALIBRATE_CALLERS = 16
+KEPT_S = 10.0
+"""Before a fault, of what was told; faults look back for a second or so."""
+
 LAGGARDS_S = 2.5
 """Answers to requests of the last slices may still come; a caller gives up after 2 s."""
 
 WHOLE_WITHIN_S = 20.0
 """After the look at a fault; a cluster that is not whole by then has not recovered, whatever it answers."""
+
+STOOD_MS_MAX = 50.0
+"""Links that stand still for longer are told of: what was late meanwhile may be so by this process's doing."""
 
 BREATH_S = 1.0
 """Between a cluster that is whole again and the next fault."""
@@ -146,6 +153,7 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         orders = [Orders(ground.target, ground.depot.oracle, version, plan.seed, rate=result.rate)]
         ground.sustained = result.sustained or plan.rate
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
+        settle()
         async with (
             flowing(orders, ground.logs) as ground.traffic,
             recording(facts, ground.target, plan.seed) as ground.recording,
@@ -165,6 +173,7 @@ async def one(step: Step, ground: Ground, looker: Looker, recovery_s: float, say
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
     injected, troubles = time.monotonic(), list[str]()
+    ground.traffic.series.forget(injected - KEPT_S)
     for act in (partial(_inject, step, ground), partial(fault.heal, ground)):
         try:
             await act()
@@ -185,6 +194,8 @@ async def one(step: Step, ground: Ground, looker: Looker, recovery_s: float, say
         injected, healed, ended, ground.depot.moved_at, ground.depot.expected, frozenset(ground.depot.spoilt)
     )
     series = ground.traffic.series
+    if (stood_ms := ground.stalls.longest(injected)) > STOOD_MS_MAX:
+        ground.notes.append(f"the links stood still for {stood_ms:.0f} ms at a time")
     particulars = "; ".join((repr(fault), *ground.notes))
     ground.notes.clear()
     return judge(

@@ -190,6 +190,10 @@ class Series:
         taken, self._slices = self._slices, {}
         return taken
 
+    def forget(self, before: float) -> None:
+        """Keep nothing of what was sent before a moment: a run of hours would hold millions of counts."""
+        self._slices = {number: tally for number, tally in self._slices.items() if number >= int(before / SLICE_S)}
+
     def slices(self, begin: float, end: float) -> list[tuple[float, Tally]]:
         """When slices began, and what they hold, from one moment to another, in order; empty ones are left out."""
         numbers = range(math.ceil(begin / SLICE_S), math.ceil(end / SLICE_S))

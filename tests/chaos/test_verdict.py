@@ -143,6 +143,14 @@ def test_a_tally_survives_the_journey() -> None:
     assert Tally.from_json(json.loads(json.dumps(tally.to_json()))) == tally
 
 
+def test_what_was_before_a_moment_is_forgotten_and_nothing_else() -> None:
+    """Faults look back for a second or so; a run goes on for hours."""
+    made = series()
+    made.forget(103.0)
+    assert not made.between(0, 103).requests
+    assert made.between(103, 112).requests == series().between(103, 112).requests
+
+
 def latecomer(took_ms: float) -> Latecomer:
     """A late answer that a receipt explains."""
     receipt = pb.Receipt(rung=pb.RUNG_SNAPSHOT, reasons=[pb.REASON_SHARD_LATE], elapsed_ms=took_ms - 50)

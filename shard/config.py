@@ -81,7 +81,8 @@ class ShardConfig:
 
     replay_s: float = 30.0
     """Seconds after which a partition is served though the log was not replayed for it, of its snapshot alone, until it
-    is. Where another shard has the partition, seconds without progress of the replay, and twenty times that at most."""
+    is. Where another shard has the partition, seconds without progress of the replay, and twenty times that at most;
+    where no shard has any version of it, one second at most."""
 
     handover_s: float = 60.0
     """Seconds after which what moved to other shards is given up, though fewer of them have it than should."""

@@ -151,7 +151,8 @@ class Keeper:
         self._planned_for = frozenset(scene.sizes)
         self._online.point(self._pointer.current)
         held = {*self._plan.wanted, *scene.open}.difference(self._plan.close)
-        self._online.want(held, holdings.sole_of(scene, held))
+        missing = holdings.missing_of(scene, self._plan.wanted)
+        self._online.want(held, holdings.sole_of(scene, held), missing)
         for piece in self._plan.close:
             self.opening.drop(piece)
         self.opening.close_but(self._versions())

@@ -3,6 +3,7 @@
 1. Until it was, or cannot be: a log that cannot be read keeps nothing from being served.
 2. At most `within_s` without progress, and `WAITED_MAX` times that with it, since the partition was wanted.
 3. Of a partition that is in no other shard `within_s` and no longer: being served comes before being fresh.
+4. Of one of which nobody has any version `MISSING_S` and no longer: its users get what is popular meanwhile.
 
 What is counted over everybody waits for all of these `within_s`, from when there is a snapshot at all, however late
 that comes: it goes by what a snapshot says of items and users, and nothing is served before.
@@ -23,6 +24,9 @@ from trunkshow.serving.deadline import Clock
 WAITED_MAX = 20
 """So many times longer is waited for a replay that goes on, where others serve meanwhile."""
 
+MISSING_S = 1.0
+"""Enough to hear from a router whether others serve, and to replay a log that is short."""
+
 log = structlog.get_logger()
 
 
@@ -41,6 +45,7 @@ class Patience:
         self._clock = clock
         self._wanted_since: dict[Piece, float] = {}
         self._sole: frozenset[Piece] = frozenset()
+        self._missing: frozenset[Piece] = frozenset()
         self._got_on_at = -math.inf
         self._given_up: set[str] = set()
         self._turned = asyncio.Event()
@@ -52,12 +57,12 @@ class Patience:
         """Partitions that are waited for, or were."""
         return frozenset(self._wanted_since)
 
-    def want(self, pieces: frozenset[Piece], sole: frozenset[Piece]) -> None:
-        """These are wanted, and no others; of these `sole` are in no other shard."""
+    def want(self, pieces: frozenset[Piece], sole: frozenset[Piece], missing: frozenset[Piece] = frozenset()) -> None:
+        """These are wanted, and no others; `sole` are in no other shard, and of `missing` nobody has any version."""
         now = self._clock()
         gone = self._wanted_since.keys() - pieces
-        waits_otherwise = sole != self._sole
-        self._sole = sole
+        waits_otherwise = (sole, missing) != (self._sole, self._missing)
+        self._sole, self._missing = sole, missing
         self._wanted_since = {piece: self._wanted_since.get(piece, now) for piece in pieces}
         if gone or waits_otherwise:
             self._turn()
@@ -93,7 +98,8 @@ class Patience:
         while not self._is_settled(piece):
             left_s = self._until(piece) - self._clock()
             if left_s <= 0:
-                log.warning("log.not_waited_for", snapshot=piece.version, number=piece.number)
+                tell = log.info if piece in self._missing else log.warning
+                tell("log.not_waited_for", snapshot=piece.version, number=piece.number)
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
@@ -110,6 +116,8 @@ class Patience:
 
     def _until(self, piece: Piece) -> float:
         since = self._wanted_since[piece]
+        if piece in self._missing:
+            return since + min(self._within_s, MISSING_S)
         if piece in self._sole:
             return since + self._within_s
         return min(max(since, self._got_on_at) + self._within_s, since + WAITED_MAX * self._within_s)

@@ -129,8 +129,8 @@ class OnlineKeeping(Protocol):
         """This version is the current one, whether it is open here or not."""
         ...
 
-    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
-        """These are held, or are to be; of these `sole` are in no other shard."""
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = (), missing: Collection[Piece] = ()) -> None:
+        """These are held, or are to be; `sole` are in no other shard, and of `missing` nobody has any version."""
         ...
 
     async def whole(self, piece: Piece) -> None:
@@ -155,7 +155,7 @@ class NoLog:
     def point(self, version: str) -> None:
         """Nothing follows from it."""
 
-    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = (), missing: Collection[Piece] = ()) -> None:
         """Nothing comes."""
 
     async def whole(self, piece: Piece) -> None:

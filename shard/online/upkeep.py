@@ -138,10 +138,16 @@ class Upkeep:
         """This version is the current one: what is said of users and items in general is as it has them."""
         self.opened.point(version)
 
-    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
-        """These are held, or are to be: their users' events are wanted; of these `sole` are in no other shard."""
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = (), missing: Collection[Piece] = ()) -> None:
+        """These are held, or are to be: their users' events are wanted.
+
+        Args:
+            pieces: all of them.
+            sole: those that are in no other shard.
+            missing: those of which nobody has any version.
+        """
         homes, before = frozenset(piece for piece in pieces if piece.kind is Kind.HOME), self._patience.wanted
-        self._patience.want(homes, frozenset(sole))
+        self._patience.want(homes, frozenset(sole), frozenset(missing))
         if homes != before:
             self._hold()
         if before - homes:

@@ -28,8 +28,8 @@ FOLLOWING = (0.5, 1.0, 30.0)
 AGAIN = (pacing.SHARE, 0.5, 60.0)
 """Of one that reads again up to an end, which stays where it is."""
 
-IN_A_HURRY = (pacing.ALL, pacing.ALL, 1.0)
-"""Of one that reads again what requests wait for."""
+IN_A_HURRY = (0.5, 1.0, 10.0)
+"""Of one that reads again what all that is served here lacks. Who serves nothing yet is not busy, and need not rest."""
 
 Ramp = tuple[float, float, float]
 Sleep = Callable[[float], Awaitable[None]]

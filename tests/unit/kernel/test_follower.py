@@ -274,8 +274,8 @@ async def test_a_busy_reader_that_is_behind_catches_up_with_a_steady_stream() ->
         await running
 
 
-async def test_what_requests_wait_for_is_replayed_without_a_rest() -> None:
-    """Others have their turns all the same; what nobody waits for rests nine tenths of the time."""
+async def test_what_all_that_is_served_lacks_is_replayed_in_half_of_the_time() -> None:
+    """Requests have the other half; what nobody waits for rests nine tenths of the time."""
     log = FollowedLog()
     await log.append([event(number) for number in range(10)], 1)
     polite, hurried = Watched(log, busy=True), Watched(log, busy=True)
@@ -288,7 +288,7 @@ async def test_what_requests_wait_for_is_replayed_without_a_rest() -> None:
         await watched.follower.replay(None, hear, ramp)
         assert len(watched.heard) == 10
     assert len(hurried.slept) == len(polite.slept)
-    assert sum(hurried.slept) == 0
+    assert sum(hurried.slept) == pytest.approx(0.01, rel=0.05)
     assert sum(polite.slept) == pytest.approx(0.09, rel=0.05)
 
 

@@ -481,7 +481,7 @@ class Waiting(NoLog):
         self.wanted: set[Piece] = set()
         self.asked, self.known = asyncio.Event(), asyncio.Event()
 
-    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = ()) -> None:
+    def want(self, pieces: Iterable[Piece], sole: Collection[Piece] = (), missing: Collection[Piece] = ()) -> None:
         """Remember."""
         self.wanted = set(pieces)
 

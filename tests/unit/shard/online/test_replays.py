@@ -10,6 +10,7 @@ import datasets
 import pytest
 from online_shard import USER, Shard, click, unlike
 
+from shard.online.patience import MISSING_S
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position
@@ -134,6 +135,20 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     up.now += 10
     up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 2))
     await asyncio.wait_for(up.upkeep.whole(first), 5)
+
+
+async def test_what_nobody_has_is_served_after_a_second_whatever_was_replayed(shard: Callable[..., Shard]) -> None:
+    """Of its snapshot alone; until then its users get what is popular, and no replay is worth that."""
+    up = shard()
+    sole, missing = homes(up, 0, 1)
+    up.upkeep.want([sole, missing], [sole, missing], [missing])
+    up.now += MISSING_S
+    up.upkeep._replaying._hear(up.residents, frozenset({1}), pb.Event(), Position("log", 0, 1))
+    waiting = asyncio.create_task(up.upkeep.whole(sole))
+    await asyncio.wait_for(up.upkeep.whole(missing), 5)
+    assert not waiting.done()
+    waiting.cancel()
+    assert not up.residents.is_whole(USER, 1)
 
 
 async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[..., Shard]) -> None:

@@ -25,3 +25,13 @@ def test_the_image_gets_every_package() -> None:
     for package in packages["packages"]:
         assert f"COPY {package} {package}\n" in copied
         assert f"!{package}" in allowed
+
+
+def test_the_image_holds_what_serves_compiled() -> None:
+    """A container that may write nothing would compile itself at every start, for longer than it takes to recover."""
+    made = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1]
+    removed, _, after = made.rpartition("__pycache__")
+    assert removed
+    for server in ("router.main", "shard.main"):
+        assert server in after
+    assert "PYTHONDONTWRITEBYTECODE" not in made

@@ -132,9 +132,9 @@ class RecommendationService:
         with self._keeper.lease() as views:
             validate.check_batch(batch, partial(route.check, views=views))
             asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
-            async with aclosing(self._batcher.slates(batch.requests, asking, views)) as answers:
-                async for answer in answers:
-                    yield answer
+        async with aclosing(self._batcher.slates(batch.requests, asking, self._keeper.lease)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def _arrived(self, request: pb.RecommendRequest, views: Views, asking: Asking) -> None:
         """Wait for what makes a stranger a newcomer, half of the time that there is at most."""

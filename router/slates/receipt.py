@@ -139,11 +139,11 @@ def told(attempts: Sequence[Attempt]) -> list[pb.Attempt]:
     ]
 
 
-def aborted(asking: Asking, now: float) -> bytes:
-    """A serialised RecommendResponse without a slate: what one of a batch gets who would rather have an error."""
+def slateless(asking: Asking, reason: pb.Reason, now: float) -> bytes:
+    """A serialised RecommendResponse without a slate: what one of a batch gets who is to have none."""
     receipt = pb.Receipt(
         request_id=asking.request_id,
-        reasons=[pb.REASON_PARTIAL_ABORTED],
+        reasons=[reason],
         elapsed_ms=(now - asking.arrived) * 1000,
         budget_ms=asking.budget_ms,
     )

@@ -16,6 +16,7 @@ from router.answering.batch import Batcher
 from router.answering.finish import Finish
 from router.answering.recommend import Plan, Recommender
 from router.asking.fanout import Fanout
+from router.served.keeper import Lease
 from router.served.views import Views
 from router.slates.receipt import Asking
 from trunkshow.errors import from_rpc_error
@@ -140,7 +141,8 @@ async def test_strangers_in_a_hurry_cost_no_error(monkeypatch: pytest.MonkeyPatc
     batcher = Batcher(world.recommender, fanout, chunk_users=32, chunks_in_flight=2, clock=world.now)
     asking = Asking("r", world.now(), Deadline.after(1900, world.now()), 2000)
     batch = [pb.RecommendRequest(user_id=f"stranger-{number}", context_item_ids=["i1"]) for number in range(1000)]
-    answers = [pb.RecommendBatchResponse.FromString(one) async for one in batcher.slates(batch, asking, world.views)]
+    lease = Lease(world.views, lambda: None)
+    answers = [pb.RecommendBatchResponse.FromString(one) async for one in batcher.slates(batch, asking, lambda: lease)]
     assert sorted(answer.index for answer in answers) == list(range(1000))
     assert world.shards.asked
     assert asking.shards_by.remaining_ms(world.now()) >= 0

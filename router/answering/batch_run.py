@@ -1,0 +1,227 @@
+"""One batch on its way: planned, asked for in chunks and alone, and handed to its caller as it becomes ready.
+
+Chunks wait in line per shard, so that single requests get in between; answers wait for the caller in a bounded queue.
+Where a version was taken back meanwhile (`router.answering.batch_views`), whoever was to be answered from it is planned
+anew. Who is asked together is left to `router.answering.chunks`; until when, to `router.answering.batch_time`; what
+becomes of one user, to `router.answering.recommend`; what batches have in common, to `router.answering.batch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Iterable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from router.answering import last_resort
+from router.answering.batch_time import BatchTime
+from router.answering.batch_views import BatchViews
+from router.answering.chunks import Chunk, Member, divided
+from router.answering.recommend import Plan
+from router.asking.attempts import Attempt
+from router.slates.receipt import Asking, Reach, batch_answer, slateless
+from trunkshow.errors import PartialAborted
+from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
+
+if TYPE_CHECKING:
+    from router.answering.batch import Batcher
+
+SINGLES_IN_FLIGHT = 4
+"""Of all batches together, users who are asked for alone."""
+
+GIVE_WAY_S = 0.002
+"""Between two looks at whether there is room again."""
+
+READY_ANSWERS_MAX = 64
+"""Answers that wait for a slow caller; beyond them the batch pauses."""
+
+TAKEN_BACK = (pb.REASON_SNAPSHOT_MISMATCH,)
+"""Why somebody gets a resident slate whose own was of a version that was taken back, twice."""
+
+UNKNOWN_BY_NOW = pb.REASON_SNAPSHOT_MISMATCH
+"""Why somebody gets none who named what only a version knew that was taken back."""
+
+PLANNED_AT_ONCE = 50
+"""Users planned before other requests get a turn: about a millisecond."""
+
+
+class Run:
+    """One batch on its way.
+
+    Attributes:
+        views: that it goes by.
+    """
+
+    def __init__(self, batcher: Batcher, asking: Asking, users: int, views: BatchViews) -> None:
+        self.views = views
+        # Slates for the caller; an exception is a bug of ours, and the last thing to come.
+        self._ready: asyncio.Queue[tuple[Member, bytes] | Exception] = asyncio.Queue(READY_ANSWERS_MAX)
+        self._batcher = batcher
+        self._group = asyncio.TaskGroup()
+        self._queues: list[deque[Chunk]] = []
+        self._time = BatchTime(asking, users, batcher.resident_ms, batcher.clock)
+        self._singles: deque[Member] = deque()
+
+    async def work(self, requests: Sequence[pb.RecommendRequest]) -> None:
+        """Answer everything."""
+        try:
+            async with self._group:
+                await self._begin(Member(index, one.SerializeToString(), one) for index, one in enumerate(requests))
+            # The next batch knows better what a resident slate takes.
+            self._batcher.resident_ms = self._time.measured_ms() or self._batcher.resident_ms
+        except* Exception as failed:
+            await self._ready.put(failed)
+
+    async def next(self) -> bytes:
+        """The next answer for the caller, made anew where what it is of was taken back while it waited.
+
+        Raises:
+            Exception: a bug of ours.
+        """
+        ready = await self._ready.get()
+        if isinstance(ready, Exception):
+            raise ready
+        member, made = ready
+        if self.views.took_back(made):
+            made = await self._settled(member, self._alone(member, self._time.now()))
+        if self.views.took_back(made):
+            made = await self._settled(member, self._at_once(member, TAKEN_BACK))
+        return batch_answer(member.position, made)
+
+    async def _begin(self, members: Iterable[Member]) -> None:
+        """Plan these, and begin to ask for them."""
+        by_address = await self._planned(members)
+        self._queues += by_address.values()
+        for queue in by_address.values():
+            for _ in range(min(self._batcher.chunks_in_flight, len(queue))):
+                self._group.create_task(self._empty(queue))
+        for _ in range(min(SINGLES_IN_FLIGHT, len(self._singles))):
+            self._group.create_task(self._empty_singles())
+
+    async def _planned(self, members: Iterable[Member]) -> dict[str, deque[Chunk]]:
+        """Chunks by shard; everybody else is queued as a single."""
+        planned: list[tuple[Member, Plan]] = []
+        for index, member in enumerate(members):
+            plan = self._plan(member)
+            if plan is None:
+                self._singles.append(member)
+            else:
+                planned.append((member, plan))
+            if index % PLANNED_AT_ONCE == PLANNED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+        by_address, homeless = divided(planned, self._batcher.fanout.choose, self._batcher.chunk_users)
+        self._singles.extend(homeless)
+        return by_address
+
+    def _plan(self, member: Member) -> Plan | None:
+        """As the recommender's; one that breaks will do so again where it is asked for alone, and be seen to there."""
+        try:
+            if not self.views.admit(member.request):
+                return None
+            return self._batcher.recommender.plan(member.data, member.request, self.views.now)
+        except Exception as error:
+            last_resort.report(error, self._time.asking.request_id)
+            return None
+
+    async def _empty(self, queue: deque[Chunk]) -> None:
+        """Ask for chunks until there are none, then for what they left over."""
+        while queue:
+            await self._ask(queue.popleft())
+        await self._empty_singles()
+
+    async def _ask(self, chunk: Chunk) -> None:
+        """One chunk; users for whom the shard had nothing become singles, unless what it is of was taken back."""
+        left = dict(enumerate(chunk.members))
+        if chunk.version not in self.views.gone:
+            await self._hear(chunk, left)
+        rest = [member for member, _ in left.values()]
+        if chunk.version in self.views.gone:
+            await self._begin([*rest, *self._called_back()])
+        else:
+            self._singles.extend(rest)
+
+    def _called_back(self) -> list[Member]:
+        """Whoever waits in line for a version that was taken back, and does so no more."""
+        gone, members = self.views.gone, []
+        for queue in self._queues:
+            members += [member for chunk in queue if chunk.version in gone for member, _ in chunk.members]
+            staying = [chunk for chunk in queue if chunk.version not in gone]
+            queue.clear()
+            queue.extend(staying)
+        return members
+
+    async def _hear(self, chunk: Chunk, left: dict[int, tuple[Member, Plan]]) -> None:
+        """What the shard answers; `left` are those without an answer, as they become fewer."""
+        request = shard_pb2.PredictBatchRequest(requests=[plan.predict for _, plan in chunk.members])
+        began = self._batcher.clock()
+        asking = self._time.now()
+        answers = self._batcher.fanout.ask_batch(
+            chunk.version, chunk.address, request.SerializeToString(), len(left), asking.shards_by, asking.request_id
+        )
+        async with aclosing(answers):
+            async for answer in answers:
+                if chunk.version in self.views.gone:
+                    return
+                if answer.index not in left or _failed(answer.response):
+                    continue
+                member, plan = left.pop(answer.index)
+                shard_ms = (self._batcher.clock() - began) * 1000
+                attempt = Attempt(chunk.address, pb.OUTCOME_ANSWERED, ms=shard_ms)
+                reach = Reach.of(plan.place.rung, 1, (attempt,), shard_ms, asking.shards_by.remaining_ms(began))
+                slate = self._batcher.recommender.answered(plan, self._time.now(), answer.response, (), reach)
+                await self._give(member, slate)
+
+    async def _empty_singles(self) -> None:
+        batcher = self._batcher
+        while self._singles:
+            asking = self._time.now()
+            if not self._time.is_up and not batcher.has_room:  # without it there is no time left to give way
+                await asyncio.sleep(GIVE_WAY_S)
+                continue
+            member = self._singles.popleft()
+            await self._give(member, self._alone(member, asking))
+            await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
+
+    async def _alone(self, member: Member, asking: Asking) -> bytes:
+        """The slate of a user who is asked for alone."""
+        if not self.views.admit(member.request):
+            return self._unmade(UNKNOWN_BY_NOW)
+        slate = self._batcher.recommender.slate(member.data, member.request, asking, self.views.now)
+        return await self._batcher.counted(slate)
+
+    async def _give(self, member: Member, slate: Awaitable[bytes]) -> None:
+        made = await self._settled(member, slate)
+        self._time.answered()
+        await self._ready.put((member, made))
+
+    async def _settled(self, member: Member, slate: Awaitable[bytes]) -> bytes:
+        """The slate, or what one gets who has none."""
+        try:
+            return await self._made(member, slate)
+        except PartialAborted:  # this member's choice; the others' slates come
+            return self._unmade(pb.REASON_PARTIAL_ABORTED)
+
+    async def _made(self, member: Member, slate: Awaitable[bytes]) -> bytes:
+        try:
+            return await slate
+        except PartialAborted:
+            raise
+        except Exception as error:  # nor do the others suffer from a bug
+            last_resort.report(error, self._time.asking.request_id)
+            return await self._at_once(member, last_resort.REASONS)
+
+    async def _at_once(self, member: Member, reasons: Sequence[pb.Reason]) -> bytes:
+        """A slate for which nobody is asked."""
+        if not self.views.admit(member.request):
+            return self._unmade(UNKNOWN_BY_NOW)
+        return self._batcher.recommender.at_once(member.request, self._time.asking, self.views.now, reasons)
+
+    def _unmade(self, reason: pb.Reason) -> bytes:
+        return slateless(self._time.asking, reason, self._batcher.clock())
+
+
+def _failed(response: shard_pb2.PredictResponse) -> bool:
+    """Whether the shard could make nothing of a request; another replica may."""
+    return not response.slate

@@ -19,13 +19,15 @@ from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.served.views import View
 from router.trials.measures import Answer
 from router.trials.replay import Replay
-from trunkshow.hedging import Tokens
+from trunkshow.hedging import Patience, Tokens
 from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 SHARDS = 4
+PATIENT = Patience(60_000, 60_000, 60_000)
+"""Shoppers' hedges are not for a busy machine to decide."""
 REHEARSED = 24
 """Requests, a shopper's between any two; more than a window of the limiter, or what ejects a replica."""
 
@@ -55,7 +57,9 @@ class Shop:
         self.limiter: Limiter = assembly.limiter_of(ASKING)
         self.tokens = Tokens()
         self.channels, self.board = stage.channels, stage.board
-        self.fanout = Fanout(stage.channels, stage.board, tokens=self.tokens, observe=self.limiter.observe)
+        self.fanout = Fanout(
+            stage.channels, stage.board, patience=PATIENT, tokens=self.tokens, observe=self.limiter.observe
+        )
         asking = replace(ASKING, deadline_ms=deadline_ms)
         self.replay: Replay = assembly.replay_of(asking, stage.channels, stage.board, monotonic)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from functools import partial
 
-from router.admission import limiter, reserve
+from router.admission import limit, reserve
 from router.admission.limiter import Limiter
 from router.admission.reserve import Reserve
 from router.asking.fanout import Fanout
@@ -46,8 +46,9 @@ from trunkshow.snapshot.store import Store, who
 
 def limiter_of(config: RouterConfig) -> Limiter:
     """Of slates that are made with shards at a time."""
-    bounds = limiter.Bounds(
+    bounds = limit.Bounds(
         goal_ms=config.answer_goal * config.deadline_ms,
+        deadline_ms=config.deadline_ms,
         floor=config.concurrency_floor,
         start=config.concurrency_start,
         ceiling=config.concurrency_max,

@@ -71,11 +71,12 @@ class RouterConfig:
     concurrency_start: int = 128
     """The limit before anything was learned."""
 
-    concurrency_floor: int = 4
+    concurrency_floor: int = 1
     """The limit never falls below that."""
 
     answer_goal: float = 0.3
-    """Share of the deadline within which half of the shards' answers are to come; else the limit falls."""
+    """Share of the deadline, or of what a slow network leaves of it, within which half of the shards' answers are to
+    come; where they take longer because so many are asked for, the limit falls."""
 
     batch_reserve_ms: float = 100
     """The same of a batch, beside half a millisecond for each of its users who has no answer yet."""

@@ -112,14 +112,16 @@ class Predictor:
         looked_in = STAND_IN_PARTITIONS if asked.rung == pb.RUNG_STAND_IN else len(asked.partitions)
         request = parse(asked.request)
         limits.check(asked, request)
+        came = self._clock()
         as_fresh = not request.at_least_as_fresh or await self._as_fresh(asked, request, looked_in, deadline)
-        began = self._clock()
+        began = self._clock() if request.at_least_as_fresh else came
+        waited_ms = (began - came) * 1000
         effort = self._effort(began, looked_in, deadline)
         seat = self._seats.seat(asked, request, partitions_of(effort, looked_in))
         if not seat.shelves:
             missing = [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in asked.carousels]
             receipt = _receipt(effort, NOTHING_KNOWN, seat, as_fresh=as_fresh)
-            return self._response([], missing, receipt, began)
+            return self._response([], missing, receipt, began, waited_ms)
         knows = known(self._online, asked, request.user_id)
         receipt = _receipt(effort, knows, seat, as_fresh=as_fresh)
         asking = self._seats.asking(request, seat, asked.carousels, WORK[effort])
@@ -132,7 +134,7 @@ class Predictor:
         else:
             made, missing = self._maker.make(asking, knows.rung)
         intent = seat.lately.intent if seat.lately is not None else None
-        response = self._response(made, missing, receipt, began, intent)
+        response = self._response(made, missing, receipt, began, waited_ms, intent)
         # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
         self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response
@@ -202,6 +204,7 @@ class Predictor:
         missing: Sequence[Missing],
         receipt: pb.Receipt,
         began: float,
+        waited_ms: float,
         intent: pb.Intent | None = None,
     ) -> Response:
         """An answer, with a receipt that says so far what it rests on."""
@@ -215,6 +218,7 @@ class Predictor:
             slate=slate.SerializeToString(),
             rung=rung,
             missing=[shard_pb2.Missing(carousel=one.carousel, reason=one.reason, model=one.model) for one in missing],
+            waited_ms=waited_ms,
         )
 
     def _report(self, missing: Sequence[Missing]) -> None:

@@ -1,71 +1,36 @@
-"""How many slates are made at a time: a limit that finds itself, so that no queue grows behind it.
+"""How many slates are made at a time: counts what is in flight and what answers take, and keeps the limit.
+
+Nobody waits here: a request beyond the limit is answered from resident lists at once (`router.admission.shed`).
 
 Rules:
 
-1. A request beyond the limit is not made to wait: it is answered from resident lists at once (`router.admission.shed`).
-2. What is looked at is the time that shards' answers took, the median over a window of as many answers as the limit.
-   The median, since overload is everybody's trouble: one shard that hangs must not shed what the others could serve.
-3. Median above the goal: the limit falls to a share of what was in flight at most, so that one that stands far above
-   the traffic bites at once. Never below the floor: that many a router takes on whatever happens.
-4. Median within the goal, and the limit was nearly reached: it grows by its square root, up to the ceiling. A limit
-   that nobody came near says nothing and stays.
+1. What is looked at is the median time of shards' answers over a window of as many of them as the limit. The median,
+   since overload is everybody's trouble: one shard that hangs must not shed what the others could serve.
+2. Time that a request waited by its own wish, for events that are to be in its slate, does not count.
+3. An asking that came to nothing counts as one that took for ever, where it was waited for as long as the goal. One
+   that failed sooner says nothing of load.
+4. Answers to those who were admitted before the limit moved say nothing of how it is now, and are left out.
 
-Additive increase, multiplicative decrease: Chiu and Jain, "Analysis of the increase and decrease algorithms for
-congestion avoidance", 1989; the step of √limit as in Netflix's concurrency-limits. The goal is a share of the deadline
-and not a multiple of the least latency seen, as in Vegas: what is wanted is the deadline, and on a machine that others
-use too the least latency is luck.
+Where the limit goes from a window is `router.admission.limit`'s to say.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import median_low
+
+from router.admission.limit import Bounds, Limit, Window, after
 
 WINDOW_ANSWERS_MIN = 16
 WINDOW_ANSWERS_MAX = 128
+WINDOW_ANSWERS_TRIAL = 64
+"""At least so many in a trial: more rests on them."""
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What the limit moves in.
-
-    Attributes:
-        goal_ms: for the median of shards' answers.
-        floor: least.
-        start: before anything was seen.
-        ceiling: most.
-        decrease: share of the most in flight that is left after a window above the goal.
-        near: share of the limit that must have been in flight for it to grow.
-    """
-
-    goal_ms: float
-    floor: int = 4
-    start: int = 128
-    ceiling: int = 1024
-    decrease: float = 0.8
-    near: float = 0.8
-
-
-def window_answers(limit: float) -> int:
+def window_answers(limit: Limit) -> int:
     """How many answers are looked at before the limit moves: about one round of all that are in flight."""
-    return max(WINDOW_ANSWERS_MIN, min(round(limit), WINDOW_ANSWERS_MAX))
-
-
-def moved(limit: float, median_ms: float, most_in_flight: int, bounds: Bounds) -> float:
-    """The limit after a window.
-
-    Args:
-        limit: before it.
-        median_ms: of the shards' answers in it.
-        most_in_flight: requests at a time in it.
-        bounds: that hold.
-    """
-    if median_ms > bounds.goal_ms:
-        return max(bounds.decrease * min(limit, most_in_flight), bounds.floor)
-    if most_in_flight >= bounds.near * limit:
-        return min(limit + math.sqrt(limit), bounds.ceiling)
-    return limit
+    least = WINDOW_ANSWERS_MIN if limit.trial is None else WINDOW_ANSWERS_TRIAL
+    return max(least, min(round(limit.now), WINDOW_ANSWERS_MAX))
 
 
 class Limiter:
@@ -77,7 +42,7 @@ class Limiter:
     Attributes:
         in_flight: requests that were admitted and are not answered.
         shed: requests that were not admitted, since the start.
-        limit: as of now.
+        limit: how many may be in flight, as of now.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -85,12 +50,15 @@ class Limiter:
         self.shed = 0
         self.limit = float(bounds.start)
         self._bounds = bounds
-        self._most = 0
+        self._state = Limit(self.limit)
+        self._left_out = 0
         self._window: list[float] = []
-        self._size = window_answers(self.limit)
+        self._begin()
 
     def admit(self) -> bool:
         """Whether a request may be worked on; who was admitted must `leave`."""
+        self._came += 1
+        self._found += self.in_flight
         if self.in_flight >= self.limit:
             self.shed += 1
             return False
@@ -108,11 +76,32 @@ class Limiter:
         """A request that was admitted is answered."""
         self.in_flight -= 1
 
-    def observe(self, ms: float) -> None:
+    def observe(self, ms: float, *, answered: bool = True) -> None:
         """Shards took so long to answer a request, or to be given up."""
-        self._window.append(ms)
-        if len(self._window) >= self._size:
-            self.limit = moved(self.limit, median_low(self._window), self._most, self._bounds)
-            self._size = window_answers(self.limit)
-            self._most = self.in_flight
-            self._window.clear()
+        if not answered and ms < self._bounds.goal_ms:
+            return
+        if self._left_out > 0:
+            self._left_out -= 1
+            if not self._left_out:
+                self._begin()
+            return
+        self._window.append(ms if answered else math.inf)
+        self._in_vain += not answered
+        if len(self._window) >= self._size or 2 * self._in_vain > self._size:  # then the rest of it changes nothing
+            self._move()
+
+    def _move(self) -> None:
+        in_flight = self._found / self._came if self._came else float(self.in_flight)
+        seen = Window(len(self._window), median_low(self._window), max(in_flight, 1.0), self._most)
+        before = self._state
+        self._state = after(before, seen, self._bounds)
+        self.limit = self._state.now
+        self._left_out = self.in_flight if self.limit != before.now else 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """A new window."""
+        self._window.clear()
+        self._size = window_answers(self._state)
+        self._came = self._found = self._in_vain = 0
+        self._most = self.in_flight

@@ -25,7 +25,7 @@ from router.asking.race import WORTH_ASKING_S, Race
 from router.asking.replicas import Replicas, spared, unheld
 from router.asking.spread import Spread
 from router.asking.tally import Tally
-from router.asking.terms import Rules, SetTimer, Terms
+from router.asking.terms import Observe, Rules, SetTimer, Terms
 from router.cluster.shard_channel import ShardChannel, ShardChannels, StreamCall
 from router.cluster.watch import Board
 from trunkshow.hedging import PATIENCE, Patience, Tokens
@@ -53,7 +53,7 @@ class Fanout:
         tokens: that this costs.
         limits: of replicas' health.
         asks_for: whom, for the log.
-        observe: told how many milliseconds shards took for each slate, answered or not.
+        observe: told how long shards took for each slate, without what it waited by its own wish.
         clock: monotonic.
         set_timer: on the same clock.
 
@@ -72,7 +72,7 @@ class Fanout:
         tokens: Tokens | None = None,
         limits: Limits = LIMITS,
         asks_for: str = "shoppers",
-        observe: Callable[[float], None] = lambda ms: None,
+        observe: Observe = lambda ms, *, answered: None,
         clock: Clock = monotonic,
         set_timer: SetTimer = _on_the_loop,
     ) -> None:
@@ -128,7 +128,7 @@ class Fanout:
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
         began = self._clock()
         answer = await running.run()
-        self._came_to_an_end(began)
+        self._came_to_an_end(began, answer is not None, answer.waited_ms if answer is not None else 0.0)
         attempts = running.attempts
         if answer is not None and len(attempts) == 1:
             return Outcome(answer, attempts)
@@ -163,7 +163,7 @@ class Fanout:
             self._replicas, self._rules, version, request_for, until, request_id, rung, disappointing(spent)
         )
         gathered = await spread.ask(partitions)
-        self._came_to_an_end(began)
+        self._came_to_an_end(began, bool(gathered.answers))
         self._report(gathered.attempts, request_id)
         return gathered
 
@@ -213,10 +213,10 @@ class Fanout:
         self.infirmary.note(shard, kind, attempt, sign)
         self.tally.note(attempt)
 
-    def _came_to_an_end(self, began: float) -> None:
+    def _came_to_an_end(self, began: float, answered: bool, waited_ms: float = 0.0) -> None:
         now = self._clock()
         self.last_asked_until = now
-        self._observe((now - began) * 1000)
+        self._observe(max((now - began) * 1000 - waited_ms, 0.0), answered=answered)
 
     def _report(self, attempts: Sequence[Attempt], request_id: str) -> None:
         failed = [attempt for attempt in attempts if attempt.failed]

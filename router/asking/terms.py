@@ -29,6 +29,14 @@ SetTimer = Callable[[float, Callable[[], None]], Timer]
 """A port: seconds, and what is to be called after them."""
 
 
+class Observe(Protocol):
+    """Told how many milliseconds shards took for a slate, or until they were given up, and which of the two it was."""
+
+    def __call__(self, ms: float, *, answered: bool) -> None:
+        """One slate."""
+        ...
+
+
 class Terms(NamedTuple):
     """What all askings of a race have in common.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import grpc
 import pytest
 from scripted import Clock, Replica, settled
 
@@ -31,7 +32,14 @@ class Cluster:
         self.clock = Clock()
         self.replicas = {address: Replica(address) for address in "ab"}
         channels = ShardChannels("ab", lambda address: cast("ShardChannel", self.replicas[address]))
-        self.fanout = Fanout(channels, Board(topology), clock=self.clock, set_timer=self.clock.set_timer)
+        self.observed: list[tuple[float, bool]] = []
+        self.fanout = Fanout(
+            channels,
+            Board(topology),
+            observe=lambda ms, *, answered: self.observed.append((ms, answered)),
+            clock=self.clock,
+            set_timer=self.clock.set_timer,
+        )
 
     async def asked(self, **how: Any) -> list[str]:
         """Begin to ask for three partitions, out-wait everybody's patience; who was asked."""
@@ -59,3 +67,31 @@ async def test_who_was_late_is_asked_where_nobody_else_holds_it() -> None:
     cluster = Cluster()
     late = (LATE, LATE._replace(replica="b"))
     assert len(await cluster.asked(spent=late)) == 1
+
+
+@pytest.mark.parametrize(("waited_ms", "counted_ms"), [(0, 25), (20, 5), (30, 0)])
+async def test_time_that_was_waited_by_wish_is_no_load(waited_ms: float, counted_ms: float) -> None:
+    """What the shard says that a request waited for its events is left out of what the limit is told."""
+    cluster = Cluster()
+    asking = cluster.fanout.ask("v1", 0, b"", Deadline.after(200, cluster.clock()), "id")
+    running = asyncio.ensure_future(asking)
+    await settled(running)
+    cluster.clock.now += 0.025
+    (asked,) = [replica for replica in cluster.replicas.values() if replica.calls]
+    asked.call.answer(shard_pb2.PredictResponse(slate=b"\x0a\x00", waited_ms=waited_ms))
+    await running
+    assert cluster.observed == [(pytest.approx(counted_ms), True)]
+
+
+async def test_an_asking_that_came_to_nothing_is_told_apart() -> None:
+    """Nobody answered."""
+    cluster = Cluster()
+    running = asyncio.ensure_future(cluster.fanout.ask("v1", 0, b"", Deadline.after(200, cluster.clock()), "id"))
+    await settled(running)
+    for _ in cluster.replicas:
+        for replica in cluster.replicas.values():
+            if replica.calls and not replica.call.over:
+                replica.call.fail(grpc.StatusCode.UNAVAILABLE)
+        await settled(running)
+    await running
+    assert [answered for _, answered in cluster.observed] == [False]

@@ -1,0 +1,118 @@
+"""A cluster as a queue: an open loop of requests, a limiter before it, servers behind, a network between.
+
+    arrivals ── limiter ── network (however few there are) ── queue ── servers (so many at a time) ── answer
+        └────── shed                       who has waited too long is given up, and is work all the same
+
+Time is the simulation's own; everything drawn comes from a seed.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from router.admission.limiter import Limiter
+
+GIVEN_UP_MS = 185.0
+"""What shards get of 200 ms."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What requests meet.
+
+    Attributes:
+        network_ms: of every answer, whatever the load; by the second.
+        servers: that work at a time; 0 for as many as there are requests.
+        work_ms: of a server, for each request.
+        spread: of the work: 0 for the same each time, 1 for exponential.
+    """
+
+    network_ms: Callable[[float], float] = lambda now: 0.0
+    servers: int = 0
+    work_ms: float = 0.0
+    spread: float = 1.0
+
+    @property
+    def capacity(self) -> float:
+        """Requests a second."""
+        return self.servers * 1000 / self.work_ms if self.servers else float("inf")
+
+
+@dataclass
+class Seen:
+    """What became of requests, by when they came.
+
+    Attributes:
+        came: when each did, in seconds.
+        took_ms: of each: what its answer took; None where it was shed, infinite where it was given up.
+        waiting: the longest queue.
+    """
+
+    came: list[float] = field(default_factory=list)
+    took_ms: list[float | None] = field(default_factory=list)
+    waiting: int = 0
+
+    def between(self, begin: float, end: float) -> Seen:
+        """Those who came then."""
+        kept = [(at, ms) for at, ms in zip(self.came, self.took_ms, strict=True) if begin <= at < end]
+        return Seen([at for at, _ in kept], [ms for _, ms in kept], self.waiting)
+
+    @property
+    def admitted(self) -> float:
+        """Share of them."""
+        return sum(ms is not None for ms in self.took_ms) / len(self.took_ms)
+
+    @property
+    def answered_ms(self) -> list[float]:
+        """Of those who were admitted, what they took, the shortest first."""
+        return sorted(ms for ms in self.took_ms if ms is not None)
+
+    @property
+    def good(self) -> int:
+        """Answered in time."""
+        return sum(ms is not None and ms <= GIVEN_UP_MS for ms in self.took_ms)
+
+    @property
+    def median_ms(self) -> float:
+        """Of the answers."""
+        return median(self.answered_ms)
+
+
+def asked(limiter: Limiter, cluster: Cluster, rate: Callable[[float], float], seconds: float, seed: int = 1) -> Seen:
+    """Everybody who came in so many seconds, at a rate by the second (Poisson), and what became of them."""
+    chance = random.Random(seed)
+    seen = Seen()
+    leaving: list[tuple[float, float, bool]] = []
+    free_at = [0.0] * cluster.servers
+    now = 0.0
+    while (now := now + chance.expovariate(rate(now))) < seconds:
+        while leaving and leaving[0][0] <= now:
+            _, ms, answered = heapq.heappop(leaving)
+            limiter.leave()
+            limiter.observe(ms, answered=answered)
+        seen.came.append(now)
+        if not limiter.admit():
+            seen.took_ms.append(None)
+            continue
+        ms = (_done(cluster, free_at, now, chance) - now) * 1000
+        seen.waiting = max(seen.waiting, sum(at > now for at in free_at))
+        answered = ms <= GIVEN_UP_MS
+        seen.took_ms.append(ms if answered else float("inf"))
+        ms = min(ms, GIVEN_UP_MS)
+        heapq.heappush(leaving, (now + ms / 1000, ms, answered))
+    return seen
+
+
+def _done(cluster: Cluster, free_at: list[float], now: float, chance: random.Random) -> float:
+    """When an answer is there, first come, first served."""
+    there = now + cluster.network_ms(now) / 1000
+    if not free_at:
+        return there
+    begins = max(heapq.heappop(free_at), there)
+    work_ms = cluster.work_ms * (1 - cluster.spread + cluster.spread * chance.expovariate(1))
+    heapq.heappush(free_at, begins + work_ms / 1000)
+    return begins + work_ms / 1000

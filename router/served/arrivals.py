@@ -143,8 +143,4 @@ def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> No
         return
     if view.home_in_snapshot(event.user_id) is not None:
         return
-    row = view.snapshot.catalogue.built_row(event.item_id)  # homes follow from the snapshot alone
-    if row is None:
-        view.newcomers.hear_without_item(event.user_id)
-    else:
-        view.newcomers.hear(event.user_id, row, at)
+    view.newcomers.take(event, at, view.snapshot.catalogue.built_row)

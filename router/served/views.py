@@ -67,9 +67,17 @@ class View:
     def find(self, user_id: str) -> Home | None:
         """Where a user lives; None for one whom neither this snapshot nor, since then, the event log has seen."""
         home = self.home_in_snapshot(user_id)
-        if home is None and (partition := self.newcomers.find(user_id)) is not None:
+        if home is None and (partition := self._newcomers_home(user_id)) is not None:
             return Home(partition, segment=-1)
         return home
+
+    def _newcomers_home(self, user_id: str) -> int | None:
+        """Where a newcomer lives, or, while they are unsettled, where they are led; None where nothing leads there."""
+        home, lead = self.newcomers.find(user_id), self.newcomers.lead(user_id)
+        if home is not None or lead is None:
+            return home
+        row = self.snapshot.catalogue.row(lead.item_id)
+        return None if row is None else home_of(self.snapshot, self.snapshot.codebook, row, bad=lead.bad)
 
     def is_stranger(self, user_id: str) -> bool:
         """Whether neither this snapshot nor, since then, the event log knows of anything that a user did."""

@@ -1,7 +1,7 @@
 """Where the users of one snapshot live, and of which of its partitions everything is kept that they did since.
 
-A user lives where the snapshot's directory says, a newcomer where their first event leads to
-(`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for it, from where the
+A user lives where the snapshot's directory says, a newcomer where their first event leads to, and who is unsettled lives
+with every shard (`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for it, from where the
 snapshot ends; `shard.online.replaying` has that done.
 """
 
@@ -75,19 +75,21 @@ class Homes:
             return home.partition in among
         if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
             return False
-        row = self._catalogue.built_row(event.item_id)  # homes follow from the snapshot alone
-        if row is None:
-            return self._newcomers.find(event.user_id) in among
-        return self._newcomers.hear(event.user_id, row, at) in among or bool(self.lacking)
+        partition = self._newcomers.take(event, at, self._catalogue.built_row)
+        return partition is None or partition in among or bool(self.lacking)
 
     def has(self, user_id: str) -> bool:
-        """Whether somebody lives in what is held."""
-        return self.partition_of(user_id) in self.held
+        """Whether somebody lives in what is held, or may turn out to."""
+        return self.partition_of(user_id) in self.held or self._newcomers.lead(user_id) is not None
 
     def partition_of(self, user_id: str) -> int | None:
         """Where somebody lives; None for a stranger."""
         home = self.of(user_id)
         return home.partition if home is not None else self._newcomers.find(user_id)
+
+    def has_lost(self, user_id: str) -> bool:
+        """Whether events of somebody may have been let go, since more were unsettled than can be known."""
+        return self._newcomers.lost_unsettled and self.of(user_id) is None
 
     def of(self, user_id: str) -> Home | None:
         """A user's place in the snapshot; None for newcomers, and who is to be forgotten."""

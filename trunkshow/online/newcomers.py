@@ -2,10 +2,14 @@
 
 The home follows from that event's item and the snapshot alone, so that every router and every shard finds the same one
 without asking anybody: solved from one item, a vector's direction does not depend on what the event weighs. The first
-event is the one that stands first in the log, of those since the snapshot with an item that its catalogue knows;
-whoever hears an earlier one later on moves the newcomer. Somebody who did nothing but with items that came since the
-snapshot lives nowhere, and nothing of it is in anybody's slate; that there was something is remembered. Reading the log
-is left to `trunkshow.online.follower`.
+event is the one that stands first in the log, of those since the snapshot that say something good of an item which its
+catalogue was built with; whoever hears an earlier one later on moves the newcomer.
+
+Until such an event a newcomer is unsettled: all that they did was with items that came since the snapshot, or said that
+they do not want something. What is known of new items differs for moments from process to process, so that nobody
+could agree on a home by it. Instead every shard keeps the events of who is unsettled, and a router leads them to
+wherever their first event points, by what it knows: to the partition nearest to an item that they liked, or farthest
+from the direction of one that they did not. Reading the log is left to `trunkshow.online.follower`.
 """
 
 from __future__ import annotations
@@ -15,15 +19,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trunkshow.models.fold_in import NormalEquations
+from trunkshow.models.fold_in import Solver
 from trunkshow.online.positions import Position
+from trunkshow.online.weights import SHARES
 from trunkshow.taste import Codebook
+from trunkshow.v1 import events_pb2 as pb
 
 NEWCOMERS_MAX = 200_000
 """In one snapshot, about 50 MB; beyond it those who came first are forgotten, and are new again."""
 
-HOMELESS_MAX = 100_000
-"""In one snapshot, about 15 MB; of whom there are more, nobody is said to have done nothing."""
+UNSETTLED_MAX = 100_000
+"""In one snapshot, about 25 MB; of more nothing is known, and of nobody that they did nothing."""
 
 
 class Arrival(NamedTuple):
@@ -38,31 +44,64 @@ class Arrival(NamedTuple):
     home: int
 
 
+class Lead(NamedTuple):
+    """The event that says most of somebody who is unsettled: the first that says something good, or else the first.
+
+    Attributes:
+        bad: whether it says that they do not want the item.
+        at: where it stands.
+        item_id: that it is about.
+    """
+
+    bad: bool
+    at: Position
+    item_id: str
+
+
 class Newcomers:
     """The newcomers of one snapshot.
 
     Args:
         leads_to: the partition that an item's row leads to; asked once for each.
         most: newcomers that are known at a time.
-        homeless_max: users who live nowhere, and who are remembered.
+        unsettled_max: users who are unsettled, and known.
+
+    Attributes:
+        lost_unsettled: whether there were more than these.
     """
 
     def __init__(
-        self, leads_to: Callable[[int], int], most: int = NEWCOMERS_MAX, homeless_max: int = HOMELESS_MAX
+        self, leads_to: Callable[[int], int], most: int = NEWCOMERS_MAX, unsettled_max: int = UNSETTLED_MAX
     ) -> None:
         self._leads_to = leads_to
         self._most = most
         self._arrivals: dict[str, Arrival] = {}
         self._homes: dict[int, int] = {}
-        self._homeless_max = homeless_max
-        self._homeless: set[str] = set()
+        self._unsettled_max = unsettled_max
+        self._leads: dict[str, Lead] = {}  # of who is not in `_arrivals`
         self._lost_any = False  # somebody was heard of, and it is not known any more who
+        self.lost_unsettled = False
 
     def __len__(self) -> int:
         return len(self._arrivals)
 
+    def take(self, event: pb.Event, at: Position, built_row: Callable[[str], int | None]) -> int | None:
+        """An event of somebody whom the snapshot does not know; where they live by now, None for who is unsettled.
+
+        Args:
+            event: of an interaction that is folded in.
+            at: where it stands.
+            built_row: the row of an item that was there when the snapshot was built.
+        """
+        bad = SHARES[event.interaction] <= 0
+        row = None if bad else built_row(event.item_id)  # homes follow from the snapshot alone
+        if row is not None:
+            return self.hear(event.user_id, row, at)
+        self.hear_unsettling(event.user_id, Lead(bad, at, event.item_id))
+        return self.find(event.user_id)
+
     def hear(self, user_id: str, row: int, at: Position) -> int:
-        """An event of somebody whom the snapshot does not know, with an item that it knows; where they live by now."""
+        """An event that says something good of an item that was built with; where its user lives by now."""
         known = self._arrivals.get(user_id)
         if known is not None and known.at <= at:
             return known.home
@@ -72,39 +111,46 @@ class Newcomers:
         if row not in self._homes:
             self._homes[row] = self._leads_to(row)
         self._arrivals[user_id] = Arrival(at, self._homes[row])
+        self._leads.pop(user_id, None)
         return self._homes[row]
 
-    def hear_without_item(self, user_id: str) -> None:
-        """An event of somebody whom the snapshot does not know, with an item that it does not know either."""
-        if user_id in self._arrivals or user_id in self._homeless:
+    def hear_unsettling(self, user_id: str, lead: Lead) -> None:
+        """Any other event of somebody whom the snapshot does not know."""
+        if user_id in self._arrivals:
             return
-        if len(self._homeless) < self._homeless_max:
-            self._homeless.add(user_id)
-        else:
-            self._lost_any = True
+        known = self._leads.get(user_id)
+        if known is None and len(self._leads) >= self._unsettled_max:
+            self._lost_any = self.lost_unsettled = True
+            return
+        self._leads[user_id] = lead if known is None else min(known, lead)
 
     def did_nothing(self, user_id: str) -> bool:
         """Whether nothing at all was heard of somebody; False, too, where that cannot be said any more."""
-        return not (self._lost_any or user_id in self._arrivals or user_id in self._homeless)
+        return not (self._lost_any or user_id in self._arrivals or user_id in self._leads)
 
     def forget(self, user_id: str) -> None:
         """Somebody is nobody's newcomer any more, until they are heard of again."""
         self._arrivals.pop(user_id, None)
-        self._homeless.discard(user_id)
+        self._leads.pop(user_id, None)
 
     def find(self, user_id: str) -> int | None:
-        """Where a newcomer lives; None for somebody who was not heard of."""
+        """Where a newcomer lives; None for somebody who is unsettled, or was not heard of."""
         arrival = self._arrivals.get(user_id)
         return None if arrival is None else arrival.home
 
+    def lead(self, user_id: str) -> Lead | None:
+        """What is known of somebody who is unsettled; None for anybody else."""
+        return self._leads.get(user_id)
 
-def home_of(equations: NormalEquations, codebook: Codebook, row: int) -> int:
+
+def home_of(equations: Solver, codebook: Codebook, row: int, *, bad: bool = False) -> int:
     """The partition nearest to the taste of somebody of whom one item is known.
 
     Args:
         equations: that the snapshot's vectors solve.
         codebook: of its partitions.
         row: of the item.
+        bad: whether they do not want it: then what is farthest from it is nearest to them.
     """
     vector = equations.solve(np.array([row], np.int32), np.ones(1, np.float32))
-    return codebook.probe(vector, 1)[0]
+    return codebook.probe(-vector if bad else vector, 1)[0]

@@ -75,6 +75,28 @@ async def test_a_new_item_in_hand_makes_a_taste(built: Built, nats_world: NatsWo
         assert tastes.count(OTHER) > len(tastes) / 2
 
 
+async def test_a_newcomer_whose_first_event_is_with_a_new_item_is_served_by_it(
+    built: Built, nats_world: NatsWorld
+) -> None:
+    """As fresh as that; and when they settle by an item that was built with, what they did before is there."""
+    async with running(built.store, nats_world.url) as client:
+        await client.record_items([new("new-1"), new("new-2", OTHER)])
+        for user in (USER, "nobody-knows-me"):  # the shard knows them, and the router
+            await until(lambda user=user: has(client, "new-arrivals", ["new-1", "new-2"], user))  # type: ignore[misc]
+        mark = (await client.record([Event("eager", "new-2", "order")])).watermark
+        slate = await client.recommend("eager", carousels=["for-you", "new-arrivals"], at_least_as_fresh=mark)
+        assert (slate.receipt.rung, slate.receipt.events_folded) == (Rung.FRESH, 1)
+        assert Reason.NOT_AS_FRESH not in slate.receipt.reasons
+        tastes = [datasets.taste_of_item(item.item_id) for item in slate.carousels[0].items]
+        assert tastes.count(OTHER) > len(tastes) / 2
+        assert "new-2" not in {item.item_id for one in slate.carousels for item in one.items}
+        built_item = next(item.item_id for item in slate.carousels[0].items if not item.item_id.startswith("new-"))
+        mark = (await client.record([Event("eager", built_item, "like")])).watermark
+        slate = await client.recommend("eager", carousels=["for-you", "new-arrivals"], at_least_as_fresh=mark)
+        assert (slate.receipt.rung, slate.receipt.events_folded) == (Rung.FRESH, 2)
+        assert "new-2" not in {item.item_id for one in slate.carousels for item in one.items}
+
+
 async def test_what_is_withdrawn_goes_and_what_comes_back_is_shown(built: Built, nats_world: NatsWorld) -> None:
     """The last word on an item counts."""
     async with running(built.store, nats_world.url) as client:

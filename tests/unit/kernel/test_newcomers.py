@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from trunkshow.models.fold_in import Confidence, NormalEquations
-from trunkshow.online.newcomers import Newcomers, home_of
+from trunkshow.online.newcomers import Lead, Newcomers, home_of
 from trunkshow.online.positions import Position
 from trunkshow.taste import Codebook, unit
+from trunkshow.v1 import events_pb2 as pb
 
 ITEMS, FACTORS, PARTITIONS = 30, 5, 4
 rng = np.random.default_rng(3)
@@ -26,9 +27,19 @@ def at(number: int) -> Position:
     return Position("log", 0, number)
 
 
-def newcomers(most: int = 100, homeless_max: int = 100) -> Newcomers:
+def newcomers(most: int = 100, unsettled_max: int = 100) -> Newcomers:
     """Nobody yet."""
-    return Newcomers(partial(home_of, EQUATIONS, BOOK), most, homeless_max)
+    return Newcomers(partial(home_of, EQUATIONS, BOOK), most, unsettled_max)
+
+
+def built_row(item_id: str) -> int | None:
+    """Items that the snapshot was built with are named by their rows."""
+    return int(item_id) if item_id.isdigit() else None
+
+
+def event(item: str, kind: pb.Interaction = pb.INTERACTION_CLICK) -> pb.Event:
+    """Of a newcomer."""
+    return pb.Event(user_id="new", item_id=item, interaction=kind)
 
 
 @pytest.mark.parametrize("weight", [0.2, 1.0, 7.0])
@@ -66,19 +77,51 @@ def test_who_did_something_that_leads_nowhere_did_not_do_nothing() -> None:
     """They have no home all the same, until they do something that leads to one; forgotten, they are a stranger."""
     known = newcomers()
     assert known.did_nothing("new")
-    known.hear_without_item("new")
+    assert known.take(event("brand-new"), at(1), built_row) is None
     assert (known.did_nothing("new"), known.find("new"), known.did_nothing("another")) == (False, None, True)
-    known.hear("new", 3, at(2))
-    assert (known.did_nothing("new"), known.find("new")) == (False, home_of(EQUATIONS, BOOK, 3))
+    assert known.take(event("3"), at(2), built_row) == home_of(EQUATIONS, BOOK, 3)
+    assert (known.did_nothing("new"), known.lead("new")) == (False, None)
     known.forget("new")
     assert known.did_nothing("new")
 
 
-@pytest.mark.parametrize("homeless", [True, False])
-def test_where_there_were_too_many_nobody_is_said_to_have_done_nothing(homeless: bool) -> None:
+def test_what_somebody_does_not_want_is_no_home_of_theirs() -> None:
+    """In whatever order they come: the first that says something good is; until one does they are led away from it."""
+    events = [
+        (event("7", pb.INTERACTION_HIDE), at(1)),
+        (event("8", pb.INTERACTION_RETURN), at(2)),
+        (event("11"), at(3)),
+        (event("12"), at(4)),
+    ]
+    for order in itertools.permutations(events):
+        known = newcomers()
+        for one, place in order:
+            known.take(one, place, built_row)
+        assert known.find("new") == home_of(EQUATIONS, BOOK, 11)
+    unwilling = newcomers()
+    unwilling.take(*events[0], built_row)
+    assert (unwilling.find("new"), unwilling.lead("new")) == (None, Lead(True, at(1), "7"))
+    for row in range(ITEMS):
+        nearness = BOOK.directions @ EQUATIONS.solve(np.array([row], np.int32), np.ones(1, np.float32))
+        assert nearness[home_of(EQUATIONS, BOOK, row, bad=True)] == nearness.min()
+
+
+def test_who_is_unsettled_is_led_by_what_they_liked_first() -> None:
+    """In whatever order it comes, and though they hid something before."""
+    events = [(event("hidden", pb.INTERACTION_HIDE), at(1)), (event("liked"), at(2)), (event("also liked"), at(3))]
+    for order in itertools.permutations(events):
+        known = newcomers()
+        for one, place in order:
+            assert known.take(one, place, built_row) is None
+        assert known.lead("new") == Lead(False, at(2), "liked")
+
+
+@pytest.mark.parametrize("unsettled", [True, False])
+def test_where_there_were_too_many_nobody_is_said_to_have_done_nothing(unsettled: bool) -> None:
     """It may have been any of them."""
-    known = newcomers(most=2, homeless_max=2)
+    known = newcomers(most=2, unsettled_max=2)
     for number in range(3):
         assert known.did_nothing("somebody")
-        known.hear_without_item(f"new-{number}") if homeless else known.hear(f"new-{number}", 1, at(number + 1))
-    assert not known.did_nothing("somebody")
+        user, place = f"new-{number}", at(number + 1)
+        known.hear_unsettling(user, Lead(False, place, "i")) if unsettled else known.hear(user, 1, place)
+    assert (known.did_nothing("somebody"), known.lost_unsettled) == (False, unsettled)

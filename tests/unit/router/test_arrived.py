@@ -83,13 +83,13 @@ async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snap
 
 
 async def test_a_stranger_whose_events_are_in_no_slate_is_told_so(snapshot: Snapshot) -> None:
-    """Who did nothing but with an item that came since the snapshot lives nowhere; who did nothing is known whole."""
+    """Who did nothing but with an item of which nobody told lives nowhere; who did nothing is known whole."""
     call, log, view = Call(), MemoryLog("log"), View.of(snapshot)
     keeper = SimpleNamespace(opened={view.version: view}, now=Views.of(view))
     router = Router(RouterConfig(store="", shards=("127.0.0.1:1",)), Views.of(view), clock=call.clock)
     arrivals = Arrivals(cast("Keeper", keeper), log, busy=lambda: False)
     router._recommendation._arrivals = arrivals
-    click = events_pb2.Event(user_id="eager", item_id="brand-new", interaction=events_pb2.INTERACTION_CLICK)
+    click = events_pb2.Event(user_id="eager", item_id="of-nobody", interaction=events_pb2.INTERACTION_CLICK)
     click.timestamp.FromJsonString("2024-02-01T00:00:00Z")
     mark = await log.append([click], 1)
     arrivals.look()

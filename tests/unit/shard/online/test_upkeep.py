@@ -19,7 +19,10 @@ from shard.online.statistics import Heard
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from trunkshow.online.forgotten_file import FILE_NAME
+from trunkshow.online.newcomers import home_of
 from trunkshow.online.progress import FRESH_WITHIN_S
+from trunkshow.snapshot.additions import Addition, Additions
+from trunkshow.snapshot.likeness import Description
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import events_pb2
@@ -176,10 +179,13 @@ async def test_a_stranger_is_served_where_their_first_click_leads(shard: Callabl
     async with shard(log).up() as up:
         await up.hold(*up.partitions)
         liked, *more = unlike(up, USER)
-        await up.hears(click(NEW, "no-such-item"), click(NEW, liked), click(NEW, more[0]))
+        await up.hears(click(NEW, "of-nobody"), event(NEW, more[2], events_pb2.INTERACTION_HIDE))
+        assert up.residents.homes.partition_of(NEW) is None
+        await up.hears(click(NEW, liked), click(NEW, more[0]))
         slate = await up.slate(NEW)
-        assert (slate.receipt.rung, slate.receipt.events_folded) == (pb.RUNG_FRESH, 2)
-        assert set(more[1:]) & set(items(slate))
+        assert (slate.receipt.rung, slate.receipt.events_folded) == (pb.RUNG_FRESH, 3)
+        assert set(more[1:]) & set(items(slate)) - {more[2]}
+        assert more[2] not in items(slate)
         home = up.home(NEW)
     async with shard(log).up() as elsewhere:
         await elsewhere.hold(*(number for number in elsewhere.partitions if number != home))
@@ -331,3 +337,33 @@ async def test_what_is_counted_over_everybody_waits_for_a_snapshot_however_late_
         await running
     assert listening.heard == [snapshot.catalogue.category(1)]
     assert listening.heard[0]
+
+
+async def test_who_is_unsettled_is_kept_by_every_shard_until_they_settle(
+    shard: Callable[..., Shard], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever their first event with an item that was built leads: all that they did before is there."""
+    log, others = FollowedLog(), FollowedLog()
+    monkeypatch.setattr(snapshot.catalogue, "additions", Additions(len(snapshot.catalogue)))
+    snapshot.add([Addition("brand-new", Description("Oat milk", "taste 1"))])
+    async with shard(log).up() as here, shard(others).up() as there:
+        liked = unlike(here, USER)[0]
+        row = snapshot.catalogue.built_row(liked)
+        assert row is not None
+        home = home_of(snapshot.ials.equations, snapshot.codebook, row)
+        await here.hold(home)
+        await there.hold(*(number for number in there.partitions if number != home))
+        first, hidden = click(NEW, "brand-new"), event(NEW, "item-0003", events_pb2.INTERACTION_HIDE)
+        for one in (here, there):
+            await one.hears(first, hidden)
+            assert len(one.upkeep.hearing.users.of(NEW)) == 2
+            one.upkeep._replaying.tidy_up()
+            await turns(lambda one=one: not one.upkeep._replaying._untidy)  # type: ignore[misc]
+            assert len(one.upkeep.hearing.users.of(NEW)) == 2
+        settles = click(NEW, liked)
+        await here.hears(settles)
+        await there.hears(settles)
+        assert (await here.slate(NEW)).receipt.events_folded == 3
+        there.upkeep._replaying.tidy_up()
+        await turns(lambda: not list(there.upkeep.hearing.users))
+        assert len(here.upkeep.hearing.users.of(NEW)) == 3

@@ -1,8 +1,8 @@
 """Where the users of one snapshot live, and of which of its partitions everything is kept that they did since.
 
-A user lives where the snapshot's directory says, a newcomer where their first event leads to, and who is unsettled lives
-with every shard (`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for it,
-from where the snapshot ends; `shard.online.replaying` has that done.
+A user lives where the snapshot's directory says, a newcomer where their first event leads to, and who is unsettled
+lives with every shard (`trunkshow.online.newcomers`). Of a partition everything is known once the log was replayed for
+it, from where the snapshot ends; `shard.online.replaying` has that done.
 """
 
 from __future__ import annotations

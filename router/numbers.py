@@ -40,7 +40,7 @@ def of(status: cluster_pb2.GetClusterStatusResponse) -> Iterable[Metric]:
     yield _shards(status, "p95_ms", "Milliseconds within which 95 % of its recent answers came.")
 
 
-def of_asking(tally: Tally, ejections: int) -> Iterable[Metric]:
+def of_asking(tally: Tally, ejections: int, failovers_refused: int) -> Iterable[Metric]:
     """How askings of shards ended as metrics; every series is there from the start, so that a rate of it is one."""
     ended = CounterMetricFamily(
         "trunkshow_router_attempts",
@@ -53,6 +53,11 @@ def of_asking(tally: Tally, ejections: int) -> Iterable[Metric]:
             ended.add_metric((name, "yes" if hedge else "no"), tally.ended[outcome, hedge])
     yield ended
     yield CounterMetricFamily("trunkshow_router_ejections", "Times that a replica was ejected.", value=ejections)
+    yield CounterMetricFamily(
+        "trunkshow_router_failovers_refused",
+        "Failures after which no other replica was asked.",
+        value=failovers_refused,
+    )
 
 
 def _gauge(name: str, explained: str, value: float) -> Metric:

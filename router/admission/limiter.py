@@ -51,6 +51,7 @@ class Limiter:
         self.limit = float(bounds.start)
         self._bounds = bounds
         self._state = Limit(self.limit)
+        self._most = 0
         self._left_out = 0
         self._window: list[float] = []
         self._begin()

@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 
 from router.asking import endings
 from router.asking.attempts import Attempt, Gathered, Outcome, disappointing, reasons_of
+from router.asking.failover import Failovers
 from router.asking.health import LIMITS, Limits, Sign
 from router.asking.infirmary import Infirmary
 from router.asking.race import WORTH_ASKING_S, Race
@@ -60,6 +61,7 @@ class Fanout:
     Attributes:
         infirmary: the replicas' health.
         tally: how askings ended, since the start.
+        failovers: budgets of those who are asked because somebody failed.
         last_asked_until: when an asking for one slate came to its end last; seconds on the clock.
     """
 
@@ -83,7 +85,8 @@ class Fanout:
         tokens = tokens or Tokens()
         self.infirmary = Infirmary(shards, lambda: tokens.any, clock, limits, asks_for)
         self._replicas = Replicas(shards, board, self.infirmary)
-        self._rules = Rules(patience, tokens, self._ended, clock, set_timer)
+        self.failovers = Failovers()
+        self._rules = Rules(patience, tokens, self.failovers, self._ended, clock, set_timer)
         self._throttle = Throttle(clock=clock)
 
     def choose(self, version: str, partition: int) -> str | None:

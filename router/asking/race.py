@@ -4,8 +4,8 @@ Rules:
 
 1. The first replica is asked at once.
 2. A good answer ends the race, whoever gave it. What is still on its way is cancelled, so that the shard sees it.
-3. After an error the next replica is asked at once. That is failover and costs no token; it wins nothing over an
-   asking that is still on its way.
+3. After an error the next replica is asked at once, of those whose budget for that allows it
+   (`router.asking.failover`). That wins nothing over an asking that is still on its way.
 4. After its patience the replica asked last gets a rival, where there is one and the budget allows
    (`trunkshow.hedging`).
 5. Who let the time run out has used it up: after that nobody is asked, and nobody with less than a millisecond left.
@@ -42,13 +42,14 @@ NO_TIME = "no time left to ask"
 class _Flight:
     """An asking: on its way until it has become an attempt."""
 
-    __slots__ = ("attempt", "began", "call", "hedge", "patience_ms", "shard")
+    __slots__ = ("attempt", "began", "call", "failover", "hedge", "patience_ms", "shard")
 
-    def __init__(self, shard: ShardChannel, began: float, patience_ms: float, *, hedge: bool) -> None:
+    def __init__(self, shard: ShardChannel, began: float, patience_ms: float, *, hedge: bool, failover: bool) -> None:
         self.shard = shard
         self.began = began
         self.patience_ms = patience_ms
         self.hedge = hedge
+        self.failover = failover
         self.call: grpc.aio.UnaryUnaryCall[bytes, bytes] | None = None
         self.attempt: Attempt | None = None
 
@@ -61,11 +62,21 @@ class Race:
         terms: of this race.
         rules: of all races.
         rivals: of the replicas, counted from the front, those that may be asked as a hedge.
+        again: others failed at the same before; the first replica is a failover, too.
     """
 
-    def __init__(self, replicas: Sequence[ShardChannel], terms: Terms, rules: Rules, rivals: int | None = None) -> None:
-        self._replicas = replicas
+    def __init__(
+        self,
+        replicas: Sequence[ShardChannel],
+        terms: Terms,
+        rules: Rules,
+        rivals: int | None = None,
+        *,
+        again: bool = False,
+    ) -> None:
+        self._waiting = list(replicas)
         self._rivals = len(replicas) if rivals is None else rivals
+        self._again = again
         self._terms = terms
         self._rules = rules
         self._flights: list[_Flight] = []
@@ -84,7 +95,7 @@ class Race:
     async def run(self) -> shard_pb2.PredictResponse | None:
         """The first good answer; None where there is none."""
         try:
-            self._ask_next(hedge=False)
+            self._ask_next(failover=self._again)
             while self._on_their_way:
                 if not self._landed:
                     await self._somebody()
@@ -93,25 +104,25 @@ class Race:
                     if answer is not None:
                         return answer
                     if not self._late:
-                        self._ask_next(hedge=False)
+                        self._ask_next(failover=True)
             return None
         finally:
             self._call_off()
 
-    def _ask_next(self, *, hedge: bool) -> None:
+    def _ask_next(self, *, hedge: bool = False, failover: bool = False) -> None:
         """Ask the next replica, where there is one and time for it."""
-        if len(self._flights) == len(self._replicas):
+        shard = self._next(failover=failover)
+        if shard is None:
             return
-        shard = self._replicas[len(self._flights)]
         now = self._rules.clock()
         left = self._terms.until.remaining_s(now)
         patience_ms = self._rules.patience.of(shard.latencies[self._terms.kind].p95_ms)
         if left < WORTH_ASKING_S:
             if not self._flights:
-                self._flights.append(_Flight(shard, now, patience_ms, hedge=False))
+                self._flights.append(_Flight(shard, now, patience_ms, hedge=False, failover=False))
                 self._ended(self._flights[0], pb.OUTCOME_LATE, pb.REASON_SHARD_LATE, NO_TIME)
             return
-        flight = _Flight(shard, now, patience_ms, hedge=hedge)
+        flight = _Flight(shard, now, patience_ms, hedge=hedge, failover=failover)
         self._flights.append(flight)
         try:
             flight.call = shard.predict(
@@ -119,18 +130,28 @@ class Race:
             )
         except grpc.aio.UsageError as error:  # the line was cut between choosing and asking
             self._ended(flight, pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, str(error))
-            self._ask_next(hedge=hedge)
+            self._ask_next(hedge=hedge, failover=failover)
             return
         shard.in_flight += 1
         self._on_their_way += 1
         flight.call.add_done_callback(lambda _: self._wake(flight))
         self._set_timer(patience_ms)
 
+    def _next(self, *, failover: bool) -> ShardChannel | None:
+        """Whose turn it is, out of those who wait for theirs."""
+        for place, shard in enumerate(self._waiting):
+            if not failover or self._rules.failovers.affords(shard.address):
+                del self._waiting[place]
+                self._rivals -= place < self._rivals
+                return shard
+        self._rules.failovers.refused += bool(self._waiting)
+        return None
+
     def _set_timer(self, patience_ms: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if len(self._flights) < self._rivals:
+        if self._rivals:
             self._timer = self._rules.set_timer(patience_ms / 1000, self._out_of_patience)
 
     def _out_of_patience(self) -> None:
@@ -186,6 +207,8 @@ class Race:
             self._late = True
         sign = endings.sign(outcome, patient=ms >= flight.patience_ms, outrun=self._won)
         self._rules.ended(flight.shard, self._terms.kind, flight.attempt, sign)
+        if flight.call is not None:
+            self._rules.failovers.ended(flight.shard.address, outcome, failover=flight.failover)
 
     def _call_off(self) -> None:
         """Whatever is still on its way is not needed any more."""

@@ -72,7 +72,7 @@ class Spread(NamedTuple):
             return Gathered(reasons=(pb.REASON_NO_REPLICA,))
         why = partial(self.replicas.unheld, self.version)
         terms = Terms(self.request_for(numbers), self.until, self.request_id, self.rung, Kind.SEVERAL, why)
-        running = Race(lines, terms, self.rules)
+        running = Race(lines, terms, self.rules, again=bool(tried))
         answer = await running.run()
         if answer is not None:
             return Gathered((answer,), len(numbers), running.attempts)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from router.asking.attempts import Attempt
+from router.asking.failover import Failovers
 from router.asking.health import Sign
 from router.cluster.shard_channel import ShardChannel
 from trunkshow.hedging import Patience, Tokens
@@ -63,6 +64,7 @@ class Rules(NamedTuple):
     Attributes:
         patience: before a rival is asked.
         tokens: that rivals cost.
+        failovers: budgets of those who are asked because somebody failed.
         ended: told of every attempt that has ended, with the shard that it was made of and what it says of that shard.
         clock: monotonic.
         set_timer: on the same clock.
@@ -70,6 +72,7 @@ class Rules(NamedTuple):
 
     patience: Patience
     tokens: Tokens
+    failovers: Failovers
     ended: Callable[[ShardChannel, Kind, Attempt, Sign], None]
     clock: Clock
     set_timer: SetTimer

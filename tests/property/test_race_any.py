@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "router"))
 from scripted import Call, Clock, Replica, settled
 
 from router.asking.attempts import reasons_of
+from router.asking.failover import Failovers
 from router.asking.race import Race
 from router.asking.terms import Rules, Terms
 from router.cluster.shard_channel import ShardChannel
@@ -77,7 +78,7 @@ def test_a_race_ends_in_time_and_tells_everything(behaviours: list[Behaviour], t
 async def _run(behaviours: list[Behaviour], tokens: int) -> None:
     clock = Clock()
     replicas = [Behaving(f"r{number}", one, clock) for number, one in enumerate(behaviours)]
-    rules = Rules(Patience(), Tokens(0.0, tokens), lambda *_: None, clock, clock.set_timer)
+    rules = Rules(Patience(), Tokens(0.0, tokens), Failovers(), lambda *_: None, clock, clock.set_timer)
     began = clock()
     terms = Terms(b"", Deadline.after(BUDGET_MS, began), "id", pb.RUNG_SNAPSHOT, Kind.ONE, lambda: pb.REASON_NO_REPLICA)
     race = Race(cast("list[ShardChannel]", replicas), terms, rules)

@@ -155,7 +155,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     assert router.main and shard.main and trunkshow.eventlog.appending and trunkshow.eventlog.reading
     read = [
         *router.numbers.of(cluster_pb2.GetClusterStatusResponse(event_log=cluster_pb2.EventLogStatus())),
-        *router.numbers.of_asking(Tally(), 0),
+        *router.numbers.of_asking(Tally(), 0, 0),
         *shard.numbers.of(shard_pb2.ShardStatus()),
         *metrics.REGISTRY.collect(),
     ]

@@ -10,6 +10,7 @@ import pytest
 from scripted import ANSWER, Clock, Replica, settled
 
 from router.asking.attempts import Attempt
+from router.asking.failover import Failovers
 from router.asking.health import Sign
 from router.asking.race import Race
 from router.asking.terms import Rules, Terms
@@ -33,21 +34,30 @@ class Course:
     """
 
     def __init__(
-        self, replicas: int = 2, *, tokens: int = 9, budget_ms: float = 200, rivals: int | None = None
+        self,
+        replicas: int = 2,
+        *,
+        tokens: int = 9,
+        budget_ms: float = 200,
+        rivals: int | None = None,
+        failovers: Failovers | None = None,
+        again: bool = False,
     ) -> None:
         self.clock = Clock()
         self.replicas = [Replica("abc"[number], P95_MS) for number in range(replicas)]
         self.ended: list[tuple[Attempt, Sign]] = []
+        self.failovers = failovers or Failovers()
         rules = Rules(
             Patience(),
             Tokens(0.0, tokens),
+            self.failovers,
             lambda _, __, one, sign: self.ended.append((one, sign)),
             self.clock,
             self.clock.set_timer,
         )
         until = Deadline.after(budget_ms, self.clock())
         terms = Terms(b"", until, "id", pb.RUNG_SNAPSHOT, Kind.ONE, lambda: pb.REASON_NO_REPLICA)
-        self.race = Race(cast("list[ShardChannel]", self.replicas), terms, rules, rivals)
+        self.race = Race(cast("list[ShardChannel]", self.replicas), terms, rules, rivals, again=again)
         self.running: asyncio.Future[Any]
 
     async def begin(self) -> tuple[Replica, ...]:
@@ -117,13 +127,52 @@ async def test_a_rivals_error_wins_nothing() -> None:
 
 
 async def test_after_an_error_the_next_one_is_asked_at_once() -> None:
-    """Without a token: failover is no hedge."""
+    """Without a hedge's token: failover is none."""
     course = Course(tokens=0)
     a, b = await course.begin()
     a.call.fail(grpc.StatusCode.UNAVAILABLE)
     await settled(course.running)
     b.call.answer()
     assert await course.told() == [("a", pb.OUTCOME_FAILED, False), ("b", pb.OUTCOME_ANSWERED, False)]
+
+
+async def test_who_fails_whenever_others_did_is_passed_over() -> None:
+    """The one after it is asked at once; where nobody is left, the race is over."""
+    failovers = Failovers(burst=1)
+    failovers.ended("b", pb.OUTCOME_OVERLOADED, failover=True)
+    course = Course(3, failovers=failovers)
+    a, b, c = await course.begin()
+    a.call.fail(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    await settled(course.running)
+    c.call.fail(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    assert [told[0] for told in await course.told()] == ["a", "c"]
+    assert (b.calls, failovers.affords("c"), failovers.refused) == ([], False, 1)
+
+
+async def test_whose_turn_comes_first_is_asked_whatever_became_of_its_failovers() -> None:
+    """That is how it earns the next one; unless others failed at the same before."""
+    for again, asked in ((False, 1), (True, 0)):
+        failovers = Failovers(burst=1)
+        failovers.ended("a", pb.OUTCOME_FAILED, failover=True)
+        course = Course(1, failovers=failovers, again=again)
+        (a,) = await course.begin()
+        assert len(a.calls) == asked
+        course.running.cancel()
+        await settled(course.running)
+
+
+async def test_who_is_passed_over_may_still_be_a_rival() -> None:
+    """A hedge has a budget of its own."""
+    failovers = Failovers(burst=1)
+    failovers.ended("b", pb.OUTCOME_FAILED, failover=True)
+    course = Course(3, failovers=failovers)
+    a, b, c = await course.begin()
+    a.call.fail(grpc.StatusCode.UNAVAILABLE)
+    await settled(course.running)
+    course.clock.pass_ms(P95_MS)
+    assert (len(b.calls), len(c.calls)) == (1, 1)
+    b.call.answer()
+    await course.told()
 
 
 async def test_an_answer_that_cannot_be_read_is_an_error() -> None:

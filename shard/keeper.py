@@ -33,6 +33,9 @@ from trunkshow.v1 import shard_pb2 as pb
 
 TEND_S = 0.25
 
+CLOSED_AT_ONCE = 8
+"""Pieces; one takes about a millisecond of the event loop, and a version has dozens."""
+
 log = structlog.get_logger()
 
 
@@ -150,11 +153,14 @@ class Keeper:
         self._plan = holdings.planned(scene, before)
         self._planned_for = frozenset(scene.sizes)
         self._online.point(self._pointer.current)
-        held = {*self._plan.wanted, *scene.open}.difference(self._plan.close)
+        closing = self._plan.close[:CLOSED_AT_ONCE]
+        held = {*self._plan.wanted, *scene.open}.difference(closing)
         missing = holdings.missing_of(scene, self._plan.wanted)
         self._online.want(held, holdings.sole_of(scene, held), missing)
-        for piece in self._plan.close:
+        for piece in closing:
             self.opening.drop(piece)
+        if len(closing) < len(self._plan.close):
+            self.poke()  # the others in the next turn: between the two requests get in
         self.opening.close_but(self._versions())
         self.opening.failures = self.opening.failures.only([*self._versions(), *self._plan.wanted])
         if self._plan.close or before != self._plan:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import gc
 import math
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -32,6 +34,10 @@ from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
 
+HELD_S = 5.0
+"""After which what is closed, and still held by somebody, is taken to be held in a circle. To look for circles holds
+the interpreter for as long as an answer may take, and shards that follow one pointer would do it at one moment."""
+
 FORGET_WITHIN_S = 30.0
 OPEN_WITHIN_S = 600.0
 """What takes longer is left to itself: its thread cannot be killed."""
@@ -46,6 +52,14 @@ log = structlog.get_logger()
 
 Key = Piece | str
 """What is opened at a time: a piece, or a version by its name."""
+
+
+class _Closed(NamedTuple):
+    """A version that was closed and has still to be forgotten."""
+
+    version: str
+    snapshot: weakref.ref[Snapshot]
+    at: float
 
 
 class Opening:
@@ -81,7 +95,7 @@ class Opening:
         self._clock = clock
         self._online = online
         self._busy_with = ""
-        self._closed: deque[str] = deque()
+        self._closed: list[_Closed] = []
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._forgetting: Offload[None] = Offload("forgetting")
 
@@ -142,17 +156,23 @@ class Opening:
         for version in set(self.generations).difference(served):
             if not self.generations[version].pieces and version != self._busy_with:
                 log.info("snapshot.closed", snapshot=version)
-                self.generations.pop(version).close()
+                closed = self.generations.pop(version)
+                closed.close()
                 self._online.dismiss(version)
-                self._closed.append(version)
+                self._closed.append(_Closed(version, weakref.ref(closed.snapshot), self._clock()))
 
     async def forget(self) -> None:
         """Let go of the files of what was closed; not while something is opened: it may be the same version again."""
-        while self._closed:
-            version = self._closed.popleft()
-            if version not in self.generations:
-                with suppress(Stuck):
-                    await self._forgetting.run(partial(self._forgotten, version), FORGET_WITHIN_S)
+        closed, self._closed = self._closed, []
+        for one in closed:
+            held = one.snapshot() is not None
+            if one.version in self.generations:
+                continue
+            if held and self._clock() - one.at < HELD_S:
+                self._closed.append(one)
+                continue
+            with suppress(Stuck):
+                await self._forgetting.run(partial(self._forgotten, one.version, held=held), FORGET_WITHIN_S)
 
     def close(self) -> None:
         """Give every file back."""
@@ -174,9 +194,10 @@ class Opening:
                 raise
             return opened
 
-    def _forgotten(self, version: str) -> None:
+    def _forgotten(self, version: str, *, held: bool) -> None:
         """In a thread."""
-        gc.collect()  # what is closed is held in circles, and its files stay mapped until somebody looks for those
+        if held:
+            gc.collect()  # its files stay mapped until somebody looks for what holds it
         self._store.forget(version)
 
     def _compare(self, version: str, parent: str) -> None:

@@ -82,12 +82,13 @@ class Residents:
         self._segment_names = snapshot.segment_names
         self._catalogue = snapshot.catalogue
         self._id_of = snapshot.catalogue.id
-        self._kinds = snapshot.kinds
+        self._kinds = kinds = snapshot.kinds
         parameters = snapshot.manifest.parameters
         marks = marks_by_type(parameters.get("interactions", ()))
         row_of, weights = snapshot.catalogue.row, weights_of(parameters)
         self._terms = Terms(row_of, snapshot, weights, marks, self.homes.since, self._kinds)
-        self._sessions = Sessions(lambda record, events: session_of(record, events, row_of, self._kinds))
+        # Not by way of self: what is held in a circle stays mapped until a collector comes by, which holds requests up.
+        self._sessions = Sessions(lambda record, events: session_of(record, events, row_of, kinds))
         self._folded: dict[str, tuple[Events, Folded | None]] = {}
         self._folded_with: Additions = self._catalogue.additions
 

@@ -20,6 +20,7 @@ from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
 from shard.online.port import NoLog, Online
+from shard.opening import HELD_S
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
 from trunkshow import pacing
@@ -353,10 +354,29 @@ async def test_what_is_closed_for_good_is_mapped_no_more(stage: Stage) -> None:
         stage.keeper.tend()
         stage.now += LINGER_S
         await stage.settle(stage.pointer.rolled_back(WHO))
+        assert is_mapped(current)  # somebody may be at it still, who lets go by themselves
+        stage.now += HELD_S
+        await stage.keeper.bring_next()
     finally:
         gc.enable()
     assert current not in stage.keeper.generations
     assert not is_mapped(current)
+
+
+async def test_what_is_closed_is_closed_a_few_at_a_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once would keep every request waiting, in every shard at the same moment."""
+    monkeypatch.setattr("shard.keeper.CLOSED_AT_ONCE", 1)
+    await stage.settle()
+    gone = stage.pointer.current
+    stage.keeper.pointed(stage.pointer.rolled_back(WHO))
+    stage.keeper.tend()
+    stage.now += LINGER_S
+    for left in reversed(range(len(stage.keeper.generations[gone].pieces))):
+        stage.keeper._poked.clear()
+        stage.keeper.tend()
+        assert len(stage.keeper.generations[gone].pieces if left else ()) == left
+        assert stage.keeper._poked.is_set() is bool(left)  # the next turn comes at once, where something is left
+    assert gone not in stage.keeper.generations
 
 
 async def test_a_rollback_needs_no_loading_and_the_poisoned_version_goes(stage: Stage) -> None:

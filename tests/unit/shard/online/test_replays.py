@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -96,6 +98,19 @@ async def test_who_waits_for_a_partition_that_is_not_wanted_any_more_goes_on(sha
     up.upkeep.want(homes(up, 1))
     await asyncio.wait_for(waiting, 5)
     await asyncio.wait_for(up.upkeep.whole(homes(up, 0)[0]), 5)
+
+
+def test_who_lived_in_a_snapshot_that_is_closed_is_let_go_of_at_once(shard: Callable[..., Shard]) -> None:
+    """What is held in a circle keeps its files mapped, until a collector looks for it and holds everybody up."""
+    up = shard()
+    residents = weakref.ref(up.residents)
+    gc.disable()
+    try:
+        up.upkeep.dismiss(up.snapshot.version)
+        del up.residents, up.predictor
+        assert residents() is None
+    finally:
+        gc.enable()
 
 
 async def test_of_new_items_one_value_is_kept_however_many_users_have_events(

@@ -2,7 +2,8 @@
 
 Which kind was chosen by measuring (docs/adr/0004-vector-index.md): below a few thousand vectors an exact flat scan is
 as fast as anything; above, 4-bit product quantisation with one code per dimension, scanned in registers, its best
-candidates re-scored exactly.
+candidates re-scored exactly. Users' vectors, of which there are many more, are kept in half precision: a search takes
+as long, and a product of unit vectors was seen to be off by 0.0002 at most.
 Searches run on the calling thread: the caller's event loop owns one core, and a sub-millisecond search does not pay
 for waking others.
 """
@@ -37,6 +38,11 @@ def factory_string(count: int, factors: int) -> str:
     return "Flat" if count <= FLAT_ITEMS_MAX else f"PQ{factors}x4fs,RFlat"
 
 
+def factory_string_halved(count: int, factors: int) -> str:
+    """The same for vectors that are kept in half precision."""
+    return "SQfp16" if count <= FLAT_ITEMS_MAX else f"PQ{factors}x4fs,Refine(SQfp16)"
+
+
 def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
     """Index (n, factors) float32 vectors by inner product, write the file, return its FAISS name.
 
@@ -44,6 +50,18 @@ def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
         OSError: the file cannot be written.
     """
     kind = "Flat" if exact else factory_string(*vectors.shape)
+    _build(kind, vectors, path)
+    return kind
+
+
+def build_halved(vectors: Floats, path: Path) -> str:
+    """As `build`, in about half the room: what is scored are the vectors rounded to half precision."""
+    kind = factory_string_halved(*vectors.shape)
+    _build(kind, vectors, path)
+    return kind
+
+
+def _build(kind: str, vectors: Floats, path: Path) -> None:
     index = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     contiguous = np.ascontiguousarray(vectors, np.float32)
     index.train(contiguous)
@@ -52,7 +70,6 @@ def build(vectors: Floats, path: Path, *, exact: bool = False) -> str:
         faiss.write_index(index, str(path))
     except RuntimeError as error:
         raise OSError(errno.EIO, f"{path.name}: {error}") from error
-    return kind
 
 
 class VectorIndex:
@@ -69,7 +86,7 @@ class VectorIndex:
             self._index = faiss.read_index(str(path))
         except RuntimeError as error:
             raise _of_system(str(error), path) or error from None
-        if isinstance(self._index, faiss.IndexRefineFlat):
+        if isinstance(self._index, faiss.IndexRefine):
             self._index.k_factor = REFINE_FACTOR
 
     def __len__(self) -> int:

@@ -129,6 +129,36 @@ class Reader:
             for key, value in cursor:
                 yield bytes(key), value
 
+    def spread(self, count: int) -> list[bytes]:
+        """`count` keys from all over the file, or all of fewer, ascending, without reading what lies between them.
+
+        Places are guessed as if keys were numbers, evenly spread. What is found twice, since they are not, is made up
+        for with what follows the last one, and at the end with the first ones.
+        """
+        with self._transaction.cursor() as cursor:
+            if not cursor.last():
+                return []
+            last = bytes(cursor.key())
+            cursor.first()
+            first, width = bytes(cursor.key()), max(len(last), len(cursor.key()))
+            low, high = (int.from_bytes(key.ljust(width, b"\0"), "big") for key in (first, last))
+            found = [first][:count]
+            for step in range(1, count):
+                guess = (low + (high - low) * step // count).to_bytes(width, "big")
+                there = cursor.set_range(guess)
+                if not there or bytes(cursor.key()) <= found[-1]:
+                    there = cursor.set_key(found[-1]) and cursor.next()
+                if not there:
+                    break
+                found.append(bytes(cursor.key()))
+            cursor.first()
+            for key in cursor.iternext(values=False):
+                if len(found) >= count:
+                    break
+                if key not in found:
+                    found.append(bytes(key))
+        return sorted(found)
+
     def close(self) -> None:
         """Give the file back, where no other reader has it. Views handed out before must not be read after."""
         with _mapping:

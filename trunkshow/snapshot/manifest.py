@@ -18,7 +18,10 @@ from typing import Any
 from trunkshow import pacing
 from trunkshow.eventlog.watermark import Watermark
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of snapshots that are written: from 2 on users' vectors are in half precision (`records`, `index`)."""
+
+READABLE = (1, 2)
 FILE_NAME = "manifest.json"
 
 BLOCK_BYTES = 2**18
@@ -106,8 +109,9 @@ class Manifest:
             schema = raw["schema"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SnapshotRefused(f"the manifest cannot be read: {error!r:.200}") from error
-        if schema != SCHEMA:
-            raise SnapshotRefused(f"the manifest has schema {schema}; this release reads schema {SCHEMA}")
+        if schema not in READABLE:
+            readable = " and ".join(map(str, READABLE))
+            raise SnapshotRefused(f"the manifest has schema {schema!r:.20}; this release reads schemas {readable}")
         try:
             files = {path: _file(path, file) for path, file in raw.pop("files").items()}
             manifest = cls(files=files, segments=tuple(raw.pop("segments")), **raw)

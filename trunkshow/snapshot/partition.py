@@ -2,7 +2,7 @@
 
 users.lmdb    user id → the user's record (trunkshow.snapshot.records)
 homes.lmdb    position in users.faiss (u32, big-endian) → user id
-users.faiss   index over the users' unit vectors
+users.faiss   index over the users' unit vectors, in half precision
 items.faiss   index over the vectors of the items in items.npy
 items.npy     (n,) int32 catalogue rows, ascending
 
@@ -57,7 +57,7 @@ def write(
     stand_ins.write(folder, keys, users)
     kv.write(folder / "homes.lmdb", ((position.to_bytes(4, "big"), key) for position, key in enumerate(keys)))
     tastes = np.array([user.vector for user in users], np.float32).reshape(len(users), vectors.shape[1])
-    index.build(unit(tastes), folder / "users.faiss")
+    index.build_halved(unit(tastes), folder / "users.faiss")
     arrays.save(folder, {"items": items})
     return index.build(vectors, folder / "items.faiss", exact=exact)
 
@@ -128,8 +128,9 @@ class Partition:
             key = self._homes.get(position.to_bytes(4, "big"))
             data = None if key is None else self._users.get(key)
             if data is not None:
-                found.append((records.decode(data, self._factors), cosine))
-        return found
+                found.append((data, cosine))
+        read = records.decode_all([data for data, _ in found], self._factors)
+        return [(record, cosine) for record, (_, cosine) in zip(read, found, strict=True)]
 
     def lend(self) -> Partition:
         """The same partition for another thread; the files stay open until both were closed."""

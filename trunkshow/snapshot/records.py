@@ -1,26 +1,29 @@
 """The bytes of a user in a partition's store, and those of a stand-in.
 
-Little-endian, 8 bytes of header, then arrays that numpy reads in place, without parsing and without a copy:
+Little-endian, 12 bytes of header, then arrays; numpy reads the history's in place, without parsing and without a copy:
 
-    format:u8  marked:u8  segment:i16  history:u32
-    vector:f32[factors]  items:i32[history]  weights:f32[history]  times:u32[history]  marks:u8[history] where marked
+    format:u8  marked:u8  segment:i16  history:u32  scale:f32
+    vector:f16[factors]  items:i32[history]  weights:f32[history]  times:u32[history]  marks:u8[history] where marked
 
-The history is newest first; an item stands in it once, at its last time, with its summed weight. `times` are
+The vector is divided by its largest component, the scale, so that half precision is as good for short vectors as for
+long ones. The history is newest first; an item stands in it once, at its last time, with its summed weight. `times` are
 seconds since the epoch. A history that is not marked is of items that the user had and did not hide: so it was before
 there were marks (`trunkshow.marks`), and so it is with most data sets.
 
-A stand-in, the compact copy that another shard holds, has 12 bytes of header and of the history the items alone:
+Records of format 1, of snapshots with schema 1, have no scale, and their vectors in single precision: they are read,
+too.
 
-    format:u8  marked:u8  segment:i16  history:u32  scale:f32
+A stand-in, the compact copy that another shard holds, has the same header and vector, and of the history the items:
+
     vector:f16[factors]  items:i32[history]  marks:u8[history] where marked
 
-The vector is divided by its largest component, the scale, so that half precision is as good for short vectors as for
-long ones. An item whose weight was not positive, such as one that was returned, stands as its complement (~row).
+An item whose weight was not positive, such as one that was returned, stands as its complement (~row).
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,11 +31,13 @@ from numpy.typing import NDArray
 
 from trunkshow import marks
 
-FORMAT = 1
-_HEADER = struct.Struct("<BBhI")
+FORMAT = 2
+_HEADER = struct.Struct("<BBhIf")
+
+FORMAT_BEFORE = 1
+_HEADER_BEFORE = struct.Struct("<BBhI")
 
 STAND_IN_FORMAT = 1
-_STAND_IN_HEADER = struct.Struct("<BBhIf")
 
 _F16 = np.dtype("<f2")
 _F32 = np.dtype("<f4")
@@ -75,32 +80,56 @@ class UserRecord(NamedTuple):
 
 def encode(record: UserRecord) -> bytes:
     """The record's bytes."""
-    marked = _worth_writing(record.marks)
-    header = _HEADER.pack(FORMAT, bool(len(marked)), record.segment, len(record.items))
     columns = (
-        np.ascontiguousarray(record.vector, _F32),
         np.ascontiguousarray(record.items, _I32),
         np.ascontiguousarray(record.weights, _F32),
         np.ascontiguousarray(record.times, _U32),
-        marked,
     )
-    return b"".join((header, *(column.tobytes() for column in columns)))
+    return _encoded(FORMAT, record, b"".join(column.tobytes() for column in columns))
 
 
 def decode(data: bytes | memoryview, factors: int) -> UserRecord:
-    """The record in `data`, its arrays viewing those bytes: they live only as long as the store is open.
+    """The record in `data`; all but its vector views those bytes, and lives only as long as the store is open.
 
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, marked, segment, count = _header(_HEADER, data)
-    if form != FORMAT:
-        message = f"user record of format {form}; this reads format {FORMAT}"
+    return decode_all((data,), factors)[0]
+
+
+def decode_all(values: Sequence[bytes | memoryview], factors: int) -> list[UserRecord]:
+    """As `decode`, of records of one format; a slate reads thirty neighbours, whose vectors are widened at once."""
+    if values and values[0][:1] == bytes([FORMAT_BEFORE]):
+        return [_decode_before(data, factors) for data in values]
+    heads = [_header(_HEADER, data) for data in values]
+    for form, *_ in heads:
+        if form != FORMAT:
+            message = f"user record of format {form}; this reads format {FORMAT}, or {FORMAT_BEFORE} alone"
+            raise ValueError(message)
+    vectors = _vectors(values, [head[4] for head in heads], factors)
+    at = _HEADER.size + 2 * factors
+    return [
+        _with_history(data, at, vector, marked, segment, count)
+        for data, vector, (_, marked, segment, count, _) in zip(values, vectors, heads, strict=True)
+    ]
+
+
+def _decode_before(data: bytes | memoryview, factors: int) -> UserRecord:
+    form, marked, segment, count = _header(_HEADER_BEFORE, data)
+    if form != FORMAT_BEFORE:
+        message = f"user record of format {form} among those of format {FORMAT_BEFORE}"
         raise ValueError(message)
-    at = _HEADER.size + 4 * factors
-    return UserRecord(  # a slate reads thirty neighbours: every call shows
+    vector = np.frombuffer(data, _F32, factors, _HEADER_BEFORE.size)
+    return _with_history(data, _HEADER_BEFORE.size + 4 * factors, vector, marked, segment, count)
+
+
+def _with_history(
+    data: bytes | memoryview, at: int, vector: NDArray[np.float32], marked: int, segment: int, count: int
+) -> UserRecord:
+    """A record whose history begins at a byte of `data`."""
+    return UserRecord(
         segment,
-        np.frombuffer(data, _F32, factors, _HEADER.size),
+        vector,
         np.frombuffer(data, _I32, count, at),
         np.frombuffer(data, _F32, count, at + 4 * count),
         np.frombuffer(data, _U32, count, at + 8 * count),
@@ -110,12 +139,8 @@ def decode(data: bytes | memoryview, factors: int) -> UserRecord:
 
 def encode_stand_in(record: UserRecord) -> bytes:
     """The record's compact bytes."""
-    scale = float(np.abs(record.vector).max(initial=0)) or 1.0
-    marked = _worth_writing(record.marks)
-    header = _STAND_IN_HEADER.pack(STAND_IN_FORMAT, bool(len(marked)), record.segment, len(record.items), scale)
-    vector = np.asarray(record.vector / np.float32(scale), _F16)
     items = np.where(record.weights > 0, record.items, ~record.items).astype(_I32)
-    return b"".join((header, vector.tobytes(), items.tobytes(), marked.tobytes()))
+    return _encoded(STAND_IN_FORMAT, record, items.tobytes())
 
 
 def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
@@ -126,22 +151,40 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    form, marked, segment, count, scale = _header(_STAND_IN_HEADER, data)
+    form, marked, segment, count, scale = _header(_HEADER, data)
     if form != STAND_IN_FORMAT:
         message = f"stand-in of format {form}; this reads format {STAND_IN_FORMAT}"
         raise ValueError(message)
-    at = _STAND_IN_HEADER.size
-    vector = np.frombuffer(data, _F16, factors, at).astype(_F32) * np.float32(scale)
-    items = np.frombuffer(data, _I32, count, at + 2 * factors)
+    at = _HEADER.size + 2 * factors
+    items = np.frombuffer(data, _I32, count, at)
     liked = items >= 0
     return UserRecord(
         segment,
-        vector,
+        _vectors((data,), (scale,), factors)[0],
         np.where(liked, items, ~items),
         np.where(liked, np.float32(1), np.float32(-1)),
         np.zeros(count, _U32),
-        _marks(data, count, at + 2 * factors + 4 * count).copy() if marked else UNMARKED,
+        _marks(data, count, at + 4 * count).copy() if marked else UNMARKED,
     )
+
+
+def _encoded(form: int, record: UserRecord, history: bytes) -> bytes:
+    scale = float(np.abs(record.vector).max(initial=0)) or 1.0
+    marked = _worth_writing(record.marks)
+    header = _HEADER.pack(form, bool(len(marked)), record.segment, len(record.items), scale)
+    vector = np.asarray(record.vector / np.float32(scale), _F16)
+    return b"".join((header, vector.tobytes(), history, marked.tobytes()))
+
+
+def _vectors(values: Sequence[bytes | memoryview], scales: Sequence[float], factors: int) -> list[NDArray[np.float32]]:
+    """Of each record its vector, in single precision.
+
+    Raises:
+        ValueError: one has fewer bytes than that takes.
+    """
+    start, end = _HEADER.size, _HEADER.size + 2 * factors
+    halves = np.frombuffer(b"".join([data[start:end] for data in values]), _F16).reshape(len(values), factors)
+    return list(halves * np.array(scales, _F32)[:, None])
 
 
 def _worth_writing(of_items: NDArray[np.uint8]) -> NDArray[np.uint8]:

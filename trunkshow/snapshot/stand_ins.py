@@ -10,7 +10,6 @@ partitions it looks in, the predictor's. docs/adr/0012-stand-ins.md has what a s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
 from trunkshow.snapshot import kv, records
@@ -55,8 +54,7 @@ class StandIns:
 
     def sample_users(self, count: int) -> list[str]:
         """Ids of `count` users spread over the partition, for warming up."""
-        step = max(1, len(self) // max(1, count))
-        return [str(key, "utf-8") for key, _ in islice(self._users.items(), 0, step * count, step)]
+        return [str(key, "utf-8") for key in self._users.spread(count)]
 
     def close(self) -> None:
         """Give the file back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from trunkshow.snapshot.records import UserRecord
 
 same_folder = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 numbers = st.floats(width=32, allow_nan=False)
+components = st.floats(-(2.0**100), 2.0**100, width=32)
 
 
 @st.composite
@@ -27,7 +29,7 @@ def user_records(draw: Any) -> UserRecord:
     length = draw(st.integers(0, 20))
     return UserRecord(
         draw(st.integers(-1, 2**15 - 1)),
-        draw(np_st.arrays(np.float32, draw(st.integers(1, 16)), elements=numbers)),
+        draw(np_st.arrays(np.float32, draw(st.integers(1, 16)), elements=components)),
         draw(np_st.arrays(np.int32, length, elements=st.integers(0, 2**31 - 1))),
         draw(np_st.arrays(np.float32, length, elements=numbers)),
         draw(np_st.arrays(np.uint32, length)),
@@ -36,15 +38,54 @@ def user_records(draw: Any) -> UserRecord:
 
 
 def plain(record: UserRecord) -> list[Any]:
-    """A record as something that can be compared; what its marks say, however they are kept."""
-    said = (*record[1:5], record.had, record.hidden)
+    """All but its vector as something that can be compared; what its marks say, however they are kept."""
+    said = (*record[2:5], record.had, record.hidden)
     return [record.segment, *(column.tolist() for column in said)]
 
 
 @given(record=user_records())
 def test_a_user_comes_back_as_written(record: UserRecord) -> None:
-    """Encoding and decoding lose nothing."""
-    assert plain(records.decode(records.encode(record), len(record.vector))) == plain(record)
+    """Encoding and decoding lose nothing but what a vector's components have beyond half precision."""
+    found = records.decode(records.encode(record), len(record.vector))
+    assert plain(found) == plain(record)
+    assert_halved(found.vector, record.vector)
+
+
+def assert_halved(found: NDArray[np.float32], vector: NDArray[np.float32]) -> None:
+    """Right to three digits of its largest component, however long or short the vector is."""
+    assert found.dtype == np.float32
+    assert np.abs(found - vector).max() <= np.abs(vector).max() * 2.0**-11
+
+
+@given(record=user_records())
+def test_a_user_of_an_older_snapshot_comes_back_as_written(record: UserRecord) -> None:
+    """Records of the first format had their vectors in single precision, and no scale; snapshots live for long."""
+    marked = bool(len(record.marks))
+    before = struct.pack("<BBhI", 1, marked, record.segment, len(record.items))
+    before += b"".join(column.tobytes() for column in (record.vector, *record[2:6]))
+    found = records.decode(before, len(record.vector))
+    assert (plain(found), found.vector.tolist()) == (plain(record), record.vector.tolist())
+
+
+@given(several=st.lists(user_records(), max_size=5), data=st.data())
+def test_several_users_are_read_as_each_of_them(several: list[UserRecord], data: st.DataObject) -> None:
+    """Reading them together saves time, and nothing else."""
+    factors = data.draw(st.integers(1, 8))
+    vectors = [data.draw(np_st.arrays(np.float32, factors, elements=components)) for _ in several]
+    written = [records.encode(one._replace(vector=vector)) for one, vector in zip(several, vectors, strict=True)]
+    together, alone = records.decode_all(written, factors), [records.decode(one, factors) for one in written]
+    assert [(plain(one), one.vector.tolist()) for one in together] == [
+        (plain(one), one.vector.tolist()) for one in alone
+    ]
+
+
+def test_formats_are_not_mixed() -> None:
+    """A file is of one format; what says otherwise is spoilt."""
+    record = UserRecord(-1, *(np.zeros(2, kind) for kind in (np.float32, np.int32, np.float32, np.uint32)))
+    written = records.encode(record)
+    for mixed in ([written, b"\x01" + written[1:]], [b"\x01" + written[1:], written]):
+        with pytest.raises(ValueError, match="of format"):
+            records.decode_all(mixed, 2)
 
 
 @given(record=user_records(), data=st.data())
@@ -55,7 +96,7 @@ def test_a_record_cut_short_is_an_error(record: UserRecord, data: st.DataObject)
         records.decode(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
 
 
-@given(record=user_records(), form=st.integers(2, 255))
+@given(record=user_records(), form=st.integers(3, 255))
 def test_a_record_of_another_format_is_an_error(record: UserRecord, form: int) -> None:
     """A later format is not guessed at."""
     with pytest.raises(ValueError, match=f"format {form}"):
@@ -63,9 +104,9 @@ def test_a_record_of_another_format_is_an_error(record: UserRecord, form: int) -
 
 
 @given(record=user_records())
-def test_a_decoded_record_is_a_view_of_its_bytes(record: UserRecord) -> None:
+def test_a_decoded_history_is_a_view_of_its_bytes(record: UserRecord) -> None:
     """Nothing is copied, and nothing can be written."""
-    assert not records.decode(records.encode(record), len(record.vector)).vector.flags.writeable
+    assert not records.decode(records.encode(record), len(record.vector)).items.flags.writeable
 
 
 @given(record=user_records())
@@ -87,12 +128,11 @@ def test_a_history_without_marks_was_had() -> None:
     assert records.encode(marked) == records.encode(record)
 
 
-@given(vector=np_st.arrays(np.float32, 8, elements=st.floats(-(2.0**100), 2.0**100, width=32)))
+@given(vector=np_st.arrays(np.float32, 8, elements=components))
 def test_a_stand_ins_vector_is_right_to_three_digits(vector: NDArray[np.float32]) -> None:
-    """Of its largest component, however long or short the vector is."""
+    """As a record's is."""
     one = UserRecord(-1, vector, *(np.empty(0, kind) for kind in (np.int32, np.float32, np.uint32)))
-    found = records.decode_stand_in(records.encode_stand_in(one), 8).vector
-    assert np.abs(found - vector).max() <= np.abs(vector).max() * 2.0**-11
+    assert_halved(records.decode_stand_in(records.encode_stand_in(one), 8).vector, vector)
 
 
 @given(record=user_records(), data=st.data())
@@ -124,6 +164,30 @@ def test_pairs_come_back_in_order(tmp_path_factory: pytest.TempPathFactory, pair
     with kv.Reader(path) as reader:
         assert [(key, bytes(value)) for key, value in reader.items()] == sorted(pairs.items())
         assert len(reader) == len(pairs)
+
+
+@same_folder
+@given(pairs=pairs, count=st.integers(0, 40))
+def test_keys_from_all_over_a_file_are_some_of_its_own(
+    tmp_path_factory: pytest.TempPathFactory, pairs: dict[bytes, bytes], count: int
+) -> None:
+    """Each once, ascending, as many as asked for, the first one among them."""
+    path = tmp_path_factory.mktemp("kv") / "pairs.lmdb"
+    kv.write(path, sorted(pairs.items()))
+    with kv.Reader(path) as reader:
+        found = reader.spread(count)
+    assert found == sorted(set(found) & pairs.keys())
+    assert len(found) == min(count, len(pairs))
+    assert found[:1] == sorted(pairs)[: min(count, 1)]
+
+
+def test_keys_of_digits_are_found_from_all_over_a_file(tmp_path: Path) -> None:
+    """Ids often are numbers, whose bytes are far from evenly spread."""
+    kv.write(tmp_path / "kv", [(f"{number:06d}".encode(), b"") for number in range(50_000)])
+    with kv.Reader(tmp_path / "kv") as reader:
+        found = [int(key) for key in reader.spread(8)]
+    assert len(found) == 8
+    assert found[-1] - found[0] > 25_000
 
 
 @same_folder

@@ -77,7 +77,7 @@ def test_equal_manifests_are_equal_bytes() -> None:
 
 def test_a_later_schema_is_refused() -> None:
     """A release does not guess at a format that it does not know."""
-    with pytest.raises(SnapshotRefused, match="has schema 2; this release reads schema 1"):
+    with pytest.raises(SnapshotRefused, match="has schema 3; this release reads schemas 1 and 2"):
         Manifest.from_json(having("schema", SCHEMA + 1))
 
 

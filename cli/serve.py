@@ -1,4 +1,7 @@
-"""`trunkshow shard` and `trunkshow router`: one process each. Their own modules say what can be chosen."""
+"""`trunkshow shard` and `trunkshow router`: one process each, or several of a router (`cli.several`).
+
+Their own modules say what can be chosen.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from cyclopts import Parameter
 from cli.addresses import free_address, split_address
 from router.config import RouterConfig
 from shard.config import ShardConfig
-from trunkshow.serving.options import ServerOptions, address
+from trunkshow.serving.options import UNIX, ServerOptions, address
 
 Json = Annotated[bool, Parameter(help="Log JSON on a terminal too; elsewhere the logs are JSON anyway.")]
 
@@ -29,9 +32,17 @@ def shard(*, config: Annotated[ShardConfig, Parameter(name="*")], json: Json = F
 def router(*, config: Annotated[RouterConfig, Parameter(name="*")], json: Json = False) -> None:
     """Run one router: take requests, ask the shards, and answer each within its deadline until SIGTERM."""
     _solve_on_one_thread()
+    if not config.process:
+        _check(config.listen, config.server, json=json)
+    elif json:
+        _log_json()
+    if config.processes > 1 and not config.process:
+        from cli.several import run as run_several
+
+        run_several(config, sys.argv[1:])
+        return
     from router.main import run
 
-    _check(config.listen, config.server, json=json)
     run(config)
 
 
@@ -48,10 +59,14 @@ def _check(listen: str, options: ServerOptions, *, json: bool) -> None:
     # Before the snapshot is opened, which takes its time: an address in use is told at once, and in one line.
     free_address(*split_address(listen))
     for option, given in (("--metrics-listen", options.metrics_listen), ("--health-listen", options.health_listen)):
-        if given:
+        if given and not given.startswith(UNIX):
             free_address(*address(option, given), option=option)
     if json:
-        sys.stderr = _NoTerminal(os.fdopen(os.dup(2), "wb", buffering=0), write_through=True)
+        _log_json()
+
+
+def _log_json() -> None:
+    sys.stderr = _NoTerminal(os.fdopen(os.dup(2), "wb", buffering=0), write_through=True)
 
 
 class _NoTerminal(io.TextIOWrapper):

@@ -23,6 +23,8 @@ from trunkshow.serving.telemetry import Level
 BATCH_CHUNK_USERS_MAX = 64
 """What a shard takes in one call."""
 
+PROCESSES_MAX = 64
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ class RouterConfig:
 
     listen: str = "127.0.0.1:7450"
     """HOST:PORT to listen on; port 0 lets the system choose."""
+
+    processes: int = 1
+    """Processes that listen there together, at most 64: one uses one processor. Each is a router of its own, with its
+    own memory, limits and lines to shards; a connection is one of theirs for as long as it lasts."""
+
+    process: int = 0
+    """Which of several this one is, from 1 on; said by the one that starts them, and 0 of a router that is alone."""
 
     deadline_ms: float = 200
     """Milliseconds within which a slate is answered, unless the caller's own deadline is shorter."""
@@ -169,6 +178,7 @@ class RouterConfig:
         at_least(1, concurrency_floor=self.concurrency_floor)
         at_least(self.concurrency_floor, concurrency_start=self.concurrency_start)
         at_least(self.concurrency_start, concurrency_max=self.concurrency_max)
+        self._check_processes()
         if not 0 < self.answer_goal <= 1:
             raise ValueError(f"answer_goal: {self.answer_goal}; a share of the deadline, above 0 and at most 1")
         at_least(1, move_replicas=self.move_replicas)
@@ -192,6 +202,15 @@ class RouterConfig:
         if self.tracking.http_listen and not self.log:
             raise ValueError("http_listen: given without log; there is nothing to record events in")
         self.tracking.exposure(tls=self.server.tls_cert is not None, insecure=self.server.insecure)
+
+    def _check_processes(self) -> None:
+        if not 1 <= self.processes <= PROCESSES_MAX:
+            raise ValueError(f"processes: {self.processes}; 1 to {PROCESSES_MAX}")
+        if not 0 <= self.process <= self.processes:
+            raise ValueError(f"process: {self.process}; there are {self.processes}")
+        chosen = [listen for listen in (self.listen, self.tracking.http_listen) if listen.endswith(":0")]
+        if self.processes > 1 and chosen:
+            raise ValueError(f"processes: {self.processes} cannot share a port that the system chooses: {chosen[0]}")
 
 
 def _less_than(limit: str, most: float, **settings: float) -> None:

@@ -49,6 +49,8 @@ def run(config: RouterConfig) -> None:
         SnapshotRefused: what it serves fails a check.
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
+    if config.process:
+        structlog.contextvars.bind_contextvars(process=str(config.process))
     store = open_store(config.store, config.cache, config.verify_key)
     server.run(_serve(config, store))
 
@@ -190,6 +192,7 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 async def _serve(config: RouterConfig, store: Store) -> None:
     guard = config.callers.guard()
+    shared = config.process > 0
     tasks = Tasks()
     made: list[Router] = []
     listeners: list[Listener] = []
@@ -210,7 +213,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
             Router(config, views, own_store, event_log=event_log, tasks=tasks, tombstones=tombstones, item_log=items)
         )
         if (listener := listener_of(config, made[0].recorder)) is not None:
-            await listener.start(config.tracking.http_listen)
+            await listener.start(config.tracking.http_listen, shared=shared)
             listeners.append(listener)
             tasks.begin("tracking", listener.watched())
         return made[0].services()
@@ -232,6 +235,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
             options=config.server,
             guard=guard,
             tasks=tasks,
+            shared=shared,
         )
     finally:
         await draining()

@@ -84,14 +84,18 @@ class Listener:
         self._server = _Server(config)
         self._running: asyncio.Task[None] | None = None
 
-    async def start(self, listen: str) -> int:
+    async def start(self, listen: str, *, shared: bool = False) -> int:
         """Listen on HOST:PORT; return the port, which for port 0 the system chose.
+
+        Args:
+            listen: where.
+            shared: other processes listen there, too, and the kernel gives each connection to one of them.
 
         Raises:
             OSError: the address cannot be bound.
         """
         host, port = address("http_listen", listen)
-        door = await _bound(host, port)
+        door = await _bound(host, port, shared=shared)
         bound = int(door.getsockname()[1])
         self._running = asyncio.ensure_future(self._server.serve([door]))
         log.info("tracking.listening", host=host, port=bound)
@@ -176,12 +180,14 @@ def _bounded(connections_max: int) -> type[asyncio.Protocol]:
     return Bounded
 
 
-async def _bound(host: str, port: int) -> socket.socket:
+async def _bound(host: str, port: int, *, shared: bool) -> socket.socket:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     family, kind, protocol, _, where = found[0]
     door = socket.socket(family, kind, protocol)
     try:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         door.bind(where)
         door.listen(BACKLOG)
     except OSError:

@@ -17,6 +17,8 @@ from trunkshow.serving.limits import Limits
 
 LOOPBACK = "127.0.0.1"
 PORT_MAX = 65535
+UNIX = "unix:"
+"""What an address begins with that is a path on this machine."""
 
 
 @Parameter(name="*")
@@ -43,10 +45,11 @@ class ServerOptions:
     """Tell exceptions' messages in the logs, too, which may hold users' ids; otherwise the logs hold none."""
 
     metrics_listen: str = ""
-    """HOST:PORT, or PORT of 127.0.0.1, to answer Prometheus on, at /metrics; nowhere where empty."""
+    """HOST:PORT, PORT of 127.0.0.1, or unix:PATH, to answer Prometheus on, at /metrics; nowhere where empty."""
 
     health_listen: str = ""
-    """HOST:PORT to answer gRPC health probes on, in plain text, beside the main port; nowhere where empty."""
+    """HOST:PORT, or unix:PATH, to answer gRPC health probes on, in plain text, beside the main port; nowhere where
+    empty."""
 
     limits: Annotated[Limits, Parameter(name="*")] = Limits()
     """Limits on whoever connects."""
@@ -60,10 +63,9 @@ class ServerOptions:
         together("tls_cert", self.tls_cert, "tls_key", self.tls_key)
         if self.tls_client_ca and not self.tls_cert:
             raise ValueError("tls_client_ca: given without tls_cert and tls_key; there is no TLS to ask for them in")
-        if self.metrics_listen:
-            address("metrics_listen", self.metrics_listen)
-        if self.health_listen:
-            address("health_listen", self.health_listen)
+        for option, given in (("metrics_listen", self.metrics_listen), ("health_listen", self.health_listen)):
+            if given and not given.startswith(UNIX):
+                address(option, given)
 
     def exposure(self, listen: str, knows_callers: bool, how_to: str) -> None:
         """Refuse to listen beyond this machine without TLS, or to whoever comes, unless told to.

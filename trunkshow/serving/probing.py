@@ -35,7 +35,9 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def probed(listen: str, health: HealthServicer) -> AsyncIterator[int]:
-    """Answer probes on HOST:PORT while inside; gives the port, 0 where `listen` is empty and nobody is answered.
+    """Answer probes on HOST:PORT or unix:PATH while inside; gives the port, 1 of a path.
+
+    Where `listen` is empty nobody is answered, and it gives 0.
 
     Raises:
         RuntimeError: the address cannot be bound.

@@ -75,14 +75,16 @@ class Server:
         options: ServerOptions = ServerOptions(),
         guard: Guard | None = None,
         health: HealthServicer | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         self._credentials = _credentials(options)  # before gRPC has a server that would have to be stopped
         self.in_flight = InFlight()
         self._options = options
         self._names = [service.name for service in services]
         self.health = health or HealthServicer()
-        # Two servers on one port would share its calls in silence.
-        self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", 0)))
+        # Two servers on one port share its calls in silence: only where that is meant.
+        self._server = grpc.aio.server(options=(*options.limits.options(), ("grpc.so_reuseport", int(shared))))
         # First come the services that are called most: handlers are asked in order.
         self._server.add_generic_rpc_handlers([generic_handler(service, self.in_flight, guard) for service in services])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
@@ -166,6 +168,7 @@ async def serve(
     options: ServerOptions = ServerOptions(),
     guard: Guard | None = None,
     tasks: Tasks | None = None,
+    shared: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return.
 
@@ -180,6 +183,7 @@ async def serve(
         options: TLS, limits, metrics.
         guard: asked about every caller; everybody may call without one. Health and reflection are open.
         tasks: of the process; the caller begins and closes them.
+        shared: other processes listen there, too, and the kernel gives each connection to one of them.
 
     Raises:
         TaskEnded: one of the tasks came to an end; what was in flight was answered.
@@ -193,7 +197,7 @@ async def serve(
     async with exporting(options.metrics_listen), probed(options.health_listen, health):
         made = await _made(services, stopping)
         if made is not None:
-            server = Server(made, options, guard, health)
+            server = Server(made, options, guard, health, shared=shared)
             metrics.IN_FLIGHT.set_function(lambda: server.in_flight.count)
             await _live(server, listen, drain_s, ready, draining, handover_s, stopping)
     tasks.check()

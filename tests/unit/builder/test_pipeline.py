@@ -121,12 +121,13 @@ def test_every_user_lives_in_the_partition_that_the_directory_names(built: Built
 
 
 def test_a_users_vector_is_their_fold_in(snapshot: Snapshot) -> None:
-    """What is stored is what serving would compute."""
+    """What is stored is what serving would compute, to half precision."""
     shelf = snapshot.open_partition(0)
     for user in shelf.sample_users(5):
         record = shelf.user(user)
         assert record is not None
-        assert np.allclose(record.vector, snapshot.ials.equations.solve(record.items, record.weights), atol=1e-5)
+        solved = snapshot.ials.equations.solve(record.items, record.weights)
+        assert np.abs(record.vector - solved).max() <= np.abs(solved).max() / 1024
     shelf.close()
 
 

@@ -144,6 +144,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     """What stands in docs/metrics.md is what is exported."""
+    import cli.several
     import router.main
     import router.numbers
     import shard.main
@@ -152,7 +153,7 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     import trunkshow.eventlog.reading
     from trunkshow.v1 import cluster_pb2, shard_pb2
 
-    assert router.main and shard.main and trunkshow.eventlog.appending and trunkshow.eventlog.reading
+    assert cli.several and router.main and shard.main and trunkshow.eventlog.appending and trunkshow.eventlog.reading
     read = [
         *router.numbers.of(cluster_pb2.GetClusterStatusResponse(event_log=cluster_pb2.EventLogStatus())),
         *router.numbers.of_asking(Tally(), 0, 0),

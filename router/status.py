@@ -104,7 +104,7 @@ class Status:
             reachable=view.reachable,
             status=status_of(view.facts) if view.facts else None,
             in_flight=shard.in_flight if shard else 0,
-            last_error=view.last_error or (shard.last_error if shard else ""),
+            last_error=view.last_error or _why_not_ready(view) or (shard.last_error if shard else ""),
             p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
             ejected=self._fanout.infirmary.ejected(view.address),
         )
@@ -120,6 +120,10 @@ def _log_of(state: LogState | None, forgotten: str) -> cluster_pb2.EventLogStatu
         last_error=state.last_error,
         forgotten=forgotten,
     )
+
+
+def _why_not_ready(view: ReplicaView) -> str:
+    return view.facts.why_not_ready if view.facts is not None else ""
 
 
 def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
@@ -147,4 +151,5 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
         refused_work=facts.refused_work,
         forgotten=facts.forgotten,
         trends=facts.trends.to_message() if facts.trends is not NO_TRENDS else None,
+        why_not_ready=facts.why_not_ready,
     )

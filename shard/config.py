@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from shard.access import HOW_TO, Routers
 from trunkshow import membership
 from trunkshow.eventlog import opening
+from trunkshow.member_names import normal, why_never
 from trunkshow.serving.limits import at_least
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.telemetry import Level
@@ -26,7 +27,8 @@ class ShardConfig:
     """The snapshot store: a folder, or s3://BUCKET/PREFIX."""
 
     name: str = ""
-    """This shard's own address in the membership; the listening address where empty."""
+    """This shard's own address in the membership, as that has it: an IP address with dns:, a name with srv:. The
+    listening address where empty."""
 
     shards: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     """The membership: addresses of all shards, this one's among them. Empty: it is alone and holds everything."""
@@ -129,10 +131,12 @@ class ShardConfig:
         self.routers.check(self.server)
         if self.members and self.shards:
             raise ValueError("members: given beside shards; choose one of them")
-        if len(set(self.shards)) < len(self.shards):
+        if len(set(map(normal, self.shards))) < len(self.shards):
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
-        if self.shards and self.own_name not in self.shards:
+        if self.shards and self.own_name not in map(normal, self.shards):
             raise ValueError(f"name: {self.own_name} is not among the shards {', '.join(self.shards)}")
+        if self.members and (why := why_never(self.members, self.own_name, given=bool(self.name))):
+            raise ValueError(f"name: {why}")
         at_least(1, online_events_max=self.online_events_max, online_impressions_max=self.online_impressions_max)
         at_least(1, feature_users_max=self.feature_users_max, feature_items_max=self.feature_items_max)
         at_least(0, replay_s=self.replay_s, event_ids_h=self.event_ids_h)
@@ -157,5 +161,5 @@ class ShardConfig:
 
     @property
     def own_name(self) -> str:
-        """This shard's address in the membership."""
-        return self.name or self.listen
+        """This shard's address in the membership, in normal form."""
+        return normal(self.name or self.listen)

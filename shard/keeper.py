@@ -5,7 +5,8 @@
     words     ─┘   (pure; at every change)└─ closing: on the event loop, once nobody reads
 
 The pointer is followed by `shard.pointing`. What is to be held, and what may be closed, is decided in
-`shard.holdings`; how far the shard is, said by `shard.standing`. Whatever fails, what is warm goes on serving.
+`shard.holdings`; how far the shard is, said by `shard.standing`. Whether the membership names this shard at all, by
+`shard.belonging`. Whatever fails, what is warm goes on serving.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Never
 import structlog
 
 from shard import holdings
+from shard.belonging import Belonging
 from shard.heard import Heard, Word
 from shard.online.port import NO_LOG, OnlineKeeping
 from shard.opening import Key, Opening, is_lasting
@@ -81,12 +83,11 @@ class Keeper:
         self.heard = Heard()
         self.watchers = 0
         self._url = store.url
-        self._own, self._replicas, self._limits = own, replicas, limits
+        self._replicas, self._limits = replicas, limits
         self._changed, self._clock = changed, clock
         self.pointing = Pointing(store, self.pointed, self._settle_first_try, self.generations)
         self._pointer: Pointer | None = None
-        self._members: frozenset[str] = frozenset()
-        self._was_member = False
+        self._belonging = Belonging(own)
         self._plan = Plan()
         self._sizes: Mapping[str, Sizes] = {}
         self._planned_for: frozenset[str] = frozenset()
@@ -102,9 +103,11 @@ class Keeper:
         self._poked.set()
 
     def joined(self, members: tuple[str, ...]) -> None:
-        """The membership is another one. Who was never in it counts himself in: he is on his way there."""
-        self._members = frozenset(members)
-        self._was_member |= self._own in self._members
+        """The membership is another one."""
+        before, self._belonging = self._belonging, self._belonging.renewed(members)
+        if before.unknown != self._belonging.unknown:
+            self._belonging.tell()
+            self._say()
         self.poke()
 
     def hear(self, router: str, word: Word) -> None:
@@ -147,7 +150,7 @@ class Keeper:
 
     def tend(self) -> None:
         """Plan, and give up what may be given up."""
-        if self._pointer is None or not self._members:
+        if self._pointer is None or not self._belonging.members:
             return
         before, scene = self._plan, self._scene()
         self._plan = holdings.planned(scene, before)
@@ -192,8 +195,14 @@ class Keeper:
     # --- what it says --------------------------------------------------------------------------------------------
 
     def state(self) -> pb.ShardState:
-        """How far this shard is with the current version."""
-        return self._standing().state
+        """How far this shard is with the current version; not ready before the membership names it."""
+        state = self._standing().state
+        return pb.SHARD_STATE_LOADING if state == pb.SHARD_STATE_READY and self._belonging.unknown else state
+
+    @property
+    def why_not_ready(self) -> str:
+        """What somebody has to do something about before this shard can be ready; empty where there is nothing."""
+        return self._belonging.why_not_ready
 
     def status(self) -> list[pb.GenerationStatus]:
         """What is held, of every version."""
@@ -212,8 +221,7 @@ class Keeper:
         now = self._clock()
         words = self.heard.fresh(now)
         leaving = frozenset().union(*(word.leaving for word in words))
-        members = self._members if self._was_member else self._members | {self._own}
-        peers = Peers(self._own, members, leaving, self._replicas)
+        peers = Peers(self._belonging.own, self._belonging.counted, leaving, self._replicas)
         assert self._pointer is not None
         known = {version: one.sizes for version, one in self.generations.items()}
         self._sizes = {
@@ -232,7 +240,7 @@ class Keeper:
 
     async def bring_next(self) -> None:
         """Open the next version or piece, one at a time; what nobody has goes first, and rests for no request."""
-        if self._pointer is None or not self._members:
+        if self._pointer is None or not self._belonging.members:
             return
         if not self._pointer.current:
             self._settle_first_try(StoreError(f"{self._url} serves no snapshot; promote one"))

@@ -25,3 +25,6 @@ def of(status: shard_pb2.ShardStatus) -> Iterable[Metric]:
     yield partitions
     draining = status.state == shard_pb2.SHARD_STATE_DRAINING
     yield GaugeMetricFamily("trunkshow_shard_draining", "1 while it hands over.", value=float(draining))
+    unknown = bool(status.why_not_ready)
+    explained = "1 while the membership does not name it, and never did."
+    yield GaugeMetricFamily("trunkshow_shard_unknown_to_members", explained, value=float(unknown))

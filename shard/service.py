@@ -178,6 +178,7 @@ class ShardService:
             refused_work=self._refused_work,
             forgotten=self.forgotten(),
             trends=trends.to_message() if trends is not NO_TRENDS else None,
+            why_not_ready=keeper.why_not_ready if keeper is not None else "",
         )
 
     async def _predicted(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:

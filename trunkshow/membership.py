@@ -12,7 +12,8 @@ Rules:
 2. An empty answer, or none in time, changes nothing: the last good one holds. It is logged once, and once more when
    there is an answer again.
 3. An answer that nobody foresaw ends nothing: it is logged, and looked up again.
-4. Reading never blocks the event loop, and never hangs: neither a dead file system nor a silent name server does.
+4. Names are in normal form (`trunkshow.member_names`), however they were spelt.
+5. Reading never blocks the event loop, and never hangs: neither a dead file system nor a silent name server does.
 
 What becomes of a change is the business of those who follow it.
 """
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Never, Protocol
 
 import structlog
 
+from trunkshow.member_names import address, normal
 from trunkshow.offload import Offload
 from trunkshow.serving.rounds import Sleep, rounds
 
@@ -38,7 +40,6 @@ WITHIN_S = 3.0
 
 MEMBERS_MAX = 4096
 FILE_BYTES_MAX = 1 << 20
-PORT_MAX = 65535
 
 Members = tuple[str, ...]
 
@@ -68,8 +69,8 @@ class StaticMembers:
     members: Members
 
     async def read(self) -> Members:
-        """The list."""
-        return self.members
+        """The list, in normal form."""
+        return tuple(map(normal, self.members))
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class DnsMembers:
         # One after the other: where one of both is not answered there is no membership, and no need to ask on.
         found = [await _resolve(self.resolver, self.name, kind) for kind in ("A", "AAAA")]
         hosts = [*found[0], *(f"[{host}]" for host in found[1])]
-        return tuple(sorted(f"{host}:{self.port}" for host in set(hosts)))
+        return tuple(sorted(address(f"{host}:{self.port}") for host in set(hosts)))
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class SrvMembers:
     async def read(self) -> Members:
         """Every SRV record, as TARGET:PORT."""
         records = [text.split() for text in await _resolve(self.resolver, self.name, "SRV")]
-        return tuple(sorted({f"{target.rstrip('.').lower()}:{port}" for _, _, port, target in records}))
+        return tuple(sorted({normal(f"{target}:{port}") for _, _, port, target in records}))
 
 
 def source(spec: str, resolver: Resolver | None = None) -> Source:
@@ -155,18 +156,6 @@ def parse_lines(text: str) -> Members:
     """
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return _checked(line for line in lines if line)
-
-
-def address(text: str) -> str:
-    """HOST:PORT, checked.
-
-    Raises:
-        ValueError: it is not of that form.
-    """
-    host, _, port = text.strip().rpartition(":")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port[:6]) <= PORT_MAX or " " in host:
-        raise ValueError(f"{text!r} is not an address; write HOST:PORT")
-    return f"{host}:{int(port)}"
 
 
 class Membership:

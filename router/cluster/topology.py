@@ -68,6 +68,7 @@ class ShardFacts:
         refused_work: predictions that were turned away.
         forgotten: watermark of the tombstones that it has read; empty where there is none.
         trends: what it found to trend.
+        why_not_ready: what has to be done before it can be ready; empty where it is nothing but to wait.
     """
 
     name: str = ""
@@ -79,6 +80,7 @@ class ShardFacts:
     refused_work: int = 0
     forgotten: str = ""
     trends: Trends = NO_TRENDS
+    why_not_ready: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,6 +166,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         refused_work=status.refused_work,
         forgotten=status.forgotten,
         trends=Trends.from_message(status.trends) if status.HasField("trends") else NO_TRENDS,
+        why_not_ready=status.why_not_ready,
     )
 
 

@@ -43,15 +43,29 @@ class Elastic:
     async def start(self, shards: int) -> None:
         """All of it, ready."""
         self.join(shards)
+        self.route()
+        await self.until(lambda status: settled(status, shards))
+
+    def route(self) -> None:
+        """The router."""
         own = ["--listen", self.target, "--deadline-ms", str(DEADLINE_MS)]
         self._start(["router", *self._common, *own], "router")
-        await self.until(lambda status: settled(status, shards))
 
     def join(self, count: int) -> None:
         """More shards."""
         for address in [free_address() for _ in range(count)]:
             self.shards[address] = self.shard(address)
         self._write()
+
+    def name(self, *addresses: str) -> None:
+        """These are the members, however they are spelt."""
+        fresh = self._members.with_suffix(".new")
+        fresh.write_text("".join(f"{address}\n" for address in addresses))
+        fresh.replace(self._members)
+
+    def said(self, event: str) -> int:
+        """How often the shards' logs have an event."""
+        return sum(log.read_text().count(f'"event": "{event}"') for log in self._folder.glob("shard-*.log"))
 
     def shard(self, address: str) -> Process:
         """A shard's process, with copies of its own."""
@@ -80,9 +94,7 @@ class Elastic:
             process.kill()
 
     def _write(self) -> None:
-        fresh = self._members.with_suffix(".new")
-        fresh.write_text("".join(f"{address}\n" for address in self.shards))
-        fresh.replace(self._members)
+        self.name(*self.shards)
 
     def _start(self, arguments: list[str], name: str) -> Process:
         process = Process(arguments, self._folder / f"{name}.log")

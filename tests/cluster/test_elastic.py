@@ -11,9 +11,12 @@ from pathlib import Path
 import datasets
 import pytest
 from elastic import Elastic, settled, shopping
+from processes import is_up
 
 from builder.pipeline import BuildSettings, build
+from cli.addresses import free_address
 from trunkshow.client import Rung
+from trunkshow.cluster import ClusterStatus
 from trunkshow.snapshot.store import open_store, who
 
 USERS = 160
@@ -104,6 +107,30 @@ async def test_a_shard_starts_from_its_copies_when_the_store_is_gone(cluster: El
     (shop / "store").rename(shop / "gone")
     cluster.shards[address] = cluster.shard(address)
     await cluster.until(lambda status: settled(status, 3))
+
+
+async def test_a_shard_that_goes_by_another_name_says_so_and_is_ready_once_it_is_named(
+    shop: Path, tmp_path: Path
+) -> None:
+    """Whoever looks at the cluster's status reads what to do; how its name is spelt is all the same."""
+    cluster = Elastic(shop / "store", tmp_path / "cluster")
+    address = free_address()
+    host, _, port = address.rpartition(":")
+    try:
+        cluster.name(f"localhost:{port}")
+        cluster.shards[address] = cluster.shard(address)
+        cluster.route()
+
+        def told(status: ClusterStatus | None) -> bool:
+            return status is not None and any("--name" in shard.last_error for shard in status.shards)
+
+        await cluster.until(lambda status: told(status) and status is not None and status.covered)
+        assert cluster.said("server.serving") == 0
+        cluster.name(f"{host}:0{port}")
+        await cluster.until(lambda status: status is not None and is_up(status, address))
+        assert (cluster.said("member.unknown"), cluster.said("member.known")) == (1, 1)
+    finally:
+        cluster.end()
 
 
 def copies(status: object) -> int:

@@ -101,7 +101,7 @@ class WatchResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten", "trends")
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten", "trends", "why_not_ready")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class ShardStatus(_message.Message):
     REFUSED_WORK_FIELD_NUMBER: _ClassVar[int]
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     TRENDS_FIELD_NUMBER: _ClassVar[int]
+    WHY_NOT_READY_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ShardState
     generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
@@ -120,7 +121,8 @@ class ShardStatus(_message.Message):
     refused_work: int
     forgotten: str
     trends: Trends
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ..., trends: _Optional[_Union[Trends, _Mapping]] = ...) -> None: ...
+    why_not_ready: str
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ..., trends: _Optional[_Union[Trends, _Mapping]] = ..., why_not_ready: _Optional[str] = ...) -> None: ...
 
 class Trends(_message.Message):
     __slots__ = ("known_from_ms", "known_to_ms", "lists")

@@ -16,8 +16,8 @@ import dns.rrset
 import pytest
 from structlog.testing import capture_logs
 
-from trunkshow import membership
-from trunkshow.membership import MEMBERS_MAX, Members, Membership, MembersUnknown, source
+from trunkshow import member_names, membership
+from trunkshow.membership import MEMBERS_MAX, Members, Membership, MembersUnknown, StaticMembers, source
 
 
 class NameServer(asyncio.DatagramProtocol):
@@ -89,6 +89,35 @@ class Scripted:
 async def test_a_list_is_its_addresses() -> None:
     """In its order, each once."""
     assert await source("static:a:1,b:2,a:1").read() == ("a:1", "b:2")
+
+
+@pytest.mark.parametrize(
+    ("spelt", "normal"),
+    [
+        ("Shard-0.Shop.Example.:7451", "shard-0.shop.example:7451"),
+        (" a:07451 ", "a:7451"),
+        ("[FD00:0:0:0:0:0:0:1]:7451", "[fd00::1]:7451"),
+        ("fd00::1:7451", "[fd00::1]:7451"),
+        ("10.0.0.1:1", "10.0.0.1:1"),
+    ],
+)
+def test_names_have_one_form(spelt: str, normal: str) -> None:
+    """However they are spelt: partitions are placed on them."""
+    assert member_names.address(spelt) == normal
+    assert member_names.normal(normal) == normal
+
+
+async def test_names_are_in_that_form_wherever_they_come_from(
+    tmp_path: Path, names: tuple[NameServer, dns.asyncresolver.Resolver]
+) -> None:
+    """A list, a file, a service record; two spellings of one name are one member."""
+    server, resolver = names
+    server.records = {("_grpc._tcp.shards.test", "SRV"): ["0 50 7451 A.Shards.test."]}
+    path = tmp_path / "members"
+    path.write_text("A.shards.test:7451\na.shards.test.:07451\n")
+    specs = ("static:A.shards.test.:7451", f"file:{path}", "srv:_grpc._tcp.shards.test")
+    assert {await source(spec, resolver).read() for spec in specs} == {("a.shards.test:7451",)}
+    assert await StaticMembers(("A.shards.test:7451",)).read() == ("a.shards.test:7451",)
 
 
 async def test_a_file_is_its_lines_without_comments(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
 from functools import partial
 
 from router import assembly, logs, numbers
@@ -169,7 +168,11 @@ class Router:
         self._following.renew(membership.members)
         self.board.listeners.append(self.advance)
         metrics.reading("router", lambda: numbers.of(self._status.now()))
-        metrics.reading("asking", self._asking)
+        asked = self.fanout
+        metrics.reading(
+            "asking",
+            lambda: numbers.of_asking(asked.tally, asked.infirmary.ejections, asked.failovers.refused),
+        )
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self.board.everyone_answered.wait()
         self.advance()
@@ -210,10 +213,6 @@ class Router:
         moves = before.advanced(self.board.topology, self._patience, self._clock())
         if moves is not before:
             self.keeper.moved_on(moves)
-
-    def _asking(self) -> Iterable[metrics.Metric]:
-        fanout = self.fanout
-        return numbers.of_asking(fanout.tally, fanout.infirmary.ejections, fanout.failovers.refused)
 
     def _ejected(self) -> frozenset[str]:
         """Shards that are asked after all others."""

@@ -4,6 +4,8 @@
     forwarder+echo   a server that passes bytes on to the echo, and back: what a hop costs at least
     shard            Predict: a personal slate of two carousels of ten, from the user's home partition
     router+shard     Recommend: the same slates
+    …, kept slates   the same two of a shard as it is by default: it sends again what it made before (docs/adr/0033).
+                     All others make every slate; of a few thousand users nearly all had been kept, see the column
     router, batch    RecommendBatch of 50 users; figures are per user
 
 Servers are real child processes, started as an operator starts them; the load (`cli.bench.driver`) is one more. First
@@ -26,14 +28,36 @@ from pathlib import Path
 from typing import Any
 
 from bench import ratios, synthetic, tables
-from bench.subjects import CALLERS, ECHO, FORWARDER, ROUTER, ROUTER_BATCH, SHARD, Say, Subject, standing
+from bench.subjects import (
+    CALLERS,
+    ECHO,
+    FORWARDER,
+    ROUTER,
+    ROUTER_BATCH,
+    ROUTER_KEPT,
+    SHARD,
+    SHARD_KEPT,
+    Say,
+    Subject,
+    standing,
+)
 from cli.bench.outcome import QUANTILES, Outcome, name_of
 
 LOAD = 0.5
 LESSER_SHARE_MAX = 0.01
 """With more slates of a lower rung or with too few items than this, what was measured is not what is claimed."""
 
-RATIOS = ((FORWARDER, ECHO), (SHARD, ECHO), (ROUTER, SHARD), (ROUTER, FORWARDER), (ROUTER_BATCH, ECHO))
+RATIOS = (
+    (FORWARDER, ECHO),
+    (SHARD, ECHO),
+    (SHARD_KEPT, ECHO),
+    (ROUTER, SHARD),
+    (ROUTER, FORWARDER),
+    (ROUTER_KEPT, FORWARDER),
+    (ROUTER_BATCH, ECHO),
+)
+PEAK_ONLY = frozenset({ROUTER_BATCH, SHARD_KEPT, ROUTER_KEPT})
+"""What is not asked at half load."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +90,7 @@ def measure(store: Path, folder: Path, turns: Turns, say: Say) -> dict[str, Any]
     with standing(store, folder, say) as (users, subjects):
         peaks = [_peak_turn(subjects, turns, number, say) for number in range(turns.count)]
         best = {one.name: statistics.median(_best(peak, one.name).throughput for peak in peaks) for one in subjects}
-        single = [one for one in subjects if one.name != ROUTER_BATCH]
+        single = [one for one in subjects if one.name not in PEAK_ONLY]
         halves = [_half_turn(single, best, turns, number, say) for number in range(turns.count)]
     return {
         "machine": tables.machine(),
@@ -159,6 +183,7 @@ def _common(taken: Sequence[Outcome]) -> dict[str, Any]:
         "reply_bytes": statistics.median(one.reply_bytes for one in taken),
         "answered": sum(one.answered for one in taken),
         "lesser": sum(max(one.judged.stepped_down, one.judged.counts["short"]) for one in taken),
+        "kept": sum(one.judged.kept for one in taken),
         "cpu_s_per_1000": {name: statistics.median(one.cpu_s_per_1000()[name] for one in taken) for name in names},
         "rss_mb": {name: max(one.rss_bytes[name] for one in taken) / 1e6 for name in names},
     }
@@ -173,7 +198,17 @@ def too_busy(result: dict[str, Any]) -> bool:
 def markdown(result: dict[str, Any]) -> str:
     """Tables for people."""
     peak = tables.text(
-        ("subject", "callers", "requests/s", "p50 ms", "p99 ms", "CPU s per 1,000", "resident MB", "lesser"),
+        (
+            "subject",
+            "callers",
+            "requests/s",
+            "p50 ms",
+            "p99 ms",
+            "CPU s per 1,000",
+            "resident MB",
+            "lesser",
+            "kept",
+        ),
         [
             (
                 row["subject"],
@@ -184,6 +219,7 @@ def markdown(result: dict[str, Any]) -> str:
                 _by_name(row["cpu_s_per_1000"], ".3f"),
                 _by_name(row["rss_mb"], ".0f"),
                 row["lesser"],
+                f"{row['kept'] / row['answered']:.0%}",
             )
             for row in result["peak"]
         ],

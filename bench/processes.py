@@ -21,6 +21,8 @@ from cli.bench.orders import Orders
 from cli.bench.outcome import Outcome
 
 START_S_MAX = 180.0
+KEPT_SLATES = "--kept-slates-mib"
+"""None are kept unless a benchmark says so: it asks the same users again and again, and would measure little else."""
 STOP_S_MAX = 15.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -136,12 +138,13 @@ def trunkshow(
     """A process of the product, for the time of the context; its log says when it serves, and on which port.
 
     Args:
-        arguments: of the command.
+        arguments: of the command; a shard keeps no slates, unless they say so.
         listen: where.
         within_s: it serves, or did not start.
         hear: told every event that it logs from then on, as it comes, on another thread.
     """
-    command = [sys.executable, "-m", "cli.main", *arguments, "--listen", listen]
+    keeping = (KEPT_SLATES, "0") if arguments[0] == "shard" and KEPT_SLATES not in arguments else ()
+    command = [sys.executable, "-m", "cli.main", *arguments, *keeping, "--listen", listen]
     with _child(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         port = _port_when_serving(process.stderr, within_s)

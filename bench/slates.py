@@ -4,6 +4,8 @@ Usage: python -m bench.slates [--store STORE] [--seed N]. Without a store, the s
 One process, no log and no network. Subjects:
 
     two carousels   for-you and because-you-liked, as in `bench.ladder`, of users who did nothing since the snapshot
+    the same, first the same by a shard that keeps slates, and has none of these yet
+    the same, again the same, kept and sent again
     home            all carousels of the home page, of the same users
     home, active    the same of users who clicked, and were shown something, within the hour
     visitors        as the visitors of `cli.chaos` ask: surfaces, filters, items in hand and others to exclude
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import enum
 import itertools
 import json
 import os
@@ -27,7 +30,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported, as `trunkshow shard` does
 
@@ -38,6 +41,7 @@ from cli.chaos.model import Facts
 from cli.chaos.visitors import Visitors
 from shard.config import ShardConfig
 from shard.keeper import Keeper
+from shard.kept import KeptSlates
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from shard.scene import Kind, Piece
@@ -78,11 +82,32 @@ class Call:
         return Deadline.after(LEFT_MS, monotonic())
 
 
+class Kept(enum.Enum):
+    """Whether slates are."""
+
+    NEVER = enum.auto()
+    FIRST = enum.auto()
+    AGAIN = enum.auto()
+
+
+class Asked(NamedTuple):
+    """What is asked, and of which of two shards.
+
+    Attributes:
+        requests: serialised.
+        kept: by that shard.
+    """
+
+    requests: list[bytes]
+    kept: Kept = Kept.NEVER
+
+
 class Shard:
     """One that holds every partition and follows a log, in this process; half of its users are active."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._runner = asyncio.Runner()  # one loop: to make another for ten slates takes as long as one of them
         self.partitions: dict[int, Partition] = {n: snapshot.open_partition(n) for n in range(snapshot.partitions)}
         until = datetime.fromisoformat(snapshot.manifest.data_until).timestamp()
         log = open_log("nats://127.0.0.1:4222/unasked", READ_ONLY)  # nothing runs: it is never connected to
@@ -99,8 +124,9 @@ class Shard:
             upkeep.hearing.hear(event, Position("log", 0, number))
         generation = SimpleNamespace(predictor=Predictor(snapshot, self.partitions, {}, residents), uses=Uses())
         keeper = SimpleNamespace(generations={snapshot.version: generation}, recent=deque(maxlen=64), watchers=0)
-        self.service = ShardService(ShardConfig(store=""), "bench")
-        self.service._keeper = cast("Keeper", keeper)
+        self.service = ShardService(ShardConfig(store="", kept_slates_mib=0), "bench")
+        self.keeping = ShardService(ShardConfig(store=""), "bench")
+        self.service._keeper = self.keeping._keeper = cast("Keeper", keeper)
 
     def _homes(self) -> dict[str, int]:
         each = -(-2 * SLATES // len(self.partitions))
@@ -132,29 +158,42 @@ class Shard:
                 found.append(self.asked(ask.request, wanted))
         return found[:SLATES]
 
-    def answers(self, asked: Sequence[bytes]) -> list[bytes]:
+    def answers(self, asked: Sequence[bytes], kept: Kept = Kept.NEVER) -> list[bytes]:
         """To each."""
+        service = self.service if kept is Kept.NEVER else self.keeping
 
         async def all_of_them() -> list[bytes]:
             call = cast("CallView", Call())
-            return [await self.service.predict(one, call) for one in asked]
+            return [await service.predict(one, call) for one in asked]
 
-        return asyncio.run(all_of_them())
+        return self._runner.run(all_of_them())
+
+    def let_go(self) -> None:
+        """Of all slates that are kept."""
+        self.keeping.kept = KeptSlates(self.keeping._config.kept_slates_mib << 20)
 
 
-def measure(shard: Shard, subjects: dict[str, list[bytes]], rounds: int = ROUNDS) -> dict[str, float]:
+def measure(shard: Shard, subjects: dict[str, Asked], rounds: int = ROUNDS) -> dict[str, float]:
     """Microseconds of processor time per slate, by subject."""
-    blocks = [(name, asked[at : at + BLOCK]) for name, asked in subjects.items() for at in range(0, len(asked), BLOCK)]
+    blocks = [
+        (name, asked._replace(requests=asked.requests[at : at + BLOCK]))
+        for name, asked in subjects.items()
+        for at in range(0, len(asked.requests), BLOCK)
+    ]
     least = [float("inf")] * len(blocks)
     for _ in range(rounds):
         for number, (_, asked) in enumerate(blocks):
+            if asked.kept is Kept.FIRST:
+                shard.let_go()
+            elif asked.kept is Kept.AGAIN:
+                shard.answers(*asked)
             began = time.process_time()
-            shard.answers(asked)
+            shard.answers(*asked)
             least[number] = min(least[number], time.process_time() - began)
     spent = dict.fromkeys(subjects, 0.0)
     for (name, _), s in zip(blocks, least, strict=True):
         spent[name] += s
-    return {name: s / len(subjects[name]) * 1e6 for name, s in spent.items()}
+    return {name: s / len(subjects[name].requests) * 1e6 for name, s in spent.items()}
 
 
 def _events(snapshot: Snapshot, users: Sequence[str], until_ms: int) -> Iterable[events_pb2.Event]:
@@ -172,13 +211,16 @@ def _events(snapshot: Snapshot, users: Sequence[str], until_ms: int) -> Iterable
             yield event
 
 
-def subjects_of(shard: Shard, facts: Facts, seed: int) -> dict[str, list[bytes]]:
+def subjects_of(shard: Shard, facts: Facts, seed: int) -> dict[str, Asked]:
     """What is measured, by name."""
+    two = shard.plain(shard.idle, TWO)
     return {
-        "two carousels": shard.plain(shard.idle, TWO),
-        "home": shard.plain(shard.idle, HOME),
-        "home, active": shard.plain(shard.active, HOME),
-        "visitors": shard.visitors(facts, seed),
+        "two carousels": Asked(two),
+        "the same, first": Asked(two, Kept.FIRST),
+        "the same, again": Asked(two, Kept.AGAIN),
+        "home": Asked(shard.plain(shard.idle, HOME)),
+        "home, active": Asked(shard.plain(shard.active, HOME)),
+        "visitors": Asked(shard.visitors(facts, seed)),
     }
 
 

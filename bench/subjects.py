@@ -20,6 +20,7 @@ from bench.wanted import WANTED
 from cli.bench.judging import Judged, Wanted, judge
 from cli.bench.orders import Orders, write_requests
 from cli.bench.users import USERS_MAX, Resident, of_snapshot, requests_for
+from shard.config import ShardConfig
 from trunkshow import channel as wire
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
@@ -29,8 +30,11 @@ BATCH = 50
 CALLERS = (8, 32)
 BATCH_CALLERS = (1, 4)
 TIMEOUT_S = 5.0
+KEPT_SLATES_MIB = ShardConfig(store="").kept_slates_mib
 
 ECHO, FORWARDER, SHARD, ROUTER, ROUTER_BATCH = "echo", "forwarder+echo", "shard", "router+shard", "router, batch"
+SHARD_KEPT, ROUTER_KEPT = "shard, kept slates", "router+shard, kept slates"
+"""The same, but for what a shard keeps by default; the others make every slate."""
 
 Say = Callable[[str], None]
 
@@ -64,6 +68,11 @@ def standing(store: Path, folder: Path, say: Say) -> Iterator[tuple[int, list[Su
         bare = enter(processes.echo(reply_bytes))
         hop = enter(processes.forwarder(bare.target, echo.METHOD))
         router = enter(processes.trunkshow("router", "--store", str(store), "--shards", shard.target))
+        say("a shard that keeps slates, and a router before it")
+        keeping = enter(
+            processes.trunkshow("shard", "--store", str(store), processes.KEPT_SLATES, str(KEPT_SLATES_MIB))
+        )
+        beside = enter(processes.trunkshow("router", "--store", str(store), "--shards", keeping.target))
 
         def subject(name: str, orders: Orders, target: processes.Started, requests: str, **others: Any) -> Subject:
             return Subject(name, orders, enter(processes.driver(target.target, folder / requests)), **others)
@@ -71,15 +80,24 @@ def standing(store: Path, folder: Path, say: Say) -> Iterator[tuple[int, list[Su
         def bytes_of(method: str, **pids: int) -> Orders:
             return Orders(method, "bytes", Wanted(), 0, pids=pids)
 
+        def shard_orders(of: processes.Started) -> Orders:
+            return Orders(wire.PREDICT, "shard", WANTED, 0, pids={"shard": of.pid})
+
+        def router_orders(**pids: int) -> Orders:
+            return Orders(wire.RECOMMEND.path, "slate", WANTED, 0, pids=pids)
+
         both = {"router": router.pid, "shard": shard.pid}
+        kept = {"router": beside.pid, "shard": keeping.pid}
         batch = replace(WANTED, slates=BATCH)
         yield (
             users,
             [
                 subject(ECHO, bytes_of(echo.METHOD, echo=bare.pid), bare, "predict"),
                 subject(FORWARDER, bytes_of(forwarder.METHOD, forwarder=hop.pid, echo=bare.pid), hop, "predict"),
-                subject(SHARD, Orders(wire.PREDICT, "shard", WANTED, 0, pids={"shard": shard.pid}), shard, "predict"),
-                subject(ROUTER, Orders(wire.RECOMMEND.path, "slate", WANTED, 0, pids=both), router, "recommend"),
+                subject(SHARD, shard_orders(shard), shard, "predict"),
+                subject(SHARD_KEPT, shard_orders(keeping), keeping, "predict"),
+                subject(ROUTER, router_orders(**both), router, "recommend"),
+                subject(ROUTER_KEPT, router_orders(**kept), beside, "recommend"),
                 subject(
                     ROUTER_BATCH,
                     Orders(wire.RECOMMEND_BATCH.path, "batch", batch, 0, pids=both),

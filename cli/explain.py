@@ -202,6 +202,9 @@ def _facts(one: Receipt) -> RenderableType:
         events = "1 event" if one.events_folded == 1 else f"{one.events_folded} events"
         aged = "" if one.watermark_age_ms is None else f", at most {one.watermark_age_ms:.0f} ms ago"
         lines.add_row("events", f"{events} since the snapshot; everything known up to {escape(one.watermark)}{aged}")
+    if one.kept_age_ms is not None:
+        before = f"{one.kept_age_ms / 1000:.1f} s before"
+        lines.add_row("kept", f"made {before}, for the same request; nothing changed that it rests on")
     left = f"; {max(one.budget_ms - one.elapsed_ms, 0):.0f} ms were left" if one.budget_ms else ""
     given = f" of {one.budget_ms:.0f} ms" if one.budget_ms else ""
     lines.add_row("time", f"{one.elapsed_ms:.1f} ms{given}{left}")

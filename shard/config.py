@@ -107,6 +107,10 @@ class ShardConfig:
     status_period_s: float = 1.0
     """Seconds between signs of life on a watch stream."""
 
+    kept_slates_mib: int = 32
+    """MiB of slates that are kept and sent again, while nothing has changed that they rest on; 0 for none. One of two
+    carousels takes about 1.5 KB."""
+
     batch_users_max: int = 64
     """Predictions in one batch; more are refused."""
 
@@ -139,7 +143,7 @@ class ShardConfig:
             raise ValueError(f"name: {why}")
         at_least(1, online_events_max=self.online_events_max, online_impressions_max=self.online_impressions_max)
         at_least(1, feature_users_max=self.feature_users_max, feature_items_max=self.feature_items_max)
-        at_least(0, replay_s=self.replay_s, event_ids_h=self.event_ids_h)
+        at_least(0, replay_s=self.replay_s, event_ids_h=self.event_ids_h, kept_slates_mib=self.kept_slates_mib)
         if self.log:
             opening.parse(self.log)
         at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)

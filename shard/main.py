@@ -126,6 +126,7 @@ def _upkeep(
     service.features = FeatureReader(counters, upkeep.statistics, upkeep.follower.progress)
     service.forgotten = lambda: str(upkeep.forgotten.watermark or "")
     upkeep.forgotten.listen(lambda _: service.changed())
+    upkeep.forgotten.listen(lambda tombstone: service.kept.forget(tombstone.user_id))
     return upkeep
 
 

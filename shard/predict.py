@@ -8,16 +8,18 @@ prediction gets is `shard.effort`'s to say; who asks, and where it is looked, `s
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import structlog
 
 from shard import limits
+from shard import receipt as receipts
+from shard.again import Again
 from shard.apart import Apart
 from shard.effort import WORK, Costs, partitions_of
-from shard.online.freshness import NOTHING_KNOWN, Known, known, waited
+from shard.kept import Kept
+from shard.online.freshness import NOTHING_KNOWN, known, waited
 from shard.online.port import NOTHING_ONLINE, Online
 from shard.seats import Seat, Seats, parse
 from trunkshow import carousels, pacing
@@ -90,17 +92,24 @@ class Predictor:
         self._maker = SlateMaker(snapshot, [trending])
         self._seats = Seats(snapshot, warm, stand_ins, online)
         self._online = online
+        self._again = Again(snapshot, warm, online, self._maker.proposer)
         self._clock = clock
         self._costs = Costs()
         self.apart = apart or Apart(self._maker)
         self._throttle = Throttle()  # a model that fails may fail every request
 
-    async def predict(self, asked: shard_pb2.PredictRequest, deadline: Deadline | None = None) -> Response:
+    async def predict(
+        self,
+        asked: shard_pb2.PredictRequest,
+        deadline: Deadline | None = None,
+        keep: Callable[[Kept], None] | None = None,
+    ) -> Response:
         """The slate, serialised, and the carousels that could not be made.
 
         Args:
             asked: for what.
             deadline: by when the answer is of use; any time where None.
+            keep: told of a slate that may be sent again.
 
         Raises:
             SnapshotMismatch: the snapshot, a partition, or the copy of its users is not one that this shard holds warm.
@@ -120,10 +129,10 @@ class Predictor:
         seat = self._seats.seat(asked, request, partitions_of(effort, looked_in))
         if not seat.shelves:
             missing = [Missing(carousel, pb.REASON_USER_UNKNOWN) for carousel in asked.carousels]
-            receipt = _receipt(effort, NOTHING_KNOWN, seat, as_fresh=as_fresh)
-            return self._response([], missing, receipt, began, waited_ms)
+            told = receipts.made(effort, NOTHING_KNOWN, seat, as_fresh=as_fresh)
+            return self._response(b"", pb.RUNG_UNSPECIFIED, missing, told, began, waited_ms)
         knows = known(self._online, asked, request.user_id)
-        receipt = _receipt(effort, knows, seat, as_fresh=as_fresh)
+        told = receipts.made(effort, knows, seat, as_fresh=as_fresh)
         asking = self._seats.asking(request, seat, asked.carousels, WORK[effort])
         waited = 0.0
         if apart := self._maker.proposer.apart(asked.carousels):
@@ -133,11 +142,25 @@ class Predictor:
                 made, missing = self._maker.make(own, knows.rung, proposals)
         else:
             made, missing = self._maker.make(asking, knows.rung)
-        intent = seat.lately.intent if seat.lately is not None else None
-        response = self._response(made, missing, receipt, began, waited_ms, intent)
+        if seat.lately is not None and seat.lately.intent is not None:
+            told.intent.CopyFrom(seat.lately.intent)
+        shown = pb.RecommendResponse(carousels=made).SerializeToString()
+        rung = made[0].rung if made else pb.RUNG_UNSPECIFIED
+        if keep is not None and not missing and self._again.may(asked, request, effort, seat):
+            keep(self._again.kept(asked, request, rung, shown, began))
+        response = self._response(shown, rung, missing, told, began, waited_ms)
         # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
         self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response
+
+    def again(self, kept: Kept) -> Response | None:
+        """A slate that was kept, with a receipt of now; None where it is not what would be made."""
+        now = self._clock()
+        knows = self._again.holds(kept, now)
+        if knows is None:
+            return None
+        told = receipts.sent_again(knows, (now - kept.made_at) * 1000)
+        return self._response(kept.carousels, kept.rung, (), told, now)
 
     def warm_up(self, opened: Partition, requests: int) -> None:
         """Answer requests of users who live in a partition, so that its pages are in memory and its indexes work.
@@ -200,26 +223,23 @@ class Predictor:
 
     def _response(
         self,
-        made: Sequence[pb.Carousel],
+        shown: bytes,
+        rung: pb.Rung,
         missing: Sequence[Missing],
-        receipt: pb.Receipt,
+        told: pb.RecommendResponse,
         began: float,
-        waited_ms: float,
-        intent: pb.Intent | None = None,
+        waited_ms: float = 0.0,
     ) -> Response:
-        """An answer, with a receipt that says so far what it rests on."""
-        if missing:
-            self._report(missing)
-        rung = made[0].rung if made else pb.RUNG_UNSPECIFIED
+        """An answer: the carousels as they are, and behind them a receipt that says so far what it rests on."""
+        receipt = told.receipt
         receipt.rung, receipt.snapshot_version = rung, self._snapshot.version
         receipt.stages.add(name="predict", ms=(self._clock() - began) * 1000)
-        slate = pb.RecommendResponse(carousels=made, receipt=receipt, intent=intent)
-        return Response(
-            slate=slate.SerializeToString(),
-            rung=rung,
-            missing=[shard_pb2.Missing(carousel=one.carousel, reason=one.reason, model=one.model) for one in missing],
-            waited_ms=waited_ms,
-        )
+        response = Response(slate=shown + told.SerializeToString(), rung=rung, waited_ms=waited_ms)
+        if missing:
+            self._report(missing)
+            for one in missing:
+                response.missing.add(carousel=one.carousel, reason=one.reason, model=one.model)
+        return response
 
     def _report(self, missing: Sequence[Missing]) -> None:
         for lost in missing:
@@ -229,17 +249,3 @@ class Predictor:
                 self._throttle.log(
                     log.error, "model.failed", carousel=lost.carousel, model=lost.model, why=why, exc_info=lost.error
                 )
-
-
-def _receipt(effort: pb.Effort, knows: Known, seat: Seat, *, as_fresh: bool) -> pb.Receipt:
-    """What a slate rests on."""
-    receipt = pb.Receipt(effort=effort, watermark=knows.watermark)
-    if math.isfinite(knows.age_ms):
-        receipt.watermark_age_ms = knows.age_ms
-    if seat.folded is not None:
-        receipt.events_folded = seat.folded.events
-    if effort != pb.EFFORT_FULL:
-        receipt.reasons.append(pb.REASON_REDUCED_EFFORT)
-    if not as_fresh:
-        receipt.reasons.append(pb.REASON_NOT_AS_FRESH)
-    return receipt

@@ -9,12 +9,14 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import structlog
 
 from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
+from shard.kept import SENT, STALE, Kept, KeptSlates
 from shard.online.features import FeatureReader
 from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch, TrunkshowError
 from trunkshow.online.trends import NO_TRENDS, Trends
@@ -48,6 +50,7 @@ class ShardService:
 
     Attributes:
         answered: predictions, since the start.
+        kept: slates that may be sent again.
         forgotten: watermark of the tombstones that were read; empty where none are.
         trends: what trends now.
         features: tells feature windows; None where no event log is followed.
@@ -64,6 +67,7 @@ class ShardService:
         self._draining = False
         self._requests = itertools.count()
         self.answered = 0
+        self.kept = KeptSlates(config.kept_slates_mib << 20)
         self.forgotten: Callable[[], str] = lambda: ""
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self.features: FeatureReader | None = None
@@ -100,13 +104,19 @@ class ShardService:
         self._changed = asyncio.Event()
 
     async def predict(self, request: bytes, call: CallView) -> bytes:
-        """Predict."""
+        """Predict. What is kept is sent again before anything is parsed."""
+        kept = self.kept.find(request)
+        if kept is not None and (answer := self._again(request, kept)) is not None:
+            return answer.SerializeToString()
         asked = shard_pb2.PredictRequest.FromString(request)
-        answer = await self._predicted(asked, call.deadline(PREDICT_MS_MAX))
+        answer = await self._predicted(asked, call.deadline(PREDICT_MS_MAX), partial(self.kept.keep, request))
         return answer.SerializeToString()
 
     async def predict_batch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
-        """PredictBatch. A request that Predict would refuse, or fail at, is answered with every carousel missing."""
+        """PredictBatch. A request that Predict would refuse, or fail at, is answered with every carousel missing.
+
+        Nothing is kept: a batch asks for everybody once, and would drive out what shoppers ask for again.
+        """
         deadline = call.deadline(PREDICT_MS_MAX)
         batch = shard_pb2.PredictBatchRequest.FromString(request).requests
         if not 0 < len(batch) <= self._config.batch_users_max:
@@ -181,7 +191,23 @@ class ShardService:
             why_not_ready=keeper.why_not_ready if keeper is not None else "",
         )
 
-    async def _predicted(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:
+    def _again(self, request: bytes, kept: Kept) -> shard_pb2.PredictResponse | None:
+        """A slate that was kept; None where it may not be sent again, and is not kept any more."""
+        generation = self._keeper.generations.get(kept.version) if self._keeper is not None else None
+        answer = generation.predictor.again(kept) if generation is not None else None
+        if answer is None:
+            self.kept.drop(request)
+            STALE.inc()
+            return None
+        SENT.inc()
+        self.answered += 1
+        if next(self._requests) % REMEMBER_EVERY == 0 and self._keeper is not None:
+            self._keeper.recent.append(shard_pb2.PredictRequest.FromString(request))
+        return answer
+
+    async def _predicted(
+        self, asked: shard_pb2.PredictRequest, deadline: Deadline, keep: Callable[[Kept], None] | None = None
+    ) -> shard_pb2.PredictResponse:
         generation = self._keeper.generations.get(asked.snapshot_version) if self._keeper is not None else None
         if self._keeper is None or generation is None:
             raise SnapshotMismatch(f"snapshot {asked.snapshot_version!r} is not held here")
@@ -189,7 +215,7 @@ class ShardService:
             if deadline.remaining_ms(monotonic()) <= 0:
                 raise DeadlineExceeded("the time was over before the work began")
             with generation.uses.reading():
-                answer = await generation.predictor.predict(asked, deadline)
+                answer = await generation.predictor.predict(asked, deadline, keep)
         except asyncio.CancelledError:
             self._cancelled += 1
             raise

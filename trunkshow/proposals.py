@@ -138,6 +138,10 @@ class Proposer:
         """Those of the carousels wanted whose models must not be asked on an event loop."""
         return [carousel for carousel in wanted if _family(carousel) in self.isolated] if self.isolated else []
 
+    def ours(self, wanted: Sequence[str]) -> bool:
+        """Whether models of this package make all of these: what they propose follows from what they are asked."""
+        return all(self.source(carousel) in self._ours for carousel in wanted)
+
     def source(self, carousel: str) -> str:
         """The name of the model that makes a carousel; empty where none does."""
         model = self._models.get(_family(carousel))

@@ -165,6 +165,8 @@ class Receipt:
         events_folded: the user's events since the snapshot that are in the answer.
         watermark_age_ms: how old that knowledge is at most: what was in the log before then is in the answer; None
             where that cannot be said.
+        kept_age_ms: how long before the carousels were made, for the same request, where they were kept; None where
+            they were made for this one.
     """
 
     request_id: str
@@ -183,6 +185,7 @@ class Receipt:
     watermark: str = ""
     events_folded: int = 0
     watermark_age_ms: float | None = None
+    kept_age_ms: float | None = None
 
     @property
     def direct(self) -> bool:
@@ -209,6 +212,7 @@ class Receipt:
             watermark=message.watermark,
             events_folded=message.events_folded,
             watermark_age_ms=message.watermark_age_ms if message.HasField("watermark_age_ms") else None,
+            kept_age_ms=message.kept_age_ms if message.HasField("kept_age_ms") else None,
         )
 
     @classmethod
@@ -248,4 +252,5 @@ class Receipt:
             "watermark": self.watermark,
             "events_folded": self.events_folded,
             "watermark_age_ms": self.watermark_age_ms,
+            "kept_age_ms": self.kept_age_ms,
         }

@@ -48,11 +48,13 @@ class Judged:
         counts: whole, short, wrong.
         rungs: by the name of the receipt's rung.
         complaints: the first that went wrong, in words.
+        kept: of the slates, those that a shard had kept and sent again.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     rungs: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
+    kept: int = 0
 
     @property
     def slates(self) -> int:
@@ -77,6 +79,7 @@ class Judged:
     def slate(self, slate: pb.RecommendResponse, wanted: Wanted) -> None:
         """Take one."""
         self.rungs[pb.Rung.Name(slate.receipt.rung).removeprefix("RUNG_")] += 1
+        self.kept += slate.receipt.HasField("kept_age_ms")
         if wrong := wrong_with(slate, wanted):
             self.complain(wrong)
         else:

@@ -99,6 +99,7 @@ class Outcome:
             "complaints": list(self.judged.complaints),
             "rungs": dict(self.judged.rungs),
             "stepped_down": self.judged.stepped_down,
+            "kept": self.judged.kept,
             "reply_bytes": self.reply_bytes,
             "cpu_s_per_1000": self.cpu_s_per_1000(),
             "rss_bytes": dict(self.rss_bytes),
@@ -107,13 +108,14 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """As plain values, latencies and all."""
         plain = {one.name: getattr(self, one.name) for one in fields(self)}
-        judged = {"counts": self.judged.counts, "rungs": self.judged.rungs, "complaints": self.judged.complaints}
+        judged = {one.name: getattr(self.judged, one.name) for one in fields(self.judged)}
         return {**plain, "judged": judged}  # `asdict` would make a counter of pairs of every counter
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Outcome:
         """The outcome that `to_json` wrote."""
-        judged = Judged(Counter(raw["judged"]["counts"]), Counter(raw["judged"]["rungs"]), raw["judged"]["complaints"])
+        told = raw["judged"]
+        judged = Judged(Counter(told["counts"]), Counter(told["rungs"]), told["complaints"], told["kept"])
         return cls(**{**raw, "judged": judged})
 
 

@@ -151,11 +151,18 @@ def _rungs(outcome: Outcome) -> RenderableType:
     if not outcome.judged.rungs:
         return Text("nothing was answered", "yellow")
     parts = [Text(f"{name} {share:.2%}", _style(name)) for name, share in _shares(outcome)]
+    if outcome.judged.kept:
+        parts.append(Text(_kept_words(outcome), "dim"))
     return Text("rungs  ", "dim").append_text(Text("  ").join(parts))
 
 
 def _rung_words(outcome: Outcome) -> str:
-    return ", ".join(f"{name} {share:.2%}" for name, share in _shares(outcome)) or "nothing was answered"
+    words = [f"{name} {share:.2%}" for name, share in _shares(outcome)]
+    return ", ".join([*words, _kept_words(outcome)] if outcome.judged.kept else words) or "nothing was answered"
+
+
+def _kept_words(outcome: Outcome) -> str:
+    return f"{outcome.judged.kept / outcome.judged.slates:.2%} had been kept by shards"
 
 
 def _shares(outcome: Outcome) -> list[tuple[str, float]]:

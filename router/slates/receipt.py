@@ -128,6 +128,7 @@ def whole(
         watermark=known.watermark,
         events_folded=known.events_folded,
         watermark_age_ms=known.watermark_age_ms if known.HasField("watermark_age_ms") else None,
+        kept_age_ms=max((one.kept_age_ms for one in of_shards if one.HasField("kept_age_ms")), default=None),
     )
 
 

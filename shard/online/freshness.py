@@ -45,7 +45,7 @@ async def waited(
         watermark = Watermark.parse(request.at_least_as_fresh)
     except ValueError as error:
         raise InvalidArgument(f"at_least_as_fresh: {error}", field="at_least_as_fresh", reason="WATERMARK") from None
-    if not _is_at_home(asked) or not await online.reached(watermark, within_s):
+    if not is_at_home(asked) or not await online.reached(watermark, within_s):
         return False
     return online.is_whole(request.user_id, asked.partitions[0])
 
@@ -53,11 +53,17 @@ async def waited(
 def known(online: Online, asked: shard_pb2.PredictRequest, user_id: str) -> Known:
     """What a slate for a user knows as of now."""
     rung = asked.rung or pb.RUNG_SNAPSHOT
-    if not _is_at_home(asked) or not online.is_whole(user_id, asked.partitions[0]):
+    return known_at_home(online, rung, asked.partitions[0], user_id) if is_at_home(asked) else Known(rung)
+
+
+def known_at_home(online: Online, rung: pb.Rung, home: int, user_id: str) -> Known:
+    """What a slate knows as of now that is asked from a user's home, at a rung."""
+    if not online.is_whole(user_id, home):
         return Known(rung)
     fresh = rung == pb.RUNG_SNAPSHOT and online.is_fresh()
     return Known(pb.RUNG_FRESH if fresh else rung, online.watermark, online.lag_s() * 1000)
 
 
-def _is_at_home(asked: shard_pb2.PredictRequest) -> bool:
+def is_at_home(asked: shard_pb2.PredictRequest) -> bool:
+    """Whether a slate is asked for from a user's own record."""
     return not asked.vector and asked.rung != pb.RUNG_STAND_IN

@@ -50,6 +50,13 @@ class Online(Protocol):
         """Whether what the snapshot knows of somebody must not be used: they asked to be forgotten."""
         ...
 
+    def is_quiet(self, user_id: str) -> bool:
+        """Whether nothing was heard of somebody that changes what the snapshot alone would show them.
+
+        Time alone does not end it; nor does it begin an intent, where there was none.
+        """
+        ...
+
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""
         ...
@@ -87,6 +94,11 @@ class Nothing:
         """Nobody is heard of."""
         del user_id
         return False
+
+    def is_quiet(self, user_id: str) -> bool:
+        """Everybody."""
+        del user_id
+        return True
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Of nobody."""

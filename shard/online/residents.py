@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shard.online.folding import NOBODY, Folded, Terms, fold
 from shard.online.homes import Homes
-from shard.online.lately import Lately, Sessions, discount_of, lately, session_of
+from shard.online.lately import REPEATED_MIN, Lately, Sessions, discount_of, lately, session_of
 from shard.online.shown import Shown
 from shard.online.state import Events
 from shard.online.users import Users
@@ -129,6 +129,13 @@ class Residents:
     def is_hidden(self, user_id: str) -> bool:
         """Whether what the snapshot knows of somebody must not be used."""
         return self.homes.is_hidden(user_id)
+
+    def is_quiet(self, user_id: str) -> bool:
+        """Whether somebody did nothing, was shown nothing often enough, and did not ask to be forgotten."""
+        if self._users.of(user_id) or self.is_hidden(user_id):
+            return False
+        shown = self._shown.to(user_id)
+        return shown is None or not shown.repeated(REPEATED_MIN)
 
     @property
     def watermark(self) -> str:

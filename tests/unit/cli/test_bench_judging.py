@@ -28,6 +28,13 @@ def test_a_whole_slate_is_counted_with_its_rung() -> None:
     assert found.counts == {"whole": 1} and found.rungs == {"SNAPSHOT": 1} and found.stepped_down == 0
 
 
+def test_a_slate_that_was_kept_is_counted_as_one() -> None:
+    again = slate(("for-you", ["a", "b", "c"]), ("popular", ["d", "e", "f"]))
+    again.receipt.kept_age_ms = 0  # sent in the same moment
+    assert judged("slate", again).kept == 1
+    assert judged("slate", WHOLE).kept == 0
+
+
 @pytest.mark.parametrize("rung", [pb.RUNG_PREVIOUS, pb.RUNG_STAND_IN, pb.RUNG_SEGMENT, pb.RUNG_POPULAR])
 def test_a_lower_rung_is_a_step_down(rung) -> None:
     lower = slate(("for-you", ["a", "b", "c"]), ("popular", ["d", "e", "f"]), rung=rung)

@@ -35,6 +35,7 @@ RECEIPT = Receipt(
     watermark="log/0:7",
     events_folded=3,
     watermark_age_ms=41.7,
+    kept_age_ms=1520.0,
 )
 
 
@@ -57,6 +58,7 @@ def test_the_story_has_every_fact() -> None:
         "118.00 ms",
         "120.5 ms of 200 ms; 80 ms were left",
         "3 events since the snapshot; everything known up to log/0:7, at most 42 ms ago",
+        "made 1.5 s before, for the same request; nothing changed that it rests on",
     ):
         assert fact in shown
     assert "my-model cost the carousel for-you a rung: MODEL_NONSENSE" in shown

@@ -19,7 +19,9 @@ from trunkshow.v1 import shard_pb2
 class Reading:
     """A predictor over records one of which is spoilt."""
 
-    async def predict(self, asked: shard_pb2.PredictRequest, deadline: Deadline) -> shard_pb2.PredictResponse:
+    async def predict(
+        self, asked: shard_pb2.PredictRequest, deadline: Deadline, keep: None
+    ) -> shard_pb2.PredictResponse:
         """Its request as the slate."""
         del deadline
         if asked.request == b"spoilt":

@@ -61,6 +61,7 @@ async def test_a_fresh_slate_is_counted_as_one(start: Start) -> None:
     made = answer([carousel("for-you", ["i1"], rung=pb.RUNG_FRESH)])
     slate = pb.RecommendResponse.FromString(made.slate)
     slate.receipt.watermark, slate.receipt.events_folded, slate.receipt.watermark_age_ms = "log/0:7", 3, 40
+    slate.receipt.kept_age_ms = 1500
     made.slate = slate.SerializeToString()
     caller = await start(FakeShard(always(made)))
     receipt = (
@@ -70,6 +71,7 @@ async def test_a_fresh_slate_is_counted_as_one(start: Start) -> None:
     assert {(one.rung, one.watermark, one.events_folded, one.watermark_age_ms) for one in (receipt, passed_on)} == {
         (pb.RUNG_FRESH, "log/0:7", 3, 40)
     }
+    assert (receipt.kept_age_ms, passed_on.kept_age_ms) == (1500, 1500)
     status = await caller.status()
     assert [(one.rung, one.carousels) for one in status.rungs] == [(pb.RUNG_FRESH, 2)]
 

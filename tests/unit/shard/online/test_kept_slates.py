@@ -1,0 +1,348 @@
+"""A slate that was kept is the one that would be made: whatever was done, said and asked for meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from datetime import datetime
+from types import MappingProxyType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import datasets
+import pytest
+from followed_log import FollowedLog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from online_shard import event
+
+from shard.again import AGE_S_MAX
+from shard.config import ShardConfig
+from shard.kept import Kept
+from shard.online.upkeep import Upkeep
+from shard.predict import Predictor
+from shard.scene import Kind, Piece
+from shard.service import ShardService
+from shard.uses import Uses
+from trunkshow import carousels
+from trunkshow.errors import TrunkshowError
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.positions import Position
+from trunkshow.online.trends import EVERYBODY, NO_TRENDS, Listed, Trends
+from trunkshow.serving.deadline import Deadline
+from trunkshow.snapshot.additions import Addition
+from trunkshow.snapshot.likeness import Description
+from trunkshow.snapshot.partition import Partition
+from trunkshow.snapshot.reader import Snapshot
+from trunkshow.v1 import events_pb2, log_pb2, shard_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+USERS = tuple(map(datasets.user_id, (17, 18, 19)))
+ITEMS = tuple(map(datasets.item_id, range(12)))
+HOME = carousels.resolve((), "home", impersonal=False)
+BRIEF = (carousels.FOR_YOU, carousels.POPULAR)
+TRENDING = (carousels.FOR_YOU, carousels.TRENDING)
+SURGES = tuple(Trends(1, 2, MappingProxyType({EVERYBODY: (Listed(item, 4.0, 9.0, 2.0),)})) for item in ITEMS[:2])
+
+
+LONG_S, SHORT_S = 200_000.0, 3_600.0
+"""After the data of the snapshot ends: so long that nobody has a present intent from before, or that some have."""
+
+
+class Call:
+    """A caller who has all the time in the world."""
+
+    arrived, request_id, peer = 0.0, "test", "test"
+
+    def deadline(self, default_ms: float) -> Deadline:
+        """None to speak of."""
+        del default_ms
+        return Deadline(1e12)
+
+
+class Shop:
+    """One shard that keeps slates and one that does not, which know the same; nothing happens but what a test does."""
+
+    def __init__(self, snapshot: Snapshot, partitions: dict[int, Partition], since_data_s: float = LONG_S) -> None:
+        self.snapshot = snapshot.lend()  # new items are this one's
+        self.partitions, self.warm = partitions, dict(partitions)
+        self.now, self.data_until_s = 1000.0, datetime.fromisoformat(snapshot.manifest.data_until).timestamp()
+        event.data_until_s = self.data_until_s  # type: ignore[attr-defined]
+        self.since_data_s = since_data_s
+        self.upkeep = Upkeep(
+            FollowedLog(),
+            events_max=1000,
+            impressions_max=1000,
+            within_s=0,
+            clock=lambda: self.now,
+            wall=lambda: self.data_until_s + self.since_data_s,
+        )
+        self.upkeep.prepare(self.snapshot)
+        self.residents = self.upkeep.admit(self.snapshot)
+        self.upkeep.want(Piece(self.snapshot.version, Kind.HOME, number) for number in partitions)
+        self.residents.homes.replayed(frozenset(partitions))
+        self._numbers = itertools.count(1)
+        self.hear_end()
+        self.keeping, self.plain = (self._service(mib) for mib in (1, 0))
+
+    def _service(self, kept_mib: int) -> ShardService:
+        predictor = Predictor(self.snapshot, self.warm, {}, self.residents, clock=lambda: self.now)
+        service = ShardService(ShardConfig(store="", kept_slates_mib=kept_mib), "own:1")
+        generation = SimpleNamespace(predictor=predictor, uses=Uses())
+        keeper: Any = SimpleNamespace(
+            generations={self.snapshot.version: generation}, recent=deque(maxlen=8), watchers=0
+        )
+        service._keeper = keeper
+        self.upkeep.forgotten.listen(lambda tombstone: service.kept.forget(tombstone.user_id))
+        return service
+
+    def hear(self, user: str, item: str, kind: int) -> None:
+        """An event was followed."""
+        self.since_data_s += 60
+        heard = event(user, item, kind, after_s=self.since_data_s)
+        self.upkeep.hearing.hear(heard, Position("log", 0, next(self._numbers)))
+
+    def hear_end(self) -> None:
+        """The log was read to its end."""
+        end = Watermark("log", {0: next(self._numbers)})
+        self.upkeep.follower.progress.read(end)
+        self.upkeep.follower.progress.ended(end, self.now)
+
+    def forget(self, user: str) -> None:
+        """Somebody asked to be forgotten."""
+        record = log_pb2.Record(forget=log_pb2.Forget(id="t", user_id=user))
+        record.forget.timestamp.FromMilliseconds(round((self.data_until_s + self.since_data_s) * 1000))
+        self.upkeep.forgotten.hear(record, Watermark("gone", {0: next(self._numbers)}))
+
+    def show(self, user: str, item: str) -> None:
+        """An item was shown to somebody, often."""
+        for _ in range(6):
+            self.hear(user, item, events_pb2.INTERACTION_IMPRESSION)
+
+    def let_pass(self, seconds: float) -> None:
+        """Time."""
+        self.now, self.since_data_s = self.now + seconds, self.since_data_s + seconds
+
+    def trend(self, trends: Trends) -> None:
+        """Something does."""
+        self.upkeep.trends = lambda: trends
+
+    def tell(self, number: int, available: bool) -> None:
+        """Of a new item."""
+        said = Description(f"new {number}", "taste 1", {"colour": "red"})
+        self.snapshot.add([Addition(f"new-{number}", said, available)])
+
+    def asked(self, user: str, wanted: tuple[str, ...] = BRIEF, **request: Any) -> bytes:
+        """A prediction at home, as a router asks for it."""
+        home = self.snapshot.directory.find(user)
+        assert home is not None
+        return shard_pb2.PredictRequest(
+            request=pb.RecommendRequest(user_id=user, **request).SerializeToString(),
+            snapshot_version=self.snapshot.version,
+            partitions=[home.partition],
+            carousels=wanted,
+            rung=pb.RUNG_SNAPSHOT,
+        ).SerializeToString()
+
+    def answer(self, service: ShardService, asked: bytes) -> pb.RecommendResponse | str:
+        """The slate, and what is missing of it as a slate has it; or why there is none."""
+        call: Any = Call()
+        try:
+            answer = shard_pb2.PredictResponse.FromString(asyncio.run(service.predict(asked, call)))
+        except TrunkshowError as error:
+            return repr(error)
+        slate = pb.RecommendResponse.FromString(answer.slate)
+        assert answer.rung == slate.receipt.rung
+        slate.receipt.reasons.extend(lost.reason for lost in answer.missing)
+        return slate
+
+    def again(self, user: str, *, wanted: tuple[str, ...] = BRIEF, **request: Any) -> bool:
+        """Whether a slate is one that was kept."""
+        slate = self.answer(self.keeping, self.asked(user, wanted, **request))
+        assert not isinstance(slate, str)
+        return slate.receipt.HasField("kept_age_ms")
+
+
+@pytest.fixture(scope="module")
+def whole(snapshot: Snapshot, partitions: dict[int, Partition]) -> tuple[Snapshot, dict[int, Partition]]:
+    """The built snapshot, its directory and what it knows of kinds read."""
+    _ = snapshot.directory, snapshot.kinds, snapshot.likeness
+    return snapshot, partitions
+
+
+Whole = tuple[Snapshot, dict[int, Partition]]
+
+
+class Step(NamedTuple):
+    """Something that happens, and how."""
+
+    what: str
+    arguments: tuple[Any, ...]
+
+
+def steps(what: str, *arguments: st.SearchStrategy[Any]) -> st.SearchStrategy[Step]:
+    """Of one kind."""
+    return st.tuples(*arguments).map(lambda chosen: Step(what, chosen))
+
+
+users = st.sampled_from(USERS)
+kinds = st.sampled_from(
+    (
+        events_pb2.INTERACTION_CLICK,
+        events_pb2.INTERACTION_ORDER,
+        events_pb2.INTERACTION_HIDE,
+        events_pb2.INTERACTION_IMPRESSION,
+    )
+)
+requests = st.sampled_from(
+    (
+        {},
+        {"items_per_carousel": 3},
+        {"exclude_item_ids": ITEMS[:4]},
+        {"exclude_item_ids": ("new-1",)},
+        {"context_item_ids": ITEMS[4:6]},
+        {"filters": pb.Filters(categories=["taste 1"])},
+        {"include_seen": True},
+        {"at_least_as_fresh": "log/0:1"},
+    )
+)
+asks = steps("ask", users, st.sampled_from((BRIEF, BRIEF, HOME, TRENDING)), requests)
+happenings = st.one_of(
+    steps("hear", users, st.sampled_from(ITEMS), kinds),
+    steps("show", users, st.sampled_from(ITEMS)),
+    steps("pass", st.sampled_from((1.0, 4.0, 6.0, AGE_S_MAX, 90_000.0))),
+    steps("end"),
+    steps("tell", st.integers(1, 2), st.booleans()),
+    steps("trend", st.sampled_from((NO_TRENDS, *SURGES))),
+    steps("forget", users),
+    steps("drop", st.integers(0, 3)),
+    steps("adopt", st.integers(0, 3)),
+)
+
+
+def happens(shop: Shop, step: Step) -> None:
+    """It does."""
+    {
+        "hear": shop.hear,
+        "show": shop.show,
+        "pass": shop.let_pass,
+        "end": shop.hear_end,
+        "tell": shop.tell,
+        "trend": shop.trend,
+        "forget": shop.forget,
+        "drop": lambda number: shop.warm.pop(number, None),
+        "adopt": lambda number: shop.warm.update({number: shop.partitions[number]}),
+    }[step.what](*step.arguments)
+
+
+def plainly(answer: pb.RecommendResponse | str) -> pb.RecommendResponse | str:
+    """Without what is of the moment in which it was made."""
+    if not isinstance(answer, str):
+        answer.receipt.ClearField("kept_age_ms")
+        answer.receipt.ClearField("stages")
+    return answer
+
+
+@settings(max_examples=150)
+@given(st.sampled_from((LONG_S, SHORT_S)), st.lists(asks | asks | happenings, min_size=4, max_size=40))
+def test_answers_are_the_same_with_and_without_keeping(whole: Whole, since_data_s: float, happened: list[Step]) -> None:
+    """Each of a sequence of requests, asked twice, whatever happens between; refusals too."""
+    shop = Shop(*whole, since_data_s)
+    for step in happened:
+        if step.what != "ask":
+            happens(shop, step)
+            continue
+        user, wanted, request = step.arguments
+        asked = shop.asked(user, wanted, **request)
+        expected = plainly(shop.answer(shop.plain, asked))
+        for _ in range(2):
+            assert plainly(shop.answer(shop.keeping, asked)) == expected
+
+
+def test_the_same_request_is_answered_with_what_was_kept(whole: Whole) -> None:
+    """And says how old it is; a request that asks for something else has one of its own."""
+    shop = Shop(*whole)
+    assert [shop.again(USERS[0]) for _ in range(2)] == [False, True]
+    shop.now += 2
+    slate = shop.answer(shop.keeping, shop.asked(USERS[0]))
+    assert not isinstance(slate, str)
+    assert slate.receipt.kept_age_ms == 2000
+    assert slate.receipt.effort == pb.EFFORT_FULL
+    assert not shop.again(USERS[0], items_per_carousel=3)
+    assert not shop.again(USERS[1])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        Step("hear", (USERS[0], ITEMS[0], events_pb2.INTERACTION_CLICK)),
+        Step("hear", (USERS[0], ITEMS[0], events_pb2.INTERACTION_HIDE)),
+        Step("show", (USERS[0], ITEMS[0])),
+        Step("tell", (1, True)),
+        Step("forget", (USERS[0],)),
+        Step("pass", (AGE_S_MAX + 1,)),
+        Step("trend", (SURGES[1],)),
+        Step("pass", (6.0,)),
+    ],
+    ids=lambda step: f"{step.what}-{step.arguments}",
+)
+def test_what_changes_a_slate_ends_its_keeping(whole: Whole, step: Step) -> None:
+    """The very next request is answered anew."""
+    shop = Shop(*whole)
+    happens(shop, Step("trend", (SURGES[0],)))
+    assert [shop.again(USERS[0], wanted=TRENDING) for _ in range(2)] == [False, True]
+    happens(shop, step)
+    if step.arguments == (AGE_S_MAX + 1,):
+        shop.hear_end()  # as fresh as before, and yet too old
+    expected = plainly(shop.answer(shop.plain, shop.asked(USERS[0], TRENDING)))
+    assert shop.again(USERS[0], wanted=TRENDING) is False
+    assert plainly(shop.answer(shop.keeping, shop.asked(USERS[0], TRENDING))) == expected
+
+
+def test_what_others_do_changes_nothing(whole: Whole) -> None:
+    """Nor what was shown once; nor trends, where none are shown."""
+    shop = Shop(*whole)
+    assert not shop.again(USERS[0])
+    shop.hear(USERS[1], ITEMS[0], events_pb2.INTERACTION_ORDER)
+    shop.hear(USERS[0], ITEMS[0], events_pb2.INTERACTION_IMPRESSION)
+    shop.trend(SURGES[0])
+    assert shop.again(USERS[0])
+
+
+def test_a_slate_of_less_than_full_effort_is_not_kept(whole: Whole) -> None:
+    """Nor one that was to be as fresh as something, though it is made in the same way."""
+    shop = Shop(*whole)
+    predictor = Predictor(shop.snapshot, shop.warm, {}, shop.residents, clock=lambda: shop.now)
+    predictor._costs.learn(pb.EFFORT_FULL, 1, 5.0)
+    kept: list[Kept] = []
+    asked = shard_pb2.PredictRequest.FromString(shop.asked(USERS[0]))
+    hurried = asyncio.run(predictor.predict(asked, Deadline.after(11.0, shop.now), kept.append))
+    assert pb.RecommendResponse.FromString(hurried.slate).receipt.effort == pb.EFFORT_REDUCED
+    fresh = shard_pb2.PredictRequest.FromString(shop.asked(USERS[0], at_least_as_fresh="log/0:1"))
+    asyncio.run(predictor.predict(fresh, None, kept.append))
+    assert not kept
+    asyncio.run(predictor.predict(asked, None, kept.append))
+    assert len(kept) == 1
+
+
+def test_of_who_is_forgotten_nothing_is_kept(whole: Whole) -> None:
+    """Not even in memory."""
+    shop = Shop(*whole)
+    shop.again(USERS[0])
+    shop.again(USERS[1])
+    shop.forget(USERS[0])
+    assert len(shop.keeping.kept) == 1
+    assert not shop.plain.kept.bytes
+
+
+def test_a_batch_keeps_nothing(whole: Whole) -> None:
+    """It asks for everybody once."""
+    shop = Shop(*whole)
+    batch = shard_pb2.PredictBatchRequest(requests=[shard_pb2.PredictRequest.FromString(shop.asked(USERS[0]))])
+
+    async def answers() -> int:
+        call: Any = Call()
+        return len([one async for one in shop.keeping.predict_batch(batch.SerializeToString(), call)])
+
+    assert asyncio.run(answers()) == 1
+    assert not len(shop.keeping.kept)

@@ -84,7 +84,9 @@ REASONS: Mapping[Reason, Meaning] = {
     ),
     Reason.MODEL_FAILED: Meaning("A model raised an error.", "The shard's log has its traceback (`model.failed`)."),
     Reason.SNAPSHOT_MISMATCH: Meaning(
-        "Shards that are up serve other snapshots than the router.", "Wait for the swap, or look for a stuck shard."
+        "Shards that are up serve other snapshots than the router. Of one of a batch without a slate: it named what "
+        "only a version knew that was rolled back meanwhile.",
+        "Wait for the swap, or look for a stuck shard.",
     ),
     Reason.MODEL_LATE: Meaning("A plugged-in model had not answered in its time.", "Make the model faster."),
     Reason.MODEL_NONSENSE: Meaning(

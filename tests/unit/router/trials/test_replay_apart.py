@@ -39,6 +39,7 @@ class Known(NamedTuple):
     ejections: int
     tokens: float
     hedges: int
+    failovers: dict[str, float]
     askings: int
     in_flight: dict[str, int]
     answers: dict[str, int]
@@ -89,6 +90,7 @@ class Shop:
             ejections=self.fanout.infirmary.ejections,
             tokens=self.tokens._left,
             hedges=self.fanout.tally.hedges,
+            failovers=dict(self.fanout.failovers._spent),
             askings=sum(self.fanout.tally.ended.values()),
             in_flight={address: line.in_flight for address, line in lines.items()},
             answers={address: line.latencies[Kind.ONE].answers for address, line in lines.items()},

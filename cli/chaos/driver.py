@@ -37,6 +37,8 @@ LATE_MS = 200.0
 LATE_BATCH_MS = 2_000.0
 IN_FLIGHT_MAX = 4_096
 TELL_EVERY_S = 0.1
+SHED_PAUSE_S = 0.1
+"""A caller of a closed loop who was shed asks again after this long: at once, and a few callers would be a flood."""
 
 
 class Driver:
@@ -57,7 +59,7 @@ class Driver:
         self._calls = Visitors(facts, orders.seed).calls()
         self._random = random.Random(orders.seed)  # noqa: S311 - as for the visitors
         self._stalls = Stalls()
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[bool]] = set()
         self._slate = _unary(channel, wire.RECOMMEND)
         self._similar = _unary(channel, wire.SIMILAR_ITEMS)
         method = wire.RECOMMEND_BATCH
@@ -102,13 +104,15 @@ class Driver:
 
     async def _closed_loop(self) -> None:
         for ask in self._calls:
-            await self._ask(ask)
+            if await self._ask(ask):
+                await asyncio.sleep(SHED_PAUSE_S)
 
-    async def _ask(self, ask: Ask) -> None:
+    async def _ask(self, ask: Ask) -> bool:
+        """Ask and count; whether it was shed."""
         sent = time.monotonic()
         if isinstance(ask.request, pb.RecommendBatchRequest):
             await self._ask_batch(ask.request, sent)
-            return
+            return False
         try:
             if isinstance(ask.request, pb.RecommendRequest):
                 answer = await self._slate(ask.request, timeout=GIVE_UP_S)
@@ -116,12 +120,13 @@ class Driver:
                 answer = await self._similar(ask.request, timeout=GIVE_UP_S)
         except grpc.RpcError as error:
             self._failed(self.series.at(sent), 1, error)
-            return
+            return False
         took_ms = (time.monotonic() - sent) * 1000
         tally = self.series.at(sent)
         tally.latencies[bin_of(took_ms)] += 1
-        self._answered(tally, answer.receipt, took_ms, LATE_MS, stood_ms=self._stalls.since(sent))
+        count(tally, answer.receipt, took_ms, LATE_MS, stood_ms=self._stalls.since(sent))
         self._judge(tally, ask, answer)
+        return pb.REASON_OVERLOADED in answer.receipt.reasons
 
     async def _ask_batch(self, batch: pb.RecommendBatchRequest, sent: float) -> None:
         waiting = dict(enumerate(batch.requests))
@@ -131,7 +136,7 @@ class Driver:
                 took_ms = (time.monotonic() - sent) * 1000
                 tally = self.series.at(sent)
                 tally.counts["batched"] += 1
-                self._answered(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
+                count(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
                 request = waiting.pop(one.index, None)
                 if request is None:
                     tally.counts["wrong"] += 1
@@ -152,18 +157,6 @@ class Driver:
         said = error.details() if isinstance(error, grpc.aio.AioRpcError) else "the stream ended"
         tally.complain(f"failed: {code}: {' '.join(str(said).split())[:200]}")
 
-    def _answered(self, tally: Tally, receipt: pb.Receipt, took_ms: float, late_ms: float, *, stood_ms: float) -> None:
-        tally.counts["requests"] += 1
-        tally.rungs[pb.Rung.Name(receipt.rung).removeprefix("RUNG_")] += 1
-        tally.versions[receipt.snapshot_version] += 1
-        late_in_router = receipt.elapsed_ms > late_ms  # whatever this process did meanwhile
-        if late_in_router or took_ms - stood_ms > late_ms:
-            tally.counts["late"] += 1
-            tally.counts["late_in_router"] += late_in_router
-            tally.note(Latecomer.of(receipt, time.time() - took_ms / 1000, took_ms, stood_ms))
-        elif took_ms > late_ms:
-            tally.counts["held_up"] += 1
-
     def _judge(self, tally: Tally, ask: Ask, answer: Any) -> None:
         if ask.personal:
             tally.counts["personal"] += 1
@@ -181,6 +174,21 @@ class Driver:
         if wrong:
             tally.counts["wrong"] += 1
             tally.complain(f"wrong: {wrong[0]}; request: {' '.join(str(ask.request).split())[:300]}")
+
+
+def count(tally: Tally, receipt: pb.Receipt, took_ms: float, late_ms: float, *, stood_ms: float) -> None:
+    """An answer that came after so long, for some of which its caller's own process stood still."""
+    tally.counts["requests"] += 1
+    tally.rungs[pb.Rung.Name(receipt.rung).removeprefix("RUNG_")] += 1
+    tally.versions[receipt.snapshot_version] += 1
+    late_in_router = receipt.elapsed_ms > late_ms  # whatever this process did meanwhile
+    if late_in_router or took_ms - stood_ms > late_ms:
+        tally.counts["late"] += 1
+        tally.counts["late_in_router"] += late_in_router
+        tally.note(Latecomer.of(receipt, time.time() - took_ms / 1000, took_ms, stood_ms))
+        return
+    tally.counts["held_up"] += took_ms > late_ms
+    tally.counts["good"] += pb.RUNG_UNSPECIFIED < receipt.rung <= pb.RUNG_SNAPSHOT
 
 
 def _unary(channel: grpc.aio.Channel, method: wire.Method[Any, Any]) -> grpc.aio.UnaryUnaryMultiCallable[Any, Any]:

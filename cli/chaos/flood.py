@@ -5,7 +5,8 @@ shards get a small quota of a processor while it lasts, as a pod has one: they r
 longer one, again and again. What is scarce is then behind the routers, whose business it is to take every call. What
 the cluster does under the quota is measured first, by callers who ask again as soon as they were answered, and by
 nobody else, since the usual traffic may be more than that already; then `times` as much is offered. Good answers, of
-SNAPSHOT and in time, must not become fewer by much.
+SNAPSHOT and in time, must not become fewer by much. A resident slate that is late is a late answer, and no good one the
+less.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from dataclasses import dataclass, field, replace
 
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Ground
-from cli.chaos.tally import SLICE_S
 from cli.output import UsageError
 
 DRIVERS = 2
@@ -26,8 +26,10 @@ CHECKED = 0.05
 """Share of a flood's answers that are checked, so that the flood is not held up by its own care."""
 
 CALLERS = 16
-SETTLE_S = 2.0
-MEASURE_S = 3.0
+SETTLE_S = 3.0
+MEASURE_S = 4.0
+TRAIL_S = 2.5
+"""What was asked so long ago is answered, batches among it."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,6 @@ class Flooded:
 
 async def _good_a_second(ground: Ground) -> float:
     """After a while: answers of SNAPSHOT or better that came in time, each second."""
-    await asyncio.sleep(SETTLE_S + MEASURE_S)
-    until = time.monotonic() - 2 * SLICE_S
-    measured = ground.traffic.series.between(until - MEASURE_S, until)
-    good = measured.rungs["FRESH"] + measured.rungs["SNAPSHOT"]
-    return max(0.0, (good - measured.late) / MEASURE_S)
+    await asyncio.sleep(SETTLE_S + MEASURE_S + TRAIL_S)
+    until = time.monotonic() - TRAIL_S
+    return ground.traffic.series.between(until - MEASURE_S, until).good / MEASURE_S

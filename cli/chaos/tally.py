@@ -77,6 +77,11 @@ class Tally:
         return self.counts["late"]
 
     @property
+    def good(self) -> int:
+        """Answers of SNAPSHOT or better that were not late."""
+        return self.counts["good"]
+
+    @property
     def held_up(self) -> int:
         """Answers that came in time, and late to hand, because the caller's own process stood still meanwhile."""
         return self.counts["held_up"]

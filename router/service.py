@@ -225,6 +225,7 @@ class Router:
         """What is due by the clock."""
         self.advance()
         self._following.tend()
+        self.keeper.tidy()
         if self._growth is not None:
             self._growth.only({version: view.snapshot for version, view in self.keeper.opened.items()})
         trends = self.board.topology.trends

@@ -7,6 +7,7 @@ as every shard does, whenever it started (`trunkshow.online.newcomers`). Somebod
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from typing import Never
 
@@ -109,13 +110,15 @@ class Arrivals:
         return reader is not None and reader.progress.covers(watermark)
 
     def _read_for(self, view: View) -> None:
-        since = Since.of(view.snapshot.manifest)
+        since, version = Since.of(view.snapshot.manifest), view.version
         self._forget_all(view)
+        known = weakref.ref(view)  # a reading that was called off may be held in a circle, and the view is not to be
 
         def hear(event: events_pb2.Event, at: Position) -> None:
             if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
                 return
-            if event.interaction in SHARES and self._keeper.opened.get(view.version) is view:
+            view = self._keeper.opened.get(version)
+            if event.interaction in SHARES and view is not None and view is known():
                 _hear(view, since, event, at)
 
         reader = Follower(self._source, hear, busy=self._busy, clock=self._clock)

@@ -6,11 +6,16 @@
 
 A request leases what is served when it begins, and sees that to its end, whatever the pointer does meanwhile. All of
 this happens on the event loop.
+
+What was closed goes once nobody refers to it. Requests that failed leave circles, which keep its files mapped until a
+collector comes by: that looks through everything, and holds up whoever is asking, so it is called only where something
+that was closed is still there after `HELD_S`.
 """
 
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Collection
 from types import TracebackType
 
@@ -18,6 +23,9 @@ import structlog
 
 from router.served.moving import Moves
 from router.served.views import View, Views
+from trunkshow.serving.deadline import Clock, monotonic
+
+HELD_S = 5.0
 
 log = structlog.get_logger()
 
@@ -57,17 +65,22 @@ class Keeper:
     Args:
         first: views to begin with; this closes them.
         closed: told of every version that was closed while others are served.
+        clock: a port: monotonic seconds.
 
     Attributes:
         opened: views by version, served or on their way to be.
     """
 
-    def __init__(self, first: Views, closed: Callable[[str], None] = lambda version: None) -> None:
+    def __init__(
+        self, first: Views, closed: Callable[[str], None] = lambda version: None, clock: Clock = monotonic
+    ) -> None:
         self.opened: dict[str, View] = {view.version: view for view in first}
         self._named: frozenset[str] = frozenset(self.opened)
         self._current = Lease(first, self._left)
         self._outdated: list[Lease] = []
         self._closed = closed
+        self._clock = clock
+        self._gone: list[tuple[weakref.ref[View], float]] = []
 
     @property
     def now(self) -> Views:
@@ -99,6 +112,14 @@ class Keeper:
         """Traffic has moved on."""
         self.adopt(self.now.moved_on(moves), self._named)
 
+    def tidy(self) -> None:
+        """Have circles looked for, where one keeps what was closed a while ago; to be called now and then."""
+        now = self._clock()
+        self._gone = [(view, at) for view, at in self._gone if view() is not None]
+        if any(now - at >= HELD_S for _, at in self._gone):
+            gc.collect()
+            self._gone.clear()
+
     def close(self) -> None:
         """Close everything; nobody asks any more."""
         for view in self.opened.values():
@@ -114,10 +135,8 @@ class Keeper:
         looked_at = {view.version for lease in (self._current, *self._outdated) for view in lease.views}
         closed = [one for one in self.opened if one not in looked_at and one not in self._named]
         for version in closed:
-            self.opened.pop(version).snapshot.close()
+            view = self.opened.pop(version)
+            view.snapshot.close()
+            self._gone.append((weakref.ref(view), self._clock()))
             log.info("snapshot.closed", snapshot=version)
             self._closed(version)
-        if closed:
-            # Requests that failed leave circles, which keep its files mapped until the collector comes by; that takes a
-            # third of a millisecond, since what was there at the start is frozen.
-            gc.collect()

@@ -4,7 +4,8 @@ As of events (`trunkshow.eventlog.validation`) what is right in a batch is kept,
 itself (`faults`). Pure: the time comes in.
 
 What the builder would read another way is refused rather than recorded: it takes blanks around a text for none, and an
-item `7.0` for the item `7`.
+item `7.0` for the item `7`. A category or a value of an attribute that it would write another way, `2` for `2.0`, is
+recorded as it would be built: else it would be like no item that was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from trunkshow.eventlog.faults import Fault, check_count, cut, too_large, too_long
-from trunkshow.eventlog.names import rewritten
+from trunkshow.eventlog.names import as_built, rewritten
 from trunkshow.eventlog.validation import EVENT_BYTES_MAX, FUTURE_S_MAX, ID_BYTES_MAX
 from trunkshow.v1 import events_pb2 as pb
 
@@ -74,7 +75,7 @@ def check(items: Sequence[pb.NewItem], now_s: float) -> CheckedItems:
     for index, item in enumerate(items):
         fault = _fault(item, now_s)
         if fault is None:
-            right.append(item if item.HasField("created") else _stamped(item, now_s))
+            right.append(_as_built(item, now_s))
         else:
             refused.append(_refusal(index, item, fault))
     return CheckedItems(right, refused)
@@ -147,8 +148,15 @@ def _refusal(index: int, item: pb.NewItem, fault: Fault) -> RefusedItem:
     return RefusedItem(index, cut(item.id, ID_BYTES_MAX), field, fault.reason, f"{field}: {fault.what}")
 
 
-def _stamped(item: pb.NewItem, now_s: float) -> pb.NewItem:
-    stamped = pb.NewItem()
-    stamped.CopyFrom(item)
-    stamped.created.seconds = int(now_s)
-    return stamped
+def _as_built(item: pb.NewItem, now_s: float) -> pb.NewItem:
+    """With its category and its attributes as a build writes them, and the time where it has none."""
+    if item.HasField("created") and not any(map(rewritten, (item.category, *item.attributes.values()))):
+        return item
+    made = pb.NewItem()
+    made.CopyFrom(item)
+    made.category = as_built(item.category)
+    for name, value in item.attributes.items():
+        made.attributes[name] = as_built(value)
+    if not item.HasField("created"):
+        made.created.seconds = int(now_s)
+    return made

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from trunkshow.eventlog.kafka_topic import Asker, Topic, why
 from trunkshow.eventlog.log import LogUnavailable, Read
@@ -46,6 +46,7 @@ class _Taken:
     count: int
     behind: int
     data: bytes | None
+    written_ms: int | None = None
 
 
 class Reader:
@@ -182,7 +183,7 @@ class Reader:
 def _read(place: Place, one: _Taken) -> tuple[Place, Read | None]:
     if one.data is None:
         return place, None
-    return place.took(one.lane, one.count, one.data, one.behind)
+    return place.took(one.lane, one.count, one.data, one.behind, one.written_ms)
 
 
 def _take(consumer: Consumer) -> list[_Taken]:
@@ -211,4 +212,6 @@ def _told(consumer: Consumer, message: Message) -> _Taken | None:
     assert offset is not None
     high = consumer.get_watermark_offsets(TopicPartition(message.topic() or "", lane), cached=True)
     behind = max(0, high[1] - offset - 1) if high else 0
-    return _Taken(lane, offset + 1, behind, message.value() or b"")
+    kind, moment_ms = message.timestamp()
+    written_ms = moment_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None  # else the producer's: a router's
+    return _Taken(lane, offset + 1, behind, message.value() or b"", written_ms)

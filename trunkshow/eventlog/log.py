@@ -40,12 +40,14 @@ class Read(NamedTuple):
         watermark: of the reader, this record included.
         lost: records of its lane before this one that had been removed unread, or could not be read.
         behind: records of its lane after this one, as of when it was read.
+        written_ms: when it was written by the log's own clock, milliseconds since the epoch; None where it has none.
     """
 
     record: log_pb2.Record
     watermark: Watermark
     lost: int = 0
     behind: int = 0
+    written_ms: int | None = None
 
 
 class EventLog(Protocol):

@@ -55,11 +55,12 @@ class _Detached(Exception):
 
 
 class _Message(NamedTuple):
-    """A record as the server gave it, with its number in the stream and in what this consumer was given."""
+    """A record as the server gave it, with its number in the stream and in what this consumer was given, and its time."""
 
     sequence: int
     given: int
     left: int
+    written_ms: int
     data: bytes
 
 
@@ -179,7 +180,7 @@ class Reader:
                 if message.given != given + 1:
                     raise _Detached
                 given = message.given
-                place, read = place.took(LANE, message.sequence, message.data, message.left)
+                place, read = place.took(LANE, message.sequence, message.data, message.left, message.written_ms)
                 yield _Step(place.mark, read)
 
     async def _messages(self, connection: Connection, start: int) -> AsyncGenerator[_Message | None, None]:
@@ -271,4 +272,5 @@ async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | int | None:
     if status:
         raise _Detached
     told = message.metadata
-    return _Message(told.sequence.stream, told.sequence.consumer, told.num_pending, message.data)
+    written_ms = round(told.timestamp.timestamp() * 1000)
+    return _Message(told.sequence.stream, told.sequence.consumer, told.num_pending, written_ms, message.data)

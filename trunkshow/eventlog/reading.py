@@ -45,7 +45,9 @@ class Place:
         """Records of a lane before the next one to read."""
         return self.mark.counts.get(lane, 0)
 
-    def took(self, lane: int, count: int, data: bytes, behind: int) -> tuple[Place, Read | None]:
+    def took(
+        self, lane: int, count: int, data: bytes, behind: int, written_ms: int | None = None
+    ) -> tuple[Place, Read | None]:
         """The place after a record, and the record; None where its bytes are none, which are told as lost.
 
         Args:
@@ -53,6 +55,7 @@ class Place:
             count: records of the lane up to it, itself included.
             data: its bytes.
             behind: records of the lane after it.
+            written_ms: when, by the log's own clock.
         """
         starts = self.anew and lane not in self.mark.counts
         lost = self.untold + (0 if starts else count - 1 - self.next_count(lane))
@@ -68,7 +71,7 @@ class Place:
         if lost > self.untold:
             LOST.inc(lost - self.untold)
             _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
-        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind)
+        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind, written_ms)
 
 
 def place_in(log: str, after: Watermark | None) -> Place:

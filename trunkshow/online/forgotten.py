@@ -4,6 +4,8 @@
 2. A snapshot that was not built with the tombstone (`Manifest.forgotten_watermark`) must not use what it knows of the
    user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's.
 3. Of several tombstones of a user the last one counts.
+4. A tombstone is of when its router says, or when its log says that it was written, whichever is earlier: what is done
+   afterwards is not forgotten because one of these clocks is fast.
 
 Values and one set of them; `following` is the only I/O. What was heard is kept by `forgotten_file`. Where tombstones
 stand, and for how long, is `trunkshow.eventlog.opening`'s business.
@@ -40,7 +42,7 @@ class Tombstone:
     Attributes:
         id: of the request.
         user_id: who.
-        time_ms: when it was asked for, milliseconds since the epoch.
+        time_ms: when it was asked for, milliseconds since the epoch (rule 4).
         events_until: up to where events are forgotten; None where the log of events was empty, or not there.
         at: where the tombstone stands in its log.
     """
@@ -52,9 +54,11 @@ class Tombstone:
     at: Position
 
     @classmethod
-    def of(cls, forget: log_pb2.Forget, at: Position) -> Tombstone:
-        """As a record has it."""
-        return cls(forget.id, forget.user_id, forget.timestamp.ToMilliseconds(), watermark_of(forget.events_until), at)
+    def of(cls, forget: log_pb2.Forget, at: Position, written_ms: int | None = None) -> Tombstone:
+        """As a record has it, which was written then."""
+        said_ms = forget.timestamp.ToMilliseconds()
+        time_ms = said_ms if written_ms is None else min(said_ms, written_ms)
+        return cls(forget.id, forget.user_id, time_ms, watermark_of(forget.events_until), at)
 
     def covers(self, at: Position, time_ms: int) -> bool:
         """Whether an event that stands there and happened then is forgotten."""
@@ -100,7 +104,7 @@ class Forgotten:
         """Be told of every tombstone from now on."""
         self._listeners.append(listener)
 
-    def hear(self, record: log_pb2.Record, watermark: Watermark) -> None:
+    def hear(self, record: log_pb2.Record, watermark: Watermark, written_ms: int | None = None) -> None:
         """A record of the tombstones' log, and its reader's watermark with it; one that comes twice is heard once.
 
         A log that went back forgets tombstones; whoever heard of them does not.
@@ -111,7 +115,7 @@ class Forgotten:
         at = position_of(known, watermark)
         self.watermark = watermark
         if record.HasField("forget"):
-            self._add(Tombstone.of(record.forget, at))
+            self._add(Tombstone.of(record.forget, at, written_ms))
         self._settle()
         self._moved.set()
         self._moved = asyncio.Event()
@@ -195,7 +199,7 @@ async def read_all(source: EventLog, within_s: float = END_WITHIN_S) -> Forgotte
     except LogMissing:  # it is made with the first tombstone, or by the first router
         return forgotten
     async for read in source.read(None, end):
-        forgotten.hear(read.record, read.watermark)
+        forgotten.hear(read.record, read.watermark, read.written_ms)
     forgotten.watermark = end if any(end.counts.values()) else forgotten.watermark
     return forgotten
 
@@ -220,7 +224,7 @@ async def _hear_all(forgotten: Forgotten, source: EventLog) -> Never:
 
 def _heard(forgotten: Forgotten, read: Read) -> None:
     try:
-        forgotten.hear(read.record, read.watermark)
+        forgotten.hear(read.record, read.watermark, read.written_ms)
     except Exception as error:  # one record that is no good must not end the hearing of all others
         log.error("forgotten.unreadable", watermark=str(read.watermark), exc_info=error)
 

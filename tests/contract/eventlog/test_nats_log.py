@@ -191,6 +191,15 @@ async def test_a_stream_made_anew_under_those_who_use_it_is_another_log(nats_wor
     assert following.reads[-1].watermark == new
 
 
+async def test_a_record_is_read_with_when_it_was_written_by_the_servers_clock(log: EventLog) -> None:
+    """Which is this machine's here; the record says what a router's said."""
+    began_ms = time.time() * 1000 - 1
+    mark = await log.append([event("ada", 1)], WITHIN_S)
+    (read,) = [read async for read in log.read(None, mark)]
+    assert read.written_ms is not None
+    assert began_ms <= read.written_ms <= time.time() * 1000 + 1
+
+
 async def test_a_record_that_is_none_is_skipped_and_told(nats_world: NatsWorld, log: EventLog) -> None:
     """A reader does not stop at what somebody else wrote there."""
     await log.append([event("user", 0)], WITHIN_S)

@@ -43,6 +43,17 @@ async def test_an_event_is_forgotten_by_its_place_or_by_its_time(number: int, ti
     assert not forgotten.covers("bob", Position(LOG, 0, number), time_ms)
 
 
+@pytest.mark.parametrize(
+    ("written_ms", "from_ms"), [(None, 1000), (400, 400), (5000, 1000)], ids=["unsaid", "a fast router", "a fast log"]
+)
+def test_what_is_done_afterwards_is_not_forgotten_because_a_clock_is_fast(written_ms: int | None, from_ms: int) -> None:
+    """Neither the router's that took it, nor the log's own."""
+    forgotten = Forgotten()
+    forgotten.hear(log_pb2.Record(forget=tombstone()), Watermark("gone", {0: 1}), written_ms)
+    after = Position(LOG, 0, 6)
+    assert [forgotten.covers("ada", after, from_ms + more) for more in (0, 1)] == [True, False]
+
+
 async def test_places_in_another_log_say_nothing() -> None:
     """There the time alone counts."""
     forgotten = await people(tombstone())

@@ -50,6 +50,14 @@ def test_what_breaks_a_limit_is_refused(fields: dict[str, Any], field: str, reas
     assert refused.message.startswith(refused.field)
 
 
+def test_a_text_that_a_build_would_write_another_way_is_recorded_as_it_would() -> None:
+    """Else a new item of the category 2.0 would be like none of those that were built with it; titles stay."""
+    given = item(title="2.0", category="2.0", attributes={"size": "7.00", "waist": "7.5"}, created=Timestamp(seconds=5))
+    (made,) = check([given], NOW).right
+    assert (made.title, made.category, dict(made.attributes)) == ("2.0", "2", {"size": "7", "waist": "7.5"})
+    assert (given.category, made.created.seconds) == ("2.0", 5)
+
+
 def test_an_item_that_is_too_large_is_refused() -> None:
     """Whatever makes it so."""
     attributes = {f"{n:02}": "x" * 256 for n in range(32)}

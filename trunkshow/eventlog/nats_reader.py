@@ -55,7 +55,7 @@ class _Detached(Exception):
 
 
 class _Message(NamedTuple):
-    """A record as the server gave it, with its number in the stream and in what this consumer was given, and its time."""
+    """A record as the server gave it, numbered in the stream and in what this consumer was given, and its time."""
 
     sequence: int
     given: int

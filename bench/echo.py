@@ -6,13 +6,12 @@ As a program it serves on a free port, which it prints, until SIGTERM: `python -
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 from typing import Any
 
 import grpc
-import grpc.aio
 import uvloop
+
+from bench import bare
 
 METHOD = "/bench.Echo/Echo"
 
@@ -25,16 +24,7 @@ async def serve(reply_bytes: int) -> None:
         del request, context
         return reply
 
-    server = grpc.aio.server()
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {"Echo": grpc.unary_unary_rpc_method_handler(answer)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Echo", handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(port, flush=True)
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    await over.wait()
-    await server.stop(None)
+    await bare.serve("bench.Echo", {"Echo": grpc.unary_unary_rpc_method_handler(answer)})
 
 
 if __name__ == "__main__":

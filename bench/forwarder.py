@@ -6,13 +6,13 @@ As a program it serves on a free port, which it prints, until SIGTERM: `python -
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 from typing import Any
 
 import grpc
 import grpc.aio
 import uvloop
+
+from bench import bare
 
 METHOD = "/bench.Forwarder/Forward"
 TIMEOUT_S = 5.0
@@ -27,16 +27,7 @@ async def serve(target: str, method: str) -> None:
             del context
             return await ask(request, timeout=TIMEOUT_S)
 
-        server = grpc.aio.server()
-        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {"Forward": grpc.unary_unary_rpc_method_handler(forward)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Forwarder", handlers),))
-        port = server.add_insecure_port("127.0.0.1:0")
-        await server.start()
-        print(port, flush=True)
-        over = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-        await over.wait()
-        await server.stop(None)
+        await bare.serve("bench.Forwarder", {"Forward": grpc.unary_unary_rpc_method_handler(forward)})
 
 
 if __name__ == "__main__":

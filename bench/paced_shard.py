@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import grpc.aio
 import uvloop
 
+from bench import bare
 from bench.wanted import WANTED
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -66,20 +65,14 @@ async def serve(version: str, partitions: int, ms: float) -> None:
         del request, context
         return b""
 
-    server = grpc.aio.server()
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Predict": grpc.unary_unary_rpc_method_handler(predict),
-        "Watch": grpc.unary_stream_rpc_method_handler(watch),
-        "Observe": grpc.unary_unary_rpc_method_handler(observe),
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(port, flush=True)
-    over = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    await over.wait()
-    await server.stop(None)
+    await bare.serve(
+        SERVICE,
+        {
+            "Predict": grpc.unary_unary_rpc_method_handler(predict),
+            "Watch": grpc.unary_stream_rpc_method_handler(watch),
+            "Observe": grpc.unary_unary_rpc_method_handler(observe),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from bench import made_up
 from builder.pipeline import BuildSettings, build
 
 
@@ -64,38 +65,15 @@ _NEAR = 16
 _SPAN_S = 180 * 86_400
 _START_S = 1_700_000_000
 
-_DATASET = """\
-name = "synthetic"
-
-[[events]]
-path = "events.parquet"
-user = "user"
-item = "item"
-interaction_type = "purchase"
-timestamp = "time"
-
-[interactions]
-purchase = 1.0
-
-[serving]
-repeat = false
-
-[evaluation]
-test_share = 0.1
-"""
-
 
 def store_of(work: Path, shape: Shape = SMALL) -> Path:
     """The store with the made-up snapshot, built where it is not there yet."""
     store = work / shape.name
     done = work / f"{shape.name}.done"
     if not done.exists():
-        folder = work / f"{shape.name}.data"
-        folder.mkdir(parents=True, exist_ok=True)
-        _events(shape).write_parquet(folder / "events.parquet")
-        (folder / "dataset.toml").write_text(_DATASET, encoding="utf-8")
+        dataset = made_up.write(work / f"{shape.name}.data", "synthetic", _events(shape))
         settings = BuildSettings(partitions=shape.partitions, factors=shape.factors, threads=2)
-        build(folder / "dataset.toml", store, settings)
+        build(dataset, store, settings)
         done.touch()
     return store
 

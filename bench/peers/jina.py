@@ -10,20 +10,18 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc
 import grpc.aio
 import numpy as np
 
 from bench.peers import children, graph
 from bench.peers.data import TOP, Data
 from bench.peers.jina_search import SEARCH, TURN, Found, Query
-from bench.peers.protocol import Answer, Range
+from bench.peers.over_grpc import GrpcSubject
+from bench.peers.protocol import Answer
 
 SHARDS = 2
 _READY_S = 0.2
@@ -31,31 +29,22 @@ _PROCESS = "/jina.JinaSingleDataRequestRPC/process_single_data"
 _ENVIRON = {"JINA_DEFAULT_HOST": children.LOOPBACK, "JINA_OPTOUT_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
 
 
-class Subject:
+class Subject(GrpcSubject):
     """One Flow, one channel to its gateway."""
 
     keeps = "hnsw by product, in two halves"
-    knob: Range | None = Range("efSearch", TOP, 2000)
-    unseen = False
 
     def __init__(self, folder: Path, data: Data) -> None:
-        self._folder, self._data = folder, data
-        self.servers: list[children.Server] = []
-        self._channel: grpc.aio.Channel | None = None
+        super().__init__(folder, data)
         self._requests = [_request(SEARCH, vector) for vector in data.queries]
 
     async def start(self) -> None:
         """Index both halves where that was not done before, and start the Flow."""
         for shard in range(SHARDS):
-            half = np.ascontiguousarray(self._data.items[shard::SHARDS])
-            await asyncio.to_thread(graph.make, half, self._folder / f"{shard}.faiss")
-        port = children.free_port()
-        command = [sys.executable, "-W", "ignore", "-m", "bench.peers.jina", str(self._folder), str(port)]
-        server = children.Server(command, self._folder / "log", environ=_ENVIRON)
-        self.servers.append(server)
-        await server.listens(port)
-        self._channel = grpc.aio.insecure_channel(f"{children.LOOPBACK}:{port}")
-        self._process: Any = self._channel.unary_unary(_PROCESS)
+            half = np.ascontiguousarray(self.data.items[shard::SHARDS])
+            await asyncio.to_thread(graph.make, half, self.folder / f"{shard}.faiss")
+        channel = await self.serving("bench.peers.jina", self.folder, _ENVIRON)
+        self._process: Any = channel.unary_unary(_PROCESS)
 
     async def load(self, *, fresh: bool) -> None:
         """Wait until both shards answer."""
@@ -68,22 +57,11 @@ class Subject:
 
     async def turn(self, knob: int) -> None:
         """Have both shards search with this efSearch."""
-        await self._process(_request(TURN, self._data.queries[0], ef=knob))
+        await self._process(_request(TURN, self.data.queries[0], ef=knob))
 
     async def ask(self, caller: int, query: int) -> Answer:
         """One search of both shards."""
         return _rows(await self._process(self._requests[query]))
-
-    async def ask_many(self, caller: int, queries: Sequence[int]) -> list[Answer]:
-        """One after the other."""
-        return [await self.ask(caller, query) for query in queries]
-
-    async def stop(self) -> None:
-        """End the Flow."""
-        if self._channel is not None:
-            await self._channel.close()
-        for server in self.servers:
-            server.stop()
 
 
 def _request(endpoint: str, vector: Any, **parameters: int) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +18,29 @@ import uvloop
 
 from bench.peers import children, graph
 from bench.peers.data import TOP, Data
-from bench.peers.protocol import Answer, Range
+from bench.peers.over_grpc import GrpcSubject
+from bench.peers.protocol import Answer
 
 NAME = "items"
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _TURN = "ef"
 
 
-class Subject:
+class Subject(GrpcSubject):
     """One server process, one channel."""
 
     keeps = "hnsw by product"
-    knob: Range | None = Range("efSearch", TOP, 2000)
-    unseen = False
 
     def __init__(self, folder: Path, data: Data) -> None:
-        self._folder, self._data = folder, data
-        self.servers: list[children.Server] = []
-        self._channel: grpc.aio.Channel | None = None
+        super().__init__(folder, data)
         self._requests = [_request("q", vector) for vector in data.queries]
 
     async def start(self) -> None:
         """Index the items where that was not done before, and start the server."""
-        index, port = self._folder / "graph.faiss", children.free_port()
-        await asyncio.to_thread(graph.make, self._data.items, index)
-        command = [sys.executable, "-W", "ignore", "-m", "bench.peers.kserve", str(index), str(port)]
-        server = children.Server(command, self._folder / "log", environ={"OMP_NUM_THREADS": "1"})
-        self.servers.append(server)
-        await server.listens(port)
-        self._channel = grpc.aio.insecure_channel(f"{children.LOOPBACK}:{port}")
-        self._infer: Any = self._channel.unary_unary(_INFER)
+        index = self.folder / "graph.faiss"
+        await asyncio.to_thread(graph.make, self.data.items, index)
+        channel = await self.serving("bench.peers.kserve", index, {"OMP_NUM_THREADS": "1"})
+        self._infer: Any = channel.unary_unary(_INFER)
 
     async def load(self, *, fresh: bool) -> None:
         """Nothing beside the index."""
@@ -62,17 +54,6 @@ class Subject:
         reply = _replied(await self._infer(self._requests[query]))
         rows = [int(row) for content in reply.raw_output_contents for row in np.frombuffer(content, np.int64)]
         return rows if len(rows) == TOP else None
-
-    async def ask_many(self, caller: int, queries: Sequence[int]) -> list[Answer]:
-        """One after the other."""
-        return [await self.ask(caller, query) for query in queries]
-
-    async def stop(self) -> None:
-        """End the server."""
-        if self._channel is not None:
-            await self._channel.close()
-        for server in self.servers:
-            server.stop()
 
 
 def _request(name: str, values: Any) -> bytes:

@@ -24,7 +24,7 @@ from builder.training import Numbered
 from trunkshow.models.protocol import Floats, Rows
 from trunkshow.snapshot import partition
 from trunkshow.snapshot.arrays import Strings
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.user_columns import UserColumns
 
 Named = Mapping[str, NDArray[Any]]
 
@@ -61,24 +61,38 @@ def inputs(numbered: Numbered, plan: Plan, user_vectors: Floats, item_vectors: F
 def histories(numbered: Numbered) -> dict[str, NDArray[Any]]:
     """Every user's history, newest first, each item once, at its last time, with its summed weight and all marks."""
     training = numbered.training
-    users, items, times, weights = training.users, training.items, training.times, training.weights
-    width = max(training.matrix.shape[1], 1)
-    pairs, where = np.unique(users.astype(np.int64) * training.matrix.shape[1] + items, return_inverse=True)
-    last = np.zeros(len(pairs), np.int64)
-    np.maximum.at(last, where, times)
-    worth = np.bincount(where, weights, minlength=len(pairs)).astype(np.float32)
+    users, width = training.matrix.shape[0], max(training.matrix.shape[1], 1)
+    pairs = training.users.astype(np.int64) * width + training.items
+    order = np.argsort(pairs)
+    pairs = pairs[order]
+    ends = np.flatnonzero(np.diff(pairs, append=-1))
+    begins = np.concatenate([[0], ends + 1])[: len(ends)]
+    pairs, newest = pairs[ends], _per_group(np.maximum, training.times[order], begins)
     of_user = pairs // width
-    marks = np.zeros(len(pairs), np.uint8)
-    np.bitwise_or.at(marks, where, numbered.marks)
-    order = np.lexsort((pairs, -last, of_user))
+    newest_first = _newest_first(of_user, newest, users)
+    worth = training.weights[order].astype(np.float64)
     return {
-        "history_items": (pairs % width)[order].astype(np.int32),
-        "history_times": (last[order] // 1000).clip(0, 2**32 - 1).astype(np.uint32),
-        "history_weights": worth[order],
-        "history_marks": marks[order],
-        "history_starts": np.searchsorted(of_user[order], np.arange(training.matrix.shape[0] + 1)),
+        "history_items": (pairs % width)[newest_first].astype(np.int32),
+        "history_times": (newest[newest_first] // 1000).clip(0, 2**32 - 1).astype(np.uint32),
+        "history_weights": _per_group(np.add, worth, begins)[newest_first].astype(np.float32),
+        "history_marks": _per_group(np.bitwise_or, numbered.marks[order], begins)[newest_first],
+        "history_starts": np.searchsorted(of_user, np.arange(users + 1)),
         "segments": training.segments,
     }
+
+
+def _newest_first(of_user: NDArray[np.int64], times: NDArray[np.int64], users: int) -> NDArray[np.int64]:
+    """(g,) order by user and falling time, equals as they come: by one key where both fit, in a fifth of the time."""
+    ago = times.max(initial=0) - times
+    span = int(ago.max(initial=0)) + 1
+    if span * users > np.iinfo(np.int64).max:
+        return np.lexsort((ago, of_user))
+    return np.argsort(of_user * span + ago, kind="stable")
+
+
+def _per_group(reduce: np.ufunc, values: NDArray[Any], begins: NDArray[np.integer]) -> NDArray[Any]:
+    """(g,) of (n,) values, reduced from each group's beginning to the next one's."""
+    return reduce.reduceat(values, begins) if len(values) else values
 
 
 @dataclass(frozen=True)
@@ -110,7 +124,7 @@ def write_partition(task: PartitionTask) -> str:
     meanwhile: then theirs stays, which has the same bytes.
     """
     named, number = task.shared.arrays(), task.number
-    users = named["by_home"][slice(*named["home_starts"][number : number + 2])].tolist()
+    users = np.array(named["by_home"][slice(*named["home_starts"][number : number + 2])])
     rows: Rows = np.array(named["list_items"][slice(*named["list_starts"][number : number + 2])])
     ids = Strings(named["id_offsets"], named["id_text"])
     task.folder.mkdir(parents=True, exist_ok=True)
@@ -119,8 +133,8 @@ def write_partition(task: PartitionTask) -> str:
         # Rows ascend with ids by code point, which is also the order of their UTF-8 bytes.
         kind = partition.write(
             written,
-            [ids[user] for user in users],
-            [record_of(named, user) for user in users],
+            [ids[user] for user in users.tolist()],
+            columns_of(named, users),
             rows,
             named["item_vectors"][rows],
             exact=task.exact,
@@ -135,16 +149,16 @@ def write_partition(task: PartitionTask) -> str:
     return kind
 
 
-def record_of(named: Named, user: int) -> UserRecord:
-    """One user's record, of `histories` and their vectors."""
-    mine = slice(*named["history_starts"][user : user + 2])
-    return UserRecord(
-        int(named["segments"][user]),
-        named["user_vectors"][user],
-        named["history_items"][mine],
-        named["history_weights"][mine],
-        named["history_times"][mine],
-        named["history_marks"][mine],
+def columns_of(named: Named, users: NDArray[np.integer]) -> UserColumns:
+    """Some users (n,), of `histories` and everybody's vectors."""
+    begin, lengths = named["history_starts"][users], np.diff(named["history_starts"])[users]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    where = np.arange(starts[-1]) + np.repeat(begin - starts[:-1], lengths)
+    return UserColumns(
+        named["segments"][users],
+        named["user_vectors"][users],
+        starts,
+        *(named[f"history_{name}"][where] for name in ("items", "weights", "times", "marks")),
     )
 
 

@@ -18,6 +18,9 @@ from trunkshow.models.protocol import Floats, Rows
 DEPTHS = (50, 100, 200, 400, 800)
 """Best items per user that a partition lists: the least that covers the held-out users; the whole catalogue if none."""
 
+DEEP_FROM = 200
+"""Before lists become deeper, more users are asked."""
+
 COVERAGE_MIN = 0.992
 """Of held-out users' exact top 20. Leaves a little to the index before recall falls below `making.INDEX_RECALL_MIN`."""
 
@@ -60,14 +63,17 @@ def make_plan(
     with crew.share(searched(users, items, hidden)) as shared:
         search = Searched(crew, shared)
         measured = search.best(held_out, partition.TOP)
-        best = search.best(contributors, DEPTHS[-1])  # looking for few takes as long as looking for many
-        for depth in DEPTHS:
-            lists = [partition.item_lists(best, one.homes, count, len(items), depth) for one in placements]
-            if partition.coverage(measured, placements[0].homes, lists[0]) >= COVERAGE_MIN:
+        best, depth = BestItems.of_nobody(), 0
+        for some in partition.in_turns(contributors):
+            best = best.joined(search.best(some, DEPTHS[-1]))  # looking for few takes as long as looking for many
+            depth = _depth(best, measured, placements[0].homes, count, len(items))
+            if 0 < depth <= DEEP_FROM:
                 break
-        else:
-            depth = len(items)
-            lists = [[np.arange(len(items), dtype=np.int32)] * count for _ in placements]
+    if depth:
+        lists = [partition.item_lists(best, one.homes, count, len(items), depth) for one in placements]
+    else:
+        depth = len(items)
+        lists = [[np.arange(len(items), dtype=np.int32)] * count for _ in placements]
     measures = [
         _measures(placement, listed, measured, len(items)) for placement, listed in zip(placements, lists, strict=True)
     ]
@@ -78,6 +84,15 @@ def make_plan(
         "held_out_users": len(held_out),
     }
     return Plan(placements[0], lists[0], measured, hidden, described)
+
+
+def _depth(best: BestItems, measured: BestItems, homes: Rows, partitions: int, items: int) -> int:
+    """The least depth that covers the users who are measured; 0 where none does."""
+    for depth in DEPTHS:
+        lists = partition.item_lists(best, homes, partitions, items, depth)
+        if partition.coverage(measured, homes, lists) >= COVERAGE_MIN:
+            return depth
+    return 0
 
 
 def _measures(placement: Placement, lists: Sequence[Rows], measured: BestItems, items: int) -> dict[str, Any]:

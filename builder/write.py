@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from builder.training import Numbered
 from trunkshow.models.protocol import Arrays, Floats
 from trunkshow.snapshot import arrays, catalogue, directory, kinds, manifest
 from trunkshow.snapshot.manifest import Manifest
+
+CHECKSUM_THREADS = 4
 
 
 def write_shared(
@@ -41,11 +44,10 @@ def write_shared(
 
 def seal(folder: Path, draft: Manifest) -> Manifest:
     """Checksum every file, name the version after the moment and the content, and write the manifest, last of all."""
-    files = {
-        path.relative_to(folder).as_posix(): manifest.describe(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    with ThreadPoolExecutor(CHECKSUM_THREADS) as pool:  # hashing leaves the interpreter to the others
+        described = pool.map(manifest.describe, paths)
+        files = {path.relative_to(folder).as_posix(): file for path, file in zip(paths, described, strict=True)}
     content = "\n".join(f"{path} {file.sha256}" for path, file in files.items())
     moment = datetime.now(UTC)
     sealed = replace(

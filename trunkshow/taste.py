@@ -132,10 +132,11 @@ def spherical_codebook(vectors: Floats, partitions: int, seed: int, size_ratio_m
         home = book.assign(points, size_max)
         if np.mean(home != before) < 0.001:
             break
-        sums = np.zeros_like(book.directions)
-        np.add.at(sums, home, points)
-        # A cluster that lost everyone keeps its direction.
-        moved = np.where(np.bincount(home, minlength=partitions)[:, None] > 0, sums, book.directions)
+        counts = np.bincount(home, minlength=partitions)
+        occupied = np.flatnonzero(counts)  # a cluster that lost everyone keeps its direction
+        by_home = points[np.argsort(home.astype(np.uint16), kind="stable")]
+        moved = book.directions.copy()
+        moved[occupied] = np.add.reduceat(by_home, (np.cumsum(counts) - counts)[occupied])
         book, before = Codebook("spherical", unit(moved)), home
     return book
 

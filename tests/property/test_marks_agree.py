@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from builder.dataset import Dataset, Evaluation, Ingest, Serving
 from builder.events import Events
-from builder.partition_files import histories, record_of
+from builder.partition_files import columns_of, histories
 from builder.training import number
 from shard.online.folding import NOBODY, Terms, fold
 from shard.online.state import Event
@@ -20,6 +20,7 @@ from trunkshow.models.fold_in import Confidence, NormalEquations
 from trunkshow.models.protocol import Settings
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.weights import SHARES, weights_of
+from trunkshow.snapshot.records import decode
 from trunkshow.v1 import events_pb2 as pb
 
 ITEMS = tuple(f"i{number}" for number in range(6))
@@ -53,7 +54,8 @@ def _built(did: list[tuple[str, str]], named: dict[str, float]) -> tuple[set[str
     )
     dataset = Dataset("d", Path(), (), named, Serving(), Evaluation(), Ingest(), None, None)
     numbered = number(dataset, events, None, None, Settings())
-    record = record_of({**histories(numbered), "user_vectors": np.zeros((1, 2), np.float32)}, 0)
+    named = {**histories(numbered), "user_vectors": np.zeros((1, 2), np.float32)}
+    record = decode(next(columns_of(named, np.zeros(1, np.int64)).encoded()), 2)
     ids = numbered.columns.ids
     assert {ids[row] for row in numbered.had().indices} == {ids[row] for row in record.had}
     return {ids[row] for row in record.had}, {ids[row] for row in record.hidden}

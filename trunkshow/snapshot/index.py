@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before faiss loads OpenMP: its idle threads would spin
 
@@ -26,6 +27,11 @@ Rows = NDArray[np.int32]
 FLAT_ITEMS_MAX = 3000
 REFINE_FACTOR = 8
 """Quantised candidates re-scored exactly, per result asked for."""
+
+TRAIN_ROUNDS = 10
+TRAIN_POINTS = 64
+"""Of k-means, and vectors for each centroid. FAISS's own 25 and 256 take seven times as long, half of the time that a
+partition took to write; 8,000 made-up vectors then had 1.0000 of the best 20 where these have 0.9995."""
 
 _NOT_GIVEN = (errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
 """Errors of the system that are looked for in what FAISS says."""
@@ -64,12 +70,21 @@ def build_halved(vectors: Floats, path: Path) -> str:
 def _build(kind: str, vectors: Floats, path: Path) -> None:
     index = faiss.index_factory(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
     contiguous = np.ascontiguousarray(vectors, np.float32)
+    _train_briefly(index)
     index.train(contiguous)
     index.add(contiguous)
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as error:
         raise OSError(errno.EIO, f"{path.name}: {error}") from error
+
+
+def _train_briefly(index: faiss.Index) -> None:
+    """Have the quantiser learned from a few vectors: its 16 centroids on a line are soon where they belong."""
+    if isinstance(index, faiss.IndexRefine):
+        quantised: Any = faiss.downcast_index(index.base_index)
+        learned = quantised.pq.cp
+        learned.niter, learned.max_points_per_centroid = TRAIN_ROUNDS, TRAIN_POINTS
 
 
 class VectorIndex:

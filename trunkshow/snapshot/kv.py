@@ -46,10 +46,10 @@ def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
         environment = lmdb.open(str(path), subdir=False, lock=False, sync=False, map_size=map_size)
         try:
             with environment.begin(write=True) as transaction:
-                for key, value in listed:
-                    if not transaction.put(key, value, append=True, overwrite=False):
-                        message = f"key {key!r} is out of order or comes twice"
-                        raise ValueError(message)
+                _, added = transaction.cursor().putmulti(listed, append=True, overwrite=False)
+                if added < len(listed):
+                    message = f"{len(listed) - added} of {len(listed)} keys are out of order or come twice"
+                    raise ValueError(message)
             environment.sync(True)
         finally:
             environment.close()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from trunkshow.largest import largest
 from trunkshow.snapshot import arrays, index, kv, records, stand_ins
 from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.user_columns import UserColumns
 from trunkshow.taste import unit
 
 Floats = NDArray[np.float32]
@@ -35,7 +36,7 @@ def name(partition: int) -> str:
 def write(
     folder: Path,
     user_ids: Sequence[str],
-    users: Sequence[UserRecord],
+    users: UserColumns,
     items: Rows,
     vectors: Floats,
     *,
@@ -46,18 +47,17 @@ def write(
     Args:
         folder: to be made.
         user_ids: of the partition's users, ascending by their bytes.
-        users: as many records.
+        users: as many.
         items: (n,) int32 catalogue rows of the partition's items, ascending.
         vectors: (n, factors) float32 of those items.
         exact: a flat item index, whatever its size.
     """
     folder.mkdir(parents=True)
     keys = [user.encode() for user in user_ids]
-    kv.write(folder / "users.lmdb", zip(keys, (records.encode(user) for user in users), strict=True))
+    kv.write(folder / "users.lmdb", zip(keys, users.encoded(), strict=True))
     stand_ins.write(folder, keys, users)
     kv.write(folder / "homes.lmdb", ((position.to_bytes(4, "big"), key) for position, key in enumerate(keys)))
-    tastes = np.array([user.vector for user in users], np.float32).reshape(len(users), vectors.shape[1])
-    index.build_halved(unit(tastes), folder / "users.faiss")
+    index.build_halved(unit(users.vectors), folder / "users.faiss")
     arrays.save(folder, {"items": items})
     return index.build(vectors, folder / "items.faiss", exact=exact)
 

@@ -1,4 +1,4 @@
-"""The bytes of a user in a partition's store, and those of a stand-in.
+"""The bytes of a user in a partition's store, and those of a stand-in; `user_columns` writes them.
 
 Little-endian, 12 bytes of header, then arrays; numpy reads the history's in place, without parsing and without a copy:
 
@@ -78,16 +78,6 @@ class UserRecord(NamedTuple):
         return self.items[self.marks & marks.HIDDEN > 0] if len(self.marks) else self.items[:0]
 
 
-def encode(record: UserRecord) -> bytes:
-    """The record's bytes."""
-    columns = (
-        np.ascontiguousarray(record.items, _I32),
-        np.ascontiguousarray(record.weights, _F32),
-        np.ascontiguousarray(record.times, _U32),
-    )
-    return _encoded(FORMAT, record, b"".join(column.tobytes() for column in columns))
-
-
 def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     """The record in `data`; all but its vector views those bytes, and lives only as long as the store is open.
 
@@ -137,12 +127,6 @@ def _with_history(
     )
 
 
-def encode_stand_in(record: UserRecord) -> bytes:
-    """The record's compact bytes."""
-    items = np.where(record.weights > 0, record.items, ~record.items).astype(_I32)
-    return _encoded(STAND_IN_FORMAT, record, items.tobytes())
-
-
 def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     """The record that a stand-in stands for: its vector rounded, every weight one (or minus one), no times.
 
@@ -168,14 +152,6 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     )
 
 
-def _encoded(form: int, record: UserRecord, history: bytes) -> bytes:
-    scale = float(np.abs(record.vector).max(initial=0)) or 1.0
-    marked = _worth_writing(record.marks)
-    header = _HEADER.pack(form, bool(len(marked)), record.segment, len(record.items), scale)
-    vector = np.asarray(record.vector / np.float32(scale), _F16)
-    return b"".join((header, vector.tobytes(), history, marked.tobytes()))
-
-
 def _vectors(values: Sequence[bytes | memoryview], scales: Sequence[float], factors: int) -> list[NDArray[np.float32]]:
     """Of each record its vector, in single precision.
 
@@ -185,11 +161,6 @@ def _vectors(values: Sequence[bytes | memoryview], scales: Sequence[float], fact
     start, end = _HEADER.size, _HEADER.size + 2 * factors
     halves = np.frombuffer(b"".join([data[start:end] for data in values]), _F16).reshape(len(values), factors)
     return list(halves * np.array(scales, _F32)[:, None])
-
-
-def _worth_writing(of_items: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Marks, none where they say what is meant without them."""
-    return UNMARKED if (of_items == marks.HAD).all() else np.ascontiguousarray(of_items, _U8)
 
 
 def _marks(data: bytes | memoryview, count: int, at: int) -> NDArray[np.uint8]:

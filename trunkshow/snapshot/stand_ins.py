@@ -14,19 +14,20 @@ from pathlib import Path
 
 from trunkshow.snapshot import kv, records
 from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.user_columns import UserColumns
 
 FILE_NAME = "standins.lmdb"
 
 
-def write(folder: Path, keys: Sequence[bytes], users: Sequence[UserRecord]) -> None:
+def write(folder: Path, keys: Sequence[bytes], users: UserColumns) -> None:
     """Write the stand-ins of a partition into its folder.
 
     Args:
         folder: the partition's.
         keys: ids of its users as bytes, ascending.
-        users: as many records.
+        users: as many.
     """
-    kv.write(folder / FILE_NAME, zip(keys, (records.encode_stand_in(user) for user in users), strict=True))
+    kv.write(folder / FILE_NAME, zip(keys, users.stand_ins(), strict=True))
 
 
 class StandIns:

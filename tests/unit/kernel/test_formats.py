@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as np_st
 from numpy.typing import NDArray
+from user_records import columns, encoded, stand_in
 
 from trunkshow import marks
 from trunkshow.snapshot import arrays, directory, kv, records
@@ -46,7 +47,7 @@ def plain(record: UserRecord) -> list[Any]:
 @given(record=user_records())
 def test_a_user_comes_back_as_written(record: UserRecord) -> None:
     """Encoding and decoding lose nothing but what a vector's components have beyond half precision."""
-    found = records.decode(records.encode(record), len(record.vector))
+    found = records.decode(encoded(record), len(record.vector))
     assert plain(found) == plain(record)
     assert_halved(found.vector, record.vector)
 
@@ -72,7 +73,7 @@ def test_several_users_are_read_as_each_of_them(several: list[UserRecord], data:
     """Reading them together saves time, and nothing else."""
     factors = data.draw(st.integers(1, 8))
     vectors = [data.draw(np_st.arrays(np.float32, factors, elements=components)) for _ in several]
-    written = [records.encode(one._replace(vector=vector)) for one, vector in zip(several, vectors, strict=True)]
+    written = [encoded(one._replace(vector=vector)) for one, vector in zip(several, vectors, strict=True)]
     together, alone = records.decode_all(written, factors), [records.decode(one, factors) for one in written]
     assert [(plain(one), one.vector.tolist()) for one in together] == [
         (plain(one), one.vector.tolist()) for one in alone
@@ -82,7 +83,7 @@ def test_several_users_are_read_as_each_of_them(several: list[UserRecord], data:
 def test_formats_are_not_mixed() -> None:
     """A file is of one format; what says otherwise is spoilt."""
     record = UserRecord(-1, *(np.zeros(2, kind) for kind in (np.float32, np.int32, np.float32, np.uint32)))
-    written = records.encode(record)
+    written = encoded(record)
     for mixed in ([written, b"\x01" + written[1:]], [b"\x01" + written[1:], written]):
         with pytest.raises(ValueError, match="of format"):
             records.decode_all(mixed, 2)
@@ -91,7 +92,7 @@ def test_formats_are_not_mixed() -> None:
 @given(record=user_records(), data=st.data())
 def test_a_record_cut_short_is_an_error(record: UserRecord, data: st.DataObject) -> None:
     """No array reaches beyond the bytes that are there."""
-    written = records.encode(record)
+    written = encoded(record)
     with pytest.raises((ValueError, records.struct.error)):
         records.decode(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
 
@@ -100,20 +101,20 @@ def test_a_record_cut_short_is_an_error(record: UserRecord, data: st.DataObject)
 def test_a_record_of_another_format_is_an_error(record: UserRecord, form: int) -> None:
     """A later format is not guessed at."""
     with pytest.raises(ValueError, match=f"format {form}"):
-        records.decode(bytes([form]) + records.encode(record)[1:], len(record.vector))
+        records.decode(bytes([form]) + encoded(record)[1:], len(record.vector))
 
 
 @given(record=user_records())
 def test_a_decoded_history_is_a_view_of_its_bytes(record: UserRecord) -> None:
     """Nothing is copied, and nothing can be written."""
-    assert not records.decode(records.encode(record), len(record.vector)).items.flags.writeable
+    assert not records.decode(encoded(record), len(record.vector)).items.flags.writeable
 
 
 @given(record=user_records())
 def test_a_stand_in_knows_what_a_user_had_and_what_of_it_was_liked(record: UserRecord) -> None:
     """Segment, items in their order, the sign of their weights, and which the user had, or hid."""
     record = record._replace(vector=np.ones(4, np.float32))
-    found = records.decode_stand_in(records.encode_stand_in(record), 4)
+    found = records.decode_stand_in(stand_in(record), 4)
     rows = record.items.tolist()
     assert (found.segment, found.items.tolist()) == (record.segment, rows)
     assert (found.weights > 0).tolist() == (record.weights > 0).tolist()
@@ -125,21 +126,21 @@ def test_a_history_without_marks_was_had() -> None:
     record = UserRecord(-1, *(np.zeros(2, kind) for kind in (np.float32, np.int32, np.float32, np.uint32)))
     marked = record._replace(marks=np.full(2, marks.HAD, np.uint8))
     assert (record.had.tolist(), record.hidden.tolist()) == (record.items.tolist(), [])
-    assert records.encode(marked) == records.encode(record)
+    assert encoded(marked) == encoded(record)
 
 
 @given(vector=np_st.arrays(np.float32, 8, elements=components))
 def test_a_stand_ins_vector_is_right_to_three_digits(vector: NDArray[np.float32]) -> None:
     """As a record's is."""
     one = UserRecord(-1, vector, *(np.empty(0, kind) for kind in (np.int32, np.float32, np.uint32)))
-    assert_halved(records.decode_stand_in(records.encode_stand_in(one), 8).vector, vector)
+    assert_halved(records.decode_stand_in(stand_in(one), 8).vector, vector)
 
 
 @given(record=user_records(), data=st.data())
 def test_a_stand_in_cut_short_is_an_error(record: UserRecord, data: st.DataObject) -> None:
     """As a record is."""
     record = record._replace(vector=np.ones(4, np.float32))
-    written = records.encode_stand_in(record)
+    written = stand_in(record)
     with pytest.raises((ValueError, records.struct.error)):
         records.decode_stand_in(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
 
@@ -149,7 +150,16 @@ def test_a_stand_in_of_another_format_is_an_error(record: UserRecord, form: int)
     """As a record is."""
     ones = np.ones(4, np.float32)
     with pytest.raises(ValueError, match=f"format {form}"):
-        records.decode_stand_in(bytes([form]) + records.encode_stand_in(record._replace(vector=ones))[1:], 4)
+        records.decode_stand_in(bytes([form]) + stand_in(record._replace(vector=ones))[1:], 4)
+
+
+@given(users=st.lists(user_records(), max_size=8))
+def test_users_are_written_together_as_each_alone(users: list[UserRecord]) -> None:
+    """Whatever comes before them, with marks or without, and however long."""
+    users = [user._replace(vector=np.resize(user.vector, 4)) for user in users]
+    together = columns(users, 4)
+    assert list(together.encoded()) == [encoded(user) for user in users]
+    assert list(together.stand_ins()) == [stand_in(user) for user in users]
 
 
 pairs = st.dictionaries(st.binary(min_size=1, max_size=30), st.binary(max_size=5000), max_size=30)
@@ -203,7 +213,7 @@ def test_the_same_pairs_are_the_same_bytes(tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize("keys", [[b"b", b"a"], [b"a", b"a"], [b"a", b"c", b"b"]])
 def test_keys_out_of_order_or_twice_are_an_error(tmp_path: Path, keys: list[bytes]) -> None:
     """A file that would have lost a key is not written in silence."""
-    with pytest.raises(ValueError, match="out of order or comes twice"):
+    with pytest.raises(ValueError, match="out of order or come twice"):
         kv.write(tmp_path / "kv", [(key, b"") for key in keys])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import user_records
 
 from trunkshow.snapshot import index, kv, partition
 from trunkshow.snapshot.partition import Partition
@@ -27,10 +28,13 @@ def record(number: int) -> UserRecord:
     return UserRecord(number - 1, TASTES[number], one.astype(np.int32), one.astype(np.float32), one.astype(np.uint32))
 
 
+RECORDS = user_records.columns([record(number) for number in range(12)], 4)
+
+
 @pytest.fixture
 def shelf(tmp_path: Path) -> Iterator[Partition]:
     """A dozen users, and every other item of the catalogue."""
-    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    partition.write(tmp_path / "p", USERS, RECORDS, LISTED, VECTORS[LISTED])
     opened = Partition(tmp_path / "p", VECTORS)
     yield opened
     opened.close()
@@ -94,7 +98,7 @@ def test_a_sample_is_never_larger_than_asked_for(shelf: Partition, count: int) -
 
 def test_a_partition_without_users_answers(tmp_path: Path) -> None:
     """A small shop may have one; strangers are sent there all the same."""
-    partition.write(tmp_path / "p", [], [], LISTED, VECTORS[LISTED])
+    partition.write(tmp_path / "p", [], user_records.columns([], 4), LISTED, VECTORS[LISTED])
     empty = Partition(tmp_path / "p", VECTORS)
     assert (empty.users, empty.nearest_users(TASTES[0], 5), empty.sample_users(3)) == (0, [], [])
     empty.close()
@@ -126,7 +130,7 @@ def test_an_index_in_half_precision_finds_the_nearest_too(tmp_path: Path, count:
 
 def test_a_partition_leaves_a_compact_copy_of_every_user(tmp_path: Path) -> None:
     """Found by id; the vector is right to half precision."""
-    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    partition.write(tmp_path / "p", USERS, RECORDS, LISTED, VECTORS[LISTED])
     opened = StandIns(tmp_path / "p", 4)
     found = opened.user("user-03")
     opened.close()
@@ -138,7 +142,7 @@ def test_a_partition_leaves_a_compact_copy_of_every_user(tmp_path: Path) -> None
 @pytest.mark.parametrize("count", [0, 1, 5, 12, 100])
 def test_a_sample_of_stand_ins_is_of_users_who_have_one(tmp_path: Path, count: int) -> None:
     """As many as asked for, as far as there are so many."""
-    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    partition.write(tmp_path / "p", USERS, RECORDS, LISTED, VECTORS[LISTED])
     opened = StandIns(tmp_path / "p", 4)
     sample = opened.sample_users(count)
     opened.close()
@@ -148,7 +152,7 @@ def test_a_sample_of_stand_ins_is_of_users_who_have_one(tmp_path: Path, count: i
 @pytest.mark.parametrize("spoilt", ["items.faiss", "users.faiss", "homes.lmdb"])
 def test_a_partition_that_does_not_open_leaves_nothing_open(tmp_path: Path, spoilt: str) -> None:
     """A mapped file that nobody closes would be read on after it was fetched anew."""
-    partition.write(tmp_path / "p", USERS, [record(number) for number in range(12)], LISTED, VECTORS[LISTED])
+    partition.write(tmp_path / "p", USERS, RECORDS, LISTED, VECTORS[LISTED])
     (tmp_path / "p" / spoilt).write_bytes(b"nonsense" * 2000)
     before = dict(kv._maps)
     with pytest.raises(Exception, match=r"faiss|LMDB"):

@@ -1,10 +1,10 @@
 """A whole build beside the training library alone on the same matrix: seconds of every stage, and peak memory.
 
-Everything runs in processes of its own, one at a time. The library fits the build's matrices before the build and after
+Everything runs in processes of its own, one at a time. The library fits the build's matrix before the build and after
 it: irspack's IALS++ with the build's settings and threads, timed without reading and imports. Between them `trunkshow
-build` reads, evaluates, fits, writes and publishes. A build fits twice, on a part to evaluate and on everything, so
-both quotients are shown: by one fit of the whole matrix, and by the two fits that a build makes; and the latter by
-processor seconds as well, which other work on the machine changes less.
+build` reads, evaluates, fits, writes and publishes. The quotient is shown by the clock, and by processor seconds as
+well, which other work on the machine changes less. With `--evaluate holdout-fit` a build fits twice, and cannot come
+below 1.9.
 
 Peak memory is that of the build's process tree, sampled: the sum of proportional shares (PSS), in which a page that two
 processes map counts once, and the sum of resident sets, in which it counts twice.
@@ -23,14 +23,43 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench import build_data, tables
-from bench.build_data import Shape
+from bench import made_up, tables
+from bench.growth import people
+
+SAMPLED_USERS = 20_000
+"""Of whom it is seen how long histories come out."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a data set is.
+
+    Attributes:
+        events: rows, about: they are drawn.
+        users: all of whom occur.
+        items: most of which do.
+    """
+
+    events: int
+    users: int
+    items: int
+
+    @property
+    def shop(self) -> people.Shop:
+        """Shoppers who do about so much."""
+        wanted, sampled = self.events / self.users, min(self.users, SAMPLED_USERS)
+        longer = wanted / people.HISTORY_MIN
+        for _ in range(2):  # an item comes once in a history, the less often the shorter that is
+            found = sum(len(users) for users, _ in people.interactions(people.Shop(sampled, self.items, longer)))
+            longer *= wanted * sampled / found
+        return people.Shop(self.users, self.items, longer)
+
 
 FULL = Shape(10_000_000, 1_000_000, 100_000)
 SMALL = Shape(100_000, 10_000, 2_000)
@@ -45,21 +74,19 @@ class Fit:
     """What the library took alone.
 
     Attributes:
-        whole_s: on the matrix of everything.
-        before_s: on the matrix up to the evaluation's cut.
-        cpu_s: processor seconds of both.
-        cells: of the whole matrix.
+        seconds: by the clock.
+        cpu_s: processor seconds.
+        cells: of the matrix.
     """
 
-    whole_s: float
-    before_s: float
+    seconds: float
     cpu_s: float
     cells: int
 
 
 def library(dataset: Path, threads: int) -> Fit:
-    """Fit both of a build's matrices by the library alone."""
-    from builder import evaluate, training
+    """Fit a build's matrix by the library alone."""
+    from builder import training
     from builder.dataset import load_dataset
     from builder.events import read_events
     from builder.tables import read_users
@@ -67,14 +94,9 @@ def library(dataset: Path, threads: int) -> Fit:
 
     loaded = load_dataset(dataset)
     events, _ = read_events(loaded)
-    users, settings = read_users(loaded), Settings(factors=FACTORS, threads=threads)
-    before = events.times < evaluate.cut_time(events, loaded.evaluation)
-    taken = []
-    for up_to in (before, None):
-        matrix = training.number(loaded, events, None, users, settings, up_to=up_to).training.matrix
-        taken.append(_fit_seconds(matrix, settings))
-    (before_s, before_cpu_s), (whole_s, whole_cpu_s) = taken
-    return Fit(whole_s, before_s, before_cpu_s + whole_cpu_s, int(matrix.nnz))
+    settings = Settings(factors=FACTORS, threads=threads)
+    matrix = training.number(loaded, events, None, read_users(loaded), settings).training.matrix
+    return Fit(*_fit_seconds(matrix, settings), int(matrix.nnz))
 
 
 def _fit_seconds(matrix: Any, settings: Any) -> tuple[float, float]:
@@ -103,10 +125,10 @@ def _fit_seconds(matrix: Any, settings: Any) -> tuple[float, float]:
     return time.perf_counter() - began, time.process_time() - cpu
 
 
-def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict[str, Any]:
+def build(dataset: Path, store: Path, threads: int, workers: int | None, protocol: str) -> dict[str, Any]:
     """Run `trunkshow build` as a person would; its report, and what it took."""
     command = [sys.executable, "-m", "cli.main", "build", str(dataset), "--store", str(store), "--json"]
-    command += ["--threads", str(threads), "--factors", str(FACTORS)]
+    command += ["--threads", str(threads), "--factors", str(FACTORS), "--evaluate", protocol]
     command += [] if workers is None else ["--workers", str(workers)]
     began, cpu = time.perf_counter(), _children_cpu_s()
     with (store.parent / "report.json").open("w+b") as said, subprocess.Popen(command, stdout=said) as process:
@@ -123,6 +145,7 @@ def build(dataset: Path, store: Path, threads: int, workers: int | None) -> dict
         "peak_pss_bytes": pss,
         "peak_rss_sum_bytes": rss,
         "workers": report["crew"]["workers"],
+        "protocol": report["metrics"]["protocol"],
         "metrics": report["metrics"]["model"],
         "index_recall": report["index_recall"],
         "snapshot_bytes": sum(path.stat().st_size for path in store.rglob("*") if path.is_file()),
@@ -152,22 +175,23 @@ def _watched(process: subprocess.Popen[bytes]) -> tuple[int, int]:
     return pss, rss
 
 
-def measure(folder: Path, shape: Shape, form: str, threads: int, workers: int | None) -> dict[str, Any]:
+def measure(folder: Path, shape: Shape, form: str, threads: int, workers: int | None, protocol: str) -> dict[str, Any]:
     """The library, a build, and the library again."""
-    dataset = _apart(build_data.write, folder, shape, form)
+    dataset = _apart(_make_up, folder, shape, form)
     fits = [_apart(library, dataset, threads)]
-    built = build(dataset, folder / "store", threads, workers)
+    built = build(dataset, folder / "store", threads, workers, protocol)
     fits.append(_apart(library, dataset, threads))
-    whole, before, cpu = (statistics.median(column) for column in list(zip(*map(astuple, fits), strict=True))[:3])
     return {
         **built,
         "cells": fits[0].cells,
-        "library_s": [one.whole_s for one in fits],
-        "library_evaluation_s": [one.before_s for one in fits],
-        "by_one_fit": built["seconds"] / whole,
-        "by_its_two_fits": built["seconds"] / (whole + before),
-        "by_their_processor_seconds": built["cpu_s"] / cpu,
+        "library_s": [one.seconds for one in fits],
+        "by_the_fit": built["seconds"] / statistics.median(one.seconds for one in fits),
+        "by_its_processor_seconds": built["cpu_s"] / statistics.median(one.cpu_s for one in fits),
     }
+
+
+def _make_up(folder: Path, shape: Shape, form: str) -> Path:
+    return made_up.write(folder, "build", made_up.frame_of(people.events(shape.shop)), form)
 
 
 def _apart(do: Any, *arguments: Any) -> Any:
@@ -185,22 +209,12 @@ def _show(found: dict[str, Any]) -> None:
     print()
     gib = 2**30
     tables.show(
-        (
-            "library, whole (s)",
-            "library, evaluation (s)",
-            "÷ one fit",
-            "÷ both",
-            "÷ both, processor s",
-            "peak PSS GiB",
-            "sum of RSS GiB",
-        ),
+        ("library (s)", "÷ the fit", "÷, processor s", "peak PSS GiB", "sum of RSS GiB"),
         [
             (
                 statistics.median(found["library_s"]),
-                statistics.median(found["library_evaluation_s"]),
-                found["by_one_fit"],
-                found["by_its_two_fits"],
-                found["by_their_processor_seconds"],
+                found["by_the_fit"],
+                found["by_its_processor_seconds"],
                 found["peak_pss_bytes"] / gib,
                 found["peak_rss_sum_bytes"] / gib,
             )
@@ -209,7 +223,8 @@ def _show(found: dict[str, Any]) -> None:
     print(
         f"\naims: ÷ ≤ {RATIO_MAX}, peak ≤ {PEAK_BYTES_MAX / gib:.0f} GiB; {found['counts']}, {found['cells']:,} cells,"
     )
-    print(f"{found['workers']} workers, index recall {found['index_recall']:.4f}, {found['metrics']},")
+    print(f"{found['workers']} workers, index recall {found['index_recall']:.4f},")
+    print(f"{found['metrics']} by the protocol {found['protocol']},")
     print(f"snapshot of {found['snapshot_bytes'] / gib:.2f} GiB")
 
 
@@ -223,13 +238,14 @@ def main() -> None:
     parser.add_argument("--form", choices=("csv", "jsonl", "parquet"), default="csv")
     parser.add_argument("--threads", type=int, default=psutil.cpu_count() or 1, help="of the library, in both")
     parser.add_argument("--workers", type=int, help="of the build; what it chooses by itself where left out")
+    parser.add_argument("--evaluate", choices=("auto", "holdout-fit", "held-back"), default="held-back")
     parser.add_argument("--work", type=Path, help="a folder for the data and the store, with room for some GiB")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     base = SMALL if chosen.small else FULL
     shape = Shape(chosen.events or base.events, chosen.users or base.users, chosen.items or base.items)
     with tempfile.TemporaryDirectory(dir=chosen.work) as folder:
-        found = measure(Path(folder), shape, chosen.form, chosen.threads, chosen.workers)
+        found = measure(Path(folder), shape, chosen.form, chosen.threads, chosen.workers, chosen.evaluate)
     if chosen.json:
         json.dump({"machine": tables.machine(), **found}, sys.stdout, indent=2)
         print()

@@ -34,6 +34,7 @@ from builder.evaluating import Evaluated
 from builder.events import read_events
 from builder.making import Sources, make_snapshot
 from builder.stages import Stages
+from builder.training import number
 from shard.predict import Predictor
 from trunkshow.models.protocol import Floats, Rows, Settings
 from trunkshow.snapshot.reader import Snapshot
@@ -101,7 +102,7 @@ def build(data: Path, store: Store, work: Path, settings: Settings) -> tuple[str
     with store.building() as folder:
         crew = Alone(folder / "work")
         (folder / "snapshot").mkdir()
-        sources = Sources(dataset, read, None, None)
+        sources = Sources(dataset, number(dataset, read, None, None, settings), len(read))
         manifest = make_snapshot(folder / "snapshot", sources, settings, PARTITIONS, nothing, stages, crew)
         store.push(folder / "snapshot", manifest, who("built"))
     return manifest.version, stages.seconds

@@ -18,17 +18,16 @@ from builder import blocks, partition_files, warm_start, write
 from builder.crew.port import Crew, Shared
 from builder.dataset import Dataset
 from builder.evaluating import Evaluated
-from builder.events import Events
+from builder.held_back import FINISHING_SWEEPS
 from builder.partition_files import PartitionTask
 from builder.plan import Plan, make_plan
 from builder.stages import Stages
 from builder.sweeps import divided
-from builder.tables import ItemTable, UserTable
-from builder.training import Numbered, number
+from builder.training import Numbered
 from builder.warm_start import Start, SweepTimes
 from trunkshow import models
 from trunkshow.models.ials import ImplicitALS
-from trunkshow.models.protocol import Arrays, Settings
+from trunkshow.models.protocol import Arrays, Settings, Training
 from trunkshow.snapshot.manifest import SCHEMA, Manifest
 
 INDEX_RECALL_MIN = 0.99
@@ -36,12 +35,11 @@ INDEX_RECALL_MIN = 0.99
 
 
 class Sources(NamedTuple):
-    """What was read of a data set; a table that it does not have is None, a log's watermark empty without one."""
+    """What was read of a data set, in rows, and how many events; a log's watermark is empty without one."""
 
     dataset: Dataset
-    events: Events
-    items: ItemTable | None
-    users: UserTable | None
+    numbered: Numbered
+    events: int
     log_watermark: str = ""
     forgotten_watermark: str = ""
 
@@ -68,10 +66,10 @@ def make_snapshot(
         crew: does what can be done apart.
         start: of a warm one.
     """
-    dataset, events, items, users, *_ = sources
+    dataset = sources.dataset
     with stages.stage("fit"):
         sweeps = SweepTimes(stages.progress)
-        numbered = _prepared(number(dataset, events, items, users, chosen, progress=sweeps), start, crew)
+        numbered = _prepared(sources.numbered, sweeps, _started(sources.numbered, start, evaluated), crew)
         fitted: dict[str, Arrays] = {}
         for done, (name, model) in enumerate(models.installed().items()):
             stages.progress(f"fit {name}", done, len(models.installed()))
@@ -89,7 +87,8 @@ def make_snapshot(
         )
     with stages.stage("write"):
         write.write_shared(folder, numbered, fitted, plan.placement, ials.vectors)
-        warm_start.keep(folder, numbered.columns.ids, evaluated.item_ids, evaluated.vectors)
+        if not evaluated.begun:  # vectors that know what came after the cut are nothing for an evaluation to begin with
+            warm_start.keep(folder, numbered.columns.ids, evaluated.item_ids, evaluated.vectors)
         with crew.share(partition_files.inputs(numbered, plan, user_vectors, ials.vectors)) as shared:
             index = _write_partitions(folder, shared, len(plan.lists), crew)
         draft = Manifest(
@@ -105,7 +104,7 @@ def make_snapshot(
                 "repeat": dataset.serving.repeat,
                 "interactions": dict(dataset.interactions),
             },
-            counts=_counts(events, numbered, plan),
+            counts=_counts(sources.events, numbered, plan),
             segments=numbered.training.segment_names,
             models={name: model.carousel for name, model in models.installed().items()},
             metrics={**evaluated.metrics, **(warm_start.told(start, sweeps, evaluated) if start else {})},
@@ -118,16 +117,24 @@ def make_snapshot(
         return write.seal(folder, draft)
 
 
-def _prepared(numbered: Numbered, start: Start | None, crew: Crew) -> Numbered:
-    """The same, told what to start from and who trains."""
-    vectors = None if start is None else start.for_everything(numbered.columns.ids)
-    return replace(numbered, training=replace(divided(numbered.training, crew), start=vectors))
+def _started(numbered: Numbered, start: Start | None, evaluated: Evaluated) -> Training:
+    """What is trained on, and what with: from the evaluation's vectors, the last snapshot's, or from nothing."""
+    training = numbered.training
+    if evaluated.begun:
+        finishing = replace(training.settings, epochs=min(training.settings.epochs, FINISHING_SWEEPS))
+        return replace(training, settings=finishing, start=evaluated.vectors)
+    return training if start is None else replace(training, start=start.for_everything(numbered.columns.ids))
 
 
-def _counts(events: Events, numbered: Numbered, plan: Plan) -> dict[str, Any]:
+def _prepared(numbered: Numbered, sweeps: SweepTimes, training: Training, crew: Crew) -> Numbered:
+    """The same, to be trained so, by the crew where there is enough for it to do."""
+    return replace(numbered, training=replace(divided(training, crew), progress=sweeps))
+
+
+def _counts(events: int, numbered: Numbered, plan: Plan) -> dict[str, Any]:
     sizes = np.bincount(plan.placement.homes, minlength=len(plan.lists))
     return {
-        "events": len(events),
+        "events": events,
         "users": len(numbered.user_ids),
         "items": len(numbered.columns.ids),
         "partitions": len(plan.lists),

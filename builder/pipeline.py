@@ -17,12 +17,13 @@ from builder.crew.choice import CrewSettings
 from builder.crew.port import Crew
 from builder.dataset import Dataset, load_dataset
 from builder.errors import BuildError
-from builder.evaluating import evaluate_models
+from builder.evaluating import Protocol, cut_of, evaluate_apart, evaluate_within, protocol_of
 from builder.events import IngestReport, event_sources, read_events
 from builder.ingest.sources import find_files
 from builder.making import Sources, make_snapshot
 from builder.stages import Progress, Stages
 from builder.tables import read_items, read_users
+from builder.training import number
 from builder.warm_start import Start, WarmStart
 from trunkshow.models.protocol import Settings
 from trunkshow.snapshot.lifecycle import Pointer
@@ -50,6 +51,7 @@ class BuildSettings:
         crew: who does the work.
         warm_start: whether training starts from the factors of the snapshot that is served, where it can.
         neighbour_share: of item neighbours in the score of `for-you`; 0 leaves them out.
+        evaluate: how the model is measured.
     """
 
     partitions: int = 0
@@ -61,6 +63,7 @@ class BuildSettings:
     crew: CrewSettings = field(default_factory=CrewSettings)
     warm_start: WarmStart = WarmStart.NO
     neighbour_share: float = 0.0
+    evaluate: Protocol = Protocol.AUTO
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,7 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
         events, ingest = read_events(dataset, stages.progress, tools.crew, tools.say)
         items, users = read_items(dataset), read_users(dataset)
     _check_partitions(settings.partitions, len(events.user_ids))
+    protocol = protocol_of(settings.evaluate, len(events), warm=settings.warm_start is not WarmStart.NO)
     chosen = Settings(
         factors=settings.factors,
         seed=settings.seed,
@@ -179,14 +183,22 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
         new_arrival_days=dataset.serving.new_arrival_days,
         threads=settings.threads,
     )
-    start = _start(dataset, settings, chosen, len(events), tools)
+    start, crew = _start(dataset, settings, chosen, len(events), tools), tools.crew
+    cut = cut_of(dataset, events)
+    with stages.stage("number"):
+        numbered = number(dataset, events, items, users, chosen)
     with stages.stage("evaluate"):
-        compare, crew = settings.warm_start is WarmStart.COMPARE, tools.crew
-        evaluated = evaluate_models(
-            dataset, events, users, chosen, stages.progress, crew=crew, start=start, compare=compare
-        )
+        if protocol is Protocol.HELD_BACK:
+            repeat = dataset.serving.repeat
+            evaluated = evaluate_within(numbered, cut, repeat=repeat, progress=stages.progress, crew=crew)
+        else:
+            compare = settings.warm_start is WarmStart.COMPARE
+            evaluated = evaluate_apart(
+                dataset, events, users, chosen, stages.progress, crew=crew, start=start, compare=compare
+            )
     folder.mkdir()
-    sources = Sources(dataset, events, items, users, ingest.log_watermark, ingest.forgotten_watermark)
+    sources = Sources(dataset, numbered, len(events), ingest.log_watermark, ingest.forgotten_watermark)
+    del events, numbered
     manifest = make_snapshot(folder, sources, chosen, settings.partitions, evaluated, stages, crew, start)
     if settings.sign_key:
         (folder / SIGNATURE_NAME).write_bytes(sign(settings.sign_key, (folder / FILE_NAME).read_bytes()))

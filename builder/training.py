@@ -45,9 +45,15 @@ class Numbered:
     columns: Columns
     marks: NDArray[np.uint8]
 
-    def had(self) -> csr_matrix:
-        """(users, items), above 0 where a user had an item, which is then not shown again where repeats are not."""
+    def had(self, of: NDArray[np.bool_] | None = None) -> csr_matrix:
+        """(users, items), above 0 where a user had an item, which is then not shown again where repeats are not.
+
+        Args:
+            of: (users,) bool, only whose rows are to be filled; everybody's where None.
+        """
         of_had = self.marks & HAD > 0
+        if of is not None:
+            of_had &= of[self.training.users]
         users, items = self.training.users[of_had], self.training.items[of_had]
         return csr_matrix((np.ones(len(users), np.float32), (users, items)), shape=self.training.matrix.shape)
 
@@ -82,7 +88,7 @@ def number(
     columns, occasions = _columns(item_ids, items, _first_times(item_rows, times, len(item_ids)))
     segments, segment_names = _segments(user_ids, users)
     training = Training(
-        matrix=_matrix(user_rows, item_rows, weights, len(user_ids), len(item_ids)),
+        matrix=matrix_of(user_rows, item_rows, weights, (len(user_ids), len(item_ids))),
         users=user_rows,
         items=item_rows,
         times=times,
@@ -107,12 +113,14 @@ def _marks(events: Events) -> NDArray[np.uint8]:
 
 
 def _renumber(ids: pl.Series, rows: Rows, more: pl.Series | None = None) -> tuple[pl.Series, Rows]:
-    """The ids that occur, ascending, and the rows in their terms."""
-    used = np.unique(rows)
-    occurring = ids.gather(used)
-    merged = occurring if more is None else pl.concat([occurring, more.alias(occurring.name)]).unique()
-    ordered = merged.sort()
+    """Of ascending ids those that occur, and more, ascending, and the rows in their terms."""
+    used = np.flatnonzero(np.bincount(rows, minlength=len(ids)))
     position = np.full(len(ids), -1, np.int32)
+    occurring = ids.gather(used)
+    if more is None or not len(more):
+        position[used] = np.arange(len(used), dtype=np.int32)
+        return occurring, position[rows]
+    ordered = pl.concat([occurring, more.alias(occurring.name)]).unique().sort()
     position[used] = _positions(occurring, ordered)
     return ordered, position[rows]
 
@@ -127,9 +135,9 @@ def _positions(values: pl.Series, ordered: pl.Series) -> Rows:
     return np.where(found, inside, -1).astype(np.int32)
 
 
-def _matrix(users: Rows, items: Rows, weights: Floats, user_count: int, item_count: int) -> csr_matrix:
-    """Summed weights; what is not positive (all of it returned) says nothing of taste and is left out."""
-    summed = csr_matrix((weights, (users, items)), shape=(user_count, item_count), dtype=np.float32)
+def matrix_of(users: Rows, items: Rows, weights: Floats, shape: tuple[int, int]) -> csr_matrix:
+    """Summed weights of events (n,); what is not positive (all of it returned) says nothing of taste: is left out."""
+    summed = csr_matrix((weights, (users, items)), shape=shape, dtype=np.float32)
     summed.sum_duplicates()
     summed.data[summed.data < 0] = 0
     summed.eliminate_zeros()

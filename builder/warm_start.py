@@ -52,7 +52,8 @@ class Start:
         version: of the snapshot.
         rows: item id → row in the arrays.
         vectors: (items, factors) float32, fitted on everything.
-        evaluated: the same, fitted up to the cut of that snapshot's evaluation; zeros for an item that came later.
+        evaluated: the same, fitted up to the cut of that snapshot's evaluation; zeros for an item that came later;
+            None where it was evaluated in another way, and the next evaluation starts cold.
         cut_ms: that cut.
         metrics: that the evaluation measured.
     """
@@ -60,7 +61,7 @@ class Start:
     version: str
     rows: Mapping[str, int]
     vectors: Floats
-    evaluated: Floats
+    evaluated: Floats | None
     cut_ms: int
     metrics: Mapping[str, Any]
 
@@ -70,7 +71,9 @@ class Start:
 
     def for_evaluation(self, item_ids: Sequence[str], cut_ms: int) -> Floats | None:
         """The same, of what knows nothing after a cut; None where the snapshot was measured with a later one."""
-        return self._of(self.evaluated, item_ids) if self.cut_ms <= cut_ms else None
+        if self.evaluated is None or self.cut_ms > cut_ms:
+            return None
+        return self._of(self.evaluated, item_ids)
 
     def _of(self, vectors: Floats, item_ids: Sequence[str]) -> Floats:
         rows = np.array([self.rows.get(one, -1) for one in item_ids], np.int64)
@@ -109,8 +112,7 @@ def find(store: Store, dataset: Dataset, chosen: Settings, events: int) -> Found
     if abs(events - before) > CHANGED_SHARE_MAX * events:
         return Found(None, f"{version} has {before:,} events, and now there are {events:,}: too many are new")
     files = manifest.under(FOLDER)
-    if not files:
-        return Found(None, f"{version} was built by a release that kept nothing to start from")
+    evaluated = np.array(arrays.load(store.ensure(version, files) / FOLDER)["evaluated"]) if files else None
     snapshot = Snapshot(store, manifest)
     try:
         ids = (snapshot.catalogue.id(row) for row in range(len(snapshot.ials.vectors)))
@@ -119,7 +121,7 @@ def find(store: Store, dataset: Dataset, chosen: Settings, events: int) -> Found
                 version,
                 {one: row for row, one in enumerate(ids)},
                 np.array(snapshot.ials.vectors),
-                np.array(arrays.load(store.ensure(version, files) / FOLDER)["evaluated"]),
+                evaluated,
                 int(datetime.fromisoformat(manifest.metrics["cut"]).timestamp() * 1000),
                 manifest.metrics["model"],
             )

@@ -92,6 +92,10 @@ class BuildOptions:
     """Start training from the factors of the snapshot that is served, with fewer sweeps; `compare` evaluates a cold
     start as well, to say what that did to time and metrics."""
 
+    evaluate: Literal["auto", "holdout-fit", "held-back"] = "auto"
+    """How the model is measured: by a second fit that knows nothing after the cut, or within the one fit, from all but
+    whose last sweeps the events that are asked about are held back. `auto` is the latter from two million events on."""
+
     sign_key: Path | None = None
     """File of the private key to sign with, see `trunkshow keys`; it is not signed without."""
 
@@ -132,6 +136,7 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
         raise UsageError(f"{dataset} is not there; give the path of a dataset file (TOML)")
     try:
         from builder import pipeline
+        from builder.evaluating import Protocol
         from builder.warm_start import WarmStart
     except ImportError as error:
         raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
@@ -145,6 +150,7 @@ def run_build(dataset: Path, options: BuildOptions, *, quiet: bool) -> BuildRepo
         _crew(options),
         WarmStart(options.warm_start),
         options.neighbour_share,
+        Protocol(options.evaluate),
     )
     with progress(quiet=quiet) as told:
         return pipeline.build(dataset, options.store, settings, told, (lambda line: None) if quiet else output.remark)

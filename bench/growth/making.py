@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
+from bench import made_up
 from bench.growth import people
 from builder.crew.choice import CrewSettings
 from builder.crew.port import Alone
@@ -32,31 +32,12 @@ from builder.evaluating import Evaluated
 from builder.making import Sources, make_snapshot
 from builder.pipeline import BuildSettings, build
 from builder.stages import Stages
+from builder.training import number
 from builder.warm_start import Start
 from trunkshow.models.protocol import Settings
 from trunkshow.snapshot.manifest import Manifest
 from trunkshow.snapshot.promotion import Publishing, serve_built
 from trunkshow.snapshot.store import open_store, who
-
-_DATASET = """\
-name = "growth"
-
-[[events]]
-path = "events.parquet"
-user = "user"
-item = "item"
-interaction_type = "purchase"
-timestamp = "time"
-
-[interactions]
-purchase = 1.0
-
-[serving]
-repeat = false
-
-[evaluation]
-test_share = 0.1
-"""
 
 
 @dataclass(frozen=True)
@@ -114,10 +95,7 @@ def _untrained(factors: int) -> Settings:
 
 def make(orders: Orders) -> dict[str, Any]:
     """Make the data up, and build."""
-    orders.folder.mkdir(parents=True, exist_ok=True)
-    dataset = orders.folder / "dataset.toml"
-    dataset.write_text(_DATASET, encoding="utf-8")
-    manifest, seconds, cpu = (_trained if orders.trained else _given)(orders, dataset)
+    manifest, seconds, cpu = (_trained if orders.trained else _given)(orders)
     return {
         "counts": _counts(manifest),
         "parameters": {name: manifest.parameters[name] for name in ("factors", "partitions", "taste_hash")},
@@ -160,12 +138,12 @@ def sizes(manifest: Manifest) -> dict[str, int]:
     return {**found, "all": sum(found.values())}
 
 
-def _given(orders: Orders, dataset_path: Path) -> tuple[Manifest, dict[str, float], dict[str, float]]:
+def _given(orders: Orders) -> tuple[Manifest, dict[str, float], dict[str, float]]:
     spent = Spent()
     stages = Stages(spent)
-    dataset = load_dataset(dataset_path)
     with stages.stage("make up"):
         events = people.events(orders.shop)
+    dataset = load_dataset(made_up.dataset_file(orders.folder, "growth"))
     names = events.item_ids.to_list()
     start = Start(
         "made up",
@@ -184,7 +162,7 @@ def _given(orders: Orders, dataset_path: Path) -> tuple[Manifest, dict[str, floa
     with store.building() as folder:
         made = folder / "snapshot"
         made.mkdir()
-        sources = Sources(dataset, events, None, None)
+        sources = Sources(dataset, number(dataset, events, None, None, _untrained(orders.factors)), len(events))
         del events
         crew = Alone(folder / "work")
         manifest = make_snapshot(
@@ -199,12 +177,12 @@ def _given(orders: Orders, dataset_path: Path) -> tuple[Manifest, dict[str, floa
 _NOBODY: people.Floats = np.empty(0, np.float32)
 
 
-def _trained(orders: Orders, dataset_path: Path) -> tuple[Manifest, dict[str, float], dict[str, float]]:
+def _trained(orders: Orders) -> tuple[Manifest, dict[str, float], dict[str, float]]:
     spent = Spent()
     with _timed(spent, "make up"):
-        _write(orders)
+        dataset = made_up.write(orders.folder, "growth", made_up.frame_of(people.events(orders.shop)))
     settings = BuildSettings(orders.partitions, orders.factors, crew=CrewSettings(workers=0))
-    report = build(dataset_path, orders.store, settings, spent)
+    report = build(dataset, orders.store, settings, spent)
     (orders.folder / "events.parquet").unlink()
     return report.manifest, report.seconds, spent.cpu
 
@@ -214,17 +192,6 @@ def _timed(told: Callable[[str, int, int], None], what: str) -> Iterator[None]:
     told(what, 0, 1)
     yield
     told(what, 1, 1)
-
-
-def _write(orders: Orders) -> None:
-    events = people.events(orders.shop)
-    pl.DataFrame(
-        {
-            "user": events.user_ids.gather(events.users),
-            "item": events.item_ids.gather(events.items),
-            "time": events.times // 1000,
-        }
-    ).write_parquet(orders.folder / "events.parquet")
 
 
 def encoded(orders: Orders) -> str:

@@ -100,7 +100,7 @@ def test_both_hashes_are_reported(built: Built) -> None:
 
 def test_every_stage_is_timed_and_told(built: Built) -> None:
     """From reading to publishing."""
-    stages = ["read", "evaluate", "fit", "partition", "write", "publish"]
+    stages = ["read", "number", "evaluate", "fit", "partition", "write", "publish"]
     assert list(built.report.seconds) == stages
     assert [what for what, done, of in built.told if what in stages and done == of] == stages
 

@@ -119,7 +119,7 @@ async def test_whoever_is_not_answered_yet_is_answered_by_what_it_was_rolled_bac
     await batches.on(gate)
     slates = batches.slates()
     before = await taken(slates, 1)
-    await gate.reached.wait()
+    await asyncio.wait_for(gate.reached.wait(), WITHIN_S)
     batches.roll_back()
     gate.opens.set()
     after = await taken(slates)
@@ -146,9 +146,9 @@ async def test_without_time_to_ask_again_it_is_a_list_of_what_is_served(batches:
     gate = Gate()
     gate.holds = {NEW: 0, OLD: 0}
     await batches.on(gate)
-    slates = batches.slates(within_ms=300)
+    slates = batches.slates(within_ms=1500)
     first = asyncio.ensure_future(taken(slates, 1))
-    await gate.reached.wait()
+    await asyncio.wait_for(gate.reached.wait(), WITHIN_S)
     batches.roll_back()
     after = [*await first, *await taken(slates)]
     assert {version for version, _ in said(after)} == {OLD}
@@ -163,7 +163,7 @@ async def test_a_promotion_changes_nothing_for_a_batch_under_way(batches: Batche
     await batches.stage.add(FakeShard(gate), holding())
     slates = batches.slates()
     before = await taken(slates, 1)
-    await gate.reached.wait()
+    await asyncio.wait_for(gate.reached.wait(), WITHIN_S)
     batches.promote()
     gate.opens.set()
     assert said([*before, *await taken(slates)]) == {(OLD, pb.RUNG_SNAPSHOT)}
@@ -184,7 +184,7 @@ async def test_who_named_what_only_the_poisoned_version_knew_gets_no_slate_and_t
     named.filters.attributes.add(name=attribute, values=["any"])
     slates = batches.slates(named)
     first = asyncio.ensure_future(taken(slates, 1))
-    await gate.reached.wait()
+    await asyncio.wait_for(gate.reached.wait(), WITHIN_S)
     batches.roll_back()
     gate.opens.set()
     after = {one.index: one.response for one in [*await first, *await taken(slates)]}

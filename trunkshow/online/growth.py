@@ -3,7 +3,8 @@
 Each snapshot's is read from its beginning, by a reader of its own: what is new differs from snapshot to snapshot, and
 one that is built later knows most of it. Items come at once while the log answers; one that is told of before its
 event log's readers know it does no harm, nor does one that comes after events with it (`shard.online.homes`).
-A log that is not there, or does not answer, keeps nothing from being served.
+A log that is not there, or does not answer, keeps nothing from being served. A reader knows its snapshot by name: what
+is called off may be held in a circle for long, and a snapshot with it would keep its files mapped.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ class Growth:
         try:
             while True:
                 self._poked.clear()
-                for version, snapshot in self._snapshots.items():
+                for version in self._snapshots:
                     if version not in self._reading:
-                        self._reading[version] = asyncio.create_task(self._read_for(snapshot))
+                        self._reading[version] = asyncio.create_task(self._read_for(version))
                 waiting = asyncio.ensure_future(self._poked.wait())
                 done, _ = await asyncio.wait({waiting, *self._reading.values()}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
@@ -91,41 +92,44 @@ class Growth:
         if (task := self._reading.pop(version, None)) is not None:
             task.cancel()
 
-    async def _read_for(self, snapshot: Snapshot) -> Never:
+    async def _read_for(self, version: str) -> Never:
         ready = False
         while True:
             try:
                 async with aclosing(self._source.follow(None)) as reads:
                     async for read in reads:
-                        ready = ready or await _compared(snapshot)
-                        await self._take(snapshot, read.record)
+                        ready = ready or await self._compared(version)
+                        await self._take(version, read.record)
             except LogUnavailable as error:
                 log.warning("items.unread", log=self._source.url, error=str(error))
             await self._sleep(AGAIN_AFTER_S)
 
-    async def _take(self, snapshot: Snapshot, record: log_pb2.Record) -> None:
+    async def _take(self, version: str, record: log_pb2.Record) -> None:
         for some in _additions(record):
-            try:
-                if snapshot.add(some):
-                    log.info("items.new", snapshot=snapshot.version, items=len(snapshot.catalogue.additions))
-            except Exception as error:  # one record that is no good must not end the reading of all others
-                UNREADABLE.inc()
-                log.error("items.unreadable", snapshot=snapshot.version, exc_info=error)
+            self._add(version, some)
             await self._sleep(0)
 
+    def _add(self, version: str, some: list[Addition]) -> None:
+        snapshot = self._snapshots.get(version)
+        try:
+            if snapshot is not None and snapshot.add(some):
+                log.info("items.new", snapshot=version, items=len(snapshot.catalogue.additions))
+        except Exception as error:  # one record that is no good must not end the reading of all others
+            UNREADABLE.inc()
+            log.error("items.unreadable", snapshot=version, exc_info=error)
 
-async def _compared(snapshot: Snapshot) -> bool:
-    """Work out what new items are placed by, out of the way of requests; only once there is one."""
+    async def _compared(self, version: str) -> bool:
+        """Work out what new items are placed by, out of the way of requests; only once there is one."""
+        try:
+            await asyncio.to_thread(self._worked_out, version)
+        except Exception as error:  # then no item can be placed; what was built is served all the same
+            log.error("items.unlike", snapshot=version, exc_info=error)
+        return True
 
-    def worked_out() -> None:
-        with pacing.paced():
-            _ = snapshot.likeness
-
-    try:
-        await asyncio.to_thread(worked_out)
-    except Exception as error:  # then no item can be placed; what was built is served all the same
-        log.error("items.unlike", snapshot=snapshot.version, exc_info=error)
-    return True
+    def _worked_out(self, version: str) -> None:
+        if (snapshot := self._snapshots.get(version)) is not None:
+            with pacing.paced():
+                _ = snapshot.likeness
 
 
 def _additions(record: log_pb2.Record) -> Iterator[list[Addition]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from types import SimpleNamespace
@@ -45,6 +47,36 @@ async def test_a_snapshot_that_is_closed_ends_nothing_but_its_own_reading() -> N
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
+
+
+async def test_a_snapshot_that_is_closed_is_held_by_nobody_who_read_for_it() -> None:
+    """Its files would stay mapped until the collector comes by, or another snapshot does."""
+
+    class Opened:
+        """A snapshot that can be missed."""
+
+        version = "v1"
+        catalogue: Any = SimpleNamespace(additions=())
+
+    log = FollowedLog()
+    growth = Growth(log)
+    running = asyncio.ensure_future(growth.run())
+    snapshot = Opened()
+    gone = weakref.ref(snapshot)
+    growth.admit(cast("Snapshot", snapshot))
+    await reads(log, 1)
+    gc.disable()
+    try:
+        del snapshot
+        growth.dismiss("v1")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 async def test_nothing_is_worked_out_before_an_item_came() -> None:

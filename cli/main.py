@@ -80,6 +80,7 @@ COMMANDS = (
     ("pin", "cli.moves:pin", "Keep the current version, whatever is built.", SNAPSHOTS),
     ("unpin", "cli.moves:unpin", "Let the current version change again.", SNAPSHOTS),
     ("gc", "cli.snapshots:gc", "Remove the files of versions that are never served again.", SNAPSHOTS),
+    ("fallback", "cli.fallback:fallback", "Copy what routers begin with where the store is away.", SNAPSHOTS),
     ("keys", "cli.snapshots:keys", "Make a pair of keys to sign snapshots with, and to check them.", SNAPSHOTS),
 )
 

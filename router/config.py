@@ -46,6 +46,10 @@ class RouterConfig:
     cache: Path | None = None
     """Folder for copies of what is read from the store, so that a start does not need it; none are kept without."""
 
+    fallback: Path | None = None
+    """Folder that `trunkshow fallback` made: an empty cache is filled from it while the store is away; one that is not
+    there is none."""
+
     verify_key: Path | None = None
     """File of the public key (PEM, Ed25519) that snapshots must be signed with; unsigned ones are served without."""
 
@@ -165,14 +169,7 @@ class RouterConfig:
         Raises:
             ValueError: naming the setting, what it was and what is allowed.
         """
-        if bool(self.shards) == bool(self.members):
-            raise ValueError("shards: give either their addresses, or where to look them up as members")
-        if self.members:
-            source(self.members)
-        if self.log:
-            parse(self.log)
-        if len(set(self.shards)) < len(self.shards):
-            raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
+        self._check_places()
         at_least(0, move_patience_s=self.move_patience_s, reserve_floor_ms=self.reserve_floor_ms)
         at_least(self.reserve_floor_ms, reserve_ceiling_ms=self.reserve_ceiling_ms)
         at_least(1, concurrency_floor=self.concurrency_floor)
@@ -211,6 +208,19 @@ class RouterConfig:
         chosen = [listen for listen in (self.listen, self.tracking.http_listen) if listen.endswith(":0")]
         if self.processes > 1 and chosen:
             raise ValueError(f"processes: {self.processes} cannot share a port that the system chooses: {chosen[0]}")
+
+    def _check_places(self) -> None:
+        """Where the shards, the log and the copies are."""
+        if bool(self.shards) == bool(self.members):
+            raise ValueError("shards: give either their addresses, or where to look them up as members")
+        if self.members:
+            source(self.members)
+        if len(set(self.shards)) < len(self.shards):
+            raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
+        if self.log:
+            parse(self.log)
+        if self.fallback is not None and self.cache is None:
+            raise ValueError("fallback: it fills a cache; name a folder for one, too")
 
 
 def _less_than(limit: str, most: float, **settings: float) -> None:

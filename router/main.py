@@ -51,7 +51,7 @@ def run(config: RouterConfig) -> None:
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="router")
     if config.process:
         structlog.contextvars.bind_contextvars(process=str(config.process))
-    store = open_store(config.store, config.cache, config.verify_key)
+    store = open_store(config.store, config.cache, config.verify_key, config.fallback)
     server.run(_serve(config, store))
 
 
@@ -119,13 +119,14 @@ def _bring(
         arrived.put((version, view))
 
 
-def answering(store: Store, cache: Path | None, verify_key: Path | None = None) -> Store:
+def answering(store: Store, cache: Path | None, verify_key: Path | None = None, fallback: Path | None = None) -> Store:
     """The store, or where it hangs, its copies alone.
 
     Args:
         store: to be asked.
         cache: folder of the copies; there are none where None.
         verify_key: file of the public key that copies must be signed with, too; unsigned ones are taken where None.
+        fallback: folder that an empty cache is filled from.
 
     Raises:
         KeyUnusable: the file holds no such key.
@@ -137,7 +138,7 @@ def answering(store: Store, cache: Path | None, verify_key: Path | None = None) 
         if cache is None:
             raise
         key = None if verify_key is None else load_key(verify_key)
-        return CachedStore(cast("Store", Gone(store.url)), cache, key)
+        return CachedStore(cast("Store", Gone(store.url)), cache, key, fallback)
     return store
 
 
@@ -198,7 +199,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
     listeners: list[Listener] = []
 
     def first() -> Views:
-        return first_views(answering(store, config.cache, config.verify_key), config.snapshot)
+        return first_views(answering(store, config.cache, config.verify_key, config.fallback), config.snapshot)
 
     async def services() -> Sequence[Service]:
         try:

@@ -20,6 +20,7 @@ from processes import DEADLINE_MS, READY_WITHIN_S, Process
 from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
 from cli.cluster import until_ready
+from cli.main import run
 from shard import placement
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate
 from trunkshow.cluster import ClusterStatus
@@ -367,6 +368,22 @@ def test_a_router_without_store_and_shards_answers_from_its_own_disk(store: Stor
         known, stranger = client.recommend(EVERYONE[3]), client.recommend("stranger")
         reachable = client.status().store_reachable
     assert (known.receipt.rung, stranger.receipt.rung, reachable) == (Rung.SEGMENT, Rung.POPULAR, False)
+    for slate in (known, stranger):
+        assert Reason.STORE_UNREACHABLE in slate.receipt.reasons
+        assert all(carousel.items for carousel in slate.carousels)
+
+
+def test_a_router_that_was_never_started_before_answers_without_store_and_shards(store: Store, tmp_path: Path) -> None:
+    """As a new pod is: its cache is empty. With the store back it serves what is current there."""
+    kept = tmp_path / "kept"
+    assert run(["fallback", str(kept), "--store", store.url]) == 0
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    places = {"cache": str(tmp_path / "cache"), "fallback": str(kept)}
+    with serving(store, tmp_path / "logs", groups=(), **places) as alone, Client(alone.target) as client:
+        known, stranger = client.recommend(EVERYONE[3]), client.recommend("stranger")
+        (tmp_path / "elsewhere").rename(tmp_path / "store")
+        asyncio.run(until(lambda: client.status().store_reachable))
+    assert (known.receipt.rung, stranger.receipt.rung) == (Rung.SEGMENT, Rung.POPULAR)
     for slate in (known, stranger):
         assert Reason.STORE_UNREACHABLE in slate.receipt.reasons
         assert all(carousel.items for carousel in slate.carousels)

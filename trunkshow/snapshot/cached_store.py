@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from trunkshow.snapshot import local_files, pointer_json
+from trunkshow.snapshot import fallback, local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.local_holds import Holds
@@ -28,7 +28,7 @@ from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefus
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
 from trunkshow.snapshot.states import SERVED
-from trunkshow.snapshot.store import DiskFailed, Store, StoreError
+from trunkshow.snapshot.store import DiskFailed, Store, StoreError, StoreUnreachable
 
 log = structlog.get_logger()
 
@@ -44,16 +44,18 @@ class CachedStore:
         store: asked first.
         cache: folder for the copies; made where it does not exist. Processes may share one.
         key: whose signature a copied manifest must carry, too; none is asked for where None.
+        fallback: folder that a cache which was never filled is filled from while the store does not answer.
 
     Attributes:
         reachable: whether the store answered when its pointer was last asked for; a copy was told where not.
     """
 
-    def __init__(self, store: Store, cache: Path, key: Key | None = None) -> None:
+    def __init__(self, store: Store, cache: Path, key: Key | None = None, fallback: Path | None = None) -> None:
         self.store = store
         self.cache = cache
         self.reachable = True
         self._key = key
+        self._fallback = fallback
         self._known: Pointer | None = None
         self._asked_for: set[str] = set()
         self._holds = Holds(cache / "in-use")
@@ -75,6 +77,8 @@ class CachedStore:
                 raise StoreWentBack(f"{self.url} went back from move {known.serial} to {pointer.serial}")
         except StoreError as error:
             self._is_reachable(False, error)
+            if known is None and isinstance(error, StoreUnreachable):  # what is misconfigured must not go unnoticed
+                known = self._begun()
             if known is None:
                 raise
             return known
@@ -150,6 +154,18 @@ class CachedStore:
             return pointer_json.loads((self.cache / "POINTER.json").read_bytes())
         except (OSError, PointerUnreadable):
             return None
+
+    def _begun(self) -> Pointer | None:
+        """The fallback's pointer, once its copies are in the cache; None where there is none, or it is no good."""
+        if self._fallback is None or not self._fallback.is_dir():
+            return None
+        try:
+            pointer = fallback.seed(self._fallback, self.cache, self._key)
+        except (OSError, PointerUnreadable, SnapshotRefused) as error:
+            log.error("fallback.unusable", fallback=str(self._fallback), error=str(error))
+            return None
+        log.warning("fallback.taken", fallback=str(self._fallback), snapshot=pointer.current)
+        return pointer
 
     def _copied_manifest(self, version: str) -> Manifest | None:
         known = self._known or self._last_seen()

@@ -155,13 +155,16 @@ class Store(Protocol):
         ...
 
 
-def open_store(url: str | Path, cache: Path | None = None, verify_key: Path | None = None) -> Store:
+def open_store(
+    url: str | Path, cache: Path | None = None, verify_key: Path | None = None, fallback: Path | None = None
+) -> Store:
     """The store at a folder's path or at `s3://BUCKET/PREFIX`; nothing is read yet.
 
     Args:
         url: where it is.
         cache: a local folder to keep copies in, so that what was fetched once is there when the store is not.
         verify_key: file of the public key whose signature every manifest must carry; none is asked for where None.
+        fallback: a folder to fill an empty cache from while the store does not answer (`trunkshow.snapshot.fallback`).
 
     Raises:
         StoreError: a URL that names no store.
@@ -182,7 +185,7 @@ def open_store(url: str | Path, cache: Path | None = None, verify_key: Path | No
         raise StoreError(f"{url} names no store; there are folders, and s3://BUCKET/PREFIX")
     else:
         store = FolderStore(Path(url), key)
-    return store if cache is None else CachedStore(store, cache, key)
+    return store if cache is None else CachedStore(store, cache, key, fallback)
 
 
 def resolve(store: Store, version: str = "") -> str:

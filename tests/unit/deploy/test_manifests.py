@@ -252,3 +252,17 @@ def test_builders_workers_can_start() -> None:
         container = next(one for one in containers if one["name"] == name)
         command = importlib.import_module(f"distributed.cli.dask_{name}").main
         command.make_context(name, list(container["args"]))
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_a_new_router_needs_neither_the_store_nor_a_volume_of_its_own(folder: str) -> None:
+    """Its last resort is where the image has it, under no mount, so that a pod waits for nothing."""
+    spec = of_kind(render(folder), "Deployment", "trunkshow-router")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    (fallback,) = (one.partition("=")[2] for one in container["args"] if one.startswith("--fallback="))
+    copied = (K8S / "fallback" / "Dockerfile").read_text().splitlines()[-1]
+    assert copied == f"COPY . {fallback}"
+    assert not any(fallback.startswith(mount["mountPath"]) for mount in container["volumeMounts"])
+    of_the_cluster = {"emptyDir", "secret", "configMap"}
+    if folder != "overlays/development":  # whose store is a volume
+        assert all(of_the_cluster & volume.keys() for volume in spec["volumes"])

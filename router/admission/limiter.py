@@ -21,7 +21,7 @@ from statistics import median_low
 
 from router.admission.limit import Bounds, Limit, Window, after
 
-WINDOW_ANSWERS_MIN = 16
+WINDOW_ANSWERS_MIN = 8
 WINDOW_ANSWERS_MAX = 128
 WINDOW_ANSWERS_TRIAL = 64
 """At least so many in a trial: more rests on them."""

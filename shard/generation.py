@@ -35,6 +35,9 @@ Opened = Partition | StandIns
 
 NOTHING_REFUSED: Mapping[Piece, str] = MappingProxyType({})
 
+REPLAYED_MAX = 16
+"""Recent requests that a piece answers before it is warm, beside the warm-up: they are paced, and it is waited for."""
+
 WHY_MAX = 300
 """Characters of a reason that is reported."""
 
@@ -97,18 +100,22 @@ class Generation:
             asyncio.run(self._replay(piece.number, opened, recent))
         return opened
 
-    async def _replay(self, number: int, opened: Partition, recent: Iterable[pb.PredictRequest]) -> None:
-        """Answer requests of shoppers who live here, by a predictor that knows this partition alone.
+    async def _replay(self, number: int, opened: Partition, recent: Sequence[pb.PredictRequest]) -> None:
+        """Answer the newest requests of shoppers who live here, by a predictor that knows this partition alone.
 
         One that cannot be answered refuses nothing: it is a stranger's, who may ask for what nobody thought of. That
         the partition answers ordinary requests was seen before.
         """
         failed: list[Exception] = []
+        replayed = 0
         with closing(self.snapshot.lend()) as lent:
             aside = Predictor(lent, {number: opened}, apart=self.predictor.apart)
-            for asked in recent:
+            for asked in reversed(recent):
+                if replayed == REPLAYED_MAX:
+                    break
                 try:
                     if _lives(asked, opened):
+                        replayed += 1
                         await aside.predict(self._again(asked, number))
                 except TrunkshowError:  # what the catalogue of then understood, this one may not
                     continue

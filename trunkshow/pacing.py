@@ -8,8 +8,9 @@ hold the interpreter's lock while it waits for a processor. So the work itself s
     rest = took × (1 / share − 1)    where the rest of the process was busy meanwhile
     rest = 0                         where it was idle: a shard that starts opens as fast as it can
 
-What counts is the time that the work took, and not the processor time in it: where processors are scarce it takes
-longer, and so rests longer. Whether the rest of the process was busy is read off its processor time. What is paced
+What counts is what requests feel of it: the time in which it computed, or waited for a processor; where processors
+are scarce it takes longer, and so rests longer. That in which it waited for the interpreter, which requests have then,
+or for a disk, does not count. Whether the rest of the process was busy is read off its processor time. What is paced
 calls `rest` wherever it can stop, at least every few milliseconds, and knows nothing more; outside `paced` that does
 nothing.
 """
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 SHARE = 0.1
@@ -37,6 +39,9 @@ WINDOW_S = 0.05
 
 REST_S_MAX = 1.0
 
+STAT_BYTES_MAX = 96
+"""Three numbers of 64 bits."""
+
 T = TypeVar("T")
 
 
@@ -46,12 +51,14 @@ class Clocks:
 
     Attributes:
         wall: monotonic.
+        felt: time in which the calling thread computed, or waited for a processor.
         thread: processor time of the calling thread.
         process: processor time of all threads.
         sleep: wait.
     """
 
     wall: Callable[[], float] = time.monotonic
+    felt: Callable[[], float] = time.monotonic
     thread: Callable[[], float] = time.thread_time
     process: Callable[[], float] = time.process_time
     sleep: Callable[[float], None] = time.sleep
@@ -69,18 +76,18 @@ class Pace:
         self._share = share
         self._clocks = clocks
         self._busy = True  # until a window has shown otherwise
-        self._rested_at = clocks.wall()
+        self._rested_at = clocks.felt()
         self._open_window()
 
     def rest(self) -> None:
         """Rest for the work since the last rest."""
-        took = self._clocks.wall() - self._rested_at
+        took = self._clocks.felt() - self._rested_at
         if self._clocks.wall() - self._window.wall >= WINDOW_S:
             self._busy = self._others_share() > BUSY_SHARE
             self._open_window()
         if self._busy:
             self._clocks.sleep(min(took * (1 / self._share - 1), REST_S_MAX))
-        self._rested_at = self._clocks.wall()
+        self._rested_at = self._clocks.felt()
 
     def _open_window(self) -> None:
         self._window = _Reading(self._clocks.wall(), self._clocks.thread(), self._clocks.process())
@@ -104,11 +111,29 @@ _here = threading.local()
 @contextmanager
 def paced(share: float = SHARE) -> Iterator[None]:
     """Pace what this thread does in the context."""
-    _here.pace = Pace(share)
-    try:
-        yield
-    finally:
-        _here.pace = None
+    with _felt_here() as felt:
+        _here.pace = Pace(share, Clocks(felt=felt))
+        try:
+            yield
+        finally:
+            _here.pace = None
+
+
+@contextmanager
+def _felt_here() -> Iterator[Callable[[], float]]:
+    """What this thread computes, and waits for a processor, which Linux tells (proc(5), schedstat); else all time."""
+    path = Path("/proc/thread-self/schedstat")
+    if not path.exists():
+        yield time.monotonic
+        return
+    with path.open("rb", buffering=0) as told:
+
+        def felt() -> float:
+            told.seek(0)
+            waited_ns = int(told.read(STAT_BYTES_MAX).split()[1])
+            return time.thread_time() + waited_ns / 1e9
+
+        yield felt
 
 
 def rest() -> None:

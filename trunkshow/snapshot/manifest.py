@@ -154,10 +154,10 @@ def _file(path: str, raw: Mapping[str, Any]) -> File:
 
 def describe(path: Path) -> File:
     """A file's size and checksum."""
-    digest = hashlib.sha256()
-    with path.open("rb") as opened:
-        while block := opened.read(BLOCK_BYTES):
-            digest.update(block)
+    digest, block = hashlib.sha256(), memoryview(bytearray(BLOCK_BYTES))
+    with path.open("rb", buffering=0) as opened:
+        while count := opened.readinto(block):
+            digest.update(block[:count])
             pacing.rest()
     return File(path.stat().st_size, digest.hexdigest())
 

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from test_plugged_in import Plugged, Stuck
 
 from shard import isolation
-from shard.generation import Generation
+from shard.generation import REPLAYED_MAX, Generation
 from shard.predict import Predictor
 from shard.scene import Kind, Piece
 from trunkshow.snapshot.catalogue import Catalogue
@@ -68,6 +68,23 @@ def test_a_shoppers_request_that_fails_refuses_nothing(
     with capture_logs() as logs:
         opened(Generation(snapshot, 2), home, recent)
     assert [(one["event"], one["requests"]) for one in logs] == [("replay.failed", 1)]
+
+
+def test_a_piece_answers_the_newest_of_what_shoppers_asked_for_and_not_all_of_it(
+    snapshot: Snapshot, home: Piece, recent: list[shard_pb2.PredictRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is waited for, and what comes after the first few warms nothing more."""
+    asked: list[str] = []
+
+    async def counts(predictor: Predictor, request: shard_pb2.PredictRequest) -> Any:
+        del predictor
+        asked.append(request.carousels[0])
+
+    monkeypatch.setattr(Predictor, "predict", counts)
+    named = [str(number) for number in range(REPLAYED_MAX + 5)]
+    many = [shard_pb2.PredictRequest(request=recent[0].request, carousels=[name]) for name in named]
+    opened(Generation(snapshot, 2), home, many)
+    assert asked == named[: -REPLAYED_MAX - 1 : -1]
 
 
 def test_what_shoppers_asked_for_is_looked_up_by_a_reader_of_its_own(

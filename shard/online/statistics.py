@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import time
 from typing import NamedTuple, Protocol
 
@@ -132,10 +132,10 @@ class Statistics:
 
     # --- what comes live -----------------------------------------------------------------------------------------
 
-    def follow(self, record: log_pb2.Record, at: Position, before: Watermark | None) -> None:
-        """A record that was just followed; `before` is what had been until then."""
+    def follow(self, record: log_pb2.Record, at: Position, before: Watermark | None) -> Iterator[None]:
+        """A record that was just followed; `before` is what had been until then. Others may have turns within it."""
         if self.known_from_ms is not None:
-            self._tell(record, at)
+            yield from self._tell(record, at)
             return
         if not self._listeners:
             return
@@ -198,16 +198,20 @@ class Statistics:
             self._waiting_events -= _size(record)
             self._waiting_since = _after(self._waiting_since, at)
             if at.log != self._past.log or at.number > self._past.counts.get(at.lane, 0):
-                self._hear_past(record, at)
+                for _ in self._hear_past(record, at):
+                    if self._clock() - began >= SLICE_S:
+                        await self._sleep(0)
+                        began = self._clock()
         await self._sleep(0)
 
     def _clear_waiting(self) -> None:
         self._waiting.clear()
         self._waiting_events = 0
 
-    def _hear_past(self, record: log_pb2.Record, at: Position) -> None:
+    def _hear_past(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
+        yield from self._tell(record, at)
+        # Only now: where the log goes in the middle of it, all of it is heard again, and what was heard is known.
         self._past = _after(self._past, at)
-        self._tell(record, at)
 
     def _settle(self) -> None:
         began_ms = self._began_ms if self._began_ms is not None else self.moments.now_ms()
@@ -216,7 +220,7 @@ class Statistics:
 
     # --- how -----------------------------------------------------------------------------------------------------
 
-    def _tell(self, record: log_pb2.Record, at: Position) -> None:
+    def _tell(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
         now_ms = self.moments.heard(record.received.ToMilliseconds() if record.HasField("received") else None)
         if self._began_ms is None:
             self._began_ms = now_ms
@@ -226,6 +230,7 @@ class Statistics:
                 TOO_LATE.inc(self._ids.doubts(time_ms))
             elif not self._forgotten.covers(event.user_id, at, time_ms):
                 self._tell_all(Heard(event, at, time_ms, now_ms))
+            yield
 
     def _tell_all(self, heard: Heard) -> None:
         for listener in self._listeners:

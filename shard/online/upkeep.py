@@ -13,7 +13,7 @@ snapshot alone, and says so.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from time import time
 from typing import Never
 
@@ -189,8 +189,8 @@ class Upkeep:
         self.opened.hold(self._patience.wanted)
         self._replaying.poke()
 
-    def _overhear(self, record: log_pb2.Record, at: Position) -> None:
-        self.statistics.follow(record, at, self.follower.progress.watermark)
+    def _overhear(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
+        return self.statistics.follow(record, at, self.follower.progress.watermark)
 
     def _lost(self, loss: Loss) -> None:
         """Something was lost: also to statistics, unless they had heard it before."""

@@ -1,7 +1,7 @@
 """Reads the event log: to its end and on, and again from somewhere for who comes later. One for each process.
 
 What is heard goes to one function, event by event, with the place where it stands; it may come twice, and in any order
-of replay and following. Who counts the whole log is told of whole records (`overhear`). Reading is done on the event
+of replay and following. Who counts the whole log is told of records (`overhear`), a piece at a time. Reading is done on the event
 loop, in slices, so that requests get in between; as long as the reader is far behind and the process has requests to
 answer, it rests between slices (`trunkshow.online.turns`). Only seconds behind it does not: freshness is what it is
 for. A log that went back, restored from an older copy, is read on from there.
@@ -20,7 +20,7 @@ from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import position_of
 from trunkshow.online.progress import FRESH_WITHIN_S, Progress
-from trunkshow.online.turns import AGAIN, FOLLOWING, Hear, Hearer, HearRecord, Ramp, Sleep, Turns, each, whole
+from trunkshow.online.turns import AGAIN, FOLLOWING, Hear, Hearer, Ramp, Sleep, Turns, each
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 
@@ -64,7 +64,7 @@ class Follower:
         source: EventLog,
         hear: Hear,
         *,
-        overhear: HearRecord | None = None,
+        overhear: Hearer | None = None,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         sleep: Sleep = asyncio.sleep,
@@ -72,7 +72,7 @@ class Follower:
         self.progress = Progress()
         self.start: Watermark | None = None
         self._source = source
-        self._hearers = (each(hear),) if overhear is None else (each(hear), whole(overhear))
+        self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
@@ -141,13 +141,13 @@ class Follower:
         """
         return await self._replayed(after, each(hear), ramp)
 
-    async def replay_records(self, after: Watermark | None, hear: HearRecord) -> Watermark:
-        """As `replay`, in whole records.
+    async def replay_records(self, after: Watermark | None, hear: Hearer) -> Watermark:
+        """As `replay`, for who hears of records.
 
         Raises:
             LogUnavailable: it cannot be read.
         """
-        return await self._replayed(after, whole(hear))
+        return await self._replayed(after, hear)
 
     async def end(self) -> Watermark:
         """Where the log ends now.

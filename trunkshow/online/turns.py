@@ -34,7 +34,6 @@ IN_A_HURRY = (0.5, 1.0, 10.0)
 Ramp = tuple[float, float, float]
 Sleep = Callable[[float], Awaitable[None]]
 Hear = Callable[[pb.Event, Position], None]
-HearRecord = Callable[[log_pb2.Record, Position], None]
 Hearer = Callable[[log_pb2.Record, Position], Iterator[None]]
 """Hears of a record, and stops wherever others may have their turn."""
 
@@ -102,15 +101,5 @@ def each(hear: Hear) -> Hearer:
         for event in record.events:
             hear(event, at)
             yield
-
-    return heard
-
-
-def whole(hear: HearRecord) -> Hearer:
-    """Who hears of records hears of one at once."""
-
-    def heard(record: log_pb2.Record, at: Position) -> Iterator[None]:
-        hear(record, at)
-        yield
 
     return heard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -82,8 +82,8 @@ class World:
             listeners, self.forgotten, clock=lambda: 0.0, wall=lambda: NOW_MS / 1000 + 3600, sleep=self.sleep
         )
 
-    def _overhear(self, record: log_pb2.Record, at: Position) -> None:
-        self.statistics.follow(record, at, self.follower.progress.watermark)
+    def _overhear(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
+        return self.statistics.follow(record, at, self.follower.progress.watermark)
 
     async def sleep(self, seconds: float) -> None:
         """Let others have a turn."""
@@ -147,6 +147,23 @@ async def test_what_was_sent_again_counts_once() -> None:
         await world.learned()
         await world.hears("e2", "e3", "e3")
     assert world.names.ids == ["e1", "e2", "e3"]
+
+
+async def test_within_a_record_of_many_events_others_have_their_turns() -> None:
+    """And whoever is interrupted in the middle of one hears it again: what was heard of it is known."""
+    world = World()
+    record = log_pb2.Record(events=[event(f"e{number}") for number in range(500)])
+    record.received.FromMilliseconds(NOW_MS)
+    at = Position("log", 0, 1)
+    async with world.following():
+        await world.learned()
+        halfway = world.statistics.follow(record, at, None)
+        for _ in range(250):
+            next(halfway)
+        assert len(world.names.ids) == 250
+        halfway.close()  # type: ignore[attr-defined]
+        assert len(list(world.statistics.follow(record, at, None))) == 500
+    assert world.names.ids == [f"e{number}" for number in range(500)]
 
 
 async def test_ids_are_forgotten_at_last_and_nothing_is_counted_twice_for_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """Reads the event log: to its end and on, and again from somewhere for who comes later. One for each process.
 
 What is heard goes to one function, event by event, with the place where it stands; it may come twice, and in any order
-of replay and following. Who counts the whole log is told of records (`overhear`), a piece at a time. Reading is done on the event
+of replay and following. Who counts the whole log is told of records (`overhear`). Reading is done on the event
 loop, in slices, so that requests get in between; as long as the reader is far behind and the process has requests to
 answer, it rests between slices (`trunkshow.online.turns`). Only seconds behind it does not: freshness is what it is
 for. A log that went back, restored from an older copy, is read on from there.

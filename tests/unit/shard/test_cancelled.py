@@ -32,7 +32,11 @@ async def test_the_loser_of_a_hedge_is_seen_to_be_cancelled() -> None:
     slow = Slow()
     generation: Any = SimpleNamespace(predictor=slow, uses=SimpleNamespace(reading=nullcontext))
     keeper: Any = SimpleNamespace(
-        generations={"v1": generation}, state=lambda: shard_pb2.SHARD_STATE_READY, status=list, hear=lambda *_: None
+        generations={"v1": generation},
+        state=lambda: shard_pb2.SHARD_STATE_READY,
+        status=list,
+        why_not_ready="",
+        hear=lambda *_: None,
     )
     service = ShardService(ShardConfig(store="."), "own:1")
     service.serve(keeper)

@@ -169,7 +169,7 @@ def _described(
     """The model's metrics beside those of popularity, and what they are of."""
     return {
         "model": metrics,
-        "popularity": evaluate.measure(test, evaluate.popularity_scores(known)),
+        "popularity": evaluate.measure_popularity(test, known),
         "protocol": protocol.value,
         "users": len(test.users),
         "cut": datetime.fromtimestamp(cut / 1000, UTC).isoformat(),

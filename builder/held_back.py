@@ -2,7 +2,7 @@
 
 The model is measured before those, on what was held back: it knows of these users what they did before the cut, and of
 everybody else all there is. So it costs no second fit, and nothing that is asked is known to who answers; but unlike in
-an evaluation that fits apart (`builder.evaluating`) what others did later is. docs/adr/0033 says what that is worth.
+an evaluation that fits apart (`builder.evaluating`) what others did later is. docs/adr/0035 says what that is worth.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -39,7 +40,7 @@ def write(path: Path, pairs: Iterable[tuple[bytes, bytes]]) -> int:
         OSError: the file cannot be written.
     """
     listed = list(pairs)
-    size = sum(len(key) + len(value) + 64 for key, value in listed)
+    size = sum(map(len, chain.from_iterable(listed))) + 64 * len(listed)
     # A value over half a page takes whole pages of 4 KiB; twice the sum plus a page each is always enough.
     map_size = 2 * size + 4096 * len(listed) + _GROWTH
     try:

@@ -18,6 +18,7 @@ from builder.dataset import Evaluation, load_dataset
 from builder.evaluate import NothingToEvaluate
 from builder.events import Events, read_events
 from builder.training import Numbered, number
+from trunkshow.models.popularity import decayed_counts
 from trunkshow.models.protocol import Settings
 
 
@@ -154,3 +155,18 @@ def test_many_users_are_sampled_by_the_seed(tmp_path: Path, monkeypatch: pytest.
     one, same = (evaluate.make_test(history, after, weights, before, repeat=True, seed=3) for _ in range(2))
     assert len(one.users) == 5
     assert one.users.tolist() == same.users.tolist()
+
+
+def test_popularity_is_measured_as_any_scores_are(tmp_path: Path) -> None:
+    """Of everyone the most popular that is not hidden from them, however much is."""
+    dataset = load_dataset(datasets.write(datasets.clustered(60, 30, 20), tmp_path))
+    events, _ = read_events(dataset)
+    after = events.times >= evaluate.cut_time(events, dataset.evaluation)
+    before = number(dataset, events, None, None, Settings(), up_to=~after)
+    weights = events.weights(dataset.interactions)
+    counts = decayed_counts(before.training).astype(np.float32)
+    for repeat in (True, False):
+        test = evaluate.make_test(events, after, weights, before, repeat=repeat, seed=0)
+        for k in (3, 20, 40):
+            by_scores = evaluate.measure(test, lambda users: np.broadcast_to(counts, (len(users), len(counts))), k)
+            assert evaluate.measure_popularity(test, before, k) == pytest.approx(by_scores)

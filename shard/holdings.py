@@ -202,16 +202,10 @@ def _may_close(piece: Piece, since: float, scene: Scene) -> bool:
 
 def _settled(scene: Scene, since: float, replicas: int, *, own: bool = True) -> bool:
     """Whether every partition of the current version is on so many shards, by every router's word."""
-    words, current = _said_after(scene, since), scene.pointer.current
-    sizes = scene.sizes.get(current)
-    if not words or sizes is None:
+    if not _said_after(scene, since):
         return False
-    mine = {piece.number for piece in scene.open if piece.version == current and piece.kind is Kind.HOME} if own else ()
-    enough = max(1, min(replicas, len(scene.peers.staying)))
-    return all(
-        _others(Piece(current, Kind.HOME, number), words) + (number in mine) >= enough
-        for number in range(len(sizes.homes))
-    )
+    others, with_own = scene.copies
+    return (with_own if own else others) >= max(1, min(replicas, len(scene.peers.staying)))
 
 
 def _said_after(scene: Scene, since: float) -> tuple[Word, ...]:

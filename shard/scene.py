@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import NamedTuple
 
 from shard import placement
@@ -158,3 +159,18 @@ class Scene:
     open: Collection[Piece]
     words: tuple[Word, ...]
     limits: Limits
+
+    @cached_property
+    def copies(self) -> tuple[int, int]:
+        """Of each partition of the current version at least so many: that others hold, by every word, and with our own.
+
+        Worked out once for a scene: it is asked for with every piece that is surplus, and there may be thousands.
+        """
+        current = self.pointer.current
+        sizes = self.sizes.get(current)
+        if not self.words or sizes is None:
+            return 0, 0
+        mine = {piece.number for piece in self.open if piece.version == current and piece.kind is Kind.HOME}
+        numbers = range(len(sizes.homes))
+        others = [min(word.others.get((current, number), 0) for word in self.words) for number in numbers]
+        return min(others), min(held + (number in mine) for number, held in zip(numbers, others, strict=True))

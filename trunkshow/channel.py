@@ -64,10 +64,12 @@ _SERVICE_CONFIG = {
                 {"service": "trunkshow.v1.FeatureService"},
             ],
             "retryPolicy": {
-                "maxAttempts": 3,
+                # Some 0.4 s in all, as far as the deadline allows: for as long connections may still be made to a
+                # process that is going, and reset, where several share the port.
+                "maxAttempts": 5,
                 "initialBackoff": "0.01s",
-                "maxBackoff": "0.05s",
-                "backoffMultiplier": 2,
+                "maxBackoff": "0.2s",
+                "backoffMultiplier": 4,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
         }

@@ -12,6 +12,7 @@ input, and answers each with its outcome, one line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -196,9 +197,13 @@ def _call(orders: Orders, channel: grpc.aio.Channel, identity: Callable[[], Meta
 
 
 async def _measured(target: str, requests: Sequence[bytes], orders: Orders) -> Outcome:
-    async with grpc.aio.insecure_channel(target, options=wire.SHARD_OPTIONS) as channel:
-        await asyncio.wait_for(channel.channel_ready(), CONNECT_WITHIN_S)
-        return await Driver(orders, requests, [channel]).run()
+    async with contextlib.AsyncExitStack() as stack:
+        opened = [grpc.aio.insecure_channel(target, options=wire.SHARD_OPTIONS) for _ in range(orders.connections)]
+        for channel in opened:
+            await stack.enter_async_context(channel)
+        async with asyncio.timeout(CONNECT_WITHIN_S):
+            await asyncio.gather(*(channel.channel_ready() for channel in opened))
+        return await Driver(orders, requests, opened).run()
 
 
 def _tell(line: bytes) -> None:

@@ -26,6 +26,7 @@ class Orders:
         callers: in a closed loop.
         seed: of whom is asked for, and when.
         pids: processes of this machine to weigh, by name.
+        connections: to share the calls.
     """
 
     method: str
@@ -36,6 +37,7 @@ class Orders:
     callers: int = 0
     seed: int = 0
     pids: Mapping[str, int] = field(default_factory=dict)
+    connections: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""

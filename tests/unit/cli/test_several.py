@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1._async import HealthServicer
 
-from cli import several, several_metrics
+from cli import several, several_looks, several_metrics
+from cli.processes import Supervisor
 from cli.several_looks import SILENT_MAX, Crew, Look
 from router.config import RouterConfig
 
@@ -114,3 +122,39 @@ def test_processes_that_cannot_be_are_refused(chosen: dict[str, object], why: st
     """Before anything starts."""
     with pytest.raises(ValueError, match=why):
         RouterConfig(store="s", shards=("127.0.0.1:1",), **chosen)  # type: ignore[arg-type]
+
+
+async def test_a_process_that_hangs_is_killed_and_those_that_serve_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps it starts it again; health says SERVING all the while, since another one does."""
+    looks = {1: iter([Look.SERVING, *[Look.SILENT] * SILENT_MAX]), 2: itertools.repeat(Look.SERVING)}
+    over = asyncio.Event()
+
+    async def look(number: int) -> Look:
+        found = next(looks[number], None)
+        if found is None:
+            over.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+        return found
+
+    @asynccontextmanager
+    async def eyes(sockets: object) -> AsyncIterator[several_looks.Eyes]:
+        del sockets
+        yield look
+
+    monkeypatch.setattr(several_looks, "eyes", eyes)
+    monkeypatch.setattr(several, "LOOK_EVERY_S", 0.0)
+    health = HealthServicer()
+    hanging = await asyncio.create_subprocess_exec(sys.executable, "-c", "import signal; signal.pause()")
+    try:
+        supervisor = Supervisor([], lambda event, **details: None)
+        supervisor.pids["1"] = hanging.pid
+        watching = asyncio.create_task(several._watch(supervisor, Path("nowhere"), (1, 2), health))
+        await asyncio.wait_for(over.wait(), 30)
+        watching.cancel()
+        assert await asyncio.wait_for(hanging.wait(), 30) == -signal.SIGKILL
+        request = health_pb2.HealthCheckRequest()
+        assert (await health.Check(request, None)).status == health_pb2.HealthCheckResponse.SERVING
+    finally:
+        with suppress(ProcessLookupError):
+            hanging.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from cli.ask import Json
 from cli.output import UsageError
 from cli.progress import Told, progress
 from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
-from trunkshow.eventlog.settings import READ_ONLY
+from trunkshow.eventlog.settings import DAY_S, READ_ONLY
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import telemetry
 
@@ -42,6 +43,9 @@ class ExportOptions:
     """Hours for which an event is known by its id, so that it is written once though it was sent again; 8 million ids
     at most. Later it is another row, and a build counts equal rows once."""
 
+    keep_days: float = 0.0
+    """Days after which parts in which everything is older are removed: builds know it no more. 0: all of them stay."""
+
     json: Json = False
     """Print what was done as JSON, and nothing else."""
 
@@ -52,6 +56,8 @@ def export_events(*, options: ExportOptions) -> None:
     Args:
         options: what, and to where.
     """
+    if not options.keep_days >= 0:
+        raise UsageError(f"--keep-days: {options.keep_days:g}; 0 keeps all")
     telemetry.configure("warning")  # of the log's connection; what is done is told here
     after = _watermark(options.after)
     try:
@@ -68,11 +74,12 @@ def export_events(*, options: ExportOptions) -> None:
         done = {
             "folder": str(options.out),
             "watermark": str(folder.exported.watermark or ""),
-            "events": folder.exported.rows - before.rows,
+            "events": folder.written,
             "duplicates": folder.exported.duplicates - before.duplicates,
             "lost": folder.exported.lost - before.lost,
             "events_in_all": folder.exported.rows,
             "new_items": folder.exported.items,
+            "removed_parts": folder.removed,
             "parts": len(folder.exported.events) + len(folder.exported.shown),
         }
     if options.json:
@@ -91,7 +98,17 @@ async def _export(options: ExportOptions, folder: Folder, after: Watermark | Non
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
     try:
-        await export(log, tombstones, folder, after, told, items=items, ids_kept_s=options.event_ids_h * 3600)
+        before_ms = round((time.time() - options.keep_days * DAY_S) * 1000) if options.keep_days else 0
+        await export(
+            log,
+            tombstones,
+            folder,
+            after,
+            told,
+            items=items,
+            ids_kept_s=options.event_ids_h * 3600,
+            before_ms=before_ms,
+        )
     finally:
         for one in (log, tombstones, items):
             await one.close()

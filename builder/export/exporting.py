@@ -16,12 +16,14 @@ from builder.errors import BuildError
 from builder.export.folder import Folder
 from builder.export.forgotten import People
 from builder.export.items import told_since
+from builder.export.lineage import Last, digest_of, is_same
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import read_all
 from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds
 from trunkshow.online.positions import position_of
+from trunkshow.v1 import log_pb2
 
 END_WITHIN_S = 10.0
 CERTAINLY_MS = 1 << 62
@@ -59,6 +61,7 @@ async def export(
     limits: Limits = LIMITS,
     items: EventLog | None = None,
     ids_kept_s: float = KEPT_S,
+    before_ms: int = 0,
 ) -> None:
     """Write what the log has after a watermark, up to where it ends now, but nothing of who is to be forgotten.
 
@@ -71,6 +74,7 @@ async def export(
         limits: of a part.
         items: the log of new items; they are not looked for where None.
         ids_kept_s: seconds for which an event is known by its id.
+        before_ms: parts go in which everything happened before then, milliseconds since the epoch.
 
     Raises:
         LogUnreadable: the log does not answer, is gone, or went back; parts that were written so far are kept.
@@ -82,9 +86,10 @@ async def export(
         forgotten = await read_all(tombstones, END_WITHIN_S)
         if forgotten.watermark not in (None, folder.exported.forgotten):
             await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
-        _refuse_one_that_went_back(begun, end, folder)
+        await _refuse_one_that_went_back(log, begun, end, folder)
         people, seen = People(forgotten.tombstones()), _seen(folder, ids_kept_s)
         await _Export(folder, progress, limits, begun, end, people, seen).run(log)
+        await asyncio.to_thread(folder.drop_before, before_ms)
         if items is not None:
             told, read = await told_since(items, folder.exported.items_read)
             await asyncio.to_thread(folder.tell, told, read)
@@ -96,12 +101,18 @@ async def export(
         raise LogUnreadable(f"{error}; run this again, it goes on where it ended") from error
 
 
-def _refuse_one_that_went_back(begun: Watermark | None, end: Watermark, folder: Folder) -> None:
-    """Where a log is shorter than it was, nobody can tell which of its records an export has."""
-    if begun is None or begun.log != end.log or end.covers(begun):
+async def _refuse_one_that_went_back(log: EventLog, begun: Watermark | None, end: Watermark, folder: Folder) -> None:
+    """Where a log is shorter than it was, or has grown again, nobody can tell which of its records an export has."""
+    if begun is None or begun.log != end.log:
+        return
+    if not end.covers(begun):
+        what = f"the log ends at {end}, before {begun}"
+    elif not await is_same(log, end.log, folder.exported.lineage):
+        what = f"the log has other records before {begun} than it had"
+    else:
         return
     raise LogUnreadable(
-        f"the log ends at {end}, before {begun}, up to where {folder.path} was exported: was it restored from an older "
+        f"{what}, up to where {folder.path} was exported: was it restored from an older "
         "copy? What came since has the numbers of what was lost. Export to a new folder, which gets all that the log "
         f"has, and name the events-*.parquet of {folder.path} as [[events]] of the data set; rows in both count once"
     )
@@ -138,6 +149,7 @@ class _Export:
         self._seen, self._now_ms = seen
         self._events, self._shown = Rows(), Rows()
         self._told = folder.exported
+        self._newest: dict[int, tuple[int, log_pb2.Record]] = {}
         self._records = 0
 
     async def run(self, log: EventLog) -> None:
@@ -158,6 +170,7 @@ class _Export:
         self._records += 1 + read.lost
         again = 0
         at, self._before = position_of(self._before, read.watermark), read.watermark
+        self._newest[at.lane] = at.number, read.record
         if read.record.HasField("received"):
             self._now_ms = max(self._now_ms, read.record.received.ToMilliseconds())
         for event in read.record.events:
@@ -183,8 +196,13 @@ class _Export:
         read = self._told.watermark
         return self._end if read is None or read.log != self._end.log else read.joined(self._end)
 
+    def _lineage(self) -> dict[int, Last]:
+        """Of the lanes of which nothing came: what stood there before, unless that was another log."""
+        return dict(self._folder.exported.lineage) if self._begun is not None else {}
+
     async def _write(self, watermark: Watermark) -> None:
-        told = replace(self._told, watermark=watermark)
+        newest = {lane: Last(number, digest_of(record)) for lane, (number, record) in self._newest.items()}
+        told = replace(self._told, watermark=watermark, lineage=self._lineage() | newest)
         # In a thread, so that the log's connection is kept alive meanwhile.
         await asyncio.to_thread(self._folder.add, self._events.taken(), self._shown.taken(), told)
         self._told = self._folder.exported

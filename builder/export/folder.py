@@ -58,6 +58,8 @@ class Folder:
     Attributes:
         path: of it.
         exported: what is in it.
+        written: events that were written by this process.
+        removed: parts that were let go by this process.
 
     Args:
         path: of it; held by this process.
@@ -69,6 +71,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.exported = state.read(path) or state.NOTHING
+        self.written = self.removed = 0
         self._tidy()
 
     def add(self, events: pl.DataFrame, shown: pl.DataFrame, after: Exported) -> None:
@@ -83,6 +86,7 @@ class Folder:
         taste, other = self._part(EVENTS, number, events), self._part(SHOWN, number, shown)
         _sync(self.path)
         self._say(replace(after, events=after.events + taste, shown=after.shown + other))
+        self.written += events.height + shown.height
 
     def forget(self, tombstones: Sequence[Tombstone], forgotten: Watermark) -> None:
         """Remove people from all parts, and name them for other sources.
@@ -120,10 +124,7 @@ class Folder:
     def newest_ms(self) -> int:
         """When the latest event of the newest part happened, milliseconds since the epoch; 0 where there is none."""
         newest = max((part for part in self._parts() if part.rows), key=_number, default=None)
-        if newest is None:
-            return 0
-        last = self._scanned(newest.name).select(pl.col("timestamp").max().dt.timestamp("ms"))
-        return int(last.collect().item())
+        return 0 if newest is None else self._until_ms(newest)
 
     def ids_since(self, time_ms: int, most: int) -> Iterator[str]:
         """Event ids of what happened since then, in about so many of the newest rows, the oldest of them first."""
@@ -135,6 +136,21 @@ class Folder:
             chosen.append(part.name)
             rows += part.rows
         return chain.from_iterable(self._ids(name, time_ms) for name in reversed(chosen))
+
+    def drop_before(self, time_ms: int) -> None:
+        """Let parts go in which everything happened before then.
+
+        The newest part stays: by it the next one is numbered, and what is sent again is known. Files go once nothing
+        names them any more.
+        """
+        said, newest = self.exported, max(map(_number, self._parts()), default=0)
+        old = {part for part in self._parts() if _number(part) < newest and self._until_ms(part) < time_ms}
+        if not old:
+            return
+        events, shown = (tuple(part for part in kind if part not in old) for kind in (said.events, said.shown))
+        self._say(replace(said, events=events, shown=shown))
+        self._tidy()
+        self.removed += len(old)
 
     def begin(self) -> None:
         """Say what is in it, nothing where it is new."""
@@ -152,6 +168,11 @@ class Folder:
 
     def _scanned(self, name: str) -> pl.LazyFrame:
         return pl.scan_parquet(self.path / name, glob=False, hive_partitioning=False)
+
+    def _until_ms(self, part: Part) -> int:
+        """When the latest event of a part happened; 0 where it has none any more."""
+        last = self._scanned(part.name).select(pl.col("timestamp").max().dt.timestamp("ms"))
+        return int(last.collect().item() or 0)
 
     def _ids(self, name: str, since_ms: int) -> Iterator[str]:
         since = pl.col("timestamp").dt.timestamp("ms") >= since_ms

@@ -6,11 +6,12 @@ Files that it does not name are of nobody's concern: a killed export's. The buil
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from builder.errors import DatasetInvalid
+from builder.export.lineage import Last, Lineage
 from trunkshow.eventlog.watermark import Watermark
 
 FILE_NAME = "export.json"
@@ -43,6 +44,7 @@ class Exported:
         forgotten: of the tombstones' log; everybody up to there is in `forgotten.json`, and in no part.
         items: new items in `items.parquet`.
         items_read: of the items' log, up to which they are in it.
+        lineage: the last records that were read of the log.
     """
 
     watermark: Watermark | None = None
@@ -53,6 +55,7 @@ class Exported:
     forgotten: Watermark | None = None
     items: int = 0
     items_read: Watermark | None = None
+    lineage: Lineage = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -71,6 +74,7 @@ class Exported:
             "forgotten": str(self.forgotten or ""),
             "items": self.items,
             "items_read": str(self.items_read or ""),
+            "lineage": {str(lane): list(last) for lane, last in self.lineage.items()},
         }
 
     def text(self) -> str:
@@ -112,6 +116,7 @@ def _parsed(raw: dict[str, Any]) -> Exported:
         forgotten=Watermark.parse(raw["forgotten"]) if raw.get("forgotten") else None,
         items=int(raw.get("items", 0)),
         items_read=Watermark.parse(raw["items_read"]) if raw.get("items_read") else None,
+        lineage={int(lane): Last(int(at), str(digest)) for lane, (at, digest) in raw.get("lineage", {}).items()},
     )
 
 

@@ -165,6 +165,66 @@ async def test_a_log_that_went_back_is_refused_rather_than_skipped(tmp_path: Pat
     assert rows(tmp_path / "new")["event_id"].to_list() == ["e1", "e4"]
 
 
+async def test_a_log_that_went_back_and_has_grown_again_is_refused_too(tmp_path: Path) -> None:
+    """By the record that stands where the export ended; one that the log has removed since tells nothing."""
+    log = await log_of([event(1)], [event(2)])
+    await exported(log, tmp_path)
+    restored = await log_of([event(1)], [event(4)], [event(5)])
+    with pytest.raises(LogUnreadable, match=r"other records before memory/0:2 than it had.*Export to a new folder"):
+        await exported(restored, tmp_path)
+    await log.append([event(3).to_message()], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e1", "e2", "e3"]
+    said = json.loads((tmp_path / state.FILE_NAME).read_text())
+    del said["lineage"]  # an earlier release's
+    (tmp_path / state.FILE_NAME).write_text(json.dumps(said))
+    await exported(log, tmp_path)
+    assert list(json.loads((tmp_path / state.FILE_NAME).read_text())["lineage"]) == []
+
+
+async def test_parts_in_which_everything_is_older_than_is_kept_go(tmp_path: Path) -> None:
+    """From the list first, and builds know it no more; the newest part stays, however old."""
+    log, day = await log_of(), timedelta(days=1)
+    for number, ago in enumerate((30 * day, 20 * day, 30 * day, day)):
+        events = [Event("ada", f"i{number}", "order", timestamp=WHEN - ago, event_id=f"e{number}")]
+        events += [event(9, item="late")] if number == 2 else []
+        await log.append([one.to_message() for one in events], 1)
+        await exported(log, tmp_path)
+    with held(tmp_path) as folder:
+        await export(log, MemoryLog("gone"), folder, None, before_ms=round((WHEN - 15 * day).timestamp() * 1000))
+        assert folder.removed == 2
+    assert rows(tmp_path)["event_id"].to_list() == ["e2", "e9", "e3"]
+    assert len([name for name in names(tmp_path) if name.endswith(".parquet")]) == 2
+    events, _ = read_events(load_dataset(tmp_path / "dataset.toml"))
+    assert events.item_ids.to_list() == ["i2", "i3", "late"]
+    with held(tmp_path) as folder:
+        await export(log, MemoryLog("gone"), folder, None, before_ms=round((WHEN + day).timestamp() * 1000))
+        assert [part.rows for part in folder.exported.events] == [1]
+    await log.append([event(10).to_message()], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e3", "e10"]
+
+
+class ShortLog(MemoryLog):
+    """One that has removed its first two records."""
+
+    async def read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
+        """What is left."""
+        async for read in super().read(after, until):
+            if read.watermark.counts[0] > 2:
+                yield read
+
+
+async def test_a_log_that_removed_where_an_export_ended_is_gone_on_with(tmp_path: Path) -> None:
+    """It tells nothing of what it was."""
+    log = await log_of([event(1)], [event(2)])
+    await exported(log, tmp_path)
+    short = ShortLog("memory")
+    short.records = [*log.records, *(await log_of([event(3)])).records]
+    await exported(short, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e1", "e2", "e3"]
+
+
 async def test_what_was_exported_of_a_log_that_went_back_is_built_from_beside_the_new_folder(tmp_path: Path) -> None:
     """As the refusal says: what both have counts once."""
     await exported(await log_of([event(1, item="a")], [event(2, item="b")]), tmp_path / "old")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bench import made_up
 from builder.pipeline import BuildSettings, build
+from trunkshow.snapshot.manifest import SCHEMA
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Of the store; two shapes never share one."""
-        return "store-" + "-".join(map(str, astuple(self)))
+        """Of the store; two shapes never share one, nor do two formats of snapshots: the older one would be measured."""
+        return f"store-{SCHEMA}-" + "-".join(map(str, astuple(self)))
 
 
 WORK = Path(tempfile.gettempdir()) / "trunkshow-bench"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builder import warm_start
 from trunkshow.snapshot import partition
-from trunkshow.snapshot.manifest import SCHEMA, File, Manifest, SnapshotRefused, describe, verify
+from trunkshow.snapshot.manifest import READABLE, SCHEMA, File, Manifest, SnapshotRefused, describe, verify
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store, resolve
 
@@ -79,6 +79,12 @@ def test_a_later_schema_is_refused() -> None:
     """A release does not guess at a format that it does not know."""
     with pytest.raises(SnapshotRefused, match="has schema 3; this release reads schemas 1 and 2"):
         Manifest.from_json(having("schema", SCHEMA + 1))
+
+
+@pytest.mark.parametrize("schema", READABLE)
+def test_schemas_of_before_are_read(schema: int) -> None:
+    """What an older release built is served on, and may be rolled back to."""
+    assert Manifest.from_json(having("schema", schema)) == replace(PLAIN, schema=schema)
 
 
 @pytest.mark.parametrize("field", sorted(json.loads(PLAIN.to_json())))

@@ -42,7 +42,7 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Of the store; two shapes never share one, nor do two formats of snapshots: the older one would be measured."""
+        """Of the store; two shapes never share one, nor two formats: the older one would be measured."""
         return f"store-{SCHEMA}-" + "-".join(map(str, astuple(self)))
 
 

@@ -50,14 +50,14 @@ def _opened(
 ) -> AbstractContextManager[Alone | Workers]:
     if kind is Kind.ALONE:
         return nullcontext(Alone(folder / "work", progress))
-    from builder.crew import workers  # whoever builds alone need not have Dask
+    from builder.crew import reaching  # whoever builds alone need not have Dask
 
     if kind is Kind.LOCAL:
-        return workers.on_this_machine(count, settings.worker_memory_bytes, folder / "work", progress, say)
-    return workers.behind(settings.scheduler, settings.shared or folder, progress, say)
+        return reaching.on_this_machine(count, settings.worker_memory_bytes, folder / "work", progress, say)
+    return reaching.behind(settings.scheduler, settings.shared or folder, progress, say)
 
 
 def _room() -> int:
-    from builder.crew import workers
+    from builder.crew import reaching
 
-    return workers.room()
+    return reaching.room()

@@ -6,7 +6,7 @@ import dask.system
 import distributed.system
 import pytest
 
-from builder.crew import workers
+from builder.crew import reaching
 from builder.crew.choice import (
     AUTOMATIC_BYTES,
     BLOCKS_FROM_CELLS,
@@ -57,4 +57,4 @@ def test_there_is_room_for_as_many_workers_as_have_a_processor_and_memory(monkey
     monkeypatch.setattr(dask.system, "CPU_COUNT", 4)
     for memory, expected in ((3 * AUTOMATIC_BYTES, 1), (100 * AUTOMATIC_BYTES, 4)):
         monkeypatch.setattr(distributed.system, "MEMORY_LIMIT", memory)
-        assert workers.room() == expected
+        assert reaching.room() == expected

@@ -22,9 +22,10 @@ import pytest
 from datasets import Shop
 
 from builder import making
-from builder.crew import workers
+from builder.crew import reaching, workers
 from builder.crew.choice import CrewSettings
-from builder.crew.workers import Workers, behind
+from builder.crew.reaching import behind
+from builder.crew.workers import Workers
 from builder.dataset import load_dataset
 from builder.errors import BuildError, DatasetInvalid, WorkersLost
 from builder.events import read_events
@@ -102,7 +103,7 @@ class Limits:
         return opened
 
 
-introduced = workers._introduced
+introduced = reaching._introduced
 
 
 def test_killed_workers_do_not_fail_the_build(
@@ -110,7 +111,7 @@ def test_killed_workers_do_not_fail_the_build(
 ) -> None:
     """Two bounded processes, two killed on the way: the snapshot is that of one process, byte for byte."""
     killer, said, limits = Killer(), list[str](), Limits()
-    monkeypatch.setattr(workers, "_introduced", limits)
+    monkeypatch.setattr(reaching, "_introduced", limits)
     settings = BuildSettings(PARTITIONS, 8, crew=CrewSettings(workers=2, worker_memory_bytes=1 << 30))
     report = build(dataset, tmp_path / "store", settings, killer, said.append)
     assert list(killer.killed) == ["read events", "write partitions"]
@@ -240,7 +241,7 @@ def test_event_files_that_workers_do_not_see_are_read_by_the_build(
 
 def test_nobody_at_the_schedulers_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is one line, and leaves no folder behind."""
-    monkeypatch.setattr(workers, "FIRST_WORKER_S_MAX", 0.2)
+    monkeypatch.setattr(reaching, "FIRST_WORKER_S_MAX", 0.2)
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "100ms"}),
         pytest.raises(BuildError, match="no scheduler"),

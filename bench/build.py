@@ -185,7 +185,7 @@ def measure(folder: Path, shape: Shape, form: str, threads: int, workers: int | 
         **built,
         "cells": fits[0].cells,
         "library_s": [one.seconds for one in fits],
-        "by_the_fit": built["seconds"] / statistics.median(one.seconds for one in fits),
+        "by_one_fit": built["seconds"] / statistics.median(one.seconds for one in fits),
         "by_its_processor_seconds": built["cpu_s"] / statistics.median(one.cpu_s for one in fits),
     }
 
@@ -213,7 +213,7 @@ def _show(found: dict[str, Any]) -> None:
         [
             (
                 statistics.median(found["library_s"]),
-                found["by_the_fit"],
+                found["by_one_fit"],
                 found["by_its_processor_seconds"],
                 found["peak_pss_bytes"] / gib,
                 found["peak_rss_sum_bytes"] / gib,

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import builder.plan as plan
+from builder import partition
 from builder.crew.port import Alone
 from builder.dataset import load_dataset
 from builder.events import read_events
+from builder.partition import BestItems
 from builder.training import number
-from trunkshow.models.protocol import Settings, Training
+from trunkshow.models.protocol import Rows, Settings, Training
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +61,34 @@ def test_both_hashes_are_described(training: Training) -> None:
     (other,) = measures["alternatives"]
     assert {measures["hash"], other["hash"]} == {"sign", "spherical"}
     assert set(other) == {"hash", "locality", "largest_to_mean", "catalogue_share", "coverage"}
+
+
+def test_users_are_asked_in_turns_of_whom_each_comes_once() -> None:
+    """A quarter, another one, and the rest; few are asked at once."""
+    drawn = np.arange(0, 3 * partition.CONTRIBUTORS_MAX, 3, dtype=np.int32)
+    turns = partition.in_turns(drawn)
+    assert [len(turn) for turn in turns] == [len(drawn) // 4, len(drawn) // 4, len(drawn) // 2]
+    assert np.sort(np.concatenate(turns)).tolist() == drawn.tolist()
+    assert all((np.diff(turn) > 0).all() for turn in turns)
+    (alone,) = partition.in_turns(drawn[:100])
+    assert alone.tolist() == drawn[:100].tolist()
+
+
+@pytest.mark.parametrize(("deep_from", "turns"), [(plan.DEPTHS[-1], 1), (0, 3)])
+def test_more_users_are_asked_before_lists_become_deep(
+    training: Training, monkeypatch: pytest.MonkeyPatch, deep_from: int, turns: int
+) -> None:
+    """A quarter of them where that covers the others without; then all, and the lists cover as well."""
+    asked: list[int] = []
+
+    class Counted(plan.Searched):
+        def best(self, users: Rows, count: int) -> BestItems:
+            asked.append(len(users))
+            return super().best(users, count)
+
+    monkeypatch.setattr(plan, "Searched", Counted)
+    monkeypatch.setattr(plan, "DEEP_FROM", deep_from)
+    monkeypatch.setattr(partition, "CONTRIBUTORS_MAX", 320)
+    made = planned(training)
+    assert asked == [40, *[80, 80, 160][:turns]]
+    assert made.measures["coverage"] >= plan.COVERAGE_MIN

@@ -214,7 +214,7 @@ def summary(report: Mapping[str, Any], store: str | Path) -> Iterator[Renderable
     yield f"{_STATES.get(report['state'], report['state'])} [bold]{report['version']}[/] in {store}"
     yield render.pairs({name: report[name] for name in ("events", "users", "items", "partitions")})
     yield render.titled("read", render.pairs(_read(report["ingest"])))
-    yield render.titled("metrics on held-out events", render.metrics(report["metrics"]))
+    yield render.measured(report["metrics"])
     if warm := report["metrics"].get("warm_start"):
         yield render.titled("warm start", render.pairs(_flat(warm)))
     yield render.titled("partitions", render.partitioning(report["counts"], report["partitioning"], report["index"]))

@@ -113,9 +113,15 @@ def manifest(one: Manifest, *, current: bool) -> Iterator[RenderableType]:
         }
     )
     yield titled("parameters", pairs(one.parameters))
-    yield titled("metrics on held-out events", metrics(one.metrics))
+    yield measured(one.metrics)
     yield titled("partitions", partitioning(one.counts, one.partitioning, one.index))
     yield titled("files", files(one))
+
+
+def measured(said: Mapping[str, Any]) -> RenderableType:
+    """A manifest's metrics, under a title that says of what: figures by different protocols are not to be compared."""
+    within = said.get("protocol") == "held-back"
+    return titled(f"metrics on {'events held back within the fit' if within else 'held-out events'}", metrics(said))
 
 
 def metrics(measured: Mapping[str, Any]) -> RenderableType:

@@ -102,3 +102,13 @@ def test_a_status_tells_of_the_event_log() -> None:
     gone = replace(log, reachable=False, last_error="refused")
     assert "does not answer (refused)" in printed(*cluster_view.status(replace(status, event_log=gone)))
     assert "nats" not in printed(*cluster_view.status(status))
+
+
+def test_metrics_are_told_with_what_they_are_of() -> None:
+    """Figures of a fit apart, as all are of older manifests, are not taken for those of events held back within one."""
+    values = {"model": {"recall@20": 0.25}, "popularity": {"recall@20": 0.1}}
+    assert "metrics on held-out events" in printed(render.measured(values))
+    assert "metrics on held-out events" in printed(render.measured({**values, "protocol": "holdout-fit"}))
+    within = printed(render.measured({**values, "protocol": "held-back"}))
+    assert "metrics on events held back within the fit" in within
+    assert "0.2500" in within

@@ -24,11 +24,13 @@ from cli.chaos.faults import (
 from cli.chaos.flood import Flooded
 from cli.chaos.ground import LOG, Terrain
 from cli.chaos.log_faults import AWAY, Burst, LogRestarted, LogWeathered
+from cli.chaos.member_faults import MemberRemoved
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
 from cli.chaos.store_faults import (
     BadPush,
     ClockStepped,
     DiskFull,
+    PushKilled,
     RolledBack,
     StoreGone,
     StoreHangs,
@@ -81,6 +83,10 @@ def _drain(draw: random.Random, terrain: Terrain) -> Fault:
 
 def _freeze(draw: random.Random, terrain: Terrain) -> Fault:
     return Frozen("freeze", (_one(draw, terrain),), Promise(healthy=_survivable(terrain)))
+
+
+def _member_removed(draw: random.Random, terrain: Terrain) -> Fault:
+    return MemberRemoved("member-removed", _one(draw, terrain), Promise(healthy=_survivable(terrain)))
 
 
 def _stutter(draw: random.Random, terrain: Terrain) -> Fault:
@@ -165,6 +171,11 @@ def _two_builders(draw: random.Random, terrain: Terrain) -> Fault:
     return TwoBuilders("two-builders")
 
 
+def _push_killed(draw: random.Random, terrain: Terrain) -> Fault:
+    del terrain
+    return PushKilled("push-killed", draw.uniform(0.2, 2))
+
+
 def _store_gone(draw: random.Random, terrain: Terrain) -> Fault:
     victims = (_one(draw, terrain), draw.choice(terrain.router_names))
     survivable = _survivable(terrain) and terrain.routers > 1
@@ -230,6 +241,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "kill-all-shards": _kill_all,
         "drain": _drain,
         "freeze": _freeze,
+        "member-removed": _member_removed,
         "stutter": _stutter,
         "slow": _slow,
         "slow-all": _slow_all,
@@ -244,6 +256,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "swap": _swap,
         "rollback": _rollback,
         "two-builders": _two_builders,
+        "push-killed": _push_killed,
         "bit-flipped": _bad("bit-flipped", FLIPPED),
         "truncated": _bad("truncated", TRUNCATED),
         "file-missing": _bad("file-missing", MISSING),

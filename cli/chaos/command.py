@@ -20,6 +20,7 @@ from cli import output
 from cli.chaos import catalogue, report, soak_report
 from cli.chaos.clock import can_step
 from cli.chaos.ground import Terrain
+from cli.chaos.places import weed
 from cli.chaos.run import Plan, Result, run
 from cli.chaos.soak import Soaked, soak
 from cli.chaos.verdict import Verdict
@@ -68,6 +69,9 @@ class ChaosOptions:
 
     routers: int = 2
     """How many routers, 1 to 4."""
+
+    s3: bool = False
+    """Serve from a bucket of a SeaweedFS server that is started for it, and not from a folder."""
 
     work: Path | None = None
     """Folder for the copy and the logs, emptied first; a temporary one, removed after a pass, where not given."""
@@ -135,6 +139,8 @@ def check(options: ChaosOptions) -> None:
     check_range("requests", options.requests, 0, 1e9)
     if catalogue.CLOCK_STEP in options.fault and not can_step():
         raise UsageError(f"--fault {catalogue.CLOCK_STEP} needs Linux and a C compiler (cc); there is none here")
+    if options.s3:
+        weed()
     unknown = sorted(set(options.fault) - set(catalogue.FAULTS))
     if unknown:
         raise UsageError(f"there is no fault {unknown[0]!r}; there are: {', '.join(catalogue.FAULTS)}")
@@ -144,7 +150,7 @@ def make_plan(options: ChaosOptions, seed: int, work: Path) -> Plan:
     """What to do, drawn from the seed."""
     names = options.fault or tuple(name for name in catalogue.FAULTS if name != catalogue.CLOCK_STEP or can_step())
     clock = catalogue.CLOCK_STEP in names
-    terrain = Terrain(options.store, work, options.shards, options.replicas, options.routers, seed, clock)
+    terrain = Terrain(options.store, work, options.shards, options.replicas, options.routers, seed, clock, options.s3)
     return Plan(
         terrain,
         seed,
@@ -206,7 +212,7 @@ def _again(options: ChaosOptions, seed: int) -> str:
     optional = {"fault": ",".join(options.fault), "minutes": options.minutes, "requests": options.requests}
     optional["soak-minutes"] = options.soak_minutes
     said |= {name: value for name, value in {**optional, "rate": options.rate}.items() if value}
-    return "trunkshow chaos " + " ".join(f"--{name} {value}" for name, value in said.items())
+    return "trunkshow chaos " + " ".join(f"--{name} {value}" for name, value in said.items()) + " --s3" * options.s3
 
 
 def say(event: str, **details: Any) -> None:

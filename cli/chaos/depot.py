@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from cli.chaos import versions
+from cli.chaos.places import BucketPlace, FolderPlace, Place
 from cli.chaos.processes import give_way
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
@@ -26,8 +27,7 @@ class Depot:
     """A store, and what should be served from it.
 
     Attributes:
-        url: of the store; a folder.
-        hidden: where it is while it is gone.
+        place: where the store is.
         oracle: every version that may be served.
         base: the version that everything began with, and that others are copies of.
         expected: the version that is to be served now.
@@ -37,11 +37,11 @@ class Depot:
     Args:
         work: folder for all of it.
         source: the store that the base is copied from.
+        s3: whether the store is a bucket, and not a folder.
     """
 
-    def __init__(self, work: Path, source: str) -> None:
-        self.url = work / "store"
-        self.hidden = work / "store.gone"
+    def __init__(self, work: Path, source: str, *, s3: bool = False) -> None:
+        self.place: Place = BucketPlace(work) if s3 else FolderPlace(work)
         self.oracle = work / "oracle"
         self.base = ""
         self.expected = ""
@@ -53,6 +53,11 @@ class Depot:
         self._builder = ProcessPoolExecutor(1, get_context("spawn"), give_way)
 
     @property
+    def url(self) -> str:
+        """Of the store."""
+        return self.place.url
+
+    @property
     def store(self) -> Store:
         """Opened anew: nothing is remembered between two uses."""
         return open_store(self.url)
@@ -60,13 +65,10 @@ class Depot:
     def fill(self) -> None:
         """Copy what the source serves."""
         self._builder.submit(os.getpid).result()  # started before anything is measured
-        self.base = versions.copy_store(self._source, self.url)
-        versions.remember(self.folder(self.base), self.base, self.oracle)
+        folder = versions.copied(self._source, self.url)
+        self.base = folder.name
+        versions.remember(folder, self.base, self.oracle)
         self.expect(self.base)
-
-    def folder(self, version: str) -> Path:
-        """Where a version's files are."""
-        return self.url / "snapshots" / version
 
     def expect(self, version: str) -> None:
         """This version is to be served from now on."""

@@ -6,9 +6,9 @@
 
     routers and shards ──► link ─► log            one for all of them
 
-Routers are given the links' addresses, shards know each other by their own. The store is a copy (hard links) of the
-one that was given, so that nothing that is done here reaches it; `oracle` holds every version that was ever pushed
-here, and no fault touches that.
+Routers are given the links' addresses, shards know each other by their own; both look up in files who is a member. The
+store is a copy (hard links, or a bucket) of the one that was given, so that nothing that is done here reaches it;
+`oracle` holds every version that was ever pushed here, and no fault touches that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import asyncio
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from cli.chaos.depot import Depot
 from cli.chaos.processes import TRUNKSHOW, Body, bytecode
 from cli.chaos.proxy import Link
 from cli.chaos.recording import Recording
+from cli.chaos.rolls import Rolls
 from cli.chaos.stalls import Stalls
 from cli.chaos.traffic import Traffic
 from cli.cluster import until_ready
@@ -58,6 +59,7 @@ class Terrain:
         routers: how many stand behind one client.
         seed: of what the links draw.
         clock: wall clocks can be stepped.
+        s3: the copy of the store is a bucket of an object store's, and not a folder.
     """
 
     store: str
@@ -67,6 +69,7 @@ class Terrain:
     routers: int = 2
     seed: int = 0
     clock: bool = False
+    s3: bool = False
 
     @property
     def shard_names(self) -> tuple[str, ...]:
@@ -87,6 +90,7 @@ class Ground:
         bodies: its processes by name.
         links: from each router to each shard, by both names.
         routers: addresses, by name.
+        shards: the same; their own addresses, on no link.
         depot: the copy of the store that is served.
         logs: of every process.
         caches: of every process, by name.
@@ -101,13 +105,15 @@ class Ground:
 
     def __init__(self, terrain: Terrain) -> None:
         self.terrain = terrain
-        self.depot = Depot(terrain.work, terrain.store)
+        self.depot = Depot(terrain.work, terrain.store, s3=terrain.s3)
         self.logs = terrain.work / "logs"
         self.bodies: dict[str, Body] = {}
         self.links: dict[tuple[str, str], Link] = {}
         self.routers: dict[str, str] = {}
+        self.shards: dict[str, str] = {}
         self.caches = {name: terrain.work / "cache" / name for name in terrain.shard_names + terrain.router_names}
         self.clock = Clock(terrain.work / "clock")
+        self._rolls = Rolls(terrain.work / "members")
         self.log_address = free_address()
         self.log_link = Link(self.log_address, terrain.seed)
         self.stalls = Stalls()
@@ -134,24 +140,32 @@ class Ground:
             UsageError: it does not come up.
         """
         await asyncio.to_thread(shutil.rmtree, self.terrain.work, ignore_errors=True)
+        await self.depot.place.start()
         await asyncio.to_thread(self.depot.fill)
         self.keep_doing("stalls", self.stalls.watch())
         if self.terrain.clock:
             await asyncio.to_thread(self.clock.compile)
         await self._start_log()
-        shards = {name: free_address() for name in self.terrain.shard_names}
-        for name, address in shards.items():
+        self.shards = {name: free_address() for name in self.terrain.shard_names}
+        for name, address in self.shards.items():
             own = ("--name", address, "--listen", address, "--replicas", str(self.terrain.replicas))
-            self._body(name, ("shard", *own, "--shards", *shards.values()))
+            self._body(name, ("shard", *own, "--members", self._rolls.source("shards")))
         for seed, router in enumerate(self.terrain.router_names):
             self.routers[router] = free_address()
-            for name, address in shards.items():
+            for name, address in self.shards.items():
                 link = self.links[router, name] = Link(address, self.terrain.seed + seed)
                 await link.open()
-            through = [self.links[router, name].address for name in shards]
-            self._body(router, ("router", "--listen", self.routers[router], "--shards", *through))
+            self._body(router, ("router", "--listen", self.routers[router], "--members", self._rolls.source(router)))
+        self.enrol(self.shards, self.shards)
         await asyncio.gather(*(body.start() for body in self.bodies.values()))
         await self.until(self.whole, READY_WITHIN_S)
+
+    def enrol(self, for_shards: Iterable[str], for_routers: Iterable[str]) -> None:
+        """These shards, by name, are the members: what shards look up, and what routers do, each through its links."""
+        listed = tuple(for_routers)
+        self._rolls.enter("shards", (self.shards[name] for name in for_shards))
+        for router in self.routers:
+            self._rolls.enter(router, (self.links[router, name].address for name in listed))
 
     async def _start_log(self) -> None:
         """The event log, as `trunkshow up` runs one; its folder outlives its process."""
@@ -162,7 +176,7 @@ class Ground:
         await self.log_link.open()
 
     def _body(self, name: str, arguments: Sequence[str]) -> None:
-        store = ("--store", str(self.depot.url), "--cache", str(self.caches[name]))
+        store = ("--store", self.depot.url, "--cache", str(self.caches[name]))
         common = (*store, "--log", nats.url(self.log_link.address))
         environment = bytecode(self.terrain.work / "bytecode")
         if self.terrain.clock:
@@ -175,6 +189,7 @@ class Ground:
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
         await asyncio.gather(*(link.close() for link in (*self.links.values(), self.log_link)))
         await asyncio.to_thread(self.depot.close)
+        await self.depot.place.end()
 
     def keep_doing(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Do something beside everything else, until it is done, or stopped by its name."""

@@ -15,14 +15,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from cli.chaos import versions
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Ground
 from cli.chaos.processes import spawn
 from cli.output import UsageError
-from trunkshow.snapshot.folder_store import POINTER
 
 WHOLE = Promise(whole=True)
 
@@ -91,7 +89,7 @@ class BadPush:
         ground.depot.spoilt.add(version)
         await ground.depot.promote(version, expected=False)
         if self.kind == versions.GONE:
-            await asyncio.to_thread(shutil.rmtree, ground.depot.folder(version))
+            await ground.depot.place.lose(version)
 
     async def heal(self, ground: Ground) -> None:
         """Take it back, unless the cluster refused it by itself."""
@@ -110,7 +108,7 @@ class TwoBuilders:
         made = [await ground.depot.prepare(), await ground.depot.prepare()]
         pushers = [
             await spawn(
-                (sys.executable, "-P", "-m", "cli.chaos.pusher", str(ground.depot.url), str(folder)),
+                (sys.executable, "-P", "-m", "cli.chaos.pusher", ground.depot.url, str(folder)),
                 ground.logs / f"pusher-{number}.log",
             )
             for number, folder in enumerate(made)
@@ -139,24 +137,19 @@ class StoreGone:
 
     async def inject(self, ground: Ground) -> None:
         """Take it away, and restart the victims."""
-        ground.depot.url.rename(ground.depot.hidden)
+        await ground.depot.place.go()
         for victim in self.victims:
             await ground.bodies[victim].kill()
             await ground.bodies[victim].start()
 
     async def heal(self, ground: Ground) -> None:
         """Put it back."""
-        if ground.depot.url.exists():  # nobody may make a store where there is none
-            raise UsageError(f"somebody made {ground.depot.url} while the store was gone")
-        ground.depot.hidden.rename(ground.depot.url)
+        await ground.depot.place.come_back()
 
 
 @dataclass(frozen=True)
 class StoreHangs:
-    """The store takes every question and answers none; a shard and a router are restarted meanwhile, from their copies.
-
-    Its pointer is a named pipe that nobody writes to: whoever opens it waits, as on a network file system that is gone.
-    """
+    """The store takes every question and answers none; a shard and a router are restarted meanwhile."""
 
     name: str
     victims: tuple[str, ...]
@@ -164,22 +157,48 @@ class StoreHangs:
 
     async def inject(self, ground: Ground) -> None:
         """Hang, and restart the victims."""
-        pointer, aside = self._paths(ground)
-        pointer.rename(aside)
-        os.mkfifo(pointer)
+        await ground.depot.place.hang()
         for victim in self.victims:
             await ground.bodies[victim].kill()
             await ground.bodies[victim].start()
 
     async def heal(self, ground: Ground) -> None:
-        """Put the pointer back, and let go of those who wait: they read an empty file, once."""
-        pointer, aside = self._paths(ground)
-        with suppress(OSError):  # where nobody waits any more there is nobody to let go
-            os.close(os.open(pointer, os.O_WRONLY | os.O_NONBLOCK))
-        aside.rename(pointer)
+        """Answer."""
+        await ground.depot.place.answer()
 
-    def _paths(self, ground: Ground) -> tuple[Path, Path]:
-        return ground.depot.url / POINTER, ground.depot.url / f"{POINTER}.aside"
+
+@dataclass(frozen=True)
+class PushKilled:
+    """A builder is killed while it pushes: what it left is nobody's snapshot, and the next one's push succeeds.
+
+    Attributes:
+        after_s: after it was started.
+    """
+
+    name: str
+    after_s: float
+    promise: Promise = field(default=WHOLE)
+
+    async def inject(self, ground: Ground) -> None:
+        """Start it, and kill it, unless it was done before."""
+        folder = await ground.depot.prepare()
+        pusher = await spawn(
+            (sys.executable, "-P", "-m", "cli.chaos.pusher", ground.depot.url, str(folder)), ground.logs / "pusher.log"
+        )
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(pusher.wait()), self.after_s)
+        with suppress(ProcessLookupError):
+            pusher.kill()
+        await pusher.wait()
+        pointer = await asyncio.to_thread(ground.depot.store.pointer)
+        ground.depot.expect(pointer.current)
+        ground.notes.append(
+            f"killed while the pointer said {pointer.states.get(folder.name, 'nothing')} of its version"
+        )
+
+    async def heal(self, ground: Ground) -> None:
+        """The next one pushes, and promotes."""
+        await ground.depot.promote(await ground.depot.push())
 
 
 @dataclass(frozen=True)

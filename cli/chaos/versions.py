@@ -29,15 +29,20 @@ SPOILT = (FLIPPED, TRUNCATED, MISSING, FUTURE, GONE)
 """A bit is another, a file ends early, is not there, the manifest is of a later schema, or all of it is not there."""
 
 
-def copy_store(store: str, to: Path) -> str:
+def copy_store(store: str, to: str | Path) -> str:
     """A store of one's own that serves what another one serves, without its files' bytes; the version."""
+    return copied(store, to).name
+
+
+def copied(store: str, to: str | Path) -> Path:
+    """The same; a local folder of the version, which has its name."""
     source = open_store(store)
     version = resolve(source)
     folder = source.ensure(version, source.manifest(version).files)
     own = open_store(to)
     push(own, folder, version)
     own.move(lambda pointer: pointer.promoted(version, who("copied")))
-    return version
+    return folder
 
 
 def push(store: Store, folder: Path, version: str) -> None:

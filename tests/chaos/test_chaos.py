@@ -15,7 +15,7 @@ from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, draw_steps, run
 
 SEED = 7
-FAULTS = ("kill-one", "kill-router", "swap", "bit-flipped", "log-killed")
+FAULTS = ("kill-one", "kill-router", "member-removed", "swap", "bit-flipped", "log-killed")
 RATE = 40.0
 """Little, so that a busy machine can keep up: what is tested is that answers are given and right, not how fast."""
 

@@ -40,8 +40,10 @@ class MemberRemoved:
         ground.enrol([name for name in ground.shards if name != self.victim], ground.shards)
         ground.bodies[self.victim].thaw()
         lines = {link.address for link in ground.links_to(self.victim)}
-        await ground.until(lambda status: gave_all_up(status, lines), GIVEN_UP_WITHIN_S)
-        ground.enrol(ground.shards, ground.shards)
+        try:
+            await ground.until(lambda status: gave_all_up(status, lines), GIVEN_UP_WITHIN_S)
+        finally:
+            ground.enrol(ground.shards, ground.shards)
 
 
 def gave_all_up(status: ClusterStatus | None, lines: Collection[str]) -> bool:

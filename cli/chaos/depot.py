@@ -88,7 +88,7 @@ class Depot:
     async def push(self, change: Callable[[Path], object] | None = None) -> str:
         """Make a version and push it; its name."""
         folder = await self.prepare(change)
-        await self._aside(partial(versions.push, self.store, folder, folder.name))
+        await self._aside(partial(_pushed, self.url, folder))
         return folder.name
 
     async def promote(self, version: str, *, expected: bool = True) -> None:
@@ -131,3 +131,7 @@ class Depot:
 
     def _oracle_of_base(self) -> Path:
         return self.oracle / self.base  # the store may be gone, or the base collected
+
+
+def _pushed(url: str, folder: Path) -> None:
+    versions.push(open_store(url), folder, folder.name)  # opened here: a client is not to be sent

@@ -89,7 +89,8 @@ def of_shard(records: list[list[Drawn]], now_ms: int) -> shard_pb2.ReadFeaturesR
     for number, some in enumerate(records, 1):
         record = log_pb2.Record(events=map(message, some))
         record.received.FromMilliseconds(NOW_MS)
-        statistics.follow(record, Position("log", 0, number), Watermark("log", {0: number - 1}))
+        for _ in statistics.follow(record, Position("log", 0, number), Watermark("log", {0: number - 1})):
+            pass  # others would have their turns here
     users, items = ASKED
     asked = shard_pb2.ReadFeaturesRequest(user_ids=users, item_ids=items)
     return asyncio.run(FeatureReader(counters, statistics, Progress()).read(asked))

@@ -217,7 +217,7 @@ def test_a_task_that_kills_workers_ends_the_build_with_a_line() -> None:
 
 def test_a_folder_that_workers_do_not_see_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is read or trained."""
-    monkeypatch.setattr(workers, "_read_if_there", lambda path: "")  # as on a machine that has another folder there
+    monkeypatch.setattr(reaching, "_read_if_there", lambda path: "")  # as on a machine that has another folder there
     with (
         threads(1) as address,
         pytest.raises(WorkersLost, match="--shared"),

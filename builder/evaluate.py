@@ -18,7 +18,7 @@ from builder.dataset import Evaluation
 from builder.errors import BuildError
 from builder.events import Events
 from builder.folding import fold_in
-from builder.largest import largest
+from builder.largest import largest, rows_at_once
 from builder.training import Numbered
 from trunkshow import largest as line
 from trunkshow.models.ials import ImplicitALS
@@ -30,7 +30,6 @@ USERS_MAX = 10_000
 """Users evaluated, drawn at random where there are more: 10,000 put the mean's standard error below 0.004."""
 
 _BLOCK = 256
-
 Scores = Callable[[Rows], Floats]
 """(b,) user rows to their (b, items) scores."""
 
@@ -137,9 +136,10 @@ def measure_popularity(test: Test, trained: Numbered, k: int = K) -> dict[str, f
 
 def _best(test: Test, scores: Scores, k: int) -> Iterator[Rows]:
     """(b, k) best items of some users at a time."""
-    for at in range(0, len(test.users), _BLOCK):
-        block = np.array(scores(test.users[at : at + _BLOCK]), np.float32)
-        hidden = test.hidden[at : at + _BLOCK].tocoo()
+    step = rows_at_once(test.wanted.shape[1])
+    for at in range(0, len(test.users), step):
+        block = np.array(scores(test.users[at : at + step]), np.float32)
+        hidden = test.hidden[at : at + step].tocoo()
         block[hidden.row, hidden.col] = -np.inf
         yield largest(block, k)
 

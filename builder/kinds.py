@@ -17,7 +17,7 @@ ITEMS_PER_KIND = 20
 """On average, at least: with fewer, a kind is hardly more than an item."""
 
 SWEEPS = 15
-BLOCK = 65_536
+BLOCK = 16_384
 
 
 def kinds(training: Training, vectors: Floats) -> tuple[Floats, Rows | None]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from builder.largest import largest
+from builder.largest import largest, rows_at_once
 from trunkshow.models.protocol import Floats, Rows
 from trunkshow.taste import Codebook, largest_size, sign_codebook, spherical_codebook, unit
 
@@ -36,9 +36,8 @@ CONTRIBUTORS_MAX = 64_000
 """Users whose best items make the partitions' lists, where a part of them does not do; of Gowalla half of the users,
 233 to a partition, were found to cover 99.5 % of the rest."""
 
-_BLOCK = 256
 _POINTS = 65_536
-"""Users among whom neighbours are looked for at once, so that the products of a block take 64 MiB."""
+"""Users among whom neighbours are looked for at once."""
 
 
 def default_partitions(users: int) -> int:
@@ -104,7 +103,8 @@ def near_users(vectors: Floats, seed: int) -> NearUsers:
         asked = np.sort(np.random.default_rng(seed).choice(asked, PROBED_USERS_MAX, replace=False))
     points = unit(vectors)
     count = max(min(NEIGHBOURS, len(points) - 1), 0)
-    blocks = [_near(points, asked[at : at + _BLOCK], count) for at in range(0, len(asked), _BLOCK)]
+    step = rows_at_once(_POINTS)
+    blocks = [_near(points, asked[at : at + step], count) for at in range(0, len(asked), step)]
     return NearUsers(asked, np.concatenate([np.empty((0, count), np.int32), *blocks]))
 
 
@@ -180,8 +180,9 @@ def best_items(users: Rows, vectors: Floats, items: Floats, hidden: csr_matrix |
     """
     count = min(count, len(items))
     found = np.empty((len(users), count), np.int32)
-    for at in range(0, len(users), _BLOCK):
-        block = users[at : at + _BLOCK]
+    step = rows_at_once(len(items))
+    for at in range(0, len(users), step):
+        block = users[at : at + step]
         scores = vectors[block] @ items.T
         if hidden is not None:
             seen = hidden[block].tocoo()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from builder.largest import largest
+from builder.largest import largest, rows_at_once
 
 
 @given(
@@ -27,3 +27,9 @@ def test_of_many(count: int) -> None:
     """As a catalogue's scores are: hardly any equal."""
     scores = np.random.default_rng(0).standard_normal((3, 1000)).astype(np.float32)
     assert largest(scores, count).tolist() == np.argsort(-scores, axis=1, kind="stable")[:, :count].tolist()
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(0, 256), (1000, 256), (20_000, 128), (100_000, 32), (10**7, 16)])
+def test_rows_at_once_take_a_bounded_room(columns: int, rows: int) -> None:
+    """A power of two, so that blocks of users begin where blocks of rows do."""
+    assert rows_at_once(columns) == rows

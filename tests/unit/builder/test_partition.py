@@ -55,7 +55,7 @@ def test_neighbours_are_found_block_by_block(monkeypatch: pytest.MonkeyPatch) ->
     """Among few points at a time as among all at once."""
     whole = partition.near_users(USERS, 0)
     monkeypatch.setattr(partition, "_POINTS", 7)
-    monkeypatch.setattr(partition, "_BLOCK", 13)
+    monkeypatch.setattr(partition, "rows_at_once", lambda columns: 13)
     assert partition.near_users(USERS, 0).near.tolist() == whole.near.tolist()
 
 

@@ -19,8 +19,7 @@ and is meant to live as long as its service. A target of `dns:///name:port` bala
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import grpc
 
@@ -37,12 +36,12 @@ from trunkshow.async_client import AsyncClient
 from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
-from trunkshow.events import Channel, Event, Interaction, Recorded, Refused, noting, request_of, stream_of
+from trunkshow.events import Channel, Event, Interaction, Recorded, Refused
 from trunkshow.features import Features, FeaturesAnswer, features_request
-from trunkshow.forgetting import ForgetReceipt
-from trunkshow.items import NewItem, RecordedItems, RefusedItem, items_request
+from trunkshow.items import NewItem, RecordedItems, RefusedItem
 from trunkshow.receipts import Reason, Receipt, Rung
-from trunkshow.v1 import cluster_pb2, events_pb2
+from trunkshow.recorder import Recorder
+from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 __all__ = [
@@ -71,7 +70,7 @@ __all__ = [
 ]
 
 
-class Client:
+class Client(Recorder):
     """A blocking client.
 
     Every call raises `InvalidArgument`, `NotFound`, `DeadlineExceeded` or `Unavailable` (of which `PartialAborted` is
@@ -87,50 +86,6 @@ class Client:
         api_key: that this caller is known by. Send one over a plain connection only where nobody listens in.
         token: a JSON web token instead, or a function that gives the newest one; it is called at every call.
     """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        deadline_ms: float = wire.DEADLINE_MS,
-        credentials: grpc.ChannelCredentials | None = None,
-        api_key: str = "",
-        token: wire.Token = "",
-    ) -> None:
-        self.target = target
-        self.deadline_ms = deadline_ms
-        self._channel = wire.open_channel(target, credentials)
-        self._recording = wire.open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
-        self._identity = wire.identify(api_key, token)
-
-    def __repr__(self) -> str:
-        return f"Client({self.target!r}, deadline_ms={self.deadline_ms:g})"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; calls under way are cancelled."""
-        self._channel.close()
-        self._recording.close()
-
-    def connect(self, timeout_s: float = wire.CONNECT_TIMEOUT_S) -> None:
-        """Connect ahead of the first request, which then spends nothing of its deadline on it.
-
-        Raises:
-            Unavailable: nobody answered within `timeout_s`.
-        """
-        ready = grpc.channel_ready_future(self._channel)
-        try:
-            ready.result(timeout=timeout_s)
-        except grpc.FutureTimeoutError:
-            ready.cancel()
-            raise wire.nobody_answered(self.target, timeout_s) from None
 
     def recommend(
         self,
@@ -224,66 +179,6 @@ class Client:
             self._call(wire.SIMILAR_ITEMS, message, self._deadline(deadline_ms), request_id)
         )
 
-    def record(
-        self, events: Event | Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.RECORD_DEADLINE_MS
-    ) -> Recorded:
-        """Write what shoppers did to the event log: one event, or 1 to 1,000; each is recorded or refused by itself.
-
-        What the answer counts as recorded is durable, and in the user's next slate within a second. Where this raises
-        `Unavailable`, `Overloaded` or `DeadlineExceeded`, it is not known whether the events are in the log: record
-        the same `Event` objects again, they have their ids and count once. Within the deadline that is done here.
-
-        Raises:
-            Unavailable: the router's event log does not answer, or it has none (reason NO_EVENT_LOG).
-            Overloaded: there is no room for more events now.
-        """
-        return Recorded.from_message(
-            self._call(wire.RECORD_EVENTS, request_of(events), deadline_ms, request_id, self._recording)
-        )
-
-    def stream(
-        self, events: Iterable[Event], *, request_id: str = "", deadline_ms: float = wire.STREAM_DEADLINE_MS
-    ) -> Recorded:
-        """Write as many events as there are, as fast as the log takes them; the answer sums up.
-
-        Events are taken from the iterable a little ahead of the log. Where this raises, some are in the log: stream the
-        same `Event` objects again.
-        """
-        method = wire.STREAM_EVENTS
-        call = self._recording.stream_unary(method.path, method.request.SerializeToString, method.response.FromString)
-        failed: list[BaseException] = []
-        shown = (*wire.metadata(request_id), *self._identity())
-        try:
-            return Recorded.from_stream(call(noting(stream_of(events), failed), deadline_ms / 1e3, shown))
-        except grpc.RpcError as error:
-            # gRPC reads the events on a thread of its own, and says no more than that they could not be had.
-            raise failed[0] if failed else from_rpc_error(error) from error
-
-    def forget(self, user_id: str, *, deadline_ms: float = wire.RECORD_DEADLINE_MS) -> ForgetReceipt:
-        """Forget a person: what they did up to now is in no slate from then on, nor in the next export and build.
-
-        What is recorded of the same id afterwards is of somebody new. It needs the role of an operator. Where this
-        raises `Unavailable` or `DeadlineExceeded`, do it again.
-        """
-        request = events_pb2.ForgetUserRequest(user_id=user_id)
-        return ForgetReceipt.from_message(self._call(wire.FORGET_USER, request, deadline_ms, "", self._recording))
-
-    def record_items(
-        self, items: NewItem | Iterable[NewItem], *, deadline_ms: float = wire.RECORD_DEADLINE_MS
-    ) -> RecordedItems:
-        """Tell of items that no build has seen yet: one, or 1 to 1,000; each is recorded or refused by itself.
-
-        What the answer counts as recorded is durable, in new arrivals within a moment, and in slates of those whose
-        taste it is by its attributes. The same item again replaces it; one that is not available is withdrawn. It needs
-        the role of an operator.
-
-        Raises:
-            Unavailable: the items' log does not answer, or the router has none (reason NO_EVENT_LOG).
-            Overloaded: there is no room for more items.
-        """
-        request = items_request(items)
-        return RecordedItems.from_message(self._call(wire.RECORD_ITEMS, request, deadline_ms, "", self._recording))
-
     def features(
         self,
         users: Iterable[str] = (),
@@ -315,24 +210,6 @@ class Client:
 
     def _slate(self, message: pb.RecommendRequest, deadline_ms: float, request_id: str) -> Slate:
         return Slate.from_message(self._call(wire.RECOMMEND, message, deadline_ms, request_id))
-
-    def _deadline(self, deadline_ms: float | None) -> float:
-        return self.deadline_ms if deadline_ms is None else deadline_ms
-
-    def _call(
-        self,
-        method: wire.Method[wire.Request, wire.Response],
-        message: wire.Request,
-        deadline_ms: float,
-        request_id: str,
-        channel: grpc.Channel | None = None,
-    ) -> wire.Response:
-        channel = self._channel if channel is None else channel
-        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
-        try:
-            return call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
 
 
 def _slates(call: Any) -> Iterator[tuple[int, Slate]]:

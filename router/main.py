@@ -22,7 +22,7 @@ from router.served.views import View, Views
 from router.service import Router
 from router.tracking.listener import Listener
 from trunkshow.offload import Offload, Stuck, aside
-from trunkshow.serving import server, telemetry
+from trunkshow.serving import life, telemetry
 from trunkshow.serving.methods import Service
 from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.cached_store import CachedStore
@@ -52,7 +52,7 @@ def run(config: RouterConfig) -> None:
     if config.process:
         structlog.contextvars.bind_contextvars(process=str(config.process))
     store = open_store(config.store, config.cache, config.verify_key, config.fallback)
-    server.run(_serve(config, store))
+    life.run(_serve(config, store))
 
 
 def first_views(store: Store, version: str) -> Views:
@@ -227,7 +227,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
             await listener.stop()
 
     try:
-        await server.serve(
+        await life.serve(
             services,
             listen=config.listen,
             drain_s=config.drain_s,

@@ -20,7 +20,7 @@ from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.membership import Membership
 from trunkshow.online.forgotten_file import ForgottenFile
-from trunkshow.serving import metrics, server, telemetry
+from trunkshow.serving import life, metrics, telemetry
 from trunkshow.serving.tasks import Tasks
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
@@ -36,7 +36,7 @@ def run(config: ShardConfig) -> None:
     """
     telemetry.configure(config.log_level, user_ids=config.server.log_user_ids, role="shard", shard=config.own_name)
     store = open_store(config.store, config.cache, config.verify_key)
-    server.run(_serve(config, store))
+    life.run(_serve(config, store))
 
 
 async def _serve(config: ShardConfig, store: Store) -> None:
@@ -78,7 +78,7 @@ async def _serve(config: ShardConfig, store: Store) -> None:
         await keeper.handed_over()
 
     try:
-        await server.serve(
+        await life.serve(
             [service.service()],
             listen=config.listen,
             drain_s=config.drain_s,

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Never
 
 from trunkshow.errors import NotFound
-from trunkshow.serving import server, telemetry
+from trunkshow.serving import life, telemetry
 from trunkshow.serving.call import CallView
 from trunkshow.serving.methods import Service
 from trunkshow.serving.options import ServerOptions
@@ -138,7 +138,7 @@ async def hand_over(how: str) -> None:
 def main(drain_s: float, handover: str = "") -> None:
     """Serve on a free port."""
     telemetry.configure("info")
-    server.run(serve(drain_s, handover))
+    life.run(serve(drain_s, handover))
 
 
 async def serve(drain_s: float, handover: str) -> None:
@@ -146,7 +146,7 @@ async def serve(drain_s: float, handover: str) -> None:
     tasks = Tasks()
     tasks.begin("tend", tend())
     try:
-        await server.serve(
+        await life.serve(
             [SERVICE],
             listen="127.0.0.1:0",
             drain_s=drain_s,

@@ -13,10 +13,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from structlog.testing import capture_logs
 
+from trunkshow.serving.life import serve
 from trunkshow.serving.methods import Service
 from trunkshow.serving.options import ServerOptions
 from trunkshow.serving.probing import LIVE, probed
-from trunkshow.serving.server import Server, serve
+from trunkshow.serving.server import Server
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

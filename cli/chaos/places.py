@@ -161,7 +161,7 @@ class BucketPlace:
         await self._server.start()
         try:
             async with asyncio.timeout(UP_WITHIN_S):
-                while not await asyncio.to_thread(self._takes_the_bucket):  # noqa: ASYNC110 - another process' doing
+                while not await asyncio.to_thread(self._is_up):  # noqa: ASYNC110 - another process' doing
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise UsageError(f"the object store was not up within {UP_WITHIN_S:g} s; see {self._server.log}") from None
@@ -178,15 +178,22 @@ class BucketPlace:
         """Delete them."""
         await asyncio.to_thread(self._delete, f"store/snapshots/{version}")
 
-    def _takes_the_bucket(self) -> bool:
-        """Whether it is up, and the bucket there."""
+    def _is_up(self) -> bool:
+        """Whether it has the bucket, and reads: for a moment its volumes are missing, and that is an error."""
+        return self._says("PUT", BUCKET) in {200, 409} and self._says("GET", f"{BUCKET}/store/POINTER.json") in {
+            200,
+            404,
+        }
+
+    def _says(self, method: str, path: str) -> int:
+        """The status of its answer; 0 for none."""
         try:
-            with urlopen(Request(f"{self._endpoint}/{BUCKET}", method="PUT"), timeout=ASKED_WITHIN_S):  # noqa: S310
-                return True
+            with urlopen(Request(f"{self._endpoint}/{path}", method=method), timeout=ASKED_WITHIN_S) as answer:  # noqa: S310
+                return int(answer.status)
         except HTTPError as error:
-            return error.code == 409  # it is there
+            return error.code
         except (URLError, OSError):
-            return False
+            return 0
 
     def _delete(self, prefix: str) -> None:
         bucket = S3Store(BUCKET, client_options={"allow_http": True})

@@ -23,7 +23,7 @@ from cli.chaos.faults import (
 )
 from cli.chaos.flood import Flooded
 from cli.chaos.ground import LOG, Terrain
-from cli.chaos.log_faults import AWAY, Burst, LogRestarted, LogWeathered
+from cli.chaos.log_faults import AWAY, Burst, LogFilled, LogRestarted, LogWeathered
 from cli.chaos.member_faults import MemberRemoved
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
 from cli.chaos.store_faults import (
@@ -233,6 +233,11 @@ def _burst(draw: random.Random, terrain: Terrain) -> Fault:
     return Burst("burst", 10.0)
 
 
+def _log_full(draw: random.Random, terrain: Terrain) -> Fault:
+    del draw, terrain
+    return LogFilled("log-full", 10.0)
+
+
 FAULTS: Mapping[str, Draw] = MappingProxyType(
     {
         STEADY: _steady,
@@ -273,6 +278,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "log-slow": _log_slow,
         "log-frozen": _log_frozen,
         "burst": _burst,
+        "log-full": _log_full,
     }
 )
 """Every fault, in the order of the report."""

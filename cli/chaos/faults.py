@@ -29,6 +29,7 @@ class Promise:
         late_one_in: where it is not, more answers may be late, but no more than one in so many; 0 for any number.
         whole: nobody is answered from a rung below SNAPSHOT, but for a few while it is noticed.
         fresh_s_max: after the heal, every event that was acknowledged is in the slates that are asked for.
+        refuses: the event log has no room: who records is told so, and not left without an answer.
         false_after_s: after the injection no slate is FRESH any more: the log is away; 0 where it is not.
         switched_s_max: where the pointer is moved, all answers are of the version that it then names within so long.
     """
@@ -38,6 +39,7 @@ class Promise:
     late_one_in: int = 0
     whole: bool = False
     fresh_s_max: float = 15.0
+    refuses: bool = False
     false_after_s: float = 0.0
     switched_s_max: float = 45.0
 

@@ -8,14 +8,18 @@ started again the server is as any process (`cli.chaos.faults`).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import psutil
 
+from cli.chaos import log_room
 from cli.chaos.faults import Promise
 from cli.chaos.ground import LOG, Ground
 from cli.chaos.proxy import CLEAR, Weather
 from cli.output import UsageError
+from trunkshow.eventlog.settings import LogSettings
 
 RECOVERY_S = 5.0
 KEPT_UP = Promise(whole=True, fresh_s_max=RECOVERY_S)
@@ -27,6 +31,13 @@ FALSE_AFTER_S = 8.0
 AWAY = Promise(whole=True, fresh_s_max=RECOVERY_S, false_after_s=FALSE_AFTER_S)
 WEIGH_EVERY_S = 0.5
 GROWTH_BYTES_MAX = 64 << 20
+ROOM_BYTES = 64 << 10
+"""Some sixteen large events."""
+
+LARGE: Mapping[str, str] = MappingProxyType({str(number): "x" * 256 for number in range(15)})
+"""Nearly as much context as an event may have, 4 KiB: whoever kept what they refuse would grow."""
+
+REFUSED = Promise(whole=True, fresh_s_max=RECOVERY_S, refuses=True)
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,37 @@ class Burst:
                 raise UsageError(f"{most} grew by {grown / 2**20:.0f} MiB in a burst of events")
             note = f"memory at most {max(peaks.values()) / 2**20:.0f} MiB; {most} grew most, by {grown / 2**20:.1f} MiB"
             ground.notes[:] = [note]
+
+
+@dataclass(frozen=True)
+class LogFilled(Burst):
+    """Many times as many events come as before, all of them large, to a log that has room for a few of them.
+
+    Who records is told at once that there is no room, and sends again until there is: then everything is recorded.
+
+    Attributes:
+        room_bytes: that the log takes.
+    """
+
+    room_bytes: int = ROOM_BYTES
+    growth_bytes_max: int = GROWTH_BYTES_MAX // 2
+    promise: Promise = field(default=REFUSED)
+
+    async def inject(self, ground: Ground) -> None:
+        """Fill it, and begin."""
+        await log_room.leave(ground.log, self.room_bytes)
+        ground.recording.context = LARGE
+        await super().inject(ground)
+
+    async def heal(self, ground: Ground) -> None:
+        """End, with as much room as there was.
+
+        Raises:
+            UsageError: a process grew by more than is allowed.
+        """
+        ground.recording.context = {}
+        await log_room.allow(ground.log, LogSettings().bytes_max)
+        await super().heal(ground)
 
 
 def _weights(ground: Ground) -> dict[str, int]:

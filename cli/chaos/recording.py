@@ -13,7 +13,7 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Never
@@ -52,6 +52,7 @@ class Recording:
     Attributes:
         ledger: of everything.
         times: as many events as at the steady rate are sent now.
+        context: of every event that is done now.
 
     Args:
         facts: whose users and items the events are about.
@@ -62,6 +63,7 @@ class Recording:
     def __init__(self, facts: Facts, target: str, seed: int) -> None:
         self.ledger = Ledger()
         self.times = 1.0
+        self.context: Mapping[str, str] = {}
         self._facts = facts
         self._random = random.Random(seed)  # noqa: S311 - as for all visitors
         self._ids = itertools.count()
@@ -144,7 +146,8 @@ class Recording:
         try:
             answer = await self._recorder.record(events, deadline_ms=WITHIN_MS)
         except TrunkshowError as error:
-            self.ledger.failed(ids, "refused" if isinstance(error, Overloaded) else "unanswered")
+            no_room = isinstance(error, Overloaded) and error.reason == "LOG_FULL"
+            self.ledger.failed(ids, "refused" if no_room else "unanswered")
             self._later(events, AGAIN_AFTER_S)
             return
         rejected = {one.event_id for one in answer.refused}
@@ -177,7 +180,8 @@ class Recording:
     def _event(self, user: str) -> Event:
         draw = self._random
         item, kind = draw.choice(self._facts.ids), draw.choice(DONE)
-        return Event(user, item, kind, datetime.now(UTC), event_id=f"chaos-{next(self._ids)}")
+        event_id = f"chaos-{next(self._ids)}"
+        return Event(user, item, kind, datetime.now(UTC), event_id=event_id, context=self.context)
 
     def _who(self) -> Iterator[str]:
         """Users, each of them once, for ever: known ones while there are any, and strangers among them."""

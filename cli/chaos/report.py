@@ -188,7 +188,7 @@ _EVENTS_TOLD = (
 _EVENTS_LEGEND = (
     "- *events*: different ones; *sent*: how often, in all; *recorded*: of the events, those in the log;",
     "  *acknowledged*: those that a caller was told are in it.",
-    "- *refused*: sent, and answered with RESOURCE_EXHAUSTED; *unanswered*: sent, and not acknowledged within 1.5 s,",
+    "- *refused*: sent, and answered with LOG_FULL; *unanswered*: sent, and not acknowledged within 1.5 s,",
     "  or answered with UNAVAILABLE; *rejected*: events from the future or the far past, by a clock that was stepped.",
     "- *lost*: acknowledged, and not in the log, or in the log and not in a slate that calls itself fresh; and what is",
     "  in the log and was never sent. *twice*: in a slate more often than in the log.",

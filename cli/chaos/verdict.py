@@ -14,7 +14,8 @@ Rules:
    promised, and none came later.
 7. The drivers sent what they were to send, but for one request in `UNSENT_ONE_IN`: a flood that was none shows nothing.
 8. No event is lost or counted twice, ever (`cli.chaos.ledger` says what that means). Some are recorded, and are in
-   every slate within the time promised after the heal. While the log is away nothing is called FRESH for long.
+   every slate within the time promised after the heal. While the log is away nothing is called FRESH for long. One that
+   is full refuses some, or it was none; hardly any try, one in `UNANSWERED_ONE_IN`, is left without an answer then.
 9. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
 """
 
@@ -32,6 +33,7 @@ LATE_ONE_IN = 10_000
 RECOVERY_S_MAX = 5.0
 POOR_ONE_IN = 1_000
 UNSENT_ONE_IN = 1_000
+UNANSWERED_ONE_IN = 100
 WINDOW_S = 0.5
 WHOLE_SHARE = 0.99
 STILL_OUT_S = 6.0
@@ -198,6 +200,10 @@ def _of_events(events: Account, promise: Promise) -> Iterator[str]:
         yield f"{events.strange} records of the log are of events that nobody sent"
     if events.events and not events.acknowledged + events.rejected:
         yield f"none of {events.events} events was acknowledged in the end"
+    if promise.refuses and not events.refused:
+        yield "nothing was refused: the log was never full"
+    if promise.refuses and events.unanswered * UNANSWERED_ONE_IN > events.tries:
+        yield f"{events.unanswered} of {events.tries} tries had no answer, although the log only had no room"
     if events.fresh_s is None:
         yield "slates did not have every event while they were looked at"
     elif events.fresh_s > promise.fresh_s_max:

@@ -15,7 +15,7 @@ from cli.chaos.ground import Terrain
 from cli.chaos.run import Plan, Result, draw_steps, run
 
 SEED = 7
-FAULTS = ("kill-one", "kill-router", "member-removed", "swap", "bit-flipped", "log-killed")
+FAULTS = ("kill-one", "kill-router", "member-removed", "swap", "bit-flipped", "log-killed", "log-full")
 RATE = 40.0
 """Little, so that a busy machine can keep up: what is tested is that answers are given and right, not how fast."""
 
@@ -62,6 +62,13 @@ def test_no_event_is_lost_and_none_counts_twice(result: Result) -> None:
         assert one.acknowledged == one.recorded == one.events > 0
         assert (one.lost, one.twice, one.strange) == (0, 0, 0)
     assert sum(one.tries - one.events for one in accounts.values()) > 0
+
+
+def test_a_log_without_room_refuses_and_has_everything_later(result: Result) -> None:
+    """Whoever was refused sent the same events again until there was room."""
+    (full,) = [one.events for one in result.verdicts if one.fault == "log-full" and one.events is not None]
+    assert full.refused > 0
+    assert full.tries > full.events == full.acknowledged
 
 
 def test_the_cluster_recovers(result: Result) -> None:

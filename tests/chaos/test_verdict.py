@@ -88,6 +88,22 @@ def test_events_are_neither_lost_nor_counted_twice_and_soon_in_every_slate(
     assert bool(judged.broken) is is_broken
 
 
+@pytest.mark.parametrize(
+    ("change", "is_broken"),
+    [
+        ({"refused": 3}, False),
+        ({"refused": 0}, True),
+        ({"refused": 3, "tries": 100, "unanswered": 1}, False),
+        ({"refused": 3, "tries": 100, "unanswered": 2}, True),
+    ],
+)
+def test_a_full_log_refuses_and_leaves_nobody_without_an_answer(change: dict[str, Any], is_broken: bool) -> None:
+    """One that refused nothing was not full; with another promise that is no fault."""
+    events = replace(EVENTS, **change)
+    judged = [judge("fault", "", Promise(refuses=one), series(), MOMENTS, events=events) for one in (True, False)]
+    assert [bool(one.broken) for one in judged] == [is_broken, False]
+
+
 @pytest.mark.parametrize(("after_s", "is_broken"), [(2, False), (4, True), (11 - STILL_OUT_S, False)])
 def test_what_is_called_fresh_while_the_log_is_away_is_not(after_s: float, is_broken: bool) -> None:
     """Later than what is known may be old, and earlier than it could be answered once the log is back."""

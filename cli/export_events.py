@@ -41,7 +41,8 @@ class ExportOptions:
 
     event_ids_h: float = 24.0
     """Hours for which an event is known by its id, so that it is written once though it was sent again; 8 million ids
-    at most. Later it is another row, and a build counts equal rows once."""
+    at most. Of exports before the ids of the newest 4 million rows are known. Later it is another row, and a build
+    counts equal rows once."""
 
     keep_days: float = 0.0
     """Days after which parts in which everything is older are removed: builds know it no more. 0: all of them stay."""

@@ -1,8 +1,9 @@
 """Reads the log up to its end and writes it part by part; whatever ends it early, the next export goes on there.
 
 Memory is bounded by a part, however long the log is. An event is written once: its id is looked for among those that
-were written for as long as shards know them (`trunkshow.online.ids`), here or by the exports before. What comes again
-later than that is written again, and the builder, which counts rows that are equal in every field once, counts it once.
+were written for as long as shards know them (`trunkshow.online.ids`), and among the newest rows of the exports before,
+however old. What comes again later than that is written again, and the builder, which counts rows that are equal in
+every field once, counts it once.
 """
 
 from __future__ import annotations
@@ -119,9 +120,9 @@ async def _refuse_one_that_went_back(log: EventLog, begun: Watermark | None, end
 
 
 def _seen(folder: Folder, kept_s: float) -> tuple[KnownIds, int]:
-    """The ids of what was written lately, and the newest moment of it."""
+    """The ids of what was written last, and the newest moment of it."""
     seen, newest_ms = KnownIds(kept_s), folder.newest_ms()
-    for event_id in folder.ids_since(newest_ms - round(kept_s * 1000), IDS_MAX):
+    for event_id in folder.newest_ids(IDS_MAX):
         seen.is_new(event_id, CERTAINLY_MS, newest_ms)
     return seen, newest_ms
 

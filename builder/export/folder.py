@@ -126,8 +126,11 @@ class Folder:
         newest = max((part for part in self._parts() if part.rows), key=_number, default=None)
         return 0 if newest is None else self._until_ms(newest)
 
-    def ids_since(self, time_ms: int, most: int) -> Iterator[str]:
-        """Event ids of what happened since then, in about so many of the newest rows, the oldest of them first."""
+    def newest_ids(self, most: int) -> Iterator[str]:
+        """Event ids of about so many of the rows that were written last, the oldest of them first.
+
+        When it happened tells nothing of when it was written: a phone may have been offline for days.
+        """
         chosen: list[str] = []
         rows = 0
         for part in sorted(self._parts(), key=_number, reverse=True):
@@ -135,7 +138,7 @@ class Folder:
                 break
             chosen.append(part.name)
             rows += part.rows
-        return chain.from_iterable(self._ids(name, time_ms) for name in reversed(chosen))
+        return chain.from_iterable(map(self._ids, reversed(chosen)))
 
     def drop_before(self, time_ms: int) -> None:
         """Let parts go in which everything happened before then.
@@ -174,9 +177,8 @@ class Folder:
         last = self._scanned(part.name).select(pl.col("timestamp").max().dt.timestamp("ms"))
         return int(last.collect().item() or 0)
 
-    def _ids(self, name: str, since_ms: int) -> Iterator[str]:
-        since = pl.col("timestamp").dt.timestamp("ms") >= since_ms
-        yield from self._scanned(name).filter(since).select("event_id").collect()["event_id"]
+    def _ids(self, name: str) -> Iterator[str]:
+        yield from self._scanned(name).select("event_id").collect()["event_id"]
 
     def _part(self, kind: str, number: int, rows: pl.DataFrame) -> tuple[Part, ...]:
         if not rows.height:

@@ -2,8 +2,9 @@
 
 A call's events are one message for each lane that its users are in. What is acknowledged is on all in-sync replicas
 (`acks=all`); the idempotent producer keeps a lane's order while it sends again. A topic forgets when it is full
-(`retention.bytes`): Kafka has no way to refuse, so what is full here is what waits to be sent. The number of partitions
-must stay as it is: with another one users change lanes. The client's calls that block are made on threads.
+(`retention.bytes`): Kafka has no way to refuse, so what is full here is what waits to be sent. With another number of
+partitions users change lanes: it is another log then, and all of it is read anew. The client's calls that block are
+made on threads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,11 @@
 """Reading a topic: all its partitions, each from where the reader stands, without a consumer group.
 
 Nobody else is asked where the reader was: it knows. The client reconnects by itself. A topic that was made anew shows
-by offsets that go back; then, and whenever the client says that something is wrong, the topic is looked at again.
+by offsets that go back, or by what somebody else asked of it; then, and whenever the client says that something is
+wrong, the topic is looked at again.
+
+A lane that ends before what a bounded reading is to reach has not ended: after a change of leaders a partition may seem
+shorter for a moment than what was acknowledged. It is waited for, and then the log counts as gone.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ class _Detached(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """A record, or, without data, that a lane has no more of them now."""
+    """A record, or, without data, that a lane seems to have no more of them now."""
 
     lane: int
     count: int
@@ -83,6 +87,8 @@ class Reader:
                 place = self._place(topic, mark, await self._asker.ends(topic.lanes))
                 async with aclosing(self._taken(place, range(topic.lanes))) as batches:
                     async for batch in batches:
+                        if self._asker.known != topic:
+                            raise _Detached("it is another topic, or has other partitions, now")
                         for one in batch:
                             place, read = _read(place, one)
                             if read is not None:
@@ -120,7 +126,7 @@ class Reader:
         heard_s = self._clock()
         async with aclosing(self._taken(place, tuple(left))) as batches:
             async for batch in batches:
-                heard_s = self._clock() if batch else heard_s
+                heard_s = self._clock() if any(one.data is not None for one in batch) else heard_s
                 if self._clock() - heard_s > READ_WITHIN_S:
                     raise LogUnavailable(f"topic {self._name}: nothing was read for {READ_WITHIN_S:g} s")
                 for one in batch:
@@ -129,7 +135,7 @@ class Reader:
                     place, read = _read(place, one)
                     if read is not None and one.count <= until.counts[one.lane]:
                         yield read
-                    if one.data is None or one.count >= until.counts[one.lane]:
+                    if one.count >= until.counts[one.lane]:
                         left.discard(one.lane)
                 if not left:
                     return

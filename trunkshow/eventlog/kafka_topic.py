@@ -1,8 +1,9 @@
 """The topic that is a log: its lanes, how far each is written, and what tells it from one that came after it.
 
 The client's calls block, so they are made on a thread of their own, one after another; whoever stops waiting takes the
-question back. A topic's id, with the cluster's, is the log's name: whoever deletes a topic and makes another begins
-another log.
+question back. A topic's id, with the cluster's and the number of its partitions, is the log's name: whoever deletes a
+topic and makes another begins another log, and so does whoever gives it more partitions, since users change lanes then,
+and nothing that was said of the old ones holds.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class Asker:
         self._consumer: Consumer | None = None
         self._known: Topic | None = None
 
+    @property
+    def known(self) -> Topic | None:
+        """The topic as it was when it was last asked for; None before."""
+        return self._known
+
     async def topic(self, *, anew: bool = False) -> Topic:
         """The topic, made now if there is none.
 
@@ -125,7 +131,8 @@ class Asker:
         lanes = len(listed.topics[self._name].partitions)
         if lanes > LANES_MAX:
             raise LogUnavailable(f"topic {self._name} has {lanes} partitions; a log has {LANES_MAX} at most")
-        identity = f"{listed.cluster_id}/{self._identity(self._config, self._name)}"
+        several = f"/{lanes}" if lanes > 1 else ""
+        identity = f"{listed.cluster_id}/{self._identity(self._config, self._name)}{several}"
         name = f"{self._name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         return Topic(name, lanes)
 

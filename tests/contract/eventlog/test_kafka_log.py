@@ -7,13 +7,16 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import kafka_brokers
 import pytest
 from confluent_kafka import KafkaError, Producer
-from worlds import LANES, WITHIN_S, KafkaWorld, event, first, opened, taken
+from worlds import LANES, WITHIN_S, KafkaWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import kafka_reader
 from trunkshow.eventlog.kafka_log import KafkaLog, _Sender
@@ -69,6 +72,68 @@ async def test_a_reading_whose_offsets_go_back_is_unavailable(
         async for read in log.read(None, end):
             raise AssertionError(read)
     await log.close()
+
+
+async def test_a_lane_that_seems_to_end_early_is_read_to_where_it_ends(
+    kafka_world: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a partition's new leader gives at first may end before what the old one had acknowledged."""
+    log = opened(kafka_world)
+    end = await log.append([event("user", number) for number in range(3)], WITHIN_S)
+    ((lane, _),) = end.counts.items()
+    early, really = [[kafka_reader._Taken(lane, 0, 0, None)]], kafka_reader._take
+    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: early.pop() if early else really(consumer))
+    assert ids([read async for read in log.read(None, end)]) == ["user-0", "user-1", "user-2"]
+    await log.close()
+
+
+async def test_a_lane_that_stays_shorter_than_it_was_is_unavailable(
+    kafka_world: KafkaWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever took what there is for everything would call a partition whole that is not."""
+    log = opened(kafka_world)
+    assert isinstance(log, KafkaLog)
+    end = await log.append([event("user", 0)], WITHIN_S)
+    ((lane, _),) = end.counts.items()
+    monkeypatch.setattr(log._reader, "_clock", count().__next__)
+    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: [kafka_reader._Taken(lane, 0, 0, None)])
+    with pytest.raises(LogUnavailable, match="nothing was read"):
+        async for read in log.read(None, end):
+            raise AssertionError(read)
+    await log.close()
+
+
+async def test_a_topic_with_another_number_of_partitions_is_another_log_and_followed_as_one(
+    kafka_world: KafkaWorld,
+) -> None:
+    """Users change lanes then, so nothing that was said of the old ones holds; who follows hears of all lanes."""
+    log = opened(kafka_world)
+    assert isinstance(log, KafkaLog)
+    users = [f"user-{number}" for number in range(8)]
+    with pytest.MonkeyPatch.context() as patch:
+        shown = partial(of_fewer_lanes, await asyncio.to_thread(log._asker._listed))
+        patch.setattr(log._asker, "_listed", shown)
+        before = await log.append([event(user, 0) for user in users], WITHIN_S)
+        assert before.counts.keys() == {0, 1}
+        reads = log.follow(None)
+        await taken(reads, 8)
+    assert (await log.end(WITHIN_S)).log != before.log
+    after = await log.append([event(user, 1) for user in users], WITHIN_S)
+    assert after.counts.keys() > before.counts.keys()
+    found = await taken(reads, 16)
+    assert {read.watermark.log for read in found} == {after.log}
+    assert sorted(ids(found)) == sorted(f"{user}-{number}" for user in users for number in range(2))
+    await reads.aclose()
+    await log.close()
+
+
+def of_fewer_lanes(listed: Any) -> SimpleNamespace:
+    """What a cluster lists, as if its topics had two partitions."""
+    topics = {
+        name: SimpleNamespace(partitions=dict(list(topic.partitions.items())[:2]))
+        for name, topic in listed.topics.items()
+    }
+    return SimpleNamespace(cluster_id=listed.cluster_id, topics=topics)
 
 
 async def test_brokers_that_go_and_come_back_lose_nothing_that_was_acknowledged() -> None:

@@ -42,6 +42,15 @@ def test_what_went_does_not_come_back_by_a_replay() -> None:
     assert (users.of("a"), users.of("b")) == ((), (event(2),))
 
 
+def test_what_stands_in_another_lane_is_no_replay_of_what_went() -> None:
+    """Numbers count in their lane alone."""
+    users = Users(events_max=1)
+    users.add("a", event(5)._replace(at=Position("log", 1, 5)))
+    users.add("b", event(6))
+    users.add("a", event(7))
+    assert users.of("a") == (event(7),)
+
+
 def test_no_more_is_kept_of_who_was_evicted_than_there_is_room_for() -> None:
     """Of more it is not known who they are: nobody is whole, until a snapshot has all that went."""
     users = Users(events_max=1, evicted_max=3)

@@ -22,6 +22,8 @@ class Kind(IntEnum):
 
     ONE = auto()
     """A user's home."""
+    WAITING = auto()
+    """The same for a request that may wait there for events that are to be in its slate (`at_least_as_fresh`)."""
     SEVERAL = auto()
     """Several partitions for a user who is folded in."""
     STAND_IN = auto()

@@ -196,6 +196,7 @@ class Recommender:
             asking.request_id,
             rung=place.rung,
             stand_in=place.stand_in,
+            waits=bool(plan.request.at_least_as_fresh),
             spent=before.attempts,
         )
         ms = (self._clock() - began) * 1000

@@ -5,7 +5,8 @@
     let the time run out             LATE         SHARD_LATE     failed, where it was waited for patiently
     does not hold what was asked     NOT_HELD     the caller's   none
     has too much to do               OVERLOADED   OVERLOADED     none
-    was cancelled                    CANCELLED                   outrun, where a rival won and patience had ended
+    was cancelled                    CANCELLED                   outrun, where a rival won and patience had ended,
+                                                                 and the request did not wait by its own wish
     failed otherwise, or talks       FAILED       SHARD_FAILED   failed
     what nobody can read
 
@@ -48,7 +49,7 @@ def sign(outcome: pb.Outcome, *, patient: bool, outrun: bool) -> Sign:
     Args:
         outcome: of the asking.
         patient: it was waited for as long as one usually waits before asking a rival.
-        outrun: somebody else's answer was there first.
+        outrun: somebody else's answer was there first, which says that this one is slow.
     """
     if outcome == pb.OUTCOME_ANSWERED:
         return Sign.GOOD

@@ -104,6 +104,7 @@ class Fanout:
         *,
         rung: pb.Rung = pb.RUNG_SNAPSHOT,
         stand_in: bool = False,
+        waits: bool = False,
         spent: Collection[Attempt] = (),
     ) -> Outcome:
         """Ask the holders of a partition until one answers, all have failed or the time is up.
@@ -116,6 +117,7 @@ class Fanout:
             request_id: for the shards' logs.
             rung: that the asking stands for; it goes into the attempts.
             stand_in: ask those who hold a compact copy of the partition's users, instead of its holders.
+            waits: the request may wait there for events, by its own wish; for a compact copy nobody waits.
             spent: earlier attempts for the same slate; who was late or failed in them is asked last, and never as a
                 hedge.
         """
@@ -126,7 +128,7 @@ class Fanout:
         rivals = len(replicas)
         if spent:
             replicas, rivals = spared(replicas, disappointing(spent))
-        kind = Kind.STAND_IN if stand_in else Kind.ONE
+        kind = Kind.STAND_IN if stand_in else Kind.WAITING if waits else Kind.ONE
         why = partial(self._replicas.unheld, version)
         running = Race(replicas, Terms(request, until, request_id, rung, kind, why), self._rules, rivals)
         began = self._clock()

@@ -9,6 +9,10 @@ Rules:
 4. After its patience the replica asked last gets a rival, where there is one and the budget allows
    (`trunkshow.hedging`).
 5. Who let the time run out has used it up: after that nobody is asked, and nobody with less than a millisecond left.
+6. A request that may wait in the shard for its user's events (`Kind.WAITING`) is compared with others that may: most of
+   them find the events there, and one in twenty gets a rival, who may have read further in the log, or be well where
+   the first one hangs. Which of the two it was nobody can tell, so that being outrun is no sign against a replica
+   then. One that hangs lets the time run out, or is found out by requests that wait for nothing.
 
 Every step is taken synchronously, when a call has ended or a timer has run; the coroutine waits and does nothing else.
 On the common path, one answer in time, that costs a future and a timer that is cancelled. What an error means, for the
@@ -29,6 +33,7 @@ from router.asking.attempts import Attempt
 from router.asking.terms import Rules, Terms, Timer
 from router.cluster.shard_channel import ShardChannel
 from trunkshow.calling_off import call_off
+from trunkshow.latencies import Kind
 from trunkshow.serving.call import REQUEST_ID_KEY
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -205,7 +210,8 @@ class Race:
         flight.attempt = Attempt(flight.shard.address, outcome, reason, error, ms, self._terms.rung, flight.hedge)
         if outcome == pb.OUTCOME_LATE:
             self._late = True
-        sign = endings.sign(outcome, patient=ms >= flight.patience_ms, outrun=self._won)
+        outrun = self._won and self._terms.kind is not Kind.WAITING
+        sign = endings.sign(outcome, patient=ms >= flight.patience_ms, outrun=outrun)
         self._rules.ended(flight.shard, self._terms.kind, flight.attempt, sign)
         if flight.call is not None:
             self._rules.failovers.ended(flight.shard.address, outcome, failover=flight.failover)

@@ -18,6 +18,10 @@ Rules:
    swap that drops an attribute turns nobody away before their traffic has moved.
 8. A snapshot that cannot be asked for what the request names (a filter, a carousel) is passed over, as is, after the
    first place, whatever nobody holds.
+9. What only the current snapshot can be asked for is asked of it, or made of its lists, before it is whole: rule 3
+   keeps it from taking a place, and here there is none to take. Its own files were verified before a partition is
+   warm, so that such a slate is right; should another partition turn out to be spoilt, the version is rolled back as
+   ever, and nobody was served worse meanwhile. What it cannot give yet steps down, and the receipt says why.
 """
 
 from __future__ import annotations

@@ -85,6 +85,7 @@ class Shards:
         self._sold_out = sold_out
         self.asked: list[tuple[Place, shard_pb2.PredictRequest]] = []
         self.spent: list[Collection[Attempt]] = []
+        self.waits: list[bool] = []
         self._board = board
         self._now = now
 
@@ -102,10 +103,12 @@ class Shards:
         *,
         rung: pb.Rung,
         stand_in: bool,
+        waits: bool = False,
         spent: Collection[Attempt],
     ) -> Outcome:
         """What the table says of this place."""
         del request_id, spent
+        self.waits.append(waits)
         place = (version, stand_in)
         topology = self._board.topology
         found = topology.stand_ins(version, partition) if stand_in else topology.holders(version, partition)
@@ -243,6 +246,12 @@ class World:
         current = self.views.current
         bare = replace(current, known=replace(current.known, attributes=()))
         self.views = replace(self.views, current=bare)
+
+    def lack_attributes_before(self) -> None:
+        """The same of v1: v2 is the first that knows them."""
+        (before,) = self.views.earlier
+        bare = replace(before, known=replace(before.known, attributes=()))
+        self.views = replace(self.views, previous=bare, served=bare)
 
     def slate(self, **fields: object) -> pb.RecommendResponse:
         """What u0 gets."""

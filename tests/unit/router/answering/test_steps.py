@@ -342,6 +342,34 @@ def test_while_traffic_moves_what_only_the_version_before_knows_can_be_asked_for
     assert pb.RecommendResponse.FromString(at_once).receipt.snapshot_version == "v1"
 
 
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize("user", ["u0", "stranger"])
+def test_what_only_a_new_snapshot_knows_is_answered_by_it_before_it_is_whole_and_a_lower_rung_says_why(
+    fate: str, user: str
+) -> None:
+    """Nobody else understands the request; it is no error, and never a page without a word, whatever becomes of it."""
+    world = World(dict.fromkeys((HOME, STAND_IN), fate) | {PREVIOUS: "answers"}, moved=False, whole=False)
+    world.lack_attributes_before()
+    red = pb.Filters(attributes=[pb.AttributeFilter(name="colour", values=["red"])])
+    request = pb.RecommendRequest(user_id=user, filters=red)
+    route.check(request, world.views)
+    slate = world.slate(user_id=user, filters=red, context_item_ids=["i1"])
+    assert slate.receipt.snapshot_version == "v2"
+    assert {place for place, _ in world.shards.asked} <= {HOME}
+    assert all(carousel.items for carousel in slate.carousels)
+    lower = [carousel for carousel in slate.carousels if carousel.rung != S]
+    told = set(slate.receipt.reasons) - {pb.REASON_FOLDED_IN}
+    assert told or not lower
+
+
+def test_a_request_that_may_wait_for_its_events_is_asked_as_such() -> None:
+    """Others are not; what it waited must not be held against a shard."""
+    world = World(WELL)
+    world.slate(at_least_as_fresh="log/0:7")
+    world.slate()
+    assert world.shards.waits == [True, False]
+
+
 @pytest.mark.parametrize(
     ("candidate_is", "meant", "made"),
     [("held", "v2", "v2"), ("nobody's", "v2", "v1"), ("without the user", "v2", "v1")],

@@ -14,6 +14,7 @@ from router.asking.fanout import Fanout
 from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.cluster.topology import Generation, ShardFacts, Topology
 from router.cluster.watch import Board
+from trunkshow.latencies import Kind
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -81,6 +82,19 @@ async def test_time_that_was_waited_by_wish_is_no_load(waited_ms: float, counted
     asked.call.answer(shard_pb2.PredictResponse(slate=b"\x0a\x00", waited_ms=waited_ms))
     await running
     assert cluster.observed == [(pytest.approx(counted_ms), True)]
+
+
+@pytest.mark.parametrize(("waits", "kind"), [(True, Kind.WAITING), (False, Kind.ONE)])
+async def test_requests_that_may_wait_are_compared_with_one_another(waits: bool, kind: Kind) -> None:
+    """A user's events that took long to come must not make others' patience longer, or a replica look slow."""
+    cluster = Cluster()
+    until = Deadline.after(200, cluster.clock())
+    running = asyncio.ensure_future(cluster.fanout.ask("v1", 0, b"", until, "id", waits=waits))
+    await settled(running)
+    (asked,) = [replica for replica in cluster.replicas.values() if replica.calls]
+    asked.call.answer()
+    await running
+    assert [one for one, latencies in asked.latencies.items() if latencies.answers] == [kind]
 
 
 async def test_an_asking_that_came_to_nothing_is_told_apart() -> None:

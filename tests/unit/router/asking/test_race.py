@@ -42,6 +42,7 @@ class Course:
         rivals: int | None = None,
         failovers: Failovers | None = None,
         again: bool = False,
+        kind: Kind = Kind.ONE,
     ) -> None:
         self.clock = Clock()
         self.replicas = [Replica("abc"[number], P95_MS) for number in range(replicas)]
@@ -56,7 +57,7 @@ class Course:
             self.clock.set_timer,
         )
         until = Deadline.after(budget_ms, self.clock())
-        terms = Terms(b"", until, "id", pb.RUNG_SNAPSHOT, Kind.ONE, lambda: pb.REASON_NO_REPLICA)
+        terms = Terms(b"", until, "id", pb.RUNG_SNAPSHOT, kind, lambda: pb.REASON_NO_REPLICA)
         self.race = Race(cast("list[ShardChannel]", self.replicas), terms, rules, rivals, again=again)
         self.running: asyncio.Future[Any]
 
@@ -278,6 +279,22 @@ async def test_who_was_outrun_is_told_on() -> None:
     await course.told()
     told = {one.replica: sign for one, sign in course.ended}
     assert (told, len(b.calls)) == ({"a": Sign.OUTRUN, "b": Sign.OUTRUN, "c": Sign.GOOD}, 1)
+
+
+async def test_who_waits_for_a_users_events_is_not_blamed_for_it() -> None:
+    """The rival may have had them; one that says nothing until the time is over is to blame, for that is no wait."""
+    course = Course(kind=Kind.WAITING)
+    _, b = await course.begin()
+    course.clock.pass_ms(P95_MS)
+    b.call.answer()
+    await course.told()
+    assert [(one.replica, sign) for one, sign in course.ended] == [("b", Sign.GOOD), ("a", Sign.NONE)]
+    hanging = Course(1, kind=Kind.WAITING)
+    (a,) = await hanging.begin()
+    hanging.clock.pass_ms(200)
+    a.call.fail(grpc.StatusCode.DEADLINE_EXCEEDED)
+    await hanging.told()
+    assert [sign for _, sign in hanging.ended] == [Sign.FAILED]
 
 
 async def test_who_had_too_little_time_is_not_blamed() -> None:

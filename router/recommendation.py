@@ -11,6 +11,7 @@ from functools import partial
 
 from router.admission.door import Admission
 from router.admission.limiter import Limiter
+from router.admission.line import Line, line_alone
 from router.admission.reserve import Reserve
 from router.answering.batch import Batcher
 from router.answering.counters import Counters
@@ -89,9 +90,11 @@ class RecommendationService:
         self._batcher = Batcher(
             recommender,
             fanout,
+            Line(limiter),
+            line_alone(limiter),
+            self._admission.shed,
             chunk_users=config.batch_chunk_users,
             chunks_in_flight=config.batch_chunks_in_flight,
-            beside_others=lambda: limiter.in_flight > 0,
             clock=clock,
         )
         self._similar = Similar(keeper, clock)

@@ -76,9 +76,9 @@ class Status:
             candidate=self.candidate() or (self._candidate(views.candidate) if views.candidate else None),
             store_reachable=self._store_reachable(),
             hedges=self._fanout.tally.hedges,
-            shed=self._limiter.shed,
+            shed=self._limiter.shed + self._limiter.shed_of_batches,
             concurrency_limit=int(self._limiter.limit),
-            in_flight=self._limiter.in_flight,
+            in_flight=self._limiter.all_in_flight,
             shards=[self._replica(view) for view in topology.replicas.values()],
             rungs=[
                 cluster_pb2.RungCount(rung=rung, carousels=count)

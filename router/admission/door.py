@@ -1,4 +1,4 @@
-"""The door for single slates: who is worked for with shards, and who gets a resident slate at once.
+"""The door for pages: who is worked for with shards, and who gets a resident slate at once.
 
     shed      the router works on as many slates as its limit allows (`router.admission.limiter`)
     in haste  the caller's deadline has all but passed: no shard could answer in it
@@ -32,7 +32,7 @@ IN_HASTE = (pb.REASON_SHARD_LATE,)
 
 
 class Admission:
-    """Admits single slates.
+    """Admits pages, each for one shopper who waits.
 
     Args:
         recommender: makes them.
@@ -73,9 +73,9 @@ class Admission:
         """
         began = self._clock()
         if asking.shards_by.remaining_ms(began) < WORTH_ADMITTING_MS:
-            return self._at_once(request, asking, views, IN_HASTE)
+            return self.at_once(request, asking, views, IN_HASTE)
         if not self._limiter.admit():
-            return self._at_once(request, asking, views, SHED)
+            return self.shed(request, asking, views)
         try:
             slate = await self._recommender.slate(data, request, asking, views)
             self._learn(began, asking)
@@ -84,13 +84,22 @@ class Admission:
             raise
         except Exception as error:
             last_resort.report(error, asking.request_id)
-            return self._at_once(request, asking, views, last_resort.REASONS)
+            return self.at_once(request, asking, views, last_resort.REASONS)
         finally:
             self._limiter.leave()
 
-    def _at_once(
+    def shed(self, request: pb.RecommendRequest, asking: Asking, views: Views) -> bytes:
+        """The same for one who is turned away; of a batch as well (`router.admission.line`)."""
+        return self.at_once(request, asking, views, SHED)
+
+    def at_once(
         self, request: pb.RecommendRequest, asking: Asking, views: Views, reasons: tuple[pb.Reason, ...]
     ) -> bytes:
+        """A slate of resident lists, for these reasons.
+
+        Raises:
+            PartialAborted: as above.
+        """
         if request.partial == pb.PARTIAL_ABORT:
             return self._recommender.at_once(request, asking, views, reasons)
 

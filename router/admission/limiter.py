@@ -1,6 +1,7 @@
 """How many slates are made at a time: counts what is in flight and what answers take, and keeps the limit.
 
-Nobody waits here: a request beyond the limit is answered from resident lists at once (`router.admission.shed`).
+Nobody waits here: a page beyond the limit is answered from resident lists at once (`router.admission.shed`), and who of
+a batch may wait for room does so in `router.admission.line`.
 
 Rules:
 
@@ -10,6 +11,11 @@ Rules:
 3. An asking that came to nothing counts as one that took for ever, where it was waited for as long as the goal. One
    that failed sooner says nothing of load.
 4. Answers to those who were admitted before the limit moved say nothing of how it is now, and are left out.
+5. Each user of a batch who is asked for counts as a slate. Pages come first: a page is admitted while there are fewer
+   pages than the limit; batches have what pages leave of it, and all of them together never more than `BATCH_SHARE`.
+   What both have in flight is what a trial compares.
+6. A batch gets much of the room that it could have, or none and asks again: calls to shards for one user after the
+   other would cost more than they bring.
 
 Where the limit goes from a window is `router.admission.limit`'s to say.
 """
@@ -20,6 +26,10 @@ import math
 from statistics import median_low
 
 from router.admission.limit import Bounds, Limit, Window, after
+
+BATCH_SHARE = 0.5
+"""Of the limit, that users of batches may have in flight: what may lie with the shards when a page comes. Shards let
+pages in between the users of a call, so that this is no share of what they can do."""
 
 WINDOW_ANSWERS_MIN = 8
 WINDOW_ANSWERS_MAX = 128
@@ -40,14 +50,18 @@ class Limiter:
         bounds: that the limit moves in.
 
     Attributes:
-        in_flight: requests that were admitted and are not answered.
-        shed: requests that were not admitted, since the start.
+        in_flight: pages that were admitted and are not answered.
+        of_batches: users of batches, likewise.
+        shed: pages that were not admitted, since the start.
+        shed_of_batches: users of batches who were turned away, since the start, as whoever did so counts them.
         limit: how many may be in flight, as of now.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self.in_flight = 0
+        self.of_batches = 0
         self.shed = 0
+        self.shed_of_batches = 0
         self.limit = float(bounds.start)
         self._bounds = bounds
         self._state = Limit(self.limit)
@@ -57,25 +71,47 @@ class Limiter:
         self._begin()
 
     def admit(self) -> bool:
-        """Whether a request may be worked on; who was admitted must `leave`."""
+        """Whether a page may be worked on; who was admitted must `leave`."""
         self._came += 1
-        self._found += self.in_flight
+        self._found += self.all_in_flight
         if self.in_flight >= self.limit:
             self.shed += 1
             return False
         self.in_flight += 1
-        if self.in_flight > self._most:
-            self._most = self.in_flight
+        self._most = max(self._most, self.all_in_flight)
         return True
+
+    def admit_of_batch(self, users: int) -> int:
+        """How many of a batch's users may be worked on, of so many; 0 where there is little room (rules 5 and 6).
+
+        Who was admitted must `leave_of_batch`.
+        """
+        share = max(int(BATCH_SHARE * self.limit), 1)
+        room = min(share, int(self.limit) - self.in_flight) - self.of_batches
+        if 2 * room < min(users, share):
+            return 0
+        admitted = min(users, room)
+        self.of_batches += admitted
+        self._most = max(self._most, self.all_in_flight)
+        return admitted
+
+    @property
+    def all_in_flight(self) -> int:
+        """Slates that are being made, for pages and in batches."""
+        return self.in_flight + self.of_batches
 
     @property
     def busy(self) -> bool:
         """Whether there is little room: work that can wait had better."""
-        return self.in_flight > self.limit / 2
+        return self.all_in_flight > self.limit / 2
 
     def leave(self) -> None:
-        """A request that was admitted is answered."""
+        """A page that was admitted is answered."""
         self.in_flight -= 1
+
+    def leave_of_batch(self, users: int) -> None:
+        """So many of a batch's users who were admitted are answered, or not asked for any more."""
+        self.of_batches -= users
 
     def observe(self, ms: float, *, answered: bool = True) -> None:
         """Shards took so long to answer a request, or to be given up."""
@@ -92,7 +128,7 @@ class Limiter:
             self._move()
 
     def _move(self) -> None:
-        in_flight = self._found / self._came if self._came else float(self.in_flight)
+        in_flight = self._found / self._came if self._came else float(self.all_in_flight)
         seen = Window(len(self._window), median_low(self._window), max(in_flight, 1.0), self._most)
         before = self._state
         self._state = after(before, seen, self._bounds)
@@ -105,4 +141,4 @@ class Limiter:
         self._window.clear()
         self._size = window_answers(self._state)
         self._came = self._found = self._in_vain = 0
-        self._most = self.in_flight
+        self._most = self.all_in_flight

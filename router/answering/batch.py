@@ -3,6 +3,7 @@
     known users → by the replica of their home → chunks → PredictBatch ─┐
     leftovers of chunks that failed or were late ───────────────────────┤→ one by one, as single requests → sent
     strangers, and users whose home nobody holds ───────────────────────┘
+    whoever there is no room for beside pages ──────────────────────────→ a resident slate at once
 
 What becomes of one batch is `router.answering.batch_run`'s to say; here is what all of them have in common.
 """
@@ -10,9 +11,11 @@ What becomes of one batch is `router.answering.batch_run`'s to say; here is what
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Protocol
 
-from router.answering.batch_run import SINGLES_IN_FLIGHT, Run
+from router.answering.batch_run import Run
+from router.answering.batch_slates import Shed
 from router.answering.batch_time import RESIDENT_MS_AT_FIRST
 from router.answering.batch_views import BatchViews
 from router.answering.recommend import Recommender
@@ -22,8 +25,17 @@ from router.slates.receipt import Asking
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 
-SINGLES_BESIDE_OTHERS = 1
-"""As many users are asked for alone while somebody waits for a single slate: a batch has seconds, a page has not."""
+
+class Line(Protocol):
+    """Lets users in, as many as there is room for beside pages."""
+
+    async def room(self, users: int, within_s: float) -> int:
+        """How many of these may be asked for now; they must `leave`. 0 where all of them are to be turned away."""
+        ...
+
+    def leave(self, users: int) -> None:
+        """So many who were let in are answered, or given up."""
+        ...
 
 
 class Batcher:
@@ -32,9 +44,11 @@ class Batcher:
     Args:
         recommender: for one user at a time.
         fanout: to the shards.
+        together: lets in chunks.
+        alone: lets in those who are asked for one by one.
+        shed: for whom there is no room.
         chunk_users: users per call to a shard.
         chunks_in_flight: calls of one batch that wait on the same shard at a time.
-        beside_others: whether single slates are being made.
         clock: monotonic.
     """
 
@@ -42,33 +56,23 @@ class Batcher:
         self,
         recommender: Recommender,
         fanout: Fanout,
+        together: Line,
+        alone: Line,
+        shed: Shed,
         *,
         chunk_users: int,
         chunks_in_flight: int,
-        beside_others: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
     ) -> None:
         self.recommender = recommender
         self.fanout = fanout
+        self.together = together
+        self.alone = alone
+        self.shed = shed
         self.chunk_users = chunk_users
         self.chunks_in_flight = chunks_in_flight
         self.clock = clock
         self.resident_ms = RESIDENT_MS_AT_FIRST
-        self.singles_in_flight = 0
-        self._beside_others = beside_others
-
-    @property
-    def has_room(self) -> bool:
-        """Whether one more user may be asked for alone."""
-        return self.singles_in_flight < (SINGLES_BESIDE_OTHERS if self._beside_others() else SINGLES_IN_FLIGHT)
-
-    async def counted(self, slate: Awaitable[bytes]) -> bytes:
-        """The slate, in flight until it is made; a caller who is slow to take it holds nobody else up."""
-        self.singles_in_flight += 1
-        try:
-            return await slate
-        finally:
-            self.singles_in_flight -= 1
 
     async def slates(
         self, requests: Sequence[pb.RecommendRequest], asking: Asking, lease: Callable[[], Lease]

@@ -1,9 +1,11 @@
 """One batch on its way: planned, asked for in chunks and alone, and handed to its caller as it becomes ready.
 
-Chunks wait in line per shard, so that single requests get in between; answers wait for the caller in a bounded queue.
+Chunks wait in line per shard, so that single requests get in between, and nobody is asked for without room beside pages
+(`router.admission.line`); where there is none, they get resident slates. Once enough answers wait for a slow caller,
+nobody more is asked for: what is on its way is heard to its end all the same, and holds no room from others.
 Where a version was taken back meanwhile (`router.answering.batch_views`), whoever was to be answered from it is planned
 anew. Who is asked together is left to `router.answering.chunks`; until when, to `router.answering.batch_time`; what
-becomes of one user, to `router.answering.recommend`; what batches have in common, to `router.answering.batch`.
+becomes of one user, to `router.answering.batch_slates`; what batches have in common, to `router.answering.batch`.
 """
 
 from __future__ import annotations
@@ -15,33 +17,24 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from router.answering import last_resort
+from router.answering.batch_slates import TAKEN_BACK, BatchSlates
 from router.answering.batch_time import BatchTime
 from router.answering.batch_views import BatchViews
 from router.answering.chunks import Chunk, Member, divided
 from router.answering.recommend import Plan
 from router.asking.attempts import Attempt
-from router.slates.receipt import Asking, Reach, batch_answer, slateless
-from trunkshow.errors import PartialAborted
+from router.slates.receipt import Asking, Reach, batch_answer
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 if TYPE_CHECKING:
     from router.answering.batch import Batcher
 
-SINGLES_IN_FLIGHT = 4
-"""Of all batches together, users who are asked for alone."""
-
-GIVE_WAY_S = 0.002
-"""Between two looks at whether there is room again."""
+SINGLES_AT_A_TIME = 4
+"""Of one batch, users who wait to be asked for alone; how many of all batches are, is `router.admission.line`'s."""
 
 READY_ANSWERS_MAX = 64
-"""Answers that wait for a slow caller; beyond them the batch pauses."""
-
-TAKEN_BACK = (pb.REASON_SNAPSHOT_MISMATCH,)
-"""Why somebody gets a resident slate whose own was of a version that was taken back, twice."""
-
-UNKNOWN_BY_NOW = pb.REASON_SNAPSHOT_MISMATCH
-"""Why somebody gets none who named what only a version knew that was taken back."""
+"""Answers that wait for a slow caller, beside those to come of what is on its way; beyond them the batch pauses."""
 
 PLANNED_AT_ONCE = 50
 """Users planned before other requests get a turn: about a millisecond."""
@@ -57,11 +50,13 @@ class Run:
     def __init__(self, batcher: Batcher, asking: Asking, users: int, views: BatchViews) -> None:
         self.views = views
         # Slates for the caller; an exception is a bug of ours, and the last thing to come.
-        self._ready: asyncio.Queue[tuple[Member, bytes] | Exception] = asyncio.Queue(READY_ANSWERS_MAX)
+        self._ready: asyncio.Queue[tuple[Member, bytes] | Exception] = asyncio.Queue()
+        self._taken = asyncio.Event()
         self._batcher = batcher
         self._group = asyncio.TaskGroup()
         self._queues: list[deque[Chunk]] = []
         self._time = BatchTime(asking, users, batcher.resident_ms, batcher.clock)
+        self._slates = BatchSlates(batcher.recommender, batcher.shed, views, self._time, batcher.clock)
         self._singles: deque[Member] = deque()
 
     async def work(self, requests: Sequence[pb.RecommendRequest]) -> None:
@@ -72,7 +67,7 @@ class Run:
             # The next batch knows better what a resident slate takes.
             self._batcher.resident_ms = self._time.measured_ms() or self._batcher.resident_ms
         except* Exception as failed:
-            await self._ready.put(failed)
+            self._ready.put_nowait(failed)
 
     async def next(self) -> bytes:
         """The next answer for the caller, made anew where what it is of was taken back while it waited.
@@ -81,13 +76,14 @@ class Run:
             Exception: a bug of ours.
         """
         ready = await self._ready.get()
+        self._taken.set()
         if isinstance(ready, Exception):
             raise ready
         member, made = ready
         if self.views.took_back(made):
-            made = await self._settled(member, self._alone(member, self._time.now()))
+            made = await self._slates.settled(member, self._slates.alone(member))
         if self.views.took_back(made):
-            made = await self._settled(member, self._at_once(member, TAKEN_BACK))
+            made = await self._slates.settled(member, self._slates.at_once(member, TAKEN_BACK))
         return batch_answer(member.position, made)
 
     async def _begin(self, members: Iterable[Member]) -> None:
@@ -97,7 +93,7 @@ class Run:
         for queue in by_address.values():
             for _ in range(min(self._batcher.chunks_in_flight, len(queue))):
                 self._group.create_task(self._empty(queue))
-        for _ in range(min(SINGLES_IN_FLIGHT, len(self._singles))):
+        for _ in range(min(SINGLES_AT_A_TIME, len(self._singles))):
             self._group.create_task(self._empty_singles())
 
     async def _planned(self, members: Iterable[Member]) -> dict[str, deque[Chunk]]:
@@ -128,14 +124,30 @@ class Run:
     async def _empty(self, queue: deque[Chunk]) -> None:
         """Ask for chunks until there are none, then for what they left over."""
         while queue:
-            await self._ask(queue.popleft())
+            await self._paused()
+            if not queue:  # called back meanwhile
+                break
+            chunk = queue.popleft()
+            left_s = self._left_s()
+            if self._time.is_up:
+                self._singles.extend(member for member, _ in chunk.members)
+            elif users := await self._batcher.together.room(len(chunk.members), left_s):
+                chunk, others = chunk.split(users)
+                if others.members:
+                    queue.appendleft(others)
+                await self._ask(chunk)
+            else:
+                await self._turn_away(member for member, _ in chunk.members)
         await self._empty_singles()
 
     async def _ask(self, chunk: Chunk) -> None:
         """One chunk; users for whom the shard had nothing become singles, unless what it is of was taken back."""
         left = dict(enumerate(chunk.members))
-        if chunk.version not in self.views.gone:
-            await self._hear(chunk, left)
+        try:
+            if chunk.version not in self.views.gone:
+                await self._hear(chunk, left)
+        finally:
+            self._batcher.together.leave(len(chunk.members))
         rest = [member for member, _ in left.values()]
         if chunk.version in self.views.gone:
             await self._begin([*rest, *self._called_back()])
@@ -174,52 +186,45 @@ class Run:
                 await self._give(member, slate)
 
     async def _empty_singles(self) -> None:
-        batcher = self._batcher
         while self._singles:
-            asking = self._time.now()
-            if not self._time.is_up and not batcher.has_room:  # without it there is no time left to give way
-                await asyncio.sleep(GIVE_WAY_S)
-                continue
-            member = self._singles.popleft()
-            await self._give(member, self._alone(member, asking))
-            await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
+            await self._paused()
+            if self._singles:
+                await self._single(self._singles.popleft())
 
-    async def _alone(self, member: Member, asking: Asking) -> bytes:
-        """The slate of a user who is asked for alone."""
-        if not self.views.admit(member.request):
-            return self._unmade(UNKNOWN_BY_NOW)
-        slate = self._batcher.recommender.slate(member.data, member.request, asking, self.views.now)
-        return await self._batcher.counted(slate)
+    async def _single(self, member: Member) -> None:
+        line, left_s = self._batcher.alone, self._left_s()
+        if self._time.is_up:  # what is made now is a resident slate
+            await self._give(member, self._slates.alone(member))
+        elif users := await line.room(1, left_s):
+            try:
+                await self._give(member, self._slates.alone(member))
+            finally:
+                line.leave(users)
+        else:
+            await self._turn_away((member,))
+        await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn
+
+    async def _turn_away(self, members: Iterable[Member]) -> None:
+        """Resident slates for those there is no room for."""
+        for member in members:
+            await self._paused()
+            await self._give(member, self._slates.turned_away(member))
+            await asyncio.sleep(0)
+
+    def _left_s(self) -> float:
+        """Seconds that shards have, as of now."""
+        return self._time.now().shards_by.remaining_s(self._batcher.clock())
+
+    async def _paused(self) -> None:
+        """Wait while the caller has enough to take."""
+        while self._ready.qsize() >= READY_ANSWERS_MAX:
+            self._taken.clear()
+            await self._taken.wait()
 
     async def _give(self, member: Member, slate: Awaitable[bytes]) -> None:
-        made = await self._settled(member, slate)
+        made = await self._slates.settled(member, slate)
         self._time.answered()
-        await self._ready.put((member, made))
-
-    async def _settled(self, member: Member, slate: Awaitable[bytes]) -> bytes:
-        """The slate, or what one gets who has none."""
-        try:
-            return await self._made(member, slate)
-        except PartialAborted:  # this member's choice; the others' slates come
-            return self._unmade(pb.REASON_PARTIAL_ABORTED)
-
-    async def _made(self, member: Member, slate: Awaitable[bytes]) -> bytes:
-        try:
-            return await slate
-        except PartialAborted:
-            raise
-        except Exception as error:  # nor do the others suffer from a bug
-            last_resort.report(error, self._time.asking.request_id)
-            return await self._at_once(member, last_resort.REASONS)
-
-    async def _at_once(self, member: Member, reasons: Sequence[pb.Reason]) -> bytes:
-        """A slate for which nobody is asked."""
-        if not self.views.admit(member.request):
-            return self._unmade(UNKNOWN_BY_NOW)
-        return self._batcher.recommender.at_once(member.request, self._time.asking, self.views.now, reasons)
-
-    def _unmade(self, reason: pb.Reason) -> bytes:
-        return slateless(self._time.asking, reason, self._batcher.clock())
+        self._ready.put_nowait((member, made))
 
 
 def _failed(response: shard_pb2.PredictResponse) -> bool:

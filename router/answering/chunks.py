@@ -38,6 +38,10 @@ class Chunk(NamedTuple):
     version: str
     members: list[tuple[Member, Plan]]
 
+    def split(self, users: int) -> tuple[Chunk, Chunk]:
+        """The first so many of them, and the others."""
+        return self._replace(members=self.members[:users]), self._replace(members=self.members[users:])
+
 
 class Divided(NamedTuple):
     """A batch by who is asked.

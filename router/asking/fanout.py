@@ -24,6 +24,7 @@ from router.asking.health import LIMITS, Limits, Sign
 from router.asking.infirmary import Infirmary
 from router.asking.race import WORTH_ASKING_S, Race
 from router.asking.replicas import Replicas, spared, unheld
+from router.asking.silence import Silence
 from router.asking.spread import Spread
 from router.asking.tally import Tally
 from router.asking.terms import Observe, Rules, SetTimer, Terms
@@ -36,6 +37,10 @@ from trunkshow.serving.deadline import Clock, Deadline, monotonic
 from trunkshow.serving.telemetry import Throttle
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
+
+CUT = (pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "its line was cut")
+SILENT = (pb.OUTCOME_LATE, pb.REASON_SHARD_LATE, "it fell silent")
+"""What became of a call for a batch that was ended on this side."""
 
 log = structlog.get_logger()
 
@@ -175,7 +180,7 @@ class Fanout:
     async def ask_batch(
         self, version: str, address: str, request: bytes, users: int, until: Deadline, request_id: str
     ) -> AsyncGenerator[shard_pb2.PredictBatchResponse]:
-        """One shard's answers to a batch, as they come; they end early where it fails or is late."""
+        """One shard's answers to a batch, as they come; they end early where it fails, is late, or falls silent."""
         shard = self._replicas.line(address)
         began = self._clock()
         left = until.remaining_s(began)
@@ -183,19 +188,26 @@ class Fanout:
             return
         shard.in_flight += users
         call: StreamCall | None = None
+        silence: Silence | None = None
         try:
             call = shard.predict_batch(request, timeout=left, metadata=((REQUEST_ID_KEY, request_id),))
+            silence = Silence(call, self._rules.set_timer)
+            silence.begins()
             async for data in call:
+                silence.ends()
                 yield shard_pb2.PredictBatchResponse.FromString(data)
+                silence.begins()
         except (grpc.aio.AioRpcError, DecodeError) as error:
             self._batch_failed(shard, *endings.of(error, partial(self._replicas.unheld, version)), began, request_id)
         except (grpc.aio.UsageError, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():  # it is we who are told to stop
                 raise
-            cut = (pb.OUTCOME_FAILED, pb.REASON_SHARD_FAILED, "its line was cut")
-            self._batch_failed(shard, *cut, began, request_id)
+            hung_up = silence is not None and silence.was_too_long
+            self._batch_failed(shard, *(SILENT if hung_up else CUT), began, request_id)
         finally:
+            if silence is not None:
+                silence.ends()
             if call is not None:
                 call.cancel()
             shard.in_flight -= users

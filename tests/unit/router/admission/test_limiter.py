@@ -23,6 +23,39 @@ def test_beyond_the_limit_nobody_is_admitted() -> None:
     assert (admitted, limiter.admit(), limiter.shed) == ([True, True, False], True, 1)
 
 
+def test_batches_have_what_pages_leave_and_half_of_the_limit_at_most() -> None:
+    """Each of their users counts; however many there are, a page is admitted as if there were none."""
+    limiter = Limiter(Bounds(goal_ms=60, start=16))
+    alone = [limiter.admit_of_batch(5) for _ in range(3)]
+    pages = [limiter.admit() for _ in range(17)]
+    limiter.leave_of_batch(8)
+    beside = limiter.admit_of_batch(1)
+    assert (alone, pages.count(True), limiter.shed) == ([5, 3, 0], 16, 1)
+    assert (beside, limiter.all_in_flight) == (0, 16)
+
+
+def test_a_batch_gets_a_good_part_or_nothing() -> None:
+    """Calls for one user each would cost more than they bring; where one is all that there can be, one it is."""
+    limiter = Limiter(Bounds(goal_ms=60, start=16))
+    for _ in range(13):
+        limiter.admit()
+    assert [limiter.admit_of_batch(users) for users in (32, 4, 2)] == [0, 3, 0]
+    assert Limiter(Bounds(goal_ms=60, start=1)).admit_of_batch(32) == 1
+
+
+def test_what_batches_have_in_flight_is_load() -> None:
+    """Where answers take too long, a trial takes away of all of it, and batches lose their room first."""
+    limiter = Limiter(Bounds(goal_ms=60, start=64))
+    assert limiter.admit_of_batch(32) == 32
+    for _ in range(64):
+        limiter.admit()
+        limiter.observe(100)
+        limiter.leave()
+    assert limiter.limit == pytest.approx(0.6 * 32)
+    limiter.leave_of_batch(32)
+    assert limiter.admit_of_batch(32) == 9
+
+
 def test_a_slow_minority_does_not_move_it() -> None:
     """One shard of three that hangs is not overload."""
     limiter = Limiter(BOUNDS)

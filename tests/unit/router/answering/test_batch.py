@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -12,9 +14,14 @@ from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 from ladder_world import HOME, PREVIOUS, World
 
+from router.admission.limit import Bounds
+from router.admission.limiter import Limiter
+from router.admission.line import Line, line_alone
 from router.answering.batch import Batcher
+from router.answering.batch_run import READY_ANSWERS_MAX
 from router.answering.finish import Finish
 from router.answering.recommend import Plan, Recommender
+from router.asking import silence
 from router.asking.fanout import Fanout
 from router.served.keeper import Lease
 from router.served.views import Views
@@ -26,6 +33,11 @@ from trunkshow.v1 import shard_pb2
 
 KNOWN = [f"u{user}" for user in range(8)]
 MIXED = [*KNOWN, "stranger", *KNOWN, "another"]
+
+
+def nobody_is_shed(*_: object) -> bytes:
+    """There is room for everybody."""
+    raise AssertionError
 
 
 async def rungs(caller: Caller, users: list[str]) -> list[pb.Rung]:
@@ -138,7 +150,10 @@ async def test_strangers_in_a_hurry_cost_no_error(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Finish, "slate", slate)
     fanout = cast("Fanout", world.shards)
-    batcher = Batcher(world.recommender, fanout, chunk_users=32, chunks_in_flight=2, clock=world.now)
+    limiter = Limiter(Bounds(goal_ms=60))
+    lines = Line(limiter), line_alone(limiter)
+    sizes = {"chunk_users": 32, "chunks_in_flight": 2}
+    batcher = Batcher(world.recommender, fanout, *lines, nobody_is_shed, **sizes, clock=world.now)
     asking = Asking("r", world.now(), Deadline.after(1900, world.now()), 2000)
     batch = [pb.RecommendRequest(user_id=f"stranger-{number}", context_item_ids=["i1"]) for number in range(1000)]
     lease = Lease(world.views, lambda: None)
@@ -195,6 +210,126 @@ async def test_a_batch_gives_way_to_pages(start: Start) -> None:
     alone = await caller.batch(strangers)
     assert {one.response.receipt.rung for one in (*beside, *alone)} == {pb.RUNG_SNAPSHOT}
     assert most == [1, 4]
+
+
+@asynccontextmanager
+async def full(start: Start) -> AsyncIterator[tuple[Caller, FakeShard]]:
+    """A router that may make one slate at a time, and is making one for a page."""
+    answering = asyncio.Event()
+
+    async def waiting(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        await answering.wait()
+        return await everything()(request)
+
+    shard = FakeShard(waiting)
+    one_at_a_time = {"concurrency_floor": 1, "concurrency_start": 1, "concurrency_max": 1}
+    caller = await start(shard, batch_deadline_ms=60_000, deadline_ms=50_000, **one_at_a_time)
+    page = asyncio.ensure_future(caller.recommend("u1"))
+    async with asyncio.timeout(5):
+        while not shard.asked:
+            await caller.status()
+    yield caller, shard
+    answering.set()
+    assert (await page).receipt.rung == pb.RUNG_SNAPSHOT
+
+
+async def test_while_pages_are_turned_away_a_batch_gets_resident_slates_at_once(start: Start) -> None:
+    """No shard is asked for it, long before its deadline; the receipts say why, and the status counts them."""
+    async with full(start) as (caller, shard):
+        batch = [pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in MIXED]
+        waiting = asyncio.ensure_future(caller.batch(batch))
+        async with asyncio.timeout(20):
+            while not waiting.done():
+                page = await caller.recommend("u2", carousels=["for-you"])
+                assert list(page.receipt.reasons) == [pb.REASON_OVERLOADED]
+        answers = await waiting
+        assert len(shard.asked) == 1
+        status = await caller.status()
+        pages = status.requests - len(MIXED)
+    assert sorted(one.index for one in answers) == list(range(len(MIXED)))
+    assert {tuple(one.response.receipt.reasons) for one in answers} == {(pb.REASON_OVERLOADED,)}
+    assert {one.response.receipt.rung for one in answers} == {pb.RUNG_SEGMENT, pb.RUNG_POPULAR}
+    assert status.shed == pages + len(MIXED)
+
+
+async def test_a_batch_that_finds_no_room_for_a_while_does_not_wait_for_its_deadline(start: Start) -> None:
+    """Though no page was turned away: somebody else has the room, and nobody may wait for it for a minute."""
+    async with full(start) as (caller, shard):
+        async with asyncio.timeout(20):
+            answers = await caller.batch([pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in KNOWN])
+        assert len(shard.asked) == 1
+    assert {tuple(one.response.receipt.reasons) for one in answers} == {(pb.REASON_OVERLOADED,)}
+
+
+async def test_who_would_rather_have_no_slate_than_a_resident_one_gets_none_when_turned_away(start: Start) -> None:
+    """Their choice, and no error for the others."""
+    async with full(start) as (caller, _):
+        picky = pb.RecommendRequest(user_id="u0", carousels=["for-you"], partial=pb.PARTIAL_ABORT)
+        other = pb.RecommendRequest(user_id="u2", carousels=["for-you"])
+        answers = {one.index: one.response for one in await caller.batch([picky, other])}
+    assert (len(answers[0].carousels), list(answers[0].receipt.reasons)) == (0, [pb.REASON_PARTIAL_ABORTED])
+    assert list(answers[1].receipt.reasons) == [pb.REASON_OVERLOADED]
+
+
+async def test_batches_ask_for_half_of_the_limit_at_a_time(start: Start) -> None:
+    """However many users and shards there are, in pieces of what there is room for; everybody gets their own slate."""
+    shards = [FakeShard(everything()) for _ in range(2)]
+    caller = await start(*shards, concurrency_start=8, concurrency_max=8, batch_deadline_ms=20_000)
+    most = 0
+
+    async def watched() -> None:
+        nonlocal most
+        while True:
+            most = max(most, (await caller.status()).in_flight)
+
+    watching = asyncio.ensure_future(watched())
+    answers = await asyncio.gather(*(rungs(caller, KNOWN * 4) for _ in range(3)))
+    watching.cancel()
+    assert {rung for batch in answers for rung in batch} == {pb.RUNG_SNAPSHOT}
+    assert max(users for shard in shards for users in shard.batches) <= 4
+    assert most <= 4
+
+
+async def test_a_caller_who_takes_nothing_keeps_no_room_from_others() -> None:
+    """What is on its way is heard to its end; then nobody more is asked for until some of it was taken."""
+    world = World({HOME: "answers"})
+    limiter = Limiter(Bounds(goal_ms=60))
+    lines = Line(limiter), line_alone(limiter)
+    sizes = {"chunk_users": 32, "chunks_in_flight": 2}
+    batcher = Batcher(world.recommender, cast("Fanout", world.shards), *lines, nobody_is_shed, **sizes, clock=world.now)
+    asking = Asking("r", world.now(), Deadline.after(60_000, world.now()), 60_000)
+    batch = [
+        pb.RecommendRequest(user_id=f"stranger-{n}", context_item_ids=["i1"]) for n in range(READY_ANSWERS_MAX * 2)
+    ]
+    lease = Lease(world.views, lambda: None)
+    slates = batcher.slates(batch, asking, lambda: lease)
+    taken = [await anext(slates)]
+    before = -1
+    while before != len(world.shards.asked):
+        before = len(world.shards.asked)
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert READY_ANSWERS_MAX <= len(world.shards.asked) < READY_ANSWERS_MAX + 8
+    assert limiter.of_batches == 0
+    taken += [slate async for slate in slates]
+    assert len(taken) == len(batch)
+
+
+async def test_a_shard_that_falls_silent_costs_its_users_no_rung(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others answer them, and the batch does not wait for it until its deadline."""
+    monkeypatch.setattr(silence, "SILENT_S_MAX", 0.05)
+    answered = 0
+
+    async def silent(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        nonlocal answered
+        answered += 1
+        if answered > 1:
+            await asyncio.Event().wait()
+        return await everything()(request)
+
+    caller = await start(FakeShard(silent), FakeShard(everything()), batch_deadline_ms=60_000, batch_chunk_users=3)
+    async with asyncio.timeout(20):
+        assert set(await rungs(caller, KNOWN)) == {pb.RUNG_SNAPSHOT}
 
 
 async def test_a_bug_of_ours_costs_one_of_a_batch_its_rung_and_nobody_an_answer(

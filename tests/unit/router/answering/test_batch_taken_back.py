@@ -8,48 +8,30 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fake_shard import FakeShard, Script, everything
-from rehearsal_stage import CANDIDATE, CURRENT, USERS, Stage, holding, someone
+from fake_shard import FakeShard, Script
+from rehearsal_stage import USERS, Stage, holding
+from roll_back_stage import NEW, OLD, Gate, promote, roll_back
 
+from router.admission.limit import Bounds
+from router.admission.limiter import Limiter
+from router.admission.line import Line, line_alone
 from router.answering.batch import Batcher
 from router.answering.counters import Counters
 from router.answering.recommend import Recommender
 from router.asking.fanout import Fanout
-from router.served.moving import Patience
 from router.slates.receipt import Asking
 from router.slates.validate import Known
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
-from trunkshow.v1 import shard_pb2
 
-NEW, OLD = CANDIDATE, CURRENT
 BATCH = 40
 CHUNK = 5
 WITHIN_S = 30
 
 
-class Gate:
-    """A shard's script that answers of whichever version it is asked; of some it answers so many, then holds on."""
-
-    def __init__(self) -> None:
-        self.holds: dict[str, int] = {}
-        self.reached = asyncio.Event()
-        self.opens = asyncio.Event()
-        self.answered = 0
-        self.answered_all = asyncio.Event()
-
-    async def __call__(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
-        """The script."""
-        version = request.snapshot_version
-        if self.holds.get(version, BATCH) == 0:
-            self.reached.set()
-            await self.opens.wait()
-        elif version in self.holds:
-            self.holds[version] -= 1
-        self.answered += 1
-        if self.answered == BATCH:
-            self.answered_all.set()
-        return await everything(version=version)(request)
+def nobody_is_shed(*_: object) -> bytes:
+    """There is room for everybody."""
+    raise AssertionError
 
 
 class Batches:
@@ -59,7 +41,9 @@ class Batches:
         self.stage = stage
         self.fanout = Fanout(stage.channels, stage.board)
         recommender = Recommender(self.fanout, stage.board, Counters(), probes=2)
-        self.batcher = Batcher(recommender, self.fanout, chunk_users=CHUNK, chunks_in_flight=1)
+        limiter = Limiter(Bounds(goal_ms=60))
+        lines = Line(limiter), line_alone(limiter)
+        self.batcher = Batcher(recommender, self.fanout, *lines, nobody_is_shed, chunk_users=CHUNK, chunks_in_flight=1)
 
     async def on(self, script: Script) -> None:
         """The shard, and all traffic moved."""
@@ -68,16 +52,11 @@ class Batches:
 
     def promote(self) -> None:
         """The newer version serves everybody."""
-        stage = self.stage
-        stage.store.pointer = stage.store.pointer.promoted(NEW, someone())
-        stage.poll()
-        stage.keeper.moved_on(stage.keeper.now.moves.advanced(stage.board.topology, Patience(1, 0), stage.clock.now))
-        assert stage.keeper.now.moves.complete
+        promote(self.stage)
 
     def roll_back(self) -> None:
         """The newer version is poisoned, and this router has heard of it."""
-        self.stage.store.pointer = self.stage.store.pointer.rolled_back(someone())
-        self.stage.poll()
+        roll_back(self.stage)
 
     def slates(self, *more: pb.RecommendRequest, within_ms: float = 20_000) -> AsyncGenerator[bytes]:
         """A batch of known users, and these."""
@@ -114,7 +93,7 @@ def said(answers: list[pb.RecommendBatchResponse]) -> set[tuple[str, pb.Rung]]:
 
 async def test_whoever_is_not_answered_yet_is_answered_by_what_it_was_rolled_back_to(batches: Batches) -> None:
     """In chunks of that version, at the same rung; whoever had an answer is not asked for again."""
-    gate = Gate()
+    gate = Gate(BATCH)
     gate.holds[NEW] = CHUNK + 2
     await batches.on(gate)
     slates = batches.slates()
@@ -130,7 +109,7 @@ async def test_whoever_is_not_answered_yet_is_answered_by_what_it_was_rolled_bac
 
 async def test_what_waits_for_a_slow_caller_is_made_anew(batches: Batches) -> None:
     """It was right when it was made, and is not any more when it goes out."""
-    gate = Gate()
+    gate = Gate(BATCH)
     await batches.on(gate)
     slates = batches.slates()
     before = await taken(slates, 1)
@@ -143,7 +122,7 @@ async def test_what_waits_for_a_slow_caller_is_made_anew(batches: Batches) -> No
 
 async def test_without_time_to_ask_again_it_is_a_list_of_what_is_served(batches: Batches) -> None:
     """The shard never answers of either: what goes out at the end is not of the version that was taken back."""
-    gate = Gate()
+    gate = Gate(BATCH)
     gate.holds = {NEW: 0, OLD: 0}
     await batches.on(gate)
     slates = batches.slates(within_ms=1500)
@@ -158,7 +137,7 @@ async def test_without_time_to_ask_again_it_is_a_list_of_what_is_served(batches:
 
 async def test_a_promotion_changes_nothing_for_a_batch_under_way(batches: Batches) -> None:
     """It goes by one snapshot to its end, as long as that may be served."""
-    gate = Gate()
+    gate = Gate(BATCH)
     gate.holds[OLD] = CHUNK + 2
     await batches.stage.add(FakeShard(gate), holding())
     slates = batches.slates()
@@ -176,7 +155,7 @@ async def test_who_named_what_only_the_poisoned_version_knew_gets_no_slate_and_t
     stage = batches.stage
     view = stage.keeper.opened[OLD]
     stage.keeper.arrived(replace(view, known=Known(view.known.carousels, ())))
-    gate = Gate()
+    gate = Gate(BATCH)
     gate.holds[NEW] = 0
     await batches.on(gate)
     (attribute, *_) = stage.keeper.now.current.known.attributes

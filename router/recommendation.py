@@ -14,6 +14,7 @@ from router.admission.limiter import Limiter
 from router.admission.line import Line, line_alone
 from router.admission.reserve import Reserve
 from router.answering.batch import Batcher
+from router.answering.batch_slates import TAKEN_BACK
 from router.answering.counters import Counters
 from router.answering.recommend import Recommender
 from router.answering.similar import Similar
@@ -34,6 +35,10 @@ from trunkshow.serving.methods import Service
 from trunkshow.v1 import recommendation_pb2 as pb
 
 RECOMMENDATION = "trunkshow.v1.RecommendationService"
+
+ROLLED_BACK_S = 0.9
+"""After its pointer was moved, no answer is of a version that was taken back any more; a tenth of a second of the one
+that is promised is for what lies between."""
 
 Sampler = Callable[[bytes, float], None]
 """Given a valid request as it came, and when it did."""
@@ -123,7 +128,33 @@ class RecommendationService:
             asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
             if request.at_least_as_fresh:
                 await self._arrived(request, views, asking)
-            return await self._admission.slate(data, request, asking, views)
+            slate = await self._admission.slate(data, request, asking, views)
+            if not self._was_taken_back(slate, call, views):
+                return slate
+        return await self._anew(data, request, asking, call)
+
+    async def _anew(self, data: bytes, request: pb.RecommendRequest, asking: Asking, call: CallView) -> bytes:
+        """The slate of one whose own was of a version that was taken back meanwhile; what they named may have gone."""
+        with self._keeper.lease() as views:
+            route.check(request, views)
+            slate = await self._admission.slate(data, request, asking, views)
+            if not self._was_taken_back(slate, call, views):
+                return slate
+        views = self._keeper.now
+        route.check(request, views)
+        return self._admission.at_once(request, asking, views, TAKEN_BACK)
+
+    def _was_taken_back(self, slate: bytes, call: CallView, views: Views) -> bool:
+        """Whether a slate is of a version that is served no more, and that long enough ago that it must not go out.
+
+        A younger request than that began when its version was served, by a pointer that was `pointer_period_s` old at
+        most, and whatever became of that since, it is still in time. With the usual deadlines all are.
+        """
+        young_s = ROLLED_BACK_S - self._config.pointer_period_s
+        now = self._keeper.now
+        if self._clock() - call.arrived < young_s or now is views:
+            return False
+        return now.at(pb.RecommendResponse.FromString(slate).receipt.snapshot_version) is None
 
     async def recommend_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         """RecommendBatch.

@@ -6,7 +6,8 @@ process, no network: the line to the shard answers at once with what `bench.pace
     one holder    two carousels, passed on as they came; nobody else could be asked
     two holders   the same, with a timer for the rival
     resident      what is sent where the router takes on nothing more
-    batch of 50   the same as the first, per user
+    batch of 50   the same as the first, per user; a message for each
+    together      the same, with as many slates in a message as are ready
 
 The least of several rounds counts: what disturbs a round only ever adds to it. Between other processes a server runs
 the same code out of cold caches, and takes several times as long: functions that are called are told as well, since it
@@ -37,6 +38,7 @@ from router.cluster.topology import Generation, ShardFacts
 from router.config import RouterConfig
 from router.served.views import View, Views
 from router.service import Router
+from trunkshow.bundles import bundled, numbered
 from trunkshow.serving.call import Call, Context
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
@@ -44,6 +46,9 @@ from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 ROUNDS, TOGETHER, BATCH = 200, 16, 50
+MADE_AT_ONCE = 20
+"""Slates that a shard makes before it sends any."""
+
 HOLDERS = ("one:1", "other:1")
 
 Ask = Callable[[], Awaitable[object]]
@@ -108,8 +113,7 @@ class Line(ShardChannel):
         super().__init__(address)
         answer = paced_shard.slate(version)
         self._reply = answer.SerializeToString()
-        numbered = (shard_pb2.PredictBatchResponse(index=number, response=answer) for number in range(BATCH))
-        self._replies = [one.SerializeToString() for one in numbered]
+        self._replies = [numbered(number, self._reply) for number in range(BATCH)]
 
     def predict(self, request: bytes, **of_call: object) -> UnaryCall:
         """Predict, at once."""
@@ -117,7 +121,9 @@ class Line(ShardChannel):
 
     def predict_batch(self, request: bytes, **of_call: object) -> Any:
         """PredictBatch, at once."""
-        return Stream(self._replies[: len(shard_pb2.PredictBatchRequest.FromString(request).requests)])
+        asked = shard_pb2.PredictBatchRequest.FromString(request)
+        users, size = len(asked.requests), MADE_AT_ONCE if asked.together else 1
+        return Stream([bundled(self._replies[at : min(at + size, users)]) for at in range(0, users, size)])
 
 
 def router_of(store: Path, snapshot: Snapshot, holders: Sequence[str]) -> Router:
@@ -137,7 +143,7 @@ def router_of(store: Path, snapshot: Snapshot, holders: Sequence[str]) -> Router
 def subjects_of(store: Path, snapshot: Snapshot) -> dict[str, tuple[Ask, int]]:
     """What is measured by name, and how many slates one asking stands for."""
     requests = itertools.cycle(_requests(snapshot))
-    batches = itertools.cycle([_batch(list(itertools.islice(requests, BATCH))) for _ in range(8)])
+    eight = [list(itertools.islice(requests, BATCH)) for _ in range(8)]
     one, two, full = (router_of(store, snapshot, holders) for holders in (HOLDERS[:1], HOLDERS, HOLDERS[:1]))
     full.limiter.limit = 0.0
 
@@ -145,9 +151,14 @@ def subjects_of(store: Path, snapshot: Snapshot) -> dict[str, tuple[Ask, int]]:
         recommend = router.services()[0].unary["Recommend"]
         return lambda: recommend(next(requests), _call())
 
-    async def batch() -> int:
-        answers = one.services()[0].stream["RecommendBatch"](next(batches), _call())
-        return len([answer async for answer in answers])
+    def many(*, together: bool) -> Ask:
+        recommend = one.services()[0].stream["RecommendBatch"]
+        batches = itertools.cycle([_batch(requests, together) for requests in eight])
+
+        async def ask() -> int:
+            return len([answer async for answer in recommend(next(batches), _call())])
+
+        return ask
 
     async def stand_in() -> bytes:
         return await Answered(b"")
@@ -156,7 +167,8 @@ def subjects_of(store: Path, snapshot: Snapshot) -> dict[str, tuple[Ask, int]]:
         "one holder": (single(one), 1),
         "two holders": (single(two), 1),
         "resident": (single(full), 1),
-        "batch of 50": (batch, BATCH),
+        "batch of 50": (many(together=False), BATCH),
+        "together": (many(together=True), BATCH),
         "(the stand-in for a call)": (stand_in, 1),
     }
 
@@ -172,8 +184,9 @@ def _requests(snapshot: Snapshot) -> list[bytes]:
     return [one.SerializeToString() for one in asked]
 
 
-def _batch(requests: Sequence[bytes]) -> bytes:
-    return pb.RecommendBatchRequest(requests=map(pb.RecommendRequest.FromString, requests)).SerializeToString()
+def _batch(requests: Sequence[bytes], together: bool) -> bytes:
+    parsed = map(pb.RecommendRequest.FromString, requests)
+    return pb.RecommendBatchRequest(requests=parsed, together=together).SerializeToString()
 
 
 def _call() -> Call:

@@ -166,7 +166,8 @@ class RecommendationService:
         with self._keeper.lease() as views:
             validate.check_batch(batch, partial(route.check, views=views))
             asking = self._asking(call, self._config.batch_deadline_ms, self._config.batch_reserve_ms)
-        async with aclosing(self._batcher.slates(batch.requests, asking, self._keeper.lease)) as answers:
+        slates = self._batcher.slates(batch.requests, asking, self._keeper.lease, together=batch.together)
+        async with aclosing(slates) as answers:
             async for answer in answers:
                 yield answer
 

@@ -77,6 +77,10 @@ class KeptSlates:
             self._of[request] = kept
         return kept
 
+    def look(self, request: bytes) -> Kept | None:
+        """The same, which is let go of no later for it."""
+        return self._of.get(request)
+
     def keep(self, request: bytes, kept: Kept) -> None:
         """Keep a slate, and let go of those for which there is no room any more."""
         self.drop(request)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from functools import partial
 
 import structlog
 
+from shard import batch
 from shard.config import ShardConfig
 from shard.heard import word_of
 from shard.keeper import Keeper
 from shard.kept import SENT, STALE, Kept, KeptSlates
 from shard.online.features import FeatureReader
-from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch, TrunkshowError
+from trunkshow.errors import DeadlineExceeded, InvalidArgument, Overloaded, SnapshotMismatch
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.auth import Role
 from trunkshow.serving.call import CallView
@@ -27,16 +28,12 @@ from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 from trunkshow.serving.methods import Service
 from trunkshow.serving.process import resident_bytes
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
 NAME = "trunkshow.v1.ShardService"
 
 PREDICT_MS_MAX = 3_600_000.0
 """What a prediction is given where its caller set no deadline, which routers always do."""
-
-YIELD_EVERY_S = 0.005
-"""A batch gives way to other requests after this long."""
 
 REMEMBER_EVERY = 16
 """Of so many predictions one is kept, for warming up what is opened next."""
@@ -118,23 +115,17 @@ class ShardService:
         Nothing is kept: a batch asks for everybody once, and would drive out what shoppers ask for again.
         """
         deadline = call.deadline(PREDICT_MS_MAX)
-        batch = shard_pb2.PredictBatchRequest.FromString(request).requests
-        if not 0 < len(batch) <= self._config.batch_users_max:
-            message = f"requests: {len(batch)} of them; 1 to {self._config.batch_users_max} are allowed"
+        asked = shard_pb2.PredictBatchRequest.FromString(request)
+        if not 0 < len(asked.requests) <= self._config.batch_users_max:
+            message = f"requests: {len(asked.requests)} of them; 1 to {self._config.batch_users_max} are allowed"
             raise InvalidArgument(message, field="requests", reason="BATCH_SIZE")
-        began = time.perf_counter()
-        for index, asked in enumerate(batch):
-            try:
-                answer = await self._predicted(asked, deadline)
-            except TrunkshowError:
-                answer = _nothing(asked)
-            except Exception as error:  # a record that cannot be read, say: the others of the batch are none the worse
-                self._throttle.log(log.error, "predict.failed", request_id=call.request_id, exc_info=error)
-                answer = _nothing(asked)
-            yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
-            if time.perf_counter() - began > YIELD_EVERY_S:
-                await asyncio.sleep(0)
-                began = time.perf_counter()
+
+        def failed(error: Exception) -> None:
+            self._throttle.log(log.error, "predict.failed", request_id=call.request_id, exc_info=error)
+
+        async with aclosing(batch.answers(asked, partial(self._one_of_batch, deadline), failed)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def watch(self, request: bytes, call: CallView) -> AsyncIterator[bytes]:
         """Watch."""
@@ -205,6 +196,15 @@ class ShardService:
             self._keeper.recent.append(shard_pb2.PredictRequest.FromString(request))
         return answer
 
+    async def _one_of_batch(self, deadline: Deadline, asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        """What is kept of it, which is as old afterwards as before, or what Predict would make."""
+        if len(self.kept):
+            request = asked.SerializeToString()
+            kept = self.kept.look(request)
+            if kept is not None and (answer := self._again(request, kept)) is not None:
+                return answer
+        return await self._predicted(asked, deadline)
+
     async def _predicted(
         self, asked: shard_pb2.PredictRequest, deadline: Deadline, keep: Callable[[Kept], None] | None = None
     ) -> shard_pb2.PredictResponse:
@@ -231,10 +231,3 @@ class ShardService:
         if keeper is not None:
             keeper.watchers += more
             keeper.poke()
-
-
-def _nothing(asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
-    """The answer to one of a batch that there is none for."""
-    return shard_pb2.PredictResponse(
-        missing=[shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in asked.carousels]
-    )

@@ -152,8 +152,15 @@ class ScriptedRouter:
     def _batch(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         self._note(request, context)
         # Last first: a batch is answered in any order.
-        for index in reversed(range(len(request.requests))):
-            yield pb.RecommendBatchResponse(index=index, response=self._give(self.answers["Recommend"], context))
+        answers = [
+            pb.RecommendBatchResponse(index=index, response=self._give(self.answers["Recommend"], context))
+            for index in reversed(range(len(request.requests)))
+        ]
+        if request.together:  # by threes
+            for at in range(0, len(answers), 3):
+                answers[at].also.extend(answers[at + 1 : at + 3])
+            answers = answers[::3]
+        yield from answers
 
     def _record(self, request: Any, context: grpc.ServicerContext) -> events_pb2.RecordEventsResponse:
         self._note(request, context)

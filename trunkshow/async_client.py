@@ -20,6 +20,7 @@ import grpc.aio
 
 from trunkshow import channel as wire
 from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters, similar_items_request
+from trunkshow.bundles import each
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
@@ -125,7 +126,7 @@ class AsyncClient:
         """
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
+        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests], together=True)
         return _slates(
             call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
         )
@@ -253,8 +254,9 @@ def open_channel(target: str, credentials: grpc.ChannelCredentials | None, optio
 
 async def _slates(call: Any) -> AsyncIterator[tuple[int, Slate]]:
     try:
-        async for answer in call:
-            yield answer.index, Slate.from_message(answer.response)
+        async for message in call:
+            for answer in each(message):
+                yield answer.index, Slate.from_message(answer.response)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
     finally:

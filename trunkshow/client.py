@@ -33,6 +33,7 @@ from trunkshow.answers import (
     similar_items_request,
 )
 from trunkshow.async_client import AsyncClient
+from trunkshow.bundles import each
 from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
@@ -152,7 +153,7 @@ class Client(Recorder):
         """
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests])
+        message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests], together=True)
         return _slates(
             call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
         )
@@ -214,8 +215,9 @@ class Client(Recorder):
 
 def _slates(call: Any) -> Iterator[tuple[int, Slate]]:
     try:
-        for answer in call:
-            yield answer.index, Slate.from_message(answer.response)
+        for message in call:
+            for answer in each(message):
+                yield answer.index, Slate.from_message(answer.response)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
     finally:

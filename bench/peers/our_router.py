@@ -11,6 +11,7 @@ import grpc.aio
 from bench.peers import ours
 from bench.peers.data import Data
 from bench.peers.protocol import Answer
+from trunkshow.bundles import each
 from trunkshow.v1 import recommendation_pb2 as pb
 
 _RECOMMEND = "/trunkshow.v1.RecommendationService/Recommend"
@@ -42,9 +43,9 @@ class Subject(ours.Subject):
 
     async def ask_many(self, caller: int, queries: Sequence[int]) -> list[Answer]:
         """One `RecommendBatch`."""
-        asked = pb.RecommendBatchRequest(requests=[self._plain[query] for query in queries])
+        asked = pb.RecommendBatchRequest(requests=[self._plain[query] for query in queries], together=True)
         answers: list[Answer] = [None] * len(queries)
         async for reply in self._recommend_batch(asked.SerializeToString(), timeout=ours.TIMEOUT_S):
-            one = pb.RecommendBatchResponse.FromString(reply)
-            answers[one.index] = self._rows_of(one.response)
+            for one in each(pb.RecommendBatchResponse.FromString(reply)):
+                answers[one.index] = self._rows_of(one.response)
         return answers

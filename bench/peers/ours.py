@@ -17,6 +17,7 @@ import grpc.aio
 from bench import processes
 from bench.peers.data import TOP, Data
 from bench.peers.protocol import Answer, Range, Weighed
+from trunkshow.bundles import each
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -69,11 +70,11 @@ class Subject:
 
     async def ask_many(self, caller: int, queries: Sequence[int]) -> list[Answer]:
         """One `PredictBatch`."""
-        asked = shard_pb2.PredictBatchRequest(requests=[self._requests[query] for query in queries])
+        asked = shard_pb2.PredictBatchRequest(requests=[self._requests[query] for query in queries], together=True)
         answers: list[Answer] = [None] * len(queries)
         async for reply in self._predict_batch(asked.SerializeToString(), timeout=TIMEOUT_S):
-            one = shard_pb2.PredictBatchResponse.FromString(reply)
-            answers[one.index] = self._rows_of(pb.RecommendResponse.FromString(one.response.slate))
+            for one in each(shard_pb2.PredictBatchResponse.FromString(reply)):
+                answers[one.index] = self._rows_of(pb.RecommendResponse.FromString(one.response.slate))
         return answers
 
     async def stop(self) -> None:

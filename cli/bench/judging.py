@@ -9,6 +9,7 @@ Which rung of the ladder made a slate is counted apart. What travels is judged a
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Literal
 
 from google.protobuf.message import DecodeError
 
+from trunkshow.bundles import each
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -136,8 +138,8 @@ def _shard(messages: Sequence[bytes], wanted: Wanted, judged: Judged) -> None:
 
 def _batch(messages: Sequence[bytes], wanted: Wanted, judged: Judged) -> None:
     waiting = set(range(wanted.slates))
-    for message in messages:
-        one = pb.RecommendBatchResponse.FromString(message)
+    parsed = map(pb.RecommendBatchResponse.FromString, messages)
+    for one in itertools.chain.from_iterable(map(each, parsed)):
         if one.index in waiting:
             waiting.remove(one.index)
             judged.slate(one.response, wanted)

@@ -59,7 +59,9 @@ def requests_for(users: Sequence[str], wanted: Wanted, seed: int) -> list[bytes]
     if wanted.slates == 1:
         return [_request(user, wanted).SerializeToString() for user in users]
     return [
-        pb.RecommendBatchRequest(requests=[_request(users[rank], wanted) for rank in ranks]).SerializeToString()
+        pb.RecommendBatchRequest(
+            requests=[_request(users[rank], wanted) for rank in ranks], together=True
+        ).SerializeToString()
         for ranks in _ranks(len(users), wanted.slates, seed)
     ]
 

@@ -27,6 +27,7 @@ from cli.chaos.stalls import Stalls, settle
 from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
+from trunkshow.bundles import each
 from trunkshow.v1 import recommendation_pb2 as pb
 
 GIVE_UP_S = 2.0
@@ -132,23 +133,28 @@ class Driver:
         waiting = dict(enumerate(batch.requests))
         error: grpc.RpcError | None = None
         try:
-            async for one in self._batch(batch, timeout=GIVE_UP_BATCH_S):
-                took_ms = (time.monotonic() - sent) * 1000
-                tally = self.series.at(sent)
-                tally.counts["batched"] += 1
-                count(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
-                request = waiting.pop(one.index, None)
-                if request is None:
-                    tally.counts["wrong"] += 1
-                    tally.complain(f"the batch's request {one.index} was answered twice, or never asked")
-                else:
-                    self._judge(tally, Ask(request), one.response)
+            async for message in self._batch(batch, timeout=GIVE_UP_BATCH_S):
+                for one in each(message):
+                    self._judge_one(one, waiting, sent)
         except grpc.RpcError as raised:
             error = raised
         if waiting:
             tally = self.series.at(sent)
             tally.counts["batched"] += len(waiting)
             self._failed(tally, len(waiting), error)
+
+    def _judge_one(self, one: pb.RecommendBatchResponse, waiting: dict[int, pb.RecommendRequest], sent: float) -> None:
+        """An answer to one of a batch; `waiting` are those without one, as they become fewer."""
+        took_ms = (time.monotonic() - sent) * 1000
+        tally = self.series.at(sent)
+        tally.counts["batched"] += 1
+        count(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
+        request = waiting.pop(one.index, None)
+        if request is None:
+            tally.counts["wrong"] += 1
+            tally.complain(f"the batch's request {one.index} was answered twice, or never asked")
+        else:
+            self._judge(tally, Ask(request), one.response)
 
     def _failed(self, tally: Tally, requests: int, error: grpc.RpcError | None) -> None:
         code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else "NO_ANSWER"

@@ -86,7 +86,8 @@ class Visitors:
             return Ask(pb.SimilarItemsRequest(item_id=item, items=self._random.randint(1, 20)))
         if kind < SIMILAR + BATCHES:
             count = self._random.randint(*BATCH_USERS)
-            return Ask(pb.RecommendBatchRequest(requests=[self._slate()[0] for _ in range(count)]))
+            together = count % 2 == 0  # both ways, without another draw
+            return Ask(pb.RecommendBatchRequest(requests=[self._slate()[0] for _ in range(count)], together=together))
         request, personal = self._slate()
         return Ask(request, personal)
 

@@ -75,7 +75,12 @@ class Batcher:
         self.resident_ms = RESIDENT_MS_AT_FIRST
 
     async def slates(
-        self, requests: Sequence[pb.RecommendRequest], asking: Asking, lease: Callable[[], Lease]
+        self,
+        requests: Sequence[pb.RecommendRequest],
+        asking: Asking,
+        lease: Callable[[], Lease],
+        *,
+        together: bool = False,
     ) -> AsyncGenerator[bytes]:
         """Serialised RecommendBatchResponses for valid requests, in the order in which they are ready.
 
@@ -83,12 +88,16 @@ class Batcher:
             requests: at least one.
             asking: until when shards may be waited for, but for what this keeps per user.
             lease: what is served, as of when it is called.
+            together: what is ready at the same time may go out in one message.
         """
         run = Run(self, asking, len(requests), BatchViews(lease))
         working = asyncio.ensure_future(run.work(requests))
         try:
-            for _ in requests:
-                yield await run.next()
+            left = len(requests)
+            while left:
+                bundle = await run.next(together=together)
+                left -= len(bundle)
+                yield bundle.message()
         finally:
             working.cancel()
             run.views.close()

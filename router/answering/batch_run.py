@@ -23,7 +23,8 @@ from router.answering.batch_views import BatchViews
 from router.answering.chunks import Chunk, Member, divided
 from router.answering.recommend import Plan
 from router.asking.attempts import Attempt
-from router.slates.receipt import Asking, Reach, batch_answer
+from router.slates.receipt import Asking, Reach
+from trunkshow.bundles import Bundle, each, numbered
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -69,14 +70,24 @@ class Run:
         except* Exception as failed:
             self._ready.put_nowait(failed)
 
-    async def next(self) -> bytes:
-        """The next answer for the caller, made anew where what it is of was taken back while it waited.
+    async def next(self, *, together: bool) -> Bundle:
+        """The next answer for the caller, and with it, where they may come together, all that are ready.
 
         Raises:
             Exception: a bug of ours.
         """
+        bundle = Bundle(together=together)
         ready = await self._ready.get()
         self._taken.set()
+        bundle.add(await self._sound(ready))
+        # Of nothing that is added here was anything taken back, nor can be until it is sent: nothing is waited for.
+        while not (bundle.is_full or self._ready.empty() or self.views.gone):
+            bundle.add(await self._sound(self._ready.get_nowait()))
+        self._taken.set()
+        return bundle
+
+    async def _sound(self, ready: tuple[Member, bytes] | Exception) -> bytes:
+        """An answer, numbered; made anew where what it is of was taken back while it waited."""
         if isinstance(ready, Exception):
             raise ready
         member, made = ready
@@ -84,7 +95,7 @@ class Run:
             made = await self._slates.settled(member, self._slates.alone(member))
         if self.views.took_back(made):
             made = await self._slates.settled(member, self._slates.at_once(member, TAKEN_BACK))
-        return batch_answer(member.position, made)
+        return numbered(member.position, made)
 
     async def _begin(self, members: Iterable[Member]) -> None:
         """Plan these, and begin to ask for them."""
@@ -166,24 +177,25 @@ class Run:
 
     async def _hear(self, chunk: Chunk, left: dict[int, tuple[Member, Plan]]) -> None:
         """What the shard answers; `left` are those without an answer, as they become fewer."""
-        request = shard_pb2.PredictBatchRequest(requests=[plan.predict for _, plan in chunk.members])
+        request = shard_pb2.PredictBatchRequest(requests=[plan.predict for _, plan in chunk.members], together=True)
         began = self._batcher.clock()
         asking = self._time.now()
         answers = self._batcher.fanout.ask_batch(
             chunk.version, chunk.address, request.SerializeToString(), len(left), asking.shards_by, asking.request_id
         )
         async with aclosing(answers):
-            async for answer in answers:
-                if chunk.version in self.views.gone:
-                    return
-                if answer.index not in left or _failed(answer.response):
-                    continue
-                member, plan = left.pop(answer.index)
+            async for message in answers:
                 shard_ms = (self._batcher.clock() - began) * 1000
                 attempt = Attempt(chunk.address, pb.OUTCOME_ANSWERED, ms=shard_ms)
-                reach = Reach.of(plan.place.rung, 1, (attempt,), shard_ms, asking.shards_by.remaining_ms(began))
-                slate = self._batcher.recommender.answered(plan, self._time.now(), answer.response, (), reach)
-                await self._give(member, slate)
+                reach = Reach.of(chunk.rung, 1, (attempt,), shard_ms, asking.shards_by.remaining_ms(began))
+                now = self._time.now()  # one value for all that came at the same moment: their receipts say the same
+                for answer in each(message):
+                    if chunk.version in self.views.gone:
+                        return
+                    if answer.index not in left or _failed(answer.response):
+                        continue
+                    member, plan = left.pop(answer.index)
+                    await self._give(member, self._batcher.recommender.answered(plan, now, answer.response, (), reach))
 
     async def _empty_singles(self) -> None:
         while self._singles:

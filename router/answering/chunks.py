@@ -42,6 +42,11 @@ class Chunk(NamedTuple):
         """The first so many of them, and the others."""
         return self._replace(members=self.members[:users]), self._replace(members=self.members[users:])
 
+    @property
+    def rung(self) -> pb.Rung:
+        """Of what the shard makes: of the first place that a user is looked for in, which is everybody's here."""
+        return self.members[0][1].place.rung
+
 
 class Divided(NamedTuple):
     """A batch by who is asked.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from router.answering.counters import Answered, Counters
 from router.asking.attempts import once
@@ -18,6 +19,18 @@ from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
+
+SAME_MOMENT_S = 0.001
+"""For so long a receipt's times hold."""
+
+
+class _Said(NamedTuple):
+    """The router's part of a receipt, when and of what it was written."""
+
+    asking: Asking
+    reach: Reach
+    at: float
+    part: bytes
 
 
 class Finish:
@@ -41,6 +54,7 @@ class Finish:
         self._store_reachable = store_reachable
         self._clock = clock
         self._reached = reached
+        self._said: _Said | None = None
 
     def slate(
         self,
@@ -122,10 +136,24 @@ class Finish:
         rung = answer.rung or place.rung
         self._counters.passed_on(len(so_far.wanted) - len(answer.missing), rung)
         reasons = once((*so_far.reasons, *(one.reason for one in answer.missing)))
-        whole, now = so_far.reach.plus(reach._replace(answered=reach.asked)), self._clock()
         if self._counters.listeners:
-            self._tell(meant, place.view.version, rung, so_far, whole, _ms(asking, now))
-        return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, now)
+            whole = so_far.reach.plus(reach)
+            self._tell(meant, place.view.version, rung, so_far, whole, _ms(asking, self._clock()))
+        if reasons or so_far.heard:
+            whole = so_far.reach.plus(reach._replace(answered=reach.asked))
+            return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, self._clock())
+        return answer.slate + self._plain(asking, reach)
+
+    def _plain(self, asking: Asking, reach: Reach) -> bytes:
+        """The router's part of a receipt of which nothing is to be said but whom this reached.
+
+        It is written once for all of a batch who were answered in the same message: these have the very same values.
+        """
+        said, now = self._said, self._clock()
+        if said is None or said.asking is not asking or said.reach is not reach or now - said.at > SAME_MOMENT_S:
+            part = receipt.routers_part(asking, reach._replace(answered=reach.asked), (), (), now)
+            self._said = said = _Said(asking, reach, now, part)
+        return said.part
 
     def _tell(self, meant: str, made: str, rung: pb.Rung, so_far: Descent, reach: Reach, ms: float) -> None:
         failed = bool(so_far.failures) or any(one.failed for one in reach.attempts)

@@ -15,9 +15,6 @@ from router.slates import ladder
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
-_INDEX_TAG = b"\x08"  # field 1, varint
-_RESPONSE_TAG = b"\x12"  # field 2, length-delimited
-
 _STAGES = {pb.RUNG_PREVIOUS: "previous", pb.RUNG_STAND_IN: "stand-in"}
 """Names of the steps down; the first one is called `shard`."""
 
@@ -151,19 +148,5 @@ def slateless(asking: Asking, reason: pb.Reason, now: float) -> bytes:
     return pb.RecommendResponse(receipt=receipt).SerializeToString()
 
 
-def batch_answer(index: int, slate: bytes) -> bytes:
-    """A serialised RecommendBatchResponse around a serialised RecommendResponse."""
-    return b"".join((_INDEX_TAG, _varint(index), _RESPONSE_TAG, _varint(len(slate)), slate))
-
-
 def _hedged(reach: Reach) -> bool:
     return any(attempt.hedge for attempt in reach.attempts)
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from google.protobuf.message import DecodeError
 
 from shard import limits
+from trunkshow.bundles import Bundle, numbered
 from trunkshow.errors import InvalidArgument, SnapshotMismatch, TrunkshowError
 from trunkshow.serving import statuses
 from trunkshow.serving.call import CallView
@@ -129,18 +130,28 @@ class FakeShard:
         return (await self.features(asked)).SerializeToString()
 
     async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
-        requests = shard_pb2.PredictBatchRequest.FromString(data).requests
+        asked = shard_pb2.PredictBatchRequest.FromString(data)
+        requests = asked.requests
         if not 0 < len(requests) <= BATCH_USERS_MAX:
             raise InvalidArgument(f"requests: {len(requests)} of them", field="requests", reason="BATCH_SIZE")
         self.batches.append(len(requests))
         self.batch_deadlines.append(call.deadline(DEADLINE_MS_MAX))
+        bundle = Bundle(together=asked.together)
         for index, request in enumerate(requests):
-            try:
-                answer = await self._answer(request)
-            except (InvalidArgument, SnapshotMismatch):
-                missing = [shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in request.carousels]
-                answer = shard_pb2.PredictResponse(missing=missing)
-            yield shard_pb2.PredictBatchResponse(index=index, response=answer).SerializeToString()
+            answering = asyncio.ensure_future(self._one_of_batch(request))
+            await asyncio.wait({answering}, timeout=0)
+            if len(bundle) and (bundle.is_full or not answering.done() or answering.exception()):
+                yield bundle.message()
+                bundle = Bundle(together=asked.together)
+            bundle.add(numbered(index, (await answering).SerializeToString()))
+        yield bundle.message()
+
+    async def _one_of_batch(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        try:
+            return await self._answer(request)
+        except (InvalidArgument, SnapshotMismatch):
+            missing = [shard_pb2.Missing(carousel=one, reason=pb.REASON_SHARD_FAILED) for one in request.carousels]
+            return shard_pb2.PredictResponse(missing=missing)
 
     async def _answer(self, request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
         self.asked.append(request)

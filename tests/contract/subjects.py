@@ -123,11 +123,14 @@ class Subject:
         """The slate of a prediction."""
         return pb.RecommendResponse.FromString((await self.predict(asked)).slate)
 
-    async def batch(self, asked: list[shard_pb2.PredictRequest] | bytes) -> list[shard_pb2.PredictBatchResponse]:
+    async def batch(
+        self, asked: list[shard_pb2.PredictRequest] | bytes, *, together: bool = False
+    ) -> list[shard_pb2.PredictBatchResponse]:
         """PredictBatch, to its end."""
-        data = asked if isinstance(asked, bytes) else shard_pb2.PredictBatchRequest(requests=asked).SerializeToString()
+        if not isinstance(asked, bytes):
+            asked = shard_pb2.PredictBatchRequest(requests=asked, together=together).SerializeToString()
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
-        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(data, timeout=10)]
+        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(asked, timeout=10)]
 
     async def features(self, asked: shard_pb2.ReadFeaturesRequest) -> shard_pb2.ReadFeaturesResponse:
         """ReadFeatures."""

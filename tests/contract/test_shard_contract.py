@@ -12,6 +12,7 @@ import grpc
 import pytest
 from subjects import BATCH_MAX, ELSEWHERE, HELD, NEXT, WANTED, Starting, Subject, refusal
 
+from trunkshow.bundles import each
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -143,6 +144,17 @@ async def test_a_batch_answers_each_as_predict_would(shard: Subject) -> None:
     for answers in (alone, together):
         assert [len(pb.RecommendResponse.FromString(one.slate).carousels) for one in answers] == [2, 0, 1]
         assert [len(one.missing) for one in answers] == [0, 2, 0]
+
+
+async def test_answers_come_together_where_that_is_allowed(shard: Subject) -> None:
+    """The same ones, in no more messages."""
+    asked = [shard.asking("nobody" if number % 2 else "") for number in range(BATCH_MAX)]
+    together = await shard.batch(asked, together=True)
+    answers = [one for message in together for one in each(message)]
+    assert len(together) < BATCH_MAX
+    assert sorted(one.index for one in answers) == list(range(BATCH_MAX))
+    by_index = {one.index: one.response for one in answers}
+    assert [bool(by_index[index].missing) for index in range(4)] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("size", [0, BATCH_MAX + 1])

@@ -294,18 +294,22 @@ class ModelFailure(_message.Message):
     def __init__(self, carousel: _Optional[str] = ..., model: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ...) -> None: ...
 
 class RecommendBatchRequest(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "together")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[RecommendRequest]
-    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ...) -> None: ...
+    together: bool
+    def __init__(self, requests: _Optional[_Iterable[_Union[RecommendRequest, _Mapping]]] = ..., together: _Optional[bool] = ...) -> None: ...
 
 class RecommendBatchResponse(_message.Message):
-    __slots__ = ("index", "response")
+    __slots__ = ("index", "response", "also")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     index: int
     response: RecommendResponse
-    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[RecommendResponse, _Mapping]] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[RecommendBatchResponse]
+    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[RecommendResponse, _Mapping]] = ..., also: _Optional[_Iterable[_Union[RecommendBatchResponse, _Mapping]]] = ...) -> None: ...
 
 class SimilarItemsRequest(_message.Message):
     __slots__ = ("item_id", "items", "filters")

@@ -77,18 +77,22 @@ class Missing(_message.Message):
     def __init__(self, carousel: _Optional[str] = ..., reason: _Optional[_Union[_recommendation_pb2.Reason, str]] = ..., model: _Optional[str] = ...) -> None: ...
 
 class PredictBatchRequest(_message.Message):
-    __slots__ = ("requests",)
+    __slots__ = ("requests", "together")
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     requests: _containers.RepeatedCompositeFieldContainer[PredictRequest]
-    def __init__(self, requests: _Optional[_Iterable[_Union[PredictRequest, _Mapping]]] = ...) -> None: ...
+    together: bool
+    def __init__(self, requests: _Optional[_Iterable[_Union[PredictRequest, _Mapping]]] = ..., together: _Optional[bool] = ...) -> None: ...
 
 class PredictBatchResponse(_message.Message):
-    __slots__ = ("index", "response")
+    __slots__ = ("index", "response", "also")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     index: int
     response: PredictResponse
-    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[PredictBatchResponse]
+    def __init__(self, index: _Optional[int] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ..., also: _Optional[_Iterable[_Union[PredictBatchResponse, _Mapping]]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ()

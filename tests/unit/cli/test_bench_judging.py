@@ -89,6 +89,13 @@ def test_every_slate_of_a_batch_is_judged_once() -> None:
     assert "request 2 was answered twice" in found.complaints[0] and "request 1 was not answered" in found.complaints[1]
 
 
+def test_slates_that_came_together_are_judged_each() -> None:
+    """Two in a message, and one by itself."""
+    first, second, third = (pb.RecommendBatchResponse(index=index, response=WHOLE) for index in range(3))
+    first.also.append(second)
+    assert judged("batch", first, third, wanted=Wanted(WANTED.carousels, 3, 3)).counts == {"whole": 3}
+
+
 def test_the_same_words_are_said_once() -> None:
     found = Judged()
     for _ in range(3):

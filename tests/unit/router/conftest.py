@@ -53,11 +53,11 @@ class Caller:
         return pb.SimilarItemsResponse.FromString(await self.raw("SimilarItems", request.SerializeToString()))
 
     async def batch(
-        self, requests: list[pb.RecommendRequest], timeout_s: float | None = None
+        self, requests: list[pb.RecommendRequest], timeout_s: float | None = None, *, together: bool = False
     ) -> list[pb.RecommendBatchResponse]:
-        """RecommendBatch, to its end."""
+        """RecommendBatch, to its end: the messages as they came."""
         call = self.channel.unary_stream("/trunkshow.v1.RecommendationService/RecommendBatch")
-        data = pb.RecommendBatchRequest(requests=requests).SerializeToString()
+        data = pb.RecommendBatchRequest(requests=requests, together=together).SerializeToString()
         return [pb.RecommendBatchResponse.FromString(answer) async for answer in call(data, timeout=timeout_s)]
 
     async def record(self, *events: events_pb2.Event) -> events_pb2.RecordEventsResponse:

@@ -26,6 +26,7 @@ from router.asking.fanout import Fanout
 from router.served.keeper import Lease
 from router.served.views import Views
 from router.slates.receipt import Asking
+from trunkshow.bundles import each
 from trunkshow.errors import from_rpc_error
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -64,6 +65,46 @@ async def test_each_slate_is_its_own_users(start: Start) -> None:
     caller = await start(FakeShard(echo), FakeShard(echo), batch_chunk_users=3)
     answers = await caller.batch([pb.RecommendRequest(user_id=user) for user in KNOWN])
     assert {one.index: one.response.carousels[0].title for one in answers} == dict(enumerate(KNOWN))
+
+
+async def test_who_allows_it_gets_what_is_ready_in_one_message(start: Start) -> None:
+    """The same slates in fewer messages; whoever does not know of it gets one in each."""
+    caller = await start(FakeShard(everything()), FakeShard(everything()))
+    users = KNOWN * 20
+    asked = [pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in users]
+    alone, together = await caller.batch(asked), await caller.batch(asked, together=True)
+    assert len(alone) == len(users) > len(together)
+    assert not any(one.also for one in alone)
+    shown = [
+        sorted((one.index, one.response.carousels[0].id, one.response.receipt.rung) for one in answers)
+        for answers in (alone, [one for message in together for one in each(message)])
+    ]
+    assert shown[0] == shown[1]
+
+
+async def test_every_slate_of_a_message_has_a_receipt_of_its_own(start: Start) -> None:
+    """Written once for all of them, it says of each who was asked, and what else went wrong for that one alone."""
+
+    async def short_of_one(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        if pb.RecommendRequest.FromString(request.request).user_id != "u1":
+            return await everything()(request)
+        del request.carousels[1:]
+        made = await everything()(request)
+        made.missing.add(carousel="popular", reason=pb.REASON_CAROUSEL_EMPTY)
+        return made
+
+    caller = await start(FakeShard(short_of_one))
+    asked = [pb.RecommendRequest(user_id=user, carousels=["for-you", "popular"]) for user in KNOWN[:4]]
+    messages = await caller.batch(asked, together=True)
+    receipts = {one.index: one.response.receipt for message in messages for one in each(message)}
+    for receipt in receipts.values():
+        assert (receipt.partitions_asked, receipt.partitions_answered) == (1, 1)
+        assert [(attempt.outcome, bool(attempt.replica)) for attempt in receipt.attempts] == [
+            (pb.OUTCOME_ANSWERED, True)
+        ]
+        assert receipt.request_id and 0 < receipt.elapsed_ms < receipt.budget_ms
+    assert len({receipt.request_id for receipt in receipts.values()}) == 1
+    assert [list(receipts[index].reasons) for index in range(4)] == [[], [pb.REASON_CAROUSEL_EMPTY], [], []]
 
 
 async def test_chunks_hold_so_many_users_at_most(start: Start) -> None:

@@ -21,6 +21,7 @@ from router.answering.recommend import Recommender
 from router.asking.fanout import Fanout
 from router.slates.receipt import Asking
 from router.slates.validate import Known
+from trunkshow.bundles import each
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -58,11 +59,13 @@ class Batches:
         """The newer version is poisoned, and this router has heard of it."""
         roll_back(self.stage)
 
-    def slates(self, *more: pb.RecommendRequest, within_ms: float = 20_000) -> AsyncGenerator[bytes]:
+    def slates(
+        self, *more: pb.RecommendRequest, within_ms: float = 20_000, together: bool = False
+    ) -> AsyncGenerator[bytes]:
         """A batch of known users, and these."""
         asking = Asking("batch", monotonic(), Deadline.after(within_ms, monotonic()), within_ms)
         known = [pb.RecommendRequest(user_id=USERS[n % len(USERS)], carousels=["for-you"]) for n in range(BATCH)]
-        return self.batcher.slates([*known, *more], asking, self.stage.keeper.lease)
+        return self.batcher.slates([*known, *more], asking, self.stage.keeper.lease, together=together)
 
 
 @pytest.fixture
@@ -74,13 +77,13 @@ async def batches(tmp_path: Path) -> AsyncIterator[Batches]:
 
 
 async def taken(slates: AsyncGenerator[bytes], count: int = -1) -> list[pb.RecommendBatchResponse]:
-    """So many of the answers, or all that are left."""
+    """The answers of so many messages, or all that are left."""
     answers = []
     async with asyncio.timeout(WITHIN_S):
         while count:
             count -= 1
             try:
-                answers.append(pb.RecommendBatchResponse.FromString(await anext(slates)))
+                answers += each(pb.RecommendBatchResponse.FromString(await anext(slates)))
             except StopAsyncIteration:
                 break
     return answers
@@ -107,11 +110,12 @@ async def test_whoever_is_not_answered_yet_is_answered_by_what_it_was_rolled_bac
     assert sorted(one.index for one in (*before, *after)) == list(range(BATCH))
 
 
-async def test_what_waits_for_a_slow_caller_is_made_anew(batches: Batches) -> None:
+@pytest.mark.parametrize("together", [False, True])
+async def test_what_waits_for_a_slow_caller_is_made_anew(batches: Batches, together: bool) -> None:
     """It was right when it was made, and is not any more when it goes out."""
     gate = Gate(BATCH)
     await batches.on(gate)
-    slates = batches.slates()
+    slates = batches.slates(together=together)
     before = await taken(slates, 1)
     await asyncio.wait_for(gate.answered_all.wait(), WITHIN_S)
     batches.roll_back()

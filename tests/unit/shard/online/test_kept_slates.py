@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from shard.scene import Kind, Piece
 from shard.service import ShardService
 from shard.uses import Uses
 from trunkshow import carousels
+from trunkshow.bundles import each
 from trunkshow.errors import TrunkshowError
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position
@@ -45,6 +47,9 @@ ITEMS = tuple(map(datasets.item_id, range(12)))
 HOME = carousels.resolve((), "home", impersonal=False)
 BRIEF = (carousels.FOR_YOU, carousels.POPULAR)
 TRENDING = (carousels.FOR_YOU, carousels.TRENDING)
+REFUSED = "refused"
+"""One of a batch; a batch does not say why."""
+
 SURGES = tuple(
     Trends(1, 2, MappingProxyType({EVERYBODY: tuple(Listed(item, 4.0, 9.0, 2.0) for item in items)}))
     for items in (ITEMS, ITEMS[::-1])
@@ -162,16 +167,33 @@ class Shop:
             answer = shard_pb2.PredictResponse.FromString(asyncio.run(service.predict(asked, call)))
         except TrunkshowError as error:
             return repr(error)
-        slate = pb.RecommendResponse.FromString(answer.slate)
-        assert answer.rung == slate.receipt.rung
-        slate.receipt.reasons.extend(lost.reason for lost in answer.missing)
-        return slate
+        return slate_of(answer)
+
+    def together(self, service: ShardService, asked: Iterable[bytes]) -> list[pb.RecommendResponse | str]:
+        """The same of all of these, asked for in a batch."""
+        requests = [shard_pb2.PredictRequest.FromString(one) for one in asked]
+        batch = shard_pb2.PredictBatchRequest(requests=requests, together=True).SerializeToString()
+
+        async def messages() -> list[shard_pb2.PredictBatchResponse]:
+            call: Any = Call()
+            sent = service.predict_batch(batch, call)
+            return [one async for data in sent for one in each(shard_pb2.PredictBatchResponse.FromString(data))]
+
+        return [slate_of(one.response) if one.response.slate else REFUSED for one in asyncio.run(messages())]
 
     def again(self, user: str, *, wanted: tuple[str, ...] = BRIEF, **request: Any) -> bool:
         """Whether a slate is one that was kept."""
         slate = self.answer(self.keeping, self.asked(user, wanted, **request))
         assert not isinstance(slate, str)
         return slate.receipt.HasField("kept_age_ms")
+
+
+def slate_of(answer: shard_pb2.PredictResponse) -> pb.RecommendResponse:
+    """The slate, and what is missing of it as a slate has it."""
+    slate = pb.RecommendResponse.FromString(answer.slate)
+    assert answer.rung == slate.receipt.rung
+    slate.receipt.reasons.extend(lost.reason for lost in answer.missing)
+    return slate
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +285,7 @@ def plainly(answer: pb.RecommendResponse | str) -> pb.RecommendResponse | str:
 @settings(max_examples=150)
 @given(st.sampled_from((LONG_S, SHORT_S)), st.lists(any_step, min_size=3, max_size=12))
 def test_answers_are_the_same_with_and_without_keeping(whole: Whole, since_data_s: float, happened: list[Step]) -> None:
-    """Whatever happens, everything that was asked so far is asked again; refusals are the same, too."""
+    """Whatever happens, everything that was asked so far is asked again, in a batch and alone; so are refusals."""
     shop = Shop(*whole, since_data_s)
     shop.trend(SURGES[0])
     asked = dict[bytes, None]()
@@ -273,9 +295,11 @@ def test_answers_are_the_same_with_and_without_keeping(whole: Whole, since_data_
             asked[shop.asked(user, wanted, **request)] = None
         else:
             happens(shop, step)
-        for one in asked:
-            expected = plainly(shop.answer(shop.plain, one))
-            assert plainly(shop.answer(shop.keeping, one)) == expected
+        expected = [plainly(shop.answer(shop.plain, one)) for one in asked]
+        if asked:
+            told = [REFUSED if isinstance(one, str) else one for one in expected]
+            assert [plainly(one) for one in shop.together(shop.keeping, asked)] == told
+        assert [plainly(shop.answer(shop.keeping, one)) for one in asked] == expected
 
 
 def test_the_same_request_is_answered_with_what_was_kept(whole: Whole) -> None:
@@ -361,11 +385,24 @@ def test_of_who_is_forgotten_nothing_is_kept(whole: Whole) -> None:
 def test_a_batch_keeps_nothing(whole: Whole) -> None:
     """It asks for everybody once."""
     shop = Shop(*whole)
-    batch = shard_pb2.PredictBatchRequest(requests=[shard_pb2.PredictRequest.FromString(shop.asked(USERS[0]))])
-
-    async def answers() -> int:
-        call: Any = Call()
-        return len([one async for one in shop.keeping.predict_batch(batch.SerializeToString(), call)])
-
-    assert asyncio.run(answers()) == 1
+    assert shop.together(shop.keeping, [shop.asked(USERS[0])]) != [REFUSED]
     assert not len(shop.keeping.kept)
+
+
+def test_a_batch_gets_what_was_kept_for_pages(whole: Whole) -> None:
+    """Whose slate was kept; the others' are made."""
+    shop = Shop(*whole)
+    shop.again(USERS[0])
+    slates = shop.together(shop.keeping, [shop.asked(user) for user in USERS[:2]])
+    assert [not isinstance(one, str) and one.receipt.HasField("kept_age_ms") for one in slates] == [True, False]
+
+
+def test_a_batch_makes_nothing_stay_longer(whole: Whole) -> None:
+    """Whom no shopper's request asked for longest goes first, whatever batches ask for."""
+    shop = Shop(*whole)
+    first, second = shop.asked(USERS[0]), shop.asked(USERS[1])
+    shop.answer(shop.keeping, first)
+    shop.answer(shop.keeping, second)
+    shop.together(shop.keeping, [first])
+    kept = shop.keeping.kept
+    assert list(kept._of) == [first, second]

@@ -27,6 +27,9 @@ MARGIN_MS = 1.0
 WAIT_SHARE = 0.7
 """Of the time left, that is waited at most: a busy process wakes who waits late, and an answer must come in time."""
 
+WAIT_MS_MAX = 10_000.0
+"""And this long: what is being read meanwhile cannot be closed, and some callers set no deadline."""
+
 WORK: Mapping[pb.Effort, Work] = {  # most first
     pb.EFFORT_FULL: FULL,
     pb.EFFORT_REDUCED: Work(spare_max=1),
@@ -83,7 +86,7 @@ class Costs:
     def spare_ms(self, remaining_ms: float, partitions: int) -> float:
         """Of the time left, what can be waited before full effort is put in."""
         beside_work = remaining_ms - 2 * MARGIN_MS - self.expected_ms(pb.EFFORT_FULL, partitions)
-        return max(min(beside_work, WAIT_SHARE * remaining_ms), 0.0)
+        return max(min(beside_work, WAIT_SHARE * remaining_ms, WAIT_MS_MAX), 0.0)
 
     def choose(self, remaining_ms: float, partitions: int) -> pb.Effort:
         """The most effort that fits into the time left; EFFORT_UNSPECIFIED where none does."""

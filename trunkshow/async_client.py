@@ -28,6 +28,8 @@ from trunkshow.features import FeaturesAnswer, features_request
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
+from trunkshow.rivals import Hedge, raced
+from trunkshow.targets import Routers
 from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -50,6 +52,7 @@ class AsyncClient:
         self._identity = wire.identify(api_key, token)
         self._channel = open_channel(target, credentials, wire.OPTIONS)
         self._recording = open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
+        self._hedge = Hedge(Routers(target).several)
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -237,10 +240,13 @@ class AsyncClient:
     ) -> wire.Response:
         channel = self._channel if channel is None else channel
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        shown = (*wire.metadata(request_id), *self._identity())
         try:
-            return await call(
-                message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity())
-            )
+            if wire.is_hedged(method.path, message):
+                return await raced(
+                    self._hedge, lambda seconds: call(message, timeout=seconds, metadata=shown), deadline_ms / 1e3
+                )
+            return await call(message, timeout=deadline_ms / 1e3, metadata=shown)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
 

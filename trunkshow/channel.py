@@ -34,17 +34,18 @@ CONNECT_TIMEOUT_S = 5.0
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [
         {
-            # A router that fails more than half of at least ten calls in two seconds is left alone for a while.
+            # A router that fails more than half of at least five calls in half a second is left alone: for longer than
+            # keepalive needs to notice that it stands still, or it would get calls once more before that.
             "outlier_detection_experimental": {
-                "interval": "2s",
-                "baseEjectionTime": "5s",
+                "interval": "0.5s",
+                "baseEjectionTime": "10s",
                 "maxEjectionTime": "30s",
                 "maxEjectionPercent": 50,
                 "failurePercentageEjection": {
                     "threshold": 50,
                     "enforcementPercentage": 100,
                     "minimumHosts": 2,
-                    "requestVolume": 10,
+                    "requestVolume": 5,
                 },
                 "childPolicy": [{"round_robin": {}}],
             }
@@ -84,9 +85,13 @@ _CONNECTING: Options = (
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # A router whose machine vanished is noticed in 3 s, not in TCP's 15 minutes: on Linux gRPC makes the
-    # keepalive timeout the socket's TCP_USER_TIMEOUT, but only where keepalive is on.
-    ("grpc.keepalive_time_ms", 30_000),
+    # keepalive timeout the socket's TCP_USER_TIMEOUT, but only where keepalive is on. One that stands still answers no
+    # ping, and gets no calls from 9 s on until it answers again. Servers allow a ping every 5 s.
+    ("grpc.keepalive_time_ms", 6_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    # The same for the pings that gRPC sends of its own accord, to learn a connection's width: while one is out there is
+    # no other, and it would wait for a minute.
+    ("grpc.http2.ping_timeout_ms", 3_000),
     # Another channel's backoff in the same process must not hold this one up.
     ("grpc.use_local_subchannel_pool", 1),
     # The router is a neighbour; an HTTP proxy for the internet is never the way to it.
@@ -170,6 +175,14 @@ WATCH_PLACEMENT = Method(
     direct_pb2.WatchPlacementResponse,
 )
 PREDICT = "/trunkshow.v1.ShardService/Predict"
+
+HEDGED = frozenset({RECOMMEND.path, SIMILAR_ITEMS.path, GET_FEATURES.path})
+"""What other routers may be asked as well where one takes long: nothing is written by it."""
+
+
+def is_hedged(path: str, message: Message) -> bool:
+    """Whether other routers may be asked as well; not where it takes long by the caller's own wish."""
+    return path in HEDGED and not getattr(message, "at_least_as_fresh", "")
 
 
 def metadata(request_id: str) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,8 @@ import grpc
 
 from trunkshow import channel as wire
 from trunkshow.errors import from_rpc_error
+from trunkshow.rivals import Hedge, raced_blocking
+from trunkshow.targets import Routers
 
 
 class Line:
@@ -31,6 +33,7 @@ class Line:
         self._channel = wire.open_channel(target, credentials)
         self._recording = wire.open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
         self._identity = wire.identify(api_key, token)
+        self._hedge = Hedge(Routers(target).several)
 
     def __repr__(self) -> str:
         return f"Client({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -74,7 +77,17 @@ class Line:
     ) -> wire.Response:
         channel = self._channel if channel is None else channel
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        shown, timeout_s = (*wire.metadata(request_id), *self._identity()), deadline_ms / 1e3
+        patience_s = self._hedge.patience_s(timeout_s) if wire.is_hedged(method.path, message) else None
         try:
-            return call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
+            if patience_s is None:  # a call that blocks takes less than one that is waited for
+                return call(message, timeout=timeout_s, metadata=shown)
+            answer: wire.Response = raced_blocking(
+                self._hedge,
+                lambda seconds: call.future(message, timeout=seconds, metadata=shown),
+                patience_s,
+                timeout_s,
+            )
+            return answer
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error

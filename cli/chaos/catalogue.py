@@ -137,6 +137,12 @@ def _kill_router(draw: random.Random, terrain: Terrain) -> Fault:
     return Killed("kill-router", victims, Promise(answered=survivors, healthy=survivors, whole=survivors))
 
 
+def _freeze_router(draw: random.Random, terrain: Terrain) -> Fault:
+    survivors = terrain.routers > 1
+    victims = (draw.choice(terrain.router_names),)
+    return Frozen("freeze-router", victims, Promise(answered=survivors, healthy=survivors, whole=survivors))
+
+
 def _restart_in_turn(draw: random.Random, terrain: Terrain) -> Fault:
     order = draw.sample(terrain.shard_names + terrain.router_names, terrain.shards + terrain.routers)
     survivable = _survivable(terrain) and terrain.routers > 1
@@ -256,6 +262,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "half-open": _half_open,
         "router-cut-off": _router_cut_off,
         "kill-router": _kill_router,
+        "freeze-router": _freeze_router,
         "restart-in-turn": _restart_in_turn,
         "power-cut": _power_cut,
         "swap": _swap,

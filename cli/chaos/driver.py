@@ -3,7 +3,8 @@
 It reads its `Orders` as one line of JSON, and prints one line of JSON for every `Series` slice that something became
 of. Requests are sent at a given rate whatever becomes of them (an open loop: a cluster that stalls is asked on, as
 shoppers would), or by so many callers one after the other (a closed loop, which finds out what a cluster sustains).
-No call is left out of the counts: what the driver could not send in time it counts as unsent.
+They go the way of the shipped client: over its connection, and to another router as well where one takes long. No call
+is left out of the counts: what the driver could not send in time it counts as unsent.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
 from trunkshow.bundles import each
+from trunkshow.rivals import Hedge, raced
+from trunkshow.targets import Routers
 from trunkshow.v1 import recommendation_pb2 as pb
 
 GIVE_UP_S = 2.0
@@ -61,6 +64,7 @@ class Driver:
         self._random = random.Random(orders.seed)  # noqa: S311 - as for the visitors
         self._stalls = Stalls()
         self._in_flight: set[asyncio.Task[bool]] = set()
+        self._hedge = Hedge(Routers(orders.target).several)
         self._slate = _unary(channel, wire.RECOMMEND)
         self._similar = _unary(channel, wire.SIMILAR_ITEMS)
         method = wire.RECOMMEND_BATCH
@@ -115,10 +119,8 @@ class Driver:
             await self._ask_batch(ask.request, sent)
             return False
         try:
-            if isinstance(ask.request, pb.RecommendRequest):
-                answer = await self._slate(ask.request, timeout=GIVE_UP_S)
-            else:
-                answer = await self._similar(ask.request, timeout=GIVE_UP_S)
+            method = self._slate if isinstance(ask.request, pb.RecommendRequest) else self._similar
+            answer = await raced(self._hedge, lambda seconds: method(ask.request, timeout=seconds), GIVE_UP_S)
         except grpc.RpcError as error:
             self._failed(self.series.at(sent), 1, error)
             return False

@@ -26,6 +26,12 @@ from trunkshow.v1 import recommendation_pb2 as pb
 ENTRIES_MAX = 512
 """Slates that are kept: surfaces by segments by lengths, and filters that many ask with."""
 
+BYTES_MAX = 32 << 20
+"""That they take in memory, about: twenty carousels of a hundred items, and longer lists beside them, take 1 MiB."""
+
+UNPACKED = 4
+"""Times as much as on the wire a message takes, once parsed, with a set of its items."""
+
 KEPT_S = 5.0
 """After this long a slate is made anew: its reasons may have changed."""
 
@@ -71,6 +77,7 @@ class _Entry:
         shown: its items.
         rungs: its carousels by rung.
         until: when it is made anew.
+        bytes: that it takes, about.
         longer: the same with longer lists; None until somebody needed it.
     """
 
@@ -79,6 +86,7 @@ class _Entry:
     shown: frozenset[str]
     rungs: Counter[pb.Rung]
     until: float
+    bytes: int
     longer: pb.RecommendResponse | None = None
 
 
@@ -124,6 +132,8 @@ class ResidentSlates:
         if hidden and not entry.shown.isdisjoint(hidden):
             if entry.longer is None:
                 entry.longer = self._longer(request, make)
+                entry.bytes += UNPACKED * entry.longer.ByteSize()
+                self._keep(key, entry)
             narrowed = without(entry.slate, entry.longer, frozenset(hidden))
             if narrowed is None:
                 return make(request)
@@ -139,7 +149,8 @@ class ResidentSlates:
         slate.receipt.CopyFrom(kept)
         shown = frozenset(item.item_id for carousel in slate.carousels for item in carousel.items)
         rungs = Counter(carousel.rung for carousel in slate.carousels)
-        return _Entry(slate, slate.SerializeToString(), shown, rungs, now + KEPT_S)
+        data = slate.SerializeToString()
+        return _Entry(slate, data, shown, rungs, now + KEPT_S, (1 + UNPACKED) * len(data))
 
     def _longer(self, request: pb.RecommendRequest, make: Make) -> pb.RecommendResponse:
         anybodys = _anybodys(request)
@@ -148,9 +159,12 @@ class ResidentSlates:
         return pb.RecommendResponse.FromString(make(anybodys))
 
     def _keep(self, key: _Key, entry: _Entry) -> None:
-        if key not in self._entries and len(self._entries) >= ENTRIES_MAX:
-            del self._entries[next(iter(self._entries))]
+        """As the newest; the oldest make room."""
+        self._entries.pop(key, None)
         self._entries[key] = entry
+        taken = sum(one.bytes for one in self._entries.values())
+        while len(self._entries) > ENTRIES_MAX or taken > BYTES_MAX:
+            taken -= self._entries.pop(next(iter(self._entries))).bytes
 
 
 def without(

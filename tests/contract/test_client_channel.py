@@ -15,6 +15,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from scripted_router import ScriptedRouter
 
+from trunkshow import rivals
 from trunkshow.client import AsyncClient, Client, Slate
 from trunkshow.errors import PartialAborted, TrunkshowError, Unavailable
 
@@ -141,9 +142,10 @@ def test_an_answer_refused_for_its_rung_is_told_apart(
 
 
 async def test_calls_under_way_at_a_router_that_is_killed_are_answered_by_another(
-    routers: list[tuple[ScriptedRouter, health.HealthServicer]],
+    routers: list[tuple[ScriptedRouter, health.HealthServicer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as a busy caller has under way: the limit on retries is for routers that fail, not for one that died."""
+    monkeypatch.setattr(rivals, "BURST", 0)  # hedges would answer them before that
     doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", SILENT_ROUTER, stdout=subprocess.PIPE)
     assert doomed.stdout is not None
     try:

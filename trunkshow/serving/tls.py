@@ -13,6 +13,7 @@ from pathlib import Path
 
 import grpc
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from trunkshow.serving import metrics
@@ -98,10 +99,10 @@ def _identity_files(
 def _checked(chain: bytes, key: bytes) -> x509.Certificate:
     certificate = _certificates(chain)[0]
     try:
-        private = serialization.load_pem_private_key(key, password=None)
-    except (ValueError, TypeError):
-        raise ValueError("the key is not an unencrypted PEM key") from None
-    if _public(private.public_key()) != _public(certificate.public_key()):
+        private, public = serialization.load_pem_private_key(key, password=None), certificate.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("the key is not an unencrypted PEM key of a kind that is known here") from None
+    if _public(private.public_key()) != _public(public):
         raise ValueError("the certificate and the key do not belong together")
     return certificate
 

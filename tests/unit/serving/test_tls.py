@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,6 +117,15 @@ async def test_a_server_of_another_authority_is_not_believed(mutual: Shop, tmp_p
     other = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(other))
     assert await mutual.refused(tls_credentials(other, *mutual.write("router"))) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_key_of_an_unknown_kind_is_a_bad_key(shop: Shop) -> None:
+    """As one that is no key at all is, so that a renewed one leaves the old one in use."""
+    certificate, key = shop.write("server")
+    nobodys_algorithm = bytes.fromhex("300c020100300506032a03040400")
+    key.write_text(f"-----BEGIN PRIVATE KEY-----\n{b64encode(nobodys_algorithm).decode()}\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(ValueError, match="not an unencrypted PEM key"):
+        tls.server_credentials(certificate, key, None)
 
 
 async def test_certificates_are_renewed_under_load_and_no_call_fails(mutual: Shop) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shard.effort import MARGIN_MS, WORK, Costs, partitions_of
+from shard.effort import MARGIN_MS, WAIT_MS_MAX, WORK, Costs, partitions_of
 from trunkshow.v1 import recommendation_pb2 as pb
 
 FULL, REDUCED, MINIMAL, NONE = pb.EFFORT_FULL, pb.EFFORT_REDUCED, pb.EFFORT_MINIMAL, pb.EFFORT_UNSPECIFIED
@@ -66,6 +66,12 @@ def test_without_time_nothing_is_begun(taken: list[float], left: float) -> None:
         assert chosen == NONE
     if chosen != NONE:
         assert left - MARGIN_MS >= expected[chosen]
+
+
+def test_who_set_no_deadline_is_not_waited_for_by_the_hour() -> None:
+    """Most of a short time, and some seconds of a long one."""
+    assert steady(9).spare_ms(200, 1) == pytest.approx(140)
+    assert steady(9).spare_ms(3_600_000, 1) == WAIT_MS_MAX
 
 
 @given(taken=times)

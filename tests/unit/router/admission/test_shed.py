@@ -174,6 +174,26 @@ async def test_slates_that_are_kept_are_bounded(start: Start, monkeypatch: pytes
     assert [len(shown(one)) for one in got] == [1, 2, 3, 1, 2, 3]
 
 
+async def test_slates_that_are_kept_are_bounded_in_bytes_too(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long ones, and the longer lists beside them, drive out others; one that has no room at all is made each time."""
+    made: list[int] = []
+
+    def making(self: Recommender, *arguments: Any, **how: Any) -> bytes:
+        made.append(1)
+        return at_once(self, *arguments, **how)
+
+    at_once = Recommender.at_once
+    monkeypatch.setattr(Recommender, "at_once", making)
+    async with full(start) as (caller, _):
+        for room, expected in ((1 << 20, 1), (0, 3)):
+            monkeypatch.setattr(shed, "BYTES_MAX", room)
+            made.clear()
+            for _ in range(3):
+                got = await caller.recommend("u0", carousels=["for-you"], items_per_carousel=3 + expected)
+                assert shown(got)
+            assert len(made) == expected
+
+
 @pytest.mark.parametrize("raised", [RuntimeError("scripted"), KeyError("v9"), NotFound("scripted")])
 async def test_a_bug_of_ours_costs_a_rung_and_no_answer(
     start: Start, monkeypatch: pytest.MonkeyPatch, raised: Exception

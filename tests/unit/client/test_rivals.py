@@ -1,0 +1,144 @@
+"""When a client asks other routers as well: calls are futures that the test ends, and no router is there."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from trunkshow import channel as wire
+from trunkshow import rivals
+from trunkshow.rivals import Hedge, raced
+from trunkshow.targets import Routers, host_of, listed
+from trunkshow.v1 import events_pb2
+from trunkshow.v1 import recommendation_pb2 as pb
+
+TIMEOUT_S = 30.0
+
+
+class Scripted:
+    """Begins calls that end when they are told to."""
+
+    def __init__(self) -> None:
+        self.calls: list[asyncio.Future[str]] = []
+        self._begun = asyncio.Event()
+
+    def begin(self, seconds: float) -> asyncio.Future[str]:
+        assert seconds <= TIMEOUT_S
+        self.calls.append(asyncio.get_running_loop().create_future())
+        self._begun.set()
+        return self.calls[-1]
+
+    async def until(self, calls: int) -> None:
+        while len(self.calls) < calls:
+            self._begun.clear()
+            await asyncio.wait_for(self._begun.wait(), TIMEOUT_S)
+
+
+def asking(scripted: Scripted, hedge: Hedge) -> asyncio.Task[str]:
+    return asyncio.ensure_future(raced(hedge, scripted.begin, TIMEOUT_S))
+
+
+async def test_two_others_are_asked_and_the_first_answer_counts() -> None:
+    """Whichever of the three it is; those that were outrun are not called off at once."""
+    scripted = Scripted()
+    slate = asking(scripted, Hedge(lambda: True))
+    await scripted.until(3)
+    scripted.calls[2].set_result("third")
+    assert await slate == "third"
+    assert not any(call.cancelled() for call in scripted.calls)
+
+
+async def test_where_all_fail_it_is_the_first_that_is_told_of() -> None:
+    """An error of a rival says nothing while another one may still answer."""
+    scripted = Scripted()
+    slate = asking(scripted, Hedge(lambda: True))
+    await scripted.until(3)
+    for number in (2, 0, 1):
+        assert not slate.done()
+        scripted.calls[number].set_exception(ConnectionError(str(number)))
+        await asyncio.wait({slate}, timeout=0.01)
+    with pytest.raises(ConnectionError, match="0"):
+        await slate
+
+
+async def test_a_caller_who_hangs_up_leaves_nothing_under_way() -> None:
+    """All of the calls are called off."""
+    scripted = Scripted()
+    slate = asking(scripted, Hedge(lambda: True))
+    await scripted.until(3)
+    slate.cancel()
+    await asyncio.wait({slate})
+    assert all(call.cancelled() for call in scripted.calls)
+
+
+async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every call takes long, no more are hedged than there are tokens; the others wait."""
+    monkeypatch.setattr(rivals, "BURST", 2)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slates = [asking(scripted, hedge) for _ in range(10)]
+    await scripted.until(10 + 2 * rivals.RIVALS)
+    assert not hedge.spend()
+    for call in scripted.calls:
+        call.set_result("late")
+    assert await asyncio.gather(*slates) == ["late"] * 10
+    assert len(scripted.calls) == 10 + 2 * rivals.RIVALS
+
+
+def test_nothing_is_hedged_where_there_is_one_router_or_no_time() -> None:
+    """Nobody else could answer, or not in time."""
+    assert Hedge(lambda: False).patience_s(1.0) is None
+    assert Hedge(lambda: True).patience_s(0.02) is None
+    assert Hedge(lambda: True).patience_s(1.0) == pytest.approx(0.06)
+
+
+def test_who_waits_by_their_own_wish_asks_nobody_else() -> None:
+    """Any router would wait for the same events; and what records is never asked twice at a time."""
+    fresh = pb.RecommendRequest(user_id="ann", at_least_as_fresh="log/0:7")
+    assert wire.is_hedged(wire.RECOMMEND.path, pb.RecommendRequest(user_id="ann"))
+    assert not wire.is_hedged(wire.RECOMMEND.path, fresh)
+    assert not wire.is_hedged(wire.RECORD_EVENTS.path, events_pb2.RecordEventsRequest())
+
+
+@pytest.mark.parametrize(
+    ("target", "routers", "host"),
+    [
+        ("ipv4:10.0.0.1:7450,10.0.0.2:7450", 2, ""),
+        ("ipv4:10.0.0.1:7450,10.0.0.1:7450", 1, ""),
+        ("ipv6:[::1]:7450", 1, ""),
+        ("unix:/run/router", 1, ""),
+        ("dns:///router.shop:7450", 1, "router.shop"),
+        ("dns://10.0.0.9/router.shop:7450", 1, "router.shop"),
+        ("dns:router.shop:7450", 1, "router.shop"),
+        ("router.shop:7450", 1, "router.shop"),
+        ("[::1]:7450", 1, "::1"),
+        ("router.shop", 1, "router.shop"),
+    ],
+)
+def test_a_target_lists_its_routers_or_names_a_host(target: str, routers: int, host: str) -> None:
+    """As gRPC reads it."""
+    assert (listed(target), host_of(target)) == (routers, host)
+
+
+def test_a_name_has_as_many_routers_as_addresses() -> None:
+    """It is looked up apart, and again only after a while; one that cannot be looked up has as many as before."""
+    now, found = [0.0], iter([3, OSError(), 1])
+
+    def resolve(host: str) -> int:
+        assert host == "router.shop"
+        answer = next(found)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    seen = []
+    looks: list[object] = []
+    routers = Routers("dns:///router.shop:7450", resolve, lambda: now[0], looks.append)
+    for _ in range(3):
+        seen.append(routers.several())
+        while looks:
+            looks.pop()()  # type: ignore[operator]
+        seen.append(routers.several())
+        assert not looks
+        now[0] += 31
+    assert seen == [False, True, True, True, True, False]

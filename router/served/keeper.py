@@ -92,8 +92,9 @@ class Keeper:
         return self._current
 
     def arrived(self, view: View) -> None:
-        """A view was opened."""
-        self.opened[view.version] = view
+        """A view was opened; one of a version that is open already, tried twice as it took long, is closed again."""
+        if self.opened.setdefault(view.version, view) is not view:
+            view.snapshot.close()
 
     def adopt(self, views: Views, named: Collection[str]) -> None:
         """Serve these from now on.

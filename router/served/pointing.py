@@ -4,7 +4,8 @@ A version's way into this router; each step is one log event:
 
     named → opening    away from the event loop, in a thread that nothing waits for
     opening → open     its shared files passed every check, and it made a slate: it is served (`choosing`)
-    opening → refused  a check failed: it is never tried again by this process, and what was serving goes on
+    opening → doubted  a check failed: what was fetched may be this machine's fault, so it is fetched once more
+    doubted → refused  a check failed again: it is never tried again by this process, and what was serving goes on
     opening → named    the store failed; it is tried again, after a delay that doubles
     opening → missing  the store says that there is no such version; told and counted once, as one that is refused, and
                        looked for again at the longest delay: a store may show later what was pushed before
@@ -98,6 +99,7 @@ class Pointing:
         self._opening: dict[str, asyncio.Task[None]] = {}
         self._retries: dict[str, Retry] = {}
         self._missing: set[str] = set()
+        self._doubted: set[str] = set()
         self.refused: dict[str, str] = {}
 
     @property
@@ -161,9 +163,7 @@ class Pointing:
         try:
             view = await self._bringing.run(partial(self._opened, version), OPEN_WITHIN_S)
         except SnapshotRefused as error:
-            self.refused[version] = str(error)
-            REFUSED.inc()
-            log.error("snapshot.refused", snapshot=version, error=str(error))
+            self._failed_a_check(version, str(error))
         except NoSuchSnapshot as error:
             if version not in self._missing:
                 self._missing.add(version)
@@ -178,6 +178,7 @@ class Pointing:
         else:
             self._retries.pop(version, None)
             self._missing.discard(version)
+            self._doubted.discard(version)
             log.info("snapshot.opened", snapshot=version, items=len(view.snapshot.catalogue))
             self._keeper.arrived(view)
         finally:
@@ -186,6 +187,16 @@ class Pointing:
             self._settle()
         except Exception as error:  # the next look at the pointer tries again
             log.error("pointing.failed", exc_info=error)
+
+    def _failed_a_check(self, version: str, error: str) -> None:
+        if version not in self._doubted:
+            self._doubted.add(version)
+            self._retries[version] = Retry(self._clock() + BACKOFF.first_s, 1)
+            log.warning("snapshot.doubted", snapshot=version, error=error)
+            return
+        self.refused[version] = error
+        REFUSED.inc()
+        log.error("snapshot.refused", snapshot=version, error=error)
 
     def _opened(self, version: str) -> View:
         """In a thread, out of the way of requests."""

@@ -1,10 +1,11 @@
 """Tries the candidate that the store's pointer names, and moves the pointer on; by itself, in every router.
 
     a check refused it here             → refused
-    not open here                       → waited for; refused after `rehearsal_warm_s`
-    not warm                            → waited for; refused after `rehearsal_warm_s`
-    shards refused a part of it, and    → refused, rehearsing or canary
-    nobody holds that
+    not open here                       → waited for; withdrawn after `rehearsal_warm_s`, unless it is a canary by then
+    not warm                            → waited for; withdrawn after `rehearsal_warm_s`
+    a part of it is spoilt              → refused, rehearsing or canary (`router.trials.suspicion`)
+    shards refused a part of it, but    → waited for; refused after `rehearsal_warm_s`
+    others have still to look
     rehearsing, warm on enough shards   → replayed beside the current version (`router.trials.rehearsal`)
         a limit was broken              → refused
         too little could be compared    → withdrawn: it is pushed, and can be tried again
@@ -19,7 +20,9 @@ Rules:
 1. Several routers may conduct the same candidate. A move is made only if the pointer still has it in the phase that was
    tried, so the first verdict wins, and the others find that it has moved on.
 2. A store that does not answer, or a pin, keeps a verdict waiting; it is not tried twice for that.
-3. Nothing here ever fails a request: what goes wrong is logged, and looked at again.
+3. What this machine or a shard's is short of says nothing of the candidate: it is withdrawn, and can be tried again. It
+   is refused, for good, for what was found in it alone.
+4. Nothing here ever fails a request: what goes wrong is logged, and looked at again.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ from router.cluster.watch import Board
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.trials.canary import CanaryLimits, Decision, Served
-from router.trials.course import Course, Intent, Outcome, moved, refused_candidate
+from router.trials.course import Course, Intent, Outcome, given_back, moved, refused_candidate
 from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from router.trials.rehearser import Rehearser
 from trunkshow.offload import Offload
@@ -116,7 +119,7 @@ class Conductor:
 
     async def look(self) -> None:
         """Do what is to be done now; a whole rehearsal, where one is due."""
-        await self._tell_refused()
+        await self._tell_unopened()
         course = self._course = self._followed()
         if course is None:
             return
@@ -162,11 +165,12 @@ class Conductor:
 
     async def _tried(self, course: Course) -> Intent | None:
         """What has become of the candidate; None as long as that is not known."""
-        course.moves = course.moves.advanced(self._board.topology, self._patience, self._clock())
-        if (spoilt := course.spoilt(self._board.topology)) is not None:
+        now, topology = self._clock(), self._board.topology
+        course.moves = course.moves.advanced(topology, self._patience, now)
+        if (spoilt := course.spoilt(topology, now)) is not None:
             return spoilt
-        if not course.moves.complete:
-            return course.cold(self._clock() - course.since, self._warm_s)
+        if course.doubt or not course.moves.complete:
+            return course.cold(now, self._warm_s)
         return self._of_canary(course) if course.phase is State.CANARY else await self._of_rehearsal(course)
 
     def _of_canary(self, course: Course) -> Intent | None:
@@ -204,29 +208,39 @@ class Conductor:
             say = log.info if intent.outcome is Outcome.PASSED else log.warning
             say(intent.event(course.phase), snapshot=course.version, why=intent.why, **intent.measures)
 
-    async def _tell_refused(self) -> None:
-        """Refuse a candidate that cannot be opened here."""
-        reasons = {version: f"a router's checks failed: {error}" for version, error in self._refused().items()}
-        for version, why in (reasons | self._overdue()).items():
-            if version in self._refusals_told or self._clock() < self._refusals_after:
-                continue
-            change = partial(refused_candidate, version=version, who=self._who(why))
-            try:
-                await self._moving.run(partial(self._move, change), MOVE_WITHIN_S)
-            except Exception as error:  # as above
-                self._refusals_after = self._clock() + RETRY_S
-                log.warning("conductor.unheard", snapshot=version, error=str(error) or repr(error))
-            else:
+    async def _tell_unopened(self) -> None:
+        """Refuse a candidate that failed a check here; give one back that could not be opened here."""
+        refused = {version: why for version, why in self._refused().items() if version not in self._refusals_told}
+        overdue = self._overdue()
+        for version, error in refused.items():
+            who = self._who(f"a router's checks failed: {error}")
+            if await self._told(version, partial(refused_candidate, version=version, who=who)):
                 self._refusals_told.add(version)
+        if overdue and overdue not in refused:
+            who = self._who(f"a router could not open it within {self._warm_s:g} s")
+            if await self._told(overdue, partial(given_back, version=overdue, who=who)):
+                self._awaited = ("", self._clock())  # it may be a candidate again
 
-    def _overdue(self) -> dict[str, str]:
-        """The candidate, where it was to be opened here for so long in vain, and why it is refused for that."""
+    async def _told(self, version: str, change: Change) -> bool:
+        """Whether the store took a move; one that just failed is not asked."""
+        if self._clock() < self._refusals_after:
+            return False
+        try:
+            await self._moving.run(partial(self._move, change), MOVE_WITHIN_S)
+        except Exception as error:  # whatever a store raises, it is told again
+            self._refusals_after = self._clock() + RETRY_S
+            log.warning("conductor.unheard", snapshot=version, error=str(error) or repr(error))
+            return False
+        return True
+
+    def _overdue(self) -> str:
+        """The candidate, where it was to be opened here for so long in vain; empty where none is."""
         version, now = self._named(), self._clock()
         if not version or version in self._keeper.opened:
             self._awaited = ("", now)
-            return {}
+            return ""
         awaited, since = self._awaited
         if awaited != version:
             self._awaited = (version, now)
-            return {}
-        return {version: f"a router could not open it within {self._warm_s:g} s"} if now - since > self._warm_s else {}
+            return ""
+        return version if now - since > self._warm_s else ""

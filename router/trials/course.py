@@ -12,15 +12,13 @@ from enum import Enum
 from typing import Any
 
 from router.cluster.topology import Topology
-from router.served.moving import Moves, spoilt, spoilt_copies
+from router.served.moving import Moves
 from router.served.views import Candidate, Views
 from router.trials import canary
 from router.trials.canary import CanaryLimits
+from router.trials.suspicion import Suspicion, blamed, suspected
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer, Who
 from trunkshow.snapshot.states import CANDIDATE, State
-
-NAMED_MAX = 5
-"""Partitions that a message names."""
 
 
 class Overtaken(LifecycleError):
@@ -74,6 +72,7 @@ class Course:
         moves: which of its partitions are warm on enough shards.
         canary: counts a canary's answers.
         intent: the verdict, once there is one.
+        doubt: what shards refused of it that nobody has, whoever has still to look; empty where there is nothing.
         said: how things stand, for a person.
     """
 
@@ -88,7 +87,10 @@ class Course:
         self.canary = canary.Trial(limits)
         self.compared = 0
         self.intent: Intent | None = None
+        self.doubt = ""
         self.said = "waits for shards to have it warm"
+        self._doubted_at = now
+        self._suspicion: Suspicion | None = None
         self._told_at: int | None = None
         self._overruled_at: int | None = None
         self._retry_at = now
@@ -112,23 +114,27 @@ class Course:
         """Compared so far: replayed in a rehearsal, served in a canary."""
         return self.canary.answers if self.phase is State.CANARY else self.compared
 
-    def spoilt(self, topology: Topology) -> Intent | None:
+    def spoilt(self, topology: Topology, now: float) -> Intent | None:
         """What follows from what shards refused; None where somebody has it, or may have it yet."""
-        for lost, what in (
-            (spoilt(topology, self.version), "its partitions"),
-            (spoilt_copies(topology, self.version), "its copies of users"),
-        ):
-            if lost:
-                named = ", ".join(map(str, lost[:NAMED_MAX]))
-                return Intent(Outcome.FAILED, f"shards refused {len(lost)} of {what} ({named}); their logs say why")
-        return None
+        doubted, self.doubt = bool(self.doubt), blamed(topology, self.version)
+        if not doubted:
+            self._doubted_at = now
+        found = self._suspicion = suspected(self._suspicion, self.version, topology, now)
+        return Intent(Outcome.FAILED, found.why) if found is not None and found.is_certain(now) else None
 
-    def cold(self, elapsed_s: float, within_s: float) -> Intent | None:
-        """What follows from not being warm; None while it can be waited for."""
+    def cold(self, now: float, within_s: float) -> Intent | None:
+        """What follows from not being warm, or from a doubt; None while it can be waited for.
+
+        That shards bring nothing is found of them (a full disk), and not of the candidate: it is given back. What they
+        had a look at and refused is, also where another one never had its look.
+        """
         self.said = f"{self.moves.count} of {self.moves.partitions} partitions are warm on enough shards"
-        if elapsed_s > within_s:
-            return Intent(Outcome.FAILED, f"not warm within {within_s:g} s: {self.said}")
-        return None
+        if self.doubt:
+            self.said = f"{self.said}; {self.doubt}"
+        if now - (self._doubted_at if self.doubt else self.since) <= within_s:
+            return None
+        outcome = Outcome.FAILED if self.doubt else Outcome.WITHDRAWN
+        return Intent(outcome, f"not warm within {within_s:g} s: {self.said}")
 
     def may_tell(self, now: float, serial: int) -> bool:
         """Whether the store is to be told the verdict: not yet, or again now that the pointer has moved."""
@@ -178,3 +184,8 @@ def moved(pointer: Pointer, *, version: str, phase: State, intent: Intent, who: 
 def refused_candidate(pointer: Pointer, *, version: str, who: Who) -> Pointer:
     """The pointer after a candidate's files failed a check; the same one where it is no candidate."""
     return pointer.refused(version, who) if pointer.states.get(version) in CANDIDATE else pointer
+
+
+def given_back(pointer: Pointer, *, version: str, who: Who) -> Pointer:
+    """The pointer after a router could not open a candidate; the same one where others could, and show it already."""
+    return pointer.withdrawn(who) if pointer.states.get(version) is State.REHEARSING else pointer

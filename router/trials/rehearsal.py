@@ -31,7 +31,7 @@ class RehearsalLimits:
     """Seconds that a router with too few recent requests waits for more, before it makes some up."""
 
     rehearsal_warm_s: float = 600
-    """Seconds within which a candidate must be warm on enough shards; one that is not is refused."""
+    """Seconds within which a candidate must be warm on enough shards; one that is not is withdrawn."""
 
     rehearsal_time_s: float = 120
     """Seconds that replaying may take; what was compared by then is judged."""

@@ -131,21 +131,69 @@ async def test_a_pointer_that_cannot_be_coped_with_is_looked_at_again(
 
 
 async def test_a_version_that_fails_a_check_is_refused_once_and_what_was_serving_goes_on(shop: Shop) -> None:
-    """One log event, however often the pointer is read."""
-    keeper, pointing = following(shop, Clock())
+    """After it was fetched once more; one log event of each, however often the pointer is read."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
     shop.wrong["v2"] = SnapshotRefused("a bit is wrong")
     shop.promote("v2")
     with capture_logs() as logs:
         for _ in range(5):
             await heard(pointing, shop)
+            clock.s += 0.3
     assert keeper.now.current.version == "v1"
-    assert [entry["event"] for entry in logs] == ["snapshot.refused"]
-    assert shop.opened.count("v2") == 1
+    assert [entry["event"] for entry in logs] == ["snapshot.doubted", "snapshot.refused"]
+    assert (shop.opened.count("v2"), pointing.refused) == (2, {"v2": "a bit is wrong"})
+
+
+async def test_a_version_that_this_machine_spoilt_on_its_way_here_is_not_refused(shop: Shop) -> None:
+    """What is refused here is refused for everybody, and for good; so it is fetched once more first."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    shop.wrong["v2"] = SnapshotRefused("a bit is wrong")
+    shop.promote("v2")
+    await heard(pointing, shop)
+    assert not pointing.refused
+    shop.wrong.clear()
+    clock.s += 0.6
+    await heard(pointing, shop)
+    assert (keeper.now.current.version, pointing.refused) == ("v2", {})
+
+
+async def test_a_version_that_was_opened_twice_is_held_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first try took so long that there was a second, and came to its end after all; the other one is closed."""
+    monkeypatch.setattr(pointing_module, "OPEN_WITHIN_S", 0.0)
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    made: list[View] = []
+    closed: list[View] = []
+    go = threading.Event()
+    whole = shop.open
+
+    def slow(version: str) -> View:
+        go.wait(10)
+        view = whole(version)
+        monkeypatch.setattr(view.snapshot, "close", lambda: closed.append(view))
+        made.append(view)
+        return view
+
+    pointing._open = slow
+    shop.promote("v2")
+    await heard(pointing, shop)
+    monkeypatch.setattr(pointing_module, "OPEN_WITHIN_S", 600.0)
+    clock.s += 0.6
+    pointing.heard(shop.pointer)
+    go.set()
+    await until(lambda: len(made) == 2 and not pointing._opening)
+    await until(lambda: not pointing._bringing._stuck)
+    held = keeper.opened["v2"]
+    assert keeper.now.current is held
+    assert closed == [view for view in made if view is not held]
 
 
 async def test_a_version_that_opens_and_makes_no_slate_is_refused_too(shop: Shop) -> None:
     """The last rung is tried before anybody needs it."""
-    keeper, pointing = following(shop, Clock())
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
     whole = shop.open
 
     def broken(version: str) -> View:
@@ -153,7 +201,9 @@ async def test_a_version_that_opens_and_makes_no_slate_is_refused_too(shop: Shop
 
     pointing._open = broken
     shop.promote("v2")
-    await heard(pointing, shop)
+    for _ in range(2):
+        await heard(pointing, shop)
+        clock.s += 0.6
     assert (keeper.now.current.version, list(pointing.refused)) == ("v1", ["v2"])
 
 

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from fake_shard import FakeShard, Script, answer, carousel, everything
+from fake_shard import FakeShard, Script, answer, carousel, everything, status
 from rehearsal_stage import CANDIDATE, CURRENT, Stage, holding, someone
 
 from router.trials.course import Intent, Outcome, Overtaken, moved
+from router.trials.suspicion import PATIENCE_S
 from trunkshow.errors import TrunkshowError
 from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.states import State
@@ -159,34 +160,73 @@ async def test_a_candidate_waits_until_it_is_warm(stage: MakeStage) -> None:
     assert await state_after_a_look(on) is State.CURRENT
 
 
-async def test_a_candidate_that_never_gets_warm_is_refused(stage: MakeStage) -> None:
-    """After the time limit, naming how far it got."""
+async def test_a_candidate_that_never_gets_warm_is_given_back(stage: MakeStage) -> None:
+    """After the time limit, naming how far it got: a shard's disk is full, which is not the candidate's doing."""
     on = stage()
     await on.add(FakeShard(SAME), holding(candidate=[0]))
     assert await state_after_a_look(on) is State.REHEARSING
     on.clock.now += 61
-    assert await state_after_a_look(on) is State.REFUSED
+    assert await state_after_a_look(on) is State.PUSHED
     assert "1 of 4 partitions" in on.store.pointer.history[-1].why
 
 
-async def test_a_candidate_whose_partition_shards_refuse_is_refused_at_once(stage: MakeStage) -> None:
-    """Nobody waits for a file that fails its checksum."""
+async def refused_after_the_patience(on: Stage) -> None:
+    """It is not tried meanwhile, and refused as soon as that ends."""
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += PATIENCE_S
+    assert await state_after_a_look(on) is State.REFUSED
+
+
+async def test_a_candidate_whose_partition_shards_refuse_is_refused(stage: MakeStage) -> None:
+    """Nobody waits for long for a file that fails its checksum."""
     on = stage()
     said = holding(candidate=[0, 1, 2])
     said.generations[-1].refused.append(3)
     await on.add(FakeShard(SAME), said)
-    assert await state_after_a_look(on) is State.REFUSED
-    assert "refused 1 of its partitions (3)" in on.store.pointer.history[-1].why
+    await refused_after_the_patience(on)
+    assert "shards refused partition 3" in on.store.pointer.history[-1].why
 
 
-async def test_a_candidate_whose_copies_of_users_shards_refuse_is_refused_at_once(stage: MakeStage) -> None:
+async def test_a_candidate_whose_copies_of_users_shards_refuse_is_refused(stage: MakeStage) -> None:
     """However well it would answer while every home is there."""
     on = stage()
     said = holding()
     said.generations[-1].refused_stand_ins.append(3)
     await on.add(FakeShard(SAME), said)
+    await refused_after_the_patience(on)
+    assert "shards refused the copies of the users of partition 3" in on.store.pointer.history[-1].why
+
+
+@pytest.mark.parametrize("what", ["refused", "refused_stand_ins"])
+async def test_one_bad_disk_refuses_no_candidate_that_another_shard_has_still_to_open(
+    stage: MakeStage, what: str
+) -> None:
+    """Opening is paced: shards are seconds apart. Who opens it later has a good copy."""
+    on = stage()
+    other, bad = FakeShard(SAME), holding(candidate=[0, 1, 2] if what == "refused" else range(4))
+    getattr(bad.generations[-1], what).append(3)
+    await on.add(FakeShard(SAME), bad)
+    await on.add(other, status(CURRENT, range(4)))
+    for _ in range(3):
+        assert await state_after_a_look(on) is State.REHEARSING
+        on.clock.now += 2 * PATIENCE_S
+    good = holding()
+    good.generations[-1].stand_ins.append(3)
+    on.reported(other, good)
+    assert await state_after_a_look(on) is State.CURRENT
+
+
+async def test_what_shards_refused_is_not_forgiven_because_one_never_had_a_look(stage: MakeStage) -> None:
+    """In the end what was found in it counts, although nobody can tell what that one would have found."""
+    on = stage()
+    bad = holding(candidate=[0, 1, 2])
+    bad.generations[-1].refused.append(3)
+    await on.add(FakeShard(SAME), bad)
+    await on.add(FakeShard(SAME), status(CURRENT, range(4)))
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += 61
     assert await state_after_a_look(on) is State.REFUSED
-    assert "refused 1 of its copies of users (3)" in on.store.pointer.history[-1].why
+    assert "shards refused partition 3" in on.store.pointer.history[-1].why
 
 
 async def test_a_partition_that_another_shard_is_loading_is_waited_for(stage: MakeStage) -> None:
@@ -211,15 +251,27 @@ async def test_a_candidate_that_this_router_refuses_is_refused(stage: MakeStage)
     assert on.store.moves == moves
 
 
-async def test_a_candidate_that_cannot_be_opened_is_refused_in_the_end(stage: MakeStage) -> None:
-    """Its files are not there, whatever the pointer says; until then the store may bring them."""
+async def test_a_candidate_that_cannot_be_opened_here_is_given_back(stage: MakeStage) -> None:
+    """This router's disk is full, or the store does not bring it: as often as it is tried, and never for good."""
     on = stage(opens=False)
-    assert await state_after_a_look(on) is State.REHEARSING
-    on.clock.now += 59
-    assert await state_after_a_look(on) is State.REHEARSING
-    on.clock.now += 2
-    assert await state_after_a_look(on) is State.REFUSED
-    assert "could not open it within 60 s" in on.store.pointer.history[-1].why
+    for _ in range(2):
+        assert await state_after_a_look(on) is State.REHEARSING
+        on.clock.now += 59
+        assert await state_after_a_look(on) is State.REHEARSING
+        on.clock.now += 2
+        assert await state_after_a_look(on) is State.PUSHED
+        assert "could not open it within 60 s" in on.store.pointer.history[-1].why
+        on.store.pointer = on.store.pointer.rehearsed(CANDIDATE, 0.0, someone())
+        on.poll()
+
+
+async def test_a_canary_that_cannot_be_opened_here_is_left_to_those_who_show_it(stage: MakeStage) -> None:
+    """Somebody could, or it were none."""
+    on = stage(opens=False)
+    on.store.pointer = on.store.pointer.canaried(CANDIDATE, 0.2, someone())
+    assert await state_after_a_look(on) is State.CANARY
+    on.clock.now += 61
+    assert await state_after_a_look(on) is State.CANARY
 
 
 async def test_a_busy_router_replays_nothing_and_gives_the_candidate_back(stage: MakeStage) -> None:
@@ -373,9 +425,9 @@ async def test_a_canary_with_a_spoilt_partition_is_refused_before_anybody_else_g
     on = stage()
     await begun(on, said)
     on.answers(2000)
-    on.poll()
-    assert on.store.pointer.states[CANDIDATE] is State.REFUSED
-    assert (on.store.pointer.current, "shards refused 1 of its partitions" in on.store.pointer.history[-1].why) == (
+    on.clock.now += PATIENCE_S
+    assert await state_after_a_look(on) is State.REFUSED
+    assert (on.store.pointer.current, "shards refused partition 0" in on.store.pointer.history[-1].why) == (
         CURRENT,
         True,
     )
@@ -396,12 +448,12 @@ async def test_of_a_canary_that_is_not_warm_yet_nothing_is_counted(stage: MakeSt
     assert await state_after_a_look(on) is State.CURRENT
 
 
-async def test_a_canary_that_never_gets_warm_is_refused(stage: MakeStage) -> None:
+async def test_a_canary_that_never_gets_warm_is_given_back(stage: MakeStage) -> None:
     """After as long as a rehearsal waits."""
     on = stage()
     await begun(on, holding(candidate=range(1, 4)))
     on.clock.now += 61
-    assert await state_after_a_look(on) is State.REFUSED
+    assert await state_after_a_look(on) is State.PUSHED
     assert "3 of 4 partitions are warm" in on.store.pointer.history[-1].why
 
 

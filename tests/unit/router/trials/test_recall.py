@@ -16,7 +16,8 @@ from router.served.choosing import chosen, versions_of
 from router.served.keeper import Keeper
 from router.served.views import View, Views
 from router.trials.looking import RETRY_S
-from router.trials.recall import PATIENCE_S, Recall, held_against, taken_back
+from router.trials.recall import Recall, taken_back
+from router.trials.suspicion import PATIENCE_S, held_against
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State

@@ -43,6 +43,10 @@ def window_answers(limit: Limit) -> int:
     return max(least, min(round(limit.now), WINDOW_ANSWERS_MAX))
 
 
+LEAST_MS = 0.01
+"""No answer comes sooner; medians are compared as logarithms, and there is none of nothing."""
+
+
 class Limiter:
     """Counts what is in flight, and keeps the limit.
 
@@ -122,7 +126,7 @@ class Limiter:
             if not self._left_out:
                 self._begin()
             return
-        self._window.append(ms if answered else math.inf)
+        self._window.append(max(ms, LEAST_MS) if answered else math.inf)
         self._in_vain += not answered
         if len(self._window) >= self._size or 2 * self._in_vain > self._size:  # then the rest of it changes nothing
             self._move()

@@ -233,7 +233,9 @@ class Fanout:
     def _came_to_an_end(self, began: float, answered: bool, waited_ms: float = 0.0) -> None:
         now = self._clock()
         self.last_asked_until = now
-        self._observe(max((now - began) * 1000 - waited_ms, 0.0), answered=answered)
+        took_ms = (now - began) * 1000
+        believed_ms = min(waited_ms, took_ms) if waited_ms >= 0 else 0.0  # a shard may say what is no number
+        self._observe(took_ms - believed_ms, answered=answered)
 
     def _report(self, attempts: Sequence[Attempt], request_id: str) -> None:
         failed = [attempt for attempt in attempts if attempt.failed]

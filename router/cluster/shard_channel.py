@@ -6,7 +6,7 @@ Who belongs to the cluster is for others to say; they add and remove addresses h
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 import grpc.aio
@@ -148,14 +148,20 @@ class ShardChannels:
             shard = self._open[address] = self._opening(address)
         return shard
 
-    async def remove(self, address: str, grace_s: float = 1.0) -> None:
-        """Ask this address nothing more; what is on its way gets the grace to end."""
-        shard = self._open.pop(address, None)
-        if shard is not None:
-            await shard.close(grace_s)
+    def remove(self, address: str, grace_s: float = 1.0) -> Coroutine[None, None, None]:
+        """Ask this address nothing more; what is on its way gets the grace to end, which is what can be awaited.
+
+        The line is gone at once: who adds the address again gets another one, and not one that is about to be cut.
+        """
+        return _cut(self._open.pop(address, None), grace_s)
 
     async def close(self) -> None:
         """Cut every line."""
         while self._open:
             _, shard = self._open.popitem()
             await shard.close()
+
+
+async def _cut(shard: ShardChannel | None, grace_s: float) -> None:
+    if shard is not None:
+        await shard.close(grace_s)

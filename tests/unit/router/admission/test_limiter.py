@@ -76,6 +76,19 @@ def test_who_failed_at_once_says_nothing_of_load() -> None:
     assert limiter.limit == BOUNDS.start
 
 
+def test_answers_that_took_no_time_at_all_break_nothing() -> None:
+    """A shard says that all of the time was waited by wish: in a trial such medians are compared, too."""
+    limiter = Limiter(BOUNDS)
+    for ms in (190.0, 0.0):
+        for _ in range(100):
+            limiter.admit()
+        for _ in range(512):
+            limiter.observe(ms)
+        for _ in range(limiter.in_flight):
+            limiter.leave()
+    assert limiter.limit >= BOUNDS.floor
+
+
 def test_who_was_admitted_before_a_fall_is_left_out() -> None:
     """They waited behind more than are let in now."""
     limiter = Limiter(BOUNDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any, cast
 
 import grpc
@@ -70,7 +71,7 @@ async def test_who_was_late_is_asked_where_nobody_else_holds_it() -> None:
     assert len(await cluster.asked(spent=late)) == 1
 
 
-@pytest.mark.parametrize(("waited_ms", "counted_ms"), [(0, 25), (20, 5), (30, 0)])
+@pytest.mark.parametrize(("waited_ms", "counted_ms"), [(0, 25), (20, 5), (30, 0), (math.nan, 25), (-5, 25)])
 async def test_time_that_was_waited_by_wish_is_no_load(waited_ms: float, counted_ms: float) -> None:
     """What the shard says that a request waited for its events is left out of what the limit is told."""
     cluster = Cluster()

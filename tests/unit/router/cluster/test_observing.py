@@ -78,11 +78,14 @@ class Heard:
         self.now = 0.0
         self.board = Board(Topology.of(()))
         self.begun: list[str] = []
-        self.following = Following(self.board, ShardChannels(), self.follow, forget_after_s=60, clock=lambda: self.now)
+        self.lines: list[object] = []
+        self.channels = ShardChannels()
+        self.following = Following(self.board, self.channels, self.follow, forget_after_s=60, clock=lambda: self.now)
 
     def follow(self, shard: object) -> asyncio.Future[object]:
         """Note it."""
         self.begun.append(cast("ReplicaView", shard).address)
+        self.lines.append(shard)
         return asyncio.get_running_loop().create_future()
 
 
@@ -137,6 +140,19 @@ async def test_who_is_named_again_in_time_is_not_forgotten() -> None:
     heard.following.renew([A, B])
     heard.following.tend()
     assert (list(heard.board.topology.replicas), heard.begun) == ([A, B], [A, B])
+
+
+async def test_who_is_named_again_just_after_it_was_forgotten_gets_a_line_of_its_own() -> None:
+    """And not the one that is about to be cut, over which nothing would ever come again."""
+    heard = Heard()
+    heard.following.renew([A, B])
+    heard.following.renew([A])
+    heard.following.tend()
+    heard.following.renew([A, B])
+    await asyncio.gather(*heard.following._closing)
+    assert heard.begun == [A, B, B]
+    assert heard.channels.get(B) is heard.lines[-1] is not heard.lines[1]
+    await heard.channels.close()
 
 
 def test_a_shard_with_compact_copies_alone_is_still_of_use() -> None:

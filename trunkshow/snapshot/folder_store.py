@@ -4,10 +4,12 @@
     LOCK                 held while the pointer is moved
     snapshots/VERSION/   complete snapshots
     building/NAME/       what builders are at; a lock in each tells the living from the dead
+    building/VERSION.pushing   a build is being renamed into snapshots/, and the pointer has not learned of it
 
 A build writes under building/, its manifest last, is renamed into snapshots/, and then the pointer learns of it, both
 under LOCK. Whatever the moment at which a builder dies, the pointer names complete snapshots alone, and the next
-builder removes what the dead one left.
+builder removes what the dead one left. It removes no snapshot that no dead builder was pushing, although the pointer
+does not know of it: that may have been put back from an older copy. Such files are for `trunkshow gc`, after a day.
 
 The first builder writes a pointer before it has built anything. So a store that has snapshots and no pointer has lost
 it: nobody can tell then what is served and what is rubbish, and nothing is read, moved or removed until it is back.
@@ -20,7 +22,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +38,7 @@ from trunkshow.snapshot.states import REMOVABLE
 from trunkshow.snapshot.store import NoSuchSnapshot, PointerLost, StoreError, StoreUnreachable
 
 POINTER = "POINTER.json"
+PUSHING = ".pushing"
 COPY_BYTES = 2**20
 
 
@@ -157,11 +160,10 @@ class FolderStore:
         with self._writing(), _locked(self.root / "LOCK"):
             after = self.pointer().pushed(version, who, checksum)  # a name that is taken is refused before any rename
             _sync_tree(built)
-            target = self.folder(version)
-            target.parent.mkdir(exist_ok=True)
-            built.rename(target)
-            _sync(target.parent)
-            self._write(after)
+            with self._noted(version) as target:
+                built.rename(target)
+                _sync(target.parent)
+                self._write(after)
             return after
 
     def remove(self, version: str) -> None:
@@ -177,6 +179,20 @@ class FolderStore:
         """When each version's folder was last written to, whole or not, in seconds since the epoch."""
         with self._reading():
             return {path.name: path.stat().st_mtime for path in (self.root / "snapshots").glob("*")}
+
+    @contextmanager
+    def _noted(self, version: str) -> Iterator[Path]:
+        """Where a version goes; a note says that it is on its way there, unless it was there before."""
+        target = self.folder(version)
+        if target.exists():
+            raise StoreError(f"{target} is there already, and the pointer does not know it; see `trunkshow gc`")
+        target.parent.mkdir(exist_ok=True)
+        note = self.root / "building" / f"{version}{PUSHING}"
+        note.parent.mkdir(exist_ok=True)
+        note.touch()
+        yield target
+        with suppress(OSError):  # it is published; the next build finds that the pointer knows it
+            note.unlink()
 
     def _check_there(self) -> None:
         if not self.root.is_dir():
@@ -195,14 +211,15 @@ class FolderStore:
             self._write(self.pointer())
 
     def _sweep(self) -> None:
-        """Remove what dead builders left: unfinished builds, and snapshots that the pointer never learned of."""
-        for left in (self.root / "building").glob("*"):
-            if _is_free(left / "LOCK"):
-                shutil.rmtree(left, ignore_errors=True)
+        """Remove what dead builders left: unfinished builds, and pushes of which the pointer never learned."""
         known = self.pointer().states
-        for path in (self.root / "snapshots").glob("*"):
-            if path.name not in known:
-                shutil.rmtree(path, ignore_errors=True)
+        for left in (self.root / "building").glob("*"):
+            if left.suffix == PUSHING:  # of somebody who is dead: the living hold the lock that is held here
+                if left.stem not in known:
+                    shutil.rmtree(self.folder(left.stem), ignore_errors=True)
+                left.unlink()
+            elif _is_free(left / "LOCK"):
+                shutil.rmtree(left, ignore_errors=True)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -33,6 +33,21 @@ def leavings(store: FolderStore, name: str) -> Path:
     return folder
 
 
+def dying(store: FolderStore, version: str) -> None:
+    """A push that ends once its files are in place, and before the pointer knows."""
+
+    class Died(BaseException):
+        """What a builder does not outlive."""
+
+    def dies(*_: object) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Died), store.building() as folder:
+        manifest = write(folder / "snapshot", version)
+        patch.setattr(FolderStore, "_write", dies)
+        store.push(folder / "snapshot", manifest, who())
+
+
 def test_a_folder_that_is_not_there_is_unreachable(tmp_path: Path) -> None:
     """A file system that is not mounted must not look like a store in which nothing is served."""
     with pytest.raises(StoreUnreachable, match="trunkshow build"):
@@ -83,9 +98,23 @@ def test_two_builders_at_once_have_folders_of_their_own(store: FolderStore) -> N
 def test_a_snapshot_that_the_pointer_never_learned_of_is_removed(store: FolderStore) -> None:
     """A builder that died between the rename and the pointer leaves a snapshot that nobody may serve."""
     push(store, "a")
-    store.folder("orphan").mkdir()
+    dying(store, "orphan")
+    assert store.versions() == ["a", "orphan"]
     push(store, "b")
-    assert not store.folder("orphan").exists()
+    assert store.versions() == ["a", "b"]
+    assert not list((store.root / "building").iterdir())
+
+
+def test_an_older_pointer_that_was_put_back_costs_no_snapshot(store: FolderStore) -> None:
+    """It does not know of those that were pushed since; that no dead builder left them can be told."""
+    publish(store, "a")
+    older = (store.root / "POINTER.json").read_bytes()
+    publish(store, "b")
+    (store.root / "POINTER.json").write_bytes(older)
+    with pytest.raises(StoreError, match="is there already"):
+        push(store, "b")
+    push(store, "c")
+    assert store.versions() == ["a", "b", "c"]
 
 
 def test_pushed_snapshots_stay(store: FolderStore) -> None:
@@ -166,9 +195,6 @@ def test_a_store_that_lost_its_pointer_is_not_taken_for_an_empty_one(store: Fold
 
 def test_a_first_builder_that_died_before_the_pointer_knew_leaves_no_riddle(store: FolderStore) -> None:
     """There was a pointer, which knew of nothing: the next one sweeps what it left, and goes on."""
-    with store.building() as folder:
-        write(folder / "snapshot", "orphan")
-        store.folder("orphan").parent.mkdir()
-        (folder / "snapshot").rename(store.folder("orphan"))
+    dying(store, "orphan")
     push(store, "a")
     assert store.versions() == ["a"]

@@ -1,6 +1,6 @@
 """Keeps what a shard holds as it should be: plans at every change, has opened what is next, and gives up the rest.
 
-    pointer   ─┐                          ┌─ opening: one thing at a time, off the event loop (`shard.opening`)
+    pointer   ─┐                          ┌─ opening: off the event loop (`shard.opening`)
     members   ─┼─► holdings.planned() ────┤
     words     ─┘   (pure; at every change)└─ closing: on the event loop, once nobody reads
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
-from typing import Never
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, Never
 
 import structlog
 
@@ -135,15 +135,15 @@ class Keeper:
         A plan or an opening that breaks is told, and tried again: what is warm is served meanwhile, and what it broke
         at was said by others, to every shard.
         """
-        opener: asyncio.Task[None] | None = None
-        bring_next = surviving(self.bring_next, "opener.failed")
+        openers: dict[Callable[[], Coroutine[Any, Any, None]], asyncio.Task[None]] = {}
+        lanes = surviving(self.bring_next, "opener.failed"), surviving(self.pass_by, "opener.failed")
 
         async def look() -> None:
-            nonlocal opener
             await self._poked_within(TEND_S)
             if self._leaving_since is None:
-                if opener is None or opener.done():  # it begins after this, whatever fails here
-                    opener = asyncio.create_task(bring_next())
+                for lane in lanes:
+                    if lane not in openers or openers[lane].done():  # it begins after this, whatever fails here
+                        openers[lane] = asyncio.create_task(lane())
                 self.tend()
 
         await rounds(look, 0, failed="keeper.failed")
@@ -245,15 +245,24 @@ class Keeper:
         if not self._pointer.current:
             self._settle_first_try(StoreError(f"{self._url} serves no snapshot; promote one"))
         await self.opening.forget()
+        await self._bring_of(self._versions())
+
+    async def pass_by(self) -> None:
+        """Open what is next of the current version, where what is under way of another one hangs."""
+        current = self._pointer.current if self._pointer else ""
+        if current and self._belonging.members and self.opening.is_held_up(current):
+            await self._bring_of([current], passing=True)
+
+    async def _bring_of(self, versions: Iterable[str], *, passing: bool = False) -> None:
         missing = holdings.missing_of(self._scene(), self._plan.wanted)
         wanted: list[Key] = [*missing]
-        for version in self._versions():
+        for version in versions:
             wanted.append(version)
             wanted += [piece for piece in self._plan.wanted if piece.version == version]
         key = self.opening.next(wanted)
         if key is not None:
             share = pacing.ALL if key in missing or not self.generations else pacing.SHARE
-            self._tried_to_open(key, await self.opening.bring(key, self._parent(key), share))
+            self._tried_to_open(key, await self.opening.bring(key, self._parent(key), share, passing=passing))
 
     def _parent(self, key: Key) -> str:
         """The version that a version is compared with; of a piece none, since all of it was."""

@@ -1,8 +1,11 @@
-"""Opens the versions and pieces that a shard is told to: one at a time, off the event loop, out of requests' way.
+"""Opens the versions and pieces that a shard is told to: off the event loop, and out of requests' way.
 
     asked for → open                    it was fetched, verified, opened and warmed
     asked for → refused, or not given   the log has it once, however many pieces fail of one cause; `shard.work` has why
     closed    → forgotten               between two openings: the store may remove the copies that it keeps here
+
+They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
+is served. What a thread still reads that nobody waits for any more is not closed before it comes back.
 
 Whatever fails here, what is warm goes on serving. What is opened, in which order, and what is closed, is
 `shard.keeper`'s to say.
@@ -39,6 +42,9 @@ HELD_S = 5.0
 the interpreter for as long as an answer may take, and shards that follow one pointer would do it at one moment."""
 
 FORGET_WITHIN_S = 30.0
+HELD_UP_S = 5.0
+"""After which what has been under way of another version does not hold up what is served."""
+
 OPEN_WITHIN_S = 600.0
 """What takes longer is left to itself: its thread cannot be killed."""
 
@@ -94,9 +100,11 @@ class Opening:
         self._warm_requests = warm_requests
         self._clock = clock
         self._online = online
-        self._busy_with = ""
+        self._busy: dict[Key, float] = {}
+        self._read: list[str] = []
         self._closed: list[_Closed] = []
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
+        self._passing: Offload[Snapshot | Opened] = Offload("opening served", stuck_max=STUCK_MAX, late=_give_back)
         self._forgetting: Offload[None] = Offload("forgetting")
 
     @property
@@ -105,27 +113,36 @@ class Opening:
         return [piece for generation in self.generations.values() for piece in generation.pieces]
 
     def next(self, wanted: Iterable[Key]) -> Key | None:
-        """Of what is wanted, in this order, what to try now; None where all is open, or has to rest."""
-        opened = {*self.generations, *self.pieces}
+        """Of what is wanted, in this order, what to try now; None where all is open, on its way, or has to rest."""
+        opened = {*self.generations, *self.pieces, *self._busy}
         return self.failures.next((one for one in wanted if one not in opened), self._clock())
 
-    async def bring(self, key: Key, parent: str, share: float = pacing.SHARE) -> Exception | None:
+    def is_held_up(self, version: str) -> bool:
+        """Whether something of another version has been under way for so long that the store may hang."""
+        now = self._clock()
+        return any(_version(key) != version and now - since >= HELD_UP_S for key, since in self._busy.items())
+
+    async def bring(
+        self, key: Key, parent: str, share: float = pacing.SHARE, *, passing: bool = False
+    ) -> Exception | None:
         """Open a version, or a piece of one that is open; why it could not be, where it could not.
 
         Args:
             key: to open.
             parent: that a version is compared with; empty where there is none.
             share: of the time that it may take from requests (`trunkshow.pacing`).
+            passing: by threads of its own, as the others may hang.
         """
-        self._busy_with = key.version if isinstance(key, Piece) else key
+        self._busy[key] = self._clock()
         try:
-            what = await self._fetching.run(partial(self._fetched, key, parent, share), OPEN_WITHIN_S)
+            threads = self._passing if passing else self._fetching
+            what = await threads.run(partial(self._fetched, key, parent, share), OPEN_WITHIN_S)
             await self._taken(key, what)
         except Exception as error:  # whatever it was, what is warm goes on serving
             self._failed(key, error)
             return error
         finally:
-            self._busy_with = ""
+            del self._busy[key]
         self.failures = self.failures.opened(key)
         return None
 
@@ -153,8 +170,9 @@ class Opening:
 
     def close_but(self, served: Iterable[str]) -> None:
         """Close the versions that are not served and of which no piece is open, or being opened."""
-        for version in set(self.generations).difference(served):
-            if not self.generations[version].pieces and version != self._busy_with:
+        read = {*self._read, *map(_version, self._busy)}
+        for version in set(self.generations).difference(served, read):
+            if not self.generations[version].pieces:
                 log.info("snapshot.closed", snapshot=version)
                 closed = self.generations.pop(version)
                 closed.close()
@@ -163,6 +181,8 @@ class Opening:
 
     async def forget(self) -> None:
         """Let go of the files of what was closed; not while something is opened: it may be the same version again."""
+        if self._busy:
+            return
         closed, self._closed = self._closed, []
         for one in closed:
             held = one.snapshot() is not None
@@ -184,7 +204,7 @@ class Opening:
         """What was asked for; in a thread."""
         with pacing.paced(share):
             if isinstance(key, Piece):
-                return self.generations[key.version].open(key, tuple(self.recent))
+                return self._read_from(key)
             self._compare(key, parent)
             opened = Snapshot.open(self._store, key)
             try:
@@ -193,6 +213,14 @@ class Opening:
                 opened.close()
                 raise
             return opened
+
+    def _read_from(self, piece: Piece) -> Opened:
+        """In a thread, which may be left to itself and go on reading: what it maps must stay as long."""
+        self._read.append(piece.version)
+        try:
+            return self.generations[piece.version].open(piece, tuple(self.recent))
+        finally:
+            self._read.remove(piece.version)
 
     def _forgotten(self, version: str, *, held: bool) -> None:
         """In a thread."""
@@ -228,6 +256,10 @@ class Opening:
 def is_lasting(error: Exception) -> bool:
     """Whether a failure at the start is no accident that passes; a full disk is none, and somebody has to see to it."""
     return not isinstance(error, (StoreUnreachable, Stuck))
+
+
+def _version(key: Key) -> str:
+    return key.version if isinstance(key, Piece) else key
 
 
 def _give_back(brought: Snapshot | Opened) -> None:

@@ -7,7 +7,8 @@ import errno
 import gc
 import math
 import shutil
-from collections.abc import Collection, Iterable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +17,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from builder.pipeline import BuildSettings, build
+from shard import opening
 from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S
 from shard.keeper import Keeper
 from shard.online.port import NoLog, Online
-from shard.opening import HELD_S
+from shard.opening import HELD_S, HELD_UP_S
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
 from trunkshow import pacing
@@ -31,11 +33,13 @@ from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
+from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
 
 OWN = "own:1"
 PARTITIONS = 4
+WITHIN_S = 60
 WHO = Who("2026-01-01T00:00:00Z")
 
 
@@ -158,9 +162,9 @@ async def test_what_nobody_has_is_opened_without_a_rest(stage: Stage, monkeypatc
     opening = stage.keeper.opening
     bring = opening.bring
 
-    async def noted(key: Piece | str, parent: str, share: float) -> Exception | None:
+    async def noted(key: Piece | str, parent: str, share: float, *, passing: bool) -> Exception | None:
         shares[key] = share
-        return await bring(key, parent, share)
+        return await bring(key, parent, share, passing=passing)
 
     monkeypatch.setattr(opening, "bring", noted)
     asked: list[float] = []
@@ -223,6 +227,81 @@ async def test_what_moved_is_surplus_until_others_have_it(stage: Stage) -> None:
     stage.now += LINGER_S
     stage.keeper.tend()
     assert stage.warm()[version] == [0, 2]
+
+
+class Hanging:
+    """A store that does not come back with the partitions of one version."""
+
+    def __init__(self, stage: Stage, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = threading.Event()
+        self.go = threading.Event()
+        ensure = Store.ensure
+
+        def hangs(store: Store, of: str, files: Collection[str]) -> Path:
+            if of == version and any(path.startswith("partitions/") for path in files):
+                self.asked.set()
+                self.go.wait(WITHIN_S)
+            return ensure(store, of, files)
+
+        monkeypatch.setattr(Store, "ensure", hangs)
+        self.pointer = replace(stage.pointer, states={stage.pointer.current: State.CURRENT, version: State.REHEARSING})
+
+    async def until(self, so: Callable[[], object]) -> None:
+        """Bounded: what is waited for is done by threads."""
+        async with asyncio.timeout(WITHIN_S):
+            while not so():  # noqa: ASYNC110  # a thread sets no event of ours
+                await asyncio.sleep(0.002)
+
+
+async def test_a_candidate_whose_files_hang_does_not_hold_up_what_is_served(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A neighbour leaves meanwhile, and what it had is in this shard's own cache."""
+    current, candidate = stage.pointer.current, stage.pointer.previous
+    await stage.settle(replace(stage.pointer, states={current: State.CURRENT}), members=(OWN, NEIGHBOUR))
+    store = Hanging(stage, candidate, monkeypatch)
+    keeper = stage.keeper
+    keeper.pointed(store.pointer)
+    keeper.tend()
+    await keeper.bring_next()  # what its partitions share
+    keeper.tend()
+    hung = asyncio.ensure_future(keeper.bring_next())
+    await store.until(store.asked.is_set)
+    keeper.joined((OWN,))
+    keeper.tend()
+    await keeper.pass_by()
+    assert stage.warm()[current] == [0, 2]  # not before it is clear that it hangs
+    stage.now += HELD_UP_S
+    for _ in range(2 * PARTITIONS):
+        await keeper.pass_by()
+    assert stage.warm() == {current: EVERYTHING, candidate: []}
+    store.go.set()
+    await hung
+    assert len(stage.warm()[candidate]) == 1
+
+
+async def test_what_a_thread_reads_that_nobody_waits_for_any_more_stays_open(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its version was refused meanwhile; to unmap what is being read would end the process."""
+    current, candidate = stage.pointer.current, stage.pointer.previous
+    await stage.settle(replace(stage.pointer, states={current: State.CURRENT}))
+    store = Hanging(stage, candidate, monkeypatch)
+    keeper = stage.keeper
+    keeper.pointed(store.pointer)
+    keeper.tend()
+    await keeper.bring_next()
+    keeper.tend()
+    monkeypatch.setattr(opening, "OPEN_WITHIN_S", 0.01)
+    await keeper.bring_next()
+    await store.until(store.asked.is_set)
+    keeper.pointed(replace(store.pointer, states={current: State.CURRENT, candidate: State.REFUSED}))
+    keeper.tend()
+    assert candidate in keeper.generations
+    store.go.set()
+    await store.until(lambda: not keeper.opening._read)
+    keeper.tend()
+    assert candidate not in keeper.generations
 
 
 async def test_what_is_read_is_not_closed(stage: Stage) -> None:

@@ -76,7 +76,9 @@ class Homes:
         if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
             return False
         partition = self._newcomers.take(event, at, self._catalogue.built_row)
-        return partition is None or partition in among or bool(self.lacking)
+        if partition is None:
+            return self._newcomers.lead(event.user_id) is not None
+        return partition in among or bool(self.lacking)
 
     def has(self, user_id: str) -> bool:
         """Whether somebody lives in what is held, or may turn out to."""
@@ -87,9 +89,15 @@ class Homes:
         home = self.of(user_id)
         return home.partition if home is not None else self._newcomers.find(user_id)
 
-    def has_lost(self, user_id: str) -> bool:
-        """Whether events of somebody may have been let go, since more were unsettled than can be known."""
-        return self._newcomers.lost_unsettled and self.of(user_id) is None
+    def has_lost(self, user_id: str, partition: int) -> bool:
+        """Whether events of somebody who is asked for in a partition may not be there.
+
+        There were more newcomers than can be known, or they live elsewhere by what is known here.
+        """
+        home = self._newcomers.find(user_id)
+        if home is not None:
+            return home != partition or self._newcomers.has_lost(user_id)
+        return self._newcomers.has_lost(user_id) and self.of(user_id) is None
 
     def of(self, user_id: str) -> Home | None:
         """A user's place in the snapshot; None for newcomers, and who is to be forgotten."""

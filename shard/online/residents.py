@@ -173,7 +173,9 @@ class Residents:
 
     def is_whole(self, user_id: str, partition: int) -> bool:
         """Whether everything up to the watermark is known of somebody who lives in a partition."""
-        if partition not in self.homes.whole or self._misses(self.homes.since) or self.homes.has_lost(user_id):
+        if partition not in self.homes.whole or self._misses(self.homes.since):
+            return False
+        if self.homes.has_lost(user_id, partition):
             return False
         return self._users.is_whole(user_id, self.homes.since)
 

@@ -9,7 +9,11 @@ Until such an event a newcomer is unsettled: all that they did was with items th
 they do not want something. What is known of new items differs for moments from process to process, so that nobody
 could agree on a home by it. Instead every shard keeps the events of who is unsettled, and a router leads them to
 wherever their first event points, by what it knows: to the partition nearest to an item that they liked, or farthest
-from the direction of one that they did not. Reading the log is left to `trunkshow.online.follower`.
+from the direction of one that they did not.
+
+There is room for so many. Whoever came keeps their place, and once somebody had to be left out nobody comes any more:
+so of everybody who is known all is known, from their first event on, and of nobody else it is claimed. To a later
+snapshot they are known, or come anew. Reading the log is left to `trunkshow.online.follower`.
 """
 
 from __future__ import annotations
@@ -22,14 +26,19 @@ import numpy as np
 from trunkshow.models.fold_in import Solver
 from trunkshow.online.positions import Position
 from trunkshow.online.weights import SHARES
+from trunkshow.serving import metrics
 from trunkshow.taste import Codebook
 from trunkshow.v1 import events_pb2 as pb
 
 NEWCOMERS_MAX = 200_000
-"""In one snapshot, about 50 MB; beyond it those who came first are forgotten, and are new again."""
+"""In one snapshot, about 50 MB; beyond it people stay strangers to it."""
 
 UNSETTLED_MAX = 100_000
 """In one snapshot, about 25 MB; of more nothing is known, and of nobody that they did nothing."""
+
+LEFT_OUT = metrics.counter(
+    "trunkshow_newcomers_left_out_total", "Events of people whom no snapshot knows, for whom there was no room."
+)
 
 
 class Arrival(NamedTuple):
@@ -65,9 +74,6 @@ class Newcomers:
         leads_to: the partition that an item's row leads to; asked once for each.
         most: newcomers that are known at a time.
         unsettled_max: users who are unsettled, and known.
-
-    Attributes:
-        lost_unsettled: whether there were more than these.
     """
 
     def __init__(
@@ -79,14 +85,16 @@ class Newcomers:
         self._homes: dict[int, int] = {}
         self._unsettled_max = unsettled_max
         self._leads: dict[str, Lead] = {}  # of who is not in `_arrivals`
-        self._lost_any = False  # somebody was heard of, and it is not known any more who
-        self.lost_unsettled = False
+        self._left_out = False  # somebody was
+        self._lost_unsettled = False  # somebody was, who may have come since
 
     def __len__(self) -> int:
         return len(self._arrivals)
 
     def take(self, event: pb.Event, at: Position, built_row: Callable[[str], int | None]) -> int | None:
-        """An event of somebody whom the snapshot does not know; where they live by now, None for who is unsettled.
+        """An event of somebody whom the snapshot does not know; where they live by now.
+
+        None for who is unsettled, or left out.
 
         Args:
             event: of an interaction that is folded in.
@@ -100,14 +108,14 @@ class Newcomers:
         self.hear_unsettling(event.user_id, Lead(bad, at, event.item_id))
         return self.find(event.user_id)
 
-    def hear(self, user_id: str, row: int, at: Position) -> int:
+    def hear(self, user_id: str, row: int, at: Position) -> int | None:
         """An event that says something good of an item that was built with; where its user lives by now."""
         known = self._arrivals.get(user_id)
         if known is not None and known.at <= at:
             return known.home
-        if known is None and len(self._arrivals) >= self._most:
-            del self._arrivals[next(iter(self._arrivals))]
-            self._lost_any = True
+        if known is None and (self._left_out or len(self._arrivals) >= self._most):
+            self._leave_out(user_id)
+            return None
         if row not in self._homes:
             self._homes[row] = self._leads_to(row)
         self._arrivals[user_id] = Arrival(at, self._homes[row])
@@ -119,14 +127,19 @@ class Newcomers:
         if user_id in self._arrivals:
             return
         known = self._leads.get(user_id)
-        if known is None and len(self._leads) >= self._unsettled_max:
-            self._lost_any = self.lost_unsettled = True
+        if known is None and (self._left_out or len(self._leads) >= self._unsettled_max):
+            self._lost_unsettled = self._lost_unsettled or not self._left_out
+            LEFT_OUT.inc()
             return
         self._leads[user_id] = lead if known is None else min(known, lead)
 
     def did_nothing(self, user_id: str) -> bool:
         """Whether nothing at all was heard of somebody; False, too, where that cannot be said any more."""
-        return not (self._lost_any or user_id in self._arrivals or user_id in self._leads)
+        return not (self._left_out or self._lost_unsettled or self._knows(user_id))
+
+    def has_lost(self, user_id: str) -> bool:
+        """Whether events of somebody may have been let go."""
+        return self._lost_unsettled or (self._left_out and not self._knows(user_id))
 
     def forget(self, user_id: str) -> None:
         """Somebody is nobody's newcomer any more, until they are heard of again."""
@@ -134,13 +147,22 @@ class Newcomers:
         self._leads.pop(user_id, None)
 
     def find(self, user_id: str) -> int | None:
-        """Where a newcomer lives; None for somebody who is unsettled, or was not heard of."""
+        """Where a newcomer lives; None for somebody who is unsettled, left out, or was not heard of."""
         arrival = self._arrivals.get(user_id)
         return None if arrival is None else arrival.home
 
     def lead(self, user_id: str) -> Lead | None:
         """What is known of somebody who is unsettled; None for anybody else."""
         return self._leads.get(user_id)
+
+    def _knows(self, user_id: str) -> bool:
+        return user_id in self._arrivals or user_id in self._leads
+
+    def _leave_out(self, user_id: str) -> None:
+        """There is no room for somebody; who is unsettled stays so, and every event of theirs is kept."""
+        self._left_out = True
+        if user_id not in self._leads:
+            LEFT_OUT.inc()
 
 
 def home_of(equations: Solver, codebook: Codebook, row: int, *, bad: bool = False) -> int:

@@ -65,12 +65,43 @@ def test_somebody_unheard_of_has_no_home() -> None:
     assert newcomers().find("new") is None
 
 
-def test_there_is_a_limit() -> None:
-    """Who came first goes first."""
+def test_beyond_the_limit_nobody_comes_and_whoever_came_stays() -> None:
+    """Nobody moves for another; and who had to be left out is never taken for somebody who has just come."""
     known = newcomers(most=2)
-    for number in range(3):
-        known.hear(f"new-{number}", 1, at(number + 1))
-    assert (len(known), known.find("new-0")) == (2, None)
+    homes = [known.hear(f"new-{number}", row, at(number + 1)) for number, row in enumerate((1, 2, 3))]
+    assert (len(known), homes[2], known.find("new-2")) == (2, None, None)
+    assert [known.find(f"new-{number}") for number in (0, 1)] == homes[:2]
+    assert [known.has_lost(f"new-{number}") for number in range(3)] == [False, False, True]
+    known.forget("new-0")  # there is room again, and it is too late
+    known.hear("new-2", 4, at(4))
+    known.take(event("brand-new"), at(5), built_row)
+    assert (known.find("new-2"), known.lead("new")) == (None, None)
+    assert known.has_lost("new-2")
+    assert known.has_lost("new")
+
+
+def test_the_same_are_known_with_the_same_homes_by_whoever_reads_the_log_again() -> None:
+    """However often, and wherever they had begun to follow it."""
+    heard = [(f"new-{number % 5}", number % ITEMS, at(number + 1)) for number in range(40)]
+    first, again = newcomers(most=3), newcomers(most=3)
+    for one in heard:
+        first.hear(*one)
+    for one in [*heard[1:4], *heard, *heard[7:]]:
+        again.hear(*one)
+    both = [user for user in ("new-0", "new-1", "new-2", "new-3", "new-4") if not again.has_lost(user)]
+    assert len(both) == 3
+    known_to_both = [user for user in both if not first.has_lost(user)]
+    assert known_to_both
+    assert [first.find(user) for user in known_to_both] == [again.find(user) for user in known_to_both]
+
+
+def test_who_is_unsettled_when_there_is_no_room_stays_so() -> None:
+    """All that they did is known."""
+    known = newcomers(most=1)
+    known.take(event("brand-new"), at(1), built_row)
+    known.hear("another", 1, at(2))
+    assert known.take(event("3"), at(3), built_row) is None
+    assert (known.lead("new"), known.has_lost("new")) == (Lead(False, at(1), "brand-new"), False)
 
 
 def test_who_did_something_that_leads_nowhere_did_not_do_nothing() -> None:
@@ -124,4 +155,4 @@ def test_where_there_were_too_many_nobody_is_said_to_have_done_nothing(unsettled
         assert known.did_nothing("somebody")
         user, place = f"new-{number}", at(number + 1)
         known.hear_unsettling(user, Lead(False, place, "i")) if unsettled else known.hear(user, 1, place)
-    assert (known.did_nothing("somebody"), known.lost_unsettled) == (False, unsettled)
+    assert (known.did_nothing("somebody"), known.has_lost("new-0")) == (False, unsettled)

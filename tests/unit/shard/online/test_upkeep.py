@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import datasets
@@ -19,7 +20,7 @@ from shard.online.statistics import Heard
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from trunkshow.online.forgotten_file import FILE_NAME
-from trunkshow.online.newcomers import home_of
+from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.progress import FRESH_WITHIN_S
 from trunkshow.snapshot.additions import Addition, Additions
 from trunkshow.snapshot.likeness import Description
@@ -367,3 +368,32 @@ async def test_who_is_unsettled_is_kept_by_every_shard_until_they_settle(
         there.upkeep._replaying.tidy_up()
         await turns(lambda: not list(there.upkeep.hearing.users))
         assert len(here.upkeep.hearing.users.of(NEW)) == 3
+
+
+async def test_whom_there_is_no_room_for_is_not_said_to_be_known_and_the_others_stay_where_they_live(
+    shard: Callable[..., Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much comes, and on a shard that starts afterwards, too: FRESH is who has all of their events in it."""
+    monkeypatch.setattr("shard.online.homes.Newcomers", partial(Newcomers, most=2))
+    log, users = FollowedLog(), ("new-0", "new-1", "new-2")
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        liked = unlike(up, USER)
+        await up.hears(*(click(user, liked[number]) for number, user in enumerate(users)))
+        mark = await up.hears(*(click(user, liked[3]) for user in reversed(users)))
+        await turns(up.residents.is_fresh)
+        homes = [up.residents.homes.partition_of(user) for user in users]
+        assert (homes[0] is None, homes[1] is None, homes[2]) == (False, False, None)
+        live = [(await up.slate(user)).receipt for user in users[:2]]
+    async with shard(log).up() as late:
+        await late.hold(*late.partitions)
+        await turns(late.residents.is_fresh)
+        assert [late.residents.homes.partition_of(user) for user in users] == homes
+        told = [(await late.slate(user)).receipt for user in users[:2]]
+        for receipt in (*live, *told):
+            assert (receipt.rung, receipt.events_folded) == (pb.RUNG_FRESH, 2)
+        assert not late.upkeep.hearing.users.of("new-2")
+        assert await late.residents.reached(mark, 1)
+        assert not any(late.residents.is_whole("new-2", number) for number in late.partitions)
+        assert late.residents.is_whole("new-0", homes[0] or 0)
+        assert not late.residents.is_whole("new-0", int(homes[0] == 0))

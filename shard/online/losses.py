@@ -1,9 +1,10 @@
 """The log as it is read here, and what of it could not be: removed before it was read, or spoilt.
 
 Every reading of it goes through here, followed or replayed. A snapshot that was built without a record that is lost
-does not know everything of anybody, and never will: the next one does, whose watermark is behind it. Of each lane the
-last that was lost is kept; of a log that made way for another, nothing. A spoilt record is known of once another came
-after it.
+does not know everything of anybody, and never will: the next one does, whose watermark is behind it. What an old log
+has let go of is lost to whoever begins with what is left, as for a snapshot without a watermark; so is whatever does
+not come before a reading's end. Of each lane the last that was lost is kept; of a log that made way for another,
+nothing. A spoilt record is known of once another came after it, or its reading ended.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Loss(NamedTuple):
 
     Attributes:
         at: where it stood.
-        time_ms: when what came after it was recorded, milliseconds since the epoch.
+        time_ms: when what came after it was recorded, or it was missed, milliseconds since the epoch.
     """
 
     at: Position
@@ -85,6 +86,7 @@ class Losses:
                 self._note(after, read)
                 after = read.watermark
                 yield read
+        self._note_end(after, until)
 
     async def close(self) -> None:
         """As the log."""
@@ -92,18 +94,36 @@ class Losses:
 
     def _note(self, before: Watermark | None, read: Read) -> None:
         self._log = read.watermark.log
-        if not read.lost:
+        if not read.lost and not read.removed:
             return
-        came = round(self._wall() * 1000)
+        came = self._now_ms()
         if read.record.HasField("received"):
             came = min(read.record.received.ToMilliseconds(), came)
         for at in _lost(before, read.watermark):
-            known = self._last.get(at.lane)
-            if known is None or known.at.log != at.log or known.at < at:
-                self._last = {lane: one for lane, one in self._last.items() if one.at.log == at.log}
-                self._last[at.lane] = Loss(at, came)
+            if self._keep(Loss(at, came)) and read.lost:
                 log.error("log.not_whole", lane=at.lane, until=at.number, records=read.lost)
-            self._told(Loss(at, came))
+
+    def _note_end(self, after: Watermark | None, until: Watermark) -> None:
+        """A reading ended there: what it should have come to, and did not, is lost."""
+        self._log = until.log
+        read = after.counts if after is not None and after.log == until.log else {}
+        for lane, count in until.counts.items():
+            if read.get(lane, 0) < count:
+                self._keep(Loss(Position(until.log, lane, count), self._now_ms()))
+
+    def _keep(self, loss: Loss) -> bool:
+        """Tell of a loss; whether a lane's last one was not known yet. The earliest that it can have come counts."""
+        at, known = loss.at, self._last.get(loss.at.lane)
+        is_later = known is None or known.at.log != at.log or known.at < at
+        if is_later:
+            self._last = {lane: one for lane, one in self._last.items() if one.at.log == at.log} | {at.lane: loss}
+        elif known is not None and known.at == at:
+            self._last[at.lane] = min(known, loss)
+        self._told(loss)
+        return is_later
+
+    def _now_ms(self) -> int:
+        return round(self._wall() * 1000)
 
 
 def _lost(before: Watermark | None, now: Watermark) -> Iterator[Position]:

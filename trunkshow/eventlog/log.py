@@ -7,7 +7,7 @@ several that came at the same time. What an adapter promises:
    raised for may be in the log all the same: records come at least once, and events are told apart by their ids.
 2. All events of a user are in one lane, and a reader gets a lane's records in the order in which they were appended.
 3. A reader outlives the log's absence: it waits, and goes on where it was. What was removed before it was read is
-   skipped, and the reader is told (`Read.lost`).
+   skipped, and the reader is told (`Read.lost`); so is one that begins with what is left (`Read.removed`).
 4. Nothing is unbounded: in flight, in memory, in time.
 """
 
@@ -41,6 +41,7 @@ class Read(NamedTuple):
         lost: records of its lane before this one that had been removed unread, or could not be read.
         behind: records of its lane after this one, as of when it was read.
         written_ms: when it was written by the log's own clock, milliseconds since the epoch; None where it has none.
+        removed: records of its lane before this one that were gone when reading began with it.
     """
 
     record: log_pb2.Record
@@ -48,6 +49,7 @@ class Read(NamedTuple):
     lost: int = 0
     behind: int = 0
     written_ms: int | None = None
+    removed: int = 0
 
 
 class EventLog(Protocol):

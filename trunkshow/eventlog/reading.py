@@ -33,7 +33,7 @@ class Place:
 
     Attributes:
         mark: everything that was read.
-        anew: whether it started at what was left of a log; then nothing is missing before a lane's first record.
+        anew: whether it started at what was left of a log: what a lane had before its first record went before that.
         untold: records that were lost and not told of yet.
     """
 
@@ -58,7 +58,8 @@ class Place:
             written_ms: when, by the log's own clock.
         """
         starts = self.anew and lane not in self.mark.counts
-        lost = self.untold + (0 if starts else count - 1 - self.next_count(lane))
+        missing = count - 1 - self.next_count(lane)
+        lost = self.untold + (0 if starts else missing)
         mark = self.mark.advanced(lane, count)
         READ.inc()
         BEHIND.set(behind)
@@ -71,7 +72,8 @@ class Place:
         if lost > self.untold:
             LOST.inc(lost - self.untold)
             _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
-        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind, written_ms)
+        removed = missing if starts else 0
+        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind, written_ms, removed)
 
 
 def place_in(log: str, after: Watermark | None) -> Place:

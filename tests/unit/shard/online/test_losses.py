@@ -12,6 +12,7 @@ from online_shard import USER, Shard, click, event, turns, unlike
 from shard.online.losses import Loss, Losses
 from shard.online.statistics import Heard
 from trunkshow.eventlog.log import Read
+from trunkshow.eventlog.reading import place_in
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, Since
 from trunkshow.snapshot.partition import Partition
@@ -23,19 +24,18 @@ NOW_MS = 1_000_000
 
 
 class Leaky(FollowedLog):
-    """A log of which the first records were removed; who reads from before them is told."""
+    """A log of which the first records were removed; who reads from before them is told, as every adapter does."""
 
     removed = 0
 
-    def _told(self, read: Read, after: int) -> Read:
-        number = read.watermark.counts[0]
-        return read._replace(lost=number - 1 - after if number == self.removed + 1 else 0)
-
     async def read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
         """What is left of it."""
-        start = self._start(after)
-        async for read in super().read(self._mark(max(start, self.removed)), until):
-            yield self._told(read, start)
+        place = place_in(self.name, after)
+        start = max(place.next_count(0), self.removed)
+        async for read in super().read(self._mark(start), until):
+            place, told = place.took(0, read.watermark.counts[0], read.record.SerializeToString(), 0)
+            assert told is not None
+            yield told
 
 
 def since(number: int) -> Since:
@@ -59,6 +59,36 @@ async def test_a_snapshot_older_than_what_is_left_of_the_log_is_not_fresh(
             await turns(up.residents.is_fresh)
             receipt = (await up.slate(USER)).receipt
             assert (receipt.rung, receipt.events_folded, bool(receipt.watermark)) == (rung, 2, seen == 2)
+
+
+@pytest.mark.parametrize(("received_s", "rung"), [(10.0, pb.RUNG_SNAPSHOT), (-10.0, pb.RUNG_FRESH)])
+async def test_a_snapshot_without_a_watermark_is_not_fresh_where_the_log_begins_after_its_data(
+    shard: Callable[..., Shard], received_s: float, rung: int
+) -> None:
+    """What came in between may be gone; where the log begins before that, or was always as short, nothing can be."""
+    for removed, told in ((2, rung), (0, pb.RUNG_FRESH)):
+        log = Leaky()
+        log.received_ms = round((event.data_until_s + received_s) * 1000)  # type: ignore[attr-defined]
+        for item in ("item-0001", "item-0002", "item-0003", "item-0004"):
+            await log.append([click(USER, item)], 1)
+        log.removed = removed
+        async with shard(log).up() as up:
+            await up.hold(*up.partitions)
+            await turns(up.residents.is_fresh)
+            receipt = (await up.slate(USER)).receipt
+            assert (receipt.rung, receipt.events_folded) == (told, 4 - removed)
+            assert up.residents.is_whole(USER, up.home(USER)) == (told == pb.RUNG_FRESH)
+
+
+async def test_what_a_reading_does_not_come_to_is_lost(shard: Callable[..., Shard]) -> None:
+    """All of the log was removed, and nothing came since: nobody says what it was."""
+    log = Leaky()
+    await log.append([click(USER, "item-0001")], 1)
+    log.removed = 1
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        await turns(up.residents.is_fresh)
+        assert (await up.slate(USER)).receipt.rung == pb.RUNG_SNAPSHOT
 
 
 class Scripted(FollowedLog):
@@ -138,3 +168,13 @@ async def test_what_is_counted_is_known_from_after_what_was_lost(shard: Callable
         assert statistics.known_from_ms == known
         up.upkeep._lost(Loss(Position(log.name, 0, 2), known + 5))
         assert statistics.known_from_ms == known + 5
+
+
+async def test_the_earliest_that_a_loss_can_have_come_counts() -> None:
+    """By what was recorded after it; that it is missed again later says nothing new."""
+    gone = read({0: 5})._replace(removed=4)
+    losses, told = await losses_of(gone)
+    assert told == [Loss(Position("log", 0, 4), NOW_MS // 2)]
+    losses._keep(Loss(Position("log", 0, 4), NOW_MS))
+    seen = [Since(None, until_ms) for until_ms in (NOW_MS // 2 - 1, NOW_MS // 2)]
+    assert [losses.concern(one) for one in seen] == [True, False]

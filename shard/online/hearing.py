@@ -1,13 +1,15 @@
 """What an event changes here: whose are kept, of whom something was shown, who is forgotten; and what is freed again.
 
 An event is kept if somebody who lives in what is held did it, by any of the snapshots that are open. It is heard once
-as it comes, and again in each replay, which does no harm (`shard.online.state`).
+as it comes, and again in each replay, which does no harm (`shard.online.state`). One that raises is missing of its
+user's, whose slates do not claim then to know everything; one without a moment that could be anywhere is nobody's.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from itertools import chain
 
 from shard.online.opened import Opened
@@ -57,6 +59,21 @@ class Hearing:
 
     def hear(self, event: pb.Event, at: Position) -> None:
         """An event was followed."""
+        try:
+            self._hear(event, at)
+        except Exception:
+            self._miss(event, at)
+            raise
+
+    def hear_again(self, residents: Residents, partitions: Collection[int], event: pb.Event, at: Position) -> None:
+        """An event was replayed, for these partitions of a snapshot."""
+        try:
+            self._hear_again(residents, partitions, event, at)
+        except Exception:
+            self._miss(event, at)
+            raise
+
+    def _hear(self, event: pb.Event, at: Position) -> None:
         if event.interaction == pb.INTERACTION_IMPRESSION:  # most events
             self._show(event, at)
             return
@@ -67,8 +84,7 @@ class Hearing:
         if takers:
             self._keep(event, at)
 
-    def hear_again(self, residents: Residents, partitions: Collection[int], event: pb.Event, at: Position) -> None:
-        """An event was replayed, for these partitions of a snapshot."""
+    def _hear_again(self, residents: Residents, partitions: Collection[int], event: pb.Event, at: Position) -> None:
         if residents is not self._opened.get(residents.version):
             return  # its snapshot was closed meanwhile
         if event.interaction == pb.INTERACTION_IMPRESSION:
@@ -107,13 +123,18 @@ class Hearing:
         """Whether an event is of somebody who asked to be forgotten, from before they did."""
         return self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds())
 
+    def _miss(self, event: pb.Event, at: Position) -> None:
+        """An event could not be taken in."""
+        with suppress(ValueError):
+            self.users.miss(event.user_id, at, event.timestamp.ToMilliseconds())
+
     def _show(self, event: pb.Event, at: Position) -> None:
         """Something was shown to somebody, who matters if they live here; nobody moves in by it."""
         user_id = event.user_id
         if self._is_covered(event, at):
             return
         if user_id in self.shown or self._opened.has(user_id):
-            self.shown.add(user_id, event.item_id, event.timestamp.seconds // 60)
+            self.shown.add(user_id, event.item_id, max(event.timestamp.seconds // 60, 0))
 
     def _keep(self, event: pb.Event, at: Position) -> None:
         kept = compact(event, at)

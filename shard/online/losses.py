@@ -17,6 +17,7 @@ from typing import NamedTuple
 import structlog
 
 from trunkshow.eventlog.log import EventLog, Read
+from trunkshow.eventlog.reading import received_ms
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, Since
 from trunkshow.serving.deadline import Clock
@@ -96,9 +97,8 @@ class Losses:
         self._log = read.watermark.log
         if not read.lost and not read.removed:
             return
-        came = self._now_ms()
-        if read.record.HasField("received"):
-            came = min(read.record.received.ToMilliseconds(), came)
+        came, received = self._now_ms(), received_ms(read.record)
+        came = came if received is None else min(received, came)
         for at in _lost(before, read.watermark):
             if self._keep(Loss(at, came)) and read.lost:
                 log.error("log.not_whole", lane=at.lane, until=at.number, records=read.lost)

@@ -26,6 +26,7 @@ import structlog
 
 from shard.online.moments import Moments
 from trunkshow.eventlog.log import LogUnavailable
+from trunkshow.eventlog.reading import received_ms
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone
@@ -221,11 +222,15 @@ class Statistics:
     # --- how -----------------------------------------------------------------------------------------------------
 
     def _tell(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
-        now_ms = self.moments.heard(record.received.ToMilliseconds() if record.HasField("received") else None)
+        now_ms = self.moments.heard(received_ms(record))
         if self._began_ms is None:
             self._began_ms = now_ms
         for event in record.events:
-            time_ms = event.timestamp.ToMilliseconds()
+            try:
+                time_ms = event.timestamp.ToMilliseconds()
+            except ValueError:  # no router takes it, nor does a build: it is no event, and the others of the record are
+                FAILURES.labels("any").inc()
+                continue
             if not self._ids.is_new(event.event_id, time_ms, now_ms):
                 TOO_LATE.inc(self._ids.doubts(time_ms))
             elif not self._forgotten.covers(event.user_id, at, time_ms):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from shard.online.state import NO_EVENTS, Event, Events, applied
-from trunkshow.online.positions import Since
+from trunkshow.online.positions import Position, Since
 from trunkshow.serving import metrics
 
 EVICTED_MAX = 100_000
@@ -75,6 +75,14 @@ class Users:
         self.events += len(after) - len(before)
         while self.events > self._events_max and self._of:
             self._evict(next(iter(self._of)))
+
+    def miss(self, user_id: str, at: Position, time_ms: int) -> None:
+        """A user's event could not be taken in: it is as one that had to go."""
+        gone = Event(0, "", 0, time_ms, at)
+        if user_id in self._of:
+            self._cut[user_id] = _last_of((gone, self._cut.get(user_id, gone)))
+        else:
+            self._note_evicted(user_id, (gone,))
 
     def drop(self, user_id: str) -> None:
         """A user is not held here any more."""

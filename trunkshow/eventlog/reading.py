@@ -81,3 +81,13 @@ def place_in(log: str, after: Watermark | None) -> Place:
     if after is None or after.log != log:
         return Place(Watermark(log), anew=True)
     return Place(after)
+
+
+def received_ms(record: log_pb2.Record) -> int | None:
+    """When a router took a record, milliseconds since the epoch; None where that is not said, or no moment at all."""
+    if not record.HasField("received"):
+        return None
+    try:
+        return record.received.ToMilliseconds()
+    except ValueError:
+        return None

@@ -31,6 +31,9 @@ AGAIN = (pacing.SHARE, 0.5, 60.0)
 IN_A_HURRY = (0.5, 1.0, 10.0)
 """Of one that reads again what all that is served here lacks. Who serves nothing yet is not busy, and need not rest."""
 
+ERRORS_MAX = 3
+"""Of a record, told; all are counted as one."""
+
 Ramp = tuple[float, float, float]
 Sleep = Callable[[float], Awaitable[None]]
 Hear = Callable[[pb.Event, Position], None]
@@ -95,11 +98,21 @@ class Turns:
 
 
 def each(hear: Hear) -> Hearer:
-    """Who hears of events hears of a record's, one after the other."""
+    """Who hears of events hears of a record's, one after the other.
+
+    A record has events of many callers: one that is no good must not keep the others from being heard. It raises an
+    `ExceptionGroup` of what was raised, at its end.
+    """
 
     def heard(record: log_pb2.Record, at: Position) -> Iterator[None]:
+        errors: list[Exception] = []
         for event in record.events:
-            hear(event, at)
+            try:
+                hear(event, at)
+            except Exception as error:
+                errors.append(error)
             yield
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} events of a record that are no good", errors[:ERRORS_MAX])
 
     return heard

@@ -384,3 +384,24 @@ def test_ends_that_a_log_went_back_from_are_not_waited_for() -> None:
     progress.ended(Watermark("log", {0: 4}), 20.0)
     progress.read(Watermark("log", {0: 4}))
     assert progress.lag_s(21.0) == 1.0
+
+
+async def test_an_event_that_breaks_the_listener_does_not_keep_it_from_the_others_of_its_record() -> None:
+    """They are other callers'; that it broke is told once for the record."""
+    log = FollowedLog()
+    await log.append([event(number) for number in range(1, 6)], 1)
+    heard = []
+
+    def hear(event: pb.Event, at: Position) -> None:
+        if event.event_id in ("e1", "e3"):
+            raise ZeroDivisionError
+        heard.append(event.event_id)
+
+    before = unreadable()
+    await Watched(log).follower.replay(None, hear)
+    assert (heard, unreadable() - before) == (["e2", "e4", "e5"], 1)
+
+
+def unreadable() -> float:
+    """Records that made no sense, as exported."""
+    return metrics.REGISTRY.get_sample_value("trunkshow_log_records_unreadable_total") or 0.0

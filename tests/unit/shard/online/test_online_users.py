@@ -102,3 +102,16 @@ def test_what_went_of_who_did_too_much_is_known_also_when_nothing_is_left_of_the
             users.drop("a")
         assert users.of("a") == ()
         assert [users.is_whole("a", since) for since in (until(999), until(1000))] == [how == "dropped", True], how
+
+
+def test_who_has_an_event_that_could_not_be_taken_in_is_not_whole_until_a_snapshot_has_it() -> None:
+    """Whether anything else is kept of theirs or not; what they do afterwards is."""
+    users = Users(events_max=10)
+    users.add("a", event(1))
+    for user in ("a", "b"):
+        users.miss(user, Position("log", 0, 2), 2)
+        assert [users.is_whole(user, since) for since in (BEFORE, until(1), until(2))] == [False, False, True]
+        users.add(user, event(3))
+        assert users.of(user)[-1] == event(3)
+        assert not users.is_whole(user, until(1))
+    assert users.is_whole("c", BEFORE)

@@ -333,3 +333,21 @@ async def test_nobody_reads_the_past_where_nobody_listens() -> None:
         await world.hears("e4")
         await world.learned()
     assert [read for read in world.log.reads if read is None] == []
+
+
+async def test_an_event_of_no_moment_is_none_and_the_others_of_its_record_are_heard() -> None:
+    """In the past, live, and of what waits until the past was heard: whoever wrote it was no router."""
+    world, waiting, far = World(), World(), event("far")
+    far.timestamp.seconds = 10**12
+    await world.log.append([far, event("a")], 1)
+    async with world.following():
+        await world.learned()
+        await world.log.append([event("b"), far, event("c")], 1)
+        await turns(lambda: len(world.names.ids) >= 3)
+        assert world.names.ids == ["a", "b", "c"]
+    strange = log_pb2.Record(events=[far, event("d")])
+    strange.received.seconds = 10**12
+    for _ in waiting.statistics.follow(strange, Position("log", 0, 1), None):
+        pass
+    await waiting.statistics._hear_slice()
+    assert waiting.names.ids == ["d"]

@@ -15,9 +15,10 @@ from followed_log import FollowedLog
 from online_shard import NEW, USER, Shard, click, event, items, nearness, turns, unlike
 
 from shard.online.opened import Opened
-from shard.online.state import EVENTS_MAX
+from shard.online.state import EVENTS_MAX, Event
 from shard.online.statistics import Heard
 from shard.online.upkeep import Upkeep
+from shard.online.users import Users
 from shard.predict import Predictor
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.newcomers import Newcomers, home_of
@@ -397,3 +398,33 @@ async def test_whom_there_is_no_room_for_is_not_said_to_be_known_and_the_others_
         assert not any(late.residents.is_whole("new-2", number) for number in late.partitions)
         assert late.residents.is_whole("new-0", homes[0] or 0)
         assert not late.residents.is_whole("new-0", int(homes[0] == 0))
+
+
+async def test_events_that_are_no_good_cost_their_own_user_alone(
+    shard: Callable[..., Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' events of the same record are in their slates; whoever lacks one has no slate that says FRESH."""
+    other, add = datasets.user_id(3), Users.add
+
+    def broken(users: Users, user_id: str, kept: Event) -> None:
+        if user_id == other:
+            raise ZeroDivisionError
+        add(users, user_id, kept)
+
+    monkeypatch.setattr(Users, "add", broken)
+    log = FollowedLog()
+    async with shard(log).up() as up:
+        liked = unlike(up, USER)
+        far, shown = click(USER, liked[2]), event(USER, liked[3], events_pb2.INTERACTION_IMPRESSION)
+        far.timestamp.seconds, shown.timestamp.seconds = 10**12, -10_000_000
+        await up.hold(*up.partitions)
+        await up.hears(click(other, liked[0]), far, shown, click(USER, liked[1]))
+        await turns(up.residents.is_fresh)
+        live = [(await up.slate(user)).receipt for user in (USER, other)]
+    async with shard(log).up() as late:
+        await late.hold(*late.partitions)
+        await turns(late.residents.is_fresh)
+        for receipts in (live, [(await late.slate(user)).receipt for user in (USER, other)]):
+            told = [(receipt.rung, receipt.events_folded) for receipt in receipts]
+            assert told == [(pb.RUNG_FRESH, 1), (pb.RUNG_SNAPSHOT, 0)]
+        assert len(late.upkeep.hearing.shown.to(USER) or ()) == 1

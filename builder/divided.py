@@ -77,7 +77,12 @@ def _places(path: Path, ordered: pl.Series) -> NDArray[np.int32]:
 
 
 def read_divided(
-    files: Sequence[File], kind_names: tuple[str, ...], people: pl.DataFrame, crew: Crew, say: Callable[[str], None]
+    files: Sequence[File],
+    kind_names: tuple[str, ...],
+    people: pl.DataFrame,
+    until_ms: int,
+    crew: Crew,
+    say: Callable[[str], None],
 ) -> Gathered:
     """Read event files part by part.
 
@@ -85,6 +90,7 @@ def read_divided(
         files: in the order in which one process would read them.
         kind_names: that are known.
         people: who is to be forgotten.
+        until_ms: when an event may have happened at the latest, milliseconds since the epoch.
         crew: reads those that all of it see; this process reads the others.
         say: told of these.
 
@@ -99,7 +105,7 @@ def read_divided(
     if unseen := [file.name for file in files if file.path not in seen]:
         say(f"workers do not see {', '.join(unseen[:5])}: read by this process ({len(unseen)} of {len(files)} files)")
     tasks = [
-        PartTask(file, part, kind_names, asked, folder)
+        PartTask(file, part, kind_names, asked, folder, until_ms)
         for file in files
         for part in (parts_of(file.path, file.source.separator) if file.path in seen else [Part(file.path)])
     ]

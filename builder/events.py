@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from time import time
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ from builder.part_reading import File
 from builder.stages import Progress
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+AHEAD_S_MAX = 86_400.0
+"""By so much an event may have happened after the build began: clocks differ, and times are written without a zone."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ def read_events(
     progress: Progress = lambda what, done, of: None,
     crew: Crew | None = None,
     say: Callable[[str], None] = lambda line: None,
+    wall: Callable[[], float] = time,
 ) -> tuple[Events, IngestReport]:
     """Read every event source of a dataset.
 
@@ -119,6 +124,7 @@ def read_events(
         progress: Told of every file that was read by this process; the crew tells of its own.
         crew: Reads the files in parts, where there is anybody besides this process.
         say: Told what a person should know.
+        wall: A port: seconds since the epoch.
 
     Raises:
         BuildError: One of its subclasses; see `builder.errors`.
@@ -129,11 +135,11 @@ def read_events(
         for source in event_sources(dataset, export)
         for path in find_files(dataset.folder, source.path)
     ]
-    kind_names = tuple(dataset.interactions)
+    kind_names, until_ms = tuple(dataset.interactions), round((wall() + AHEAD_S_MAX) * 1000)
     if crew is None or crew.alone:
-        read: Intake | Gathered = _read(files, kind_names, export.forgotten, progress)
+        read: Intake | Gathered = _read(files, kind_names, export.forgotten, until_ms, progress)
     else:
-        read = read_divided(files, kind_names, export.forgotten, crew, say)
+        read = read_divided(files, kind_names, export.forgotten, until_ms, crew, say)
     read.tally.check(dataset.ingest.bad_rows_share_max)
     names = tuple(file.name for file in files)
     if not read.has_events:
@@ -148,9 +154,11 @@ def read_events(
     )
 
 
-def _read(files: Sequence[File], kind_names: tuple[str, ...], people: pl.DataFrame, progress: Progress) -> Intake:
+def _read(
+    files: Sequence[File], kind_names: tuple[str, ...], people: pl.DataFrame, until_ms: int, progress: Progress
+) -> Intake:
     """All files, one after the other."""
-    intake = Intake(kind_names, people)
+    intake = Intake(kind_names, people, until_ms)
     for done, (source, path, name) in enumerate(files, start=1):
         times = TimesSeen(name, source.timestamp)
         intake.read(source, name, read_blocks(path, name, event_columns(source), source.separator), times)

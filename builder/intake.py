@@ -30,6 +30,7 @@ class Intake:
     Attributes:
         kind_names: that are known.
         people: who is to be forgotten, as `builder.export.forgotten` has them.
+        until_ms: when an event may have happened at the latest, milliseconds since the epoch.
         forgotten: rows of theirs.
         tally: of bad rows.
         users: their ids, numbered.
@@ -39,6 +40,7 @@ class Intake:
 
     kind_names: tuple[str, ...]
     people: pl.DataFrame
+    until_ms: int
     forgotten: int = 0
     tally: BadRowTally = field(default_factory=BadRowTally)
     users: IdBook = field(default_factory=IdBook)
@@ -52,7 +54,7 @@ class Intake:
             InteractionUnknown: A good row's type is not known.
         """
         for block in blocks:
-            rows = event_rows(block.frame, source)
+            rows = event_rows(block.frame, source, self.until_ms)
             self.tally.add(file, block, rows["reason"])
             times.add(block, rows["time"], rows["time_given"])
             rows = rows.with_columns(kind_codes(rows, self.kind_names, file, block))

@@ -47,6 +47,7 @@ class PartTask:
         kind_names: that are known.
         people: a file of who is to be forgotten.
         folder: that all of the crew see, for what is read.
+        until_ms: when an event may have happened at the latest, milliseconds since the epoch.
         shift: by how many lines its rows are further on than a reader of the part alone would count; 0 where unknown.
     """
 
@@ -55,6 +56,7 @@ class PartTask:
     kind_names: tuple[str, ...]
     people: Path
     folder: Path
+    until_ms: int
     shift: int = 0
 
 
@@ -95,7 +97,7 @@ def read_events_of(task: PartTask) -> PartRead:
     """
     source, name = task.file.source, task.file.name
     columns = event_columns(source)
-    intake = Intake(task.kind_names, pl.read_ipc(task.people))
+    intake = Intake(task.kind_names, pl.read_ipc(task.people), task.until_ms)
     times, keys, lines = TimesSeen(name, source.timestamp), KeysSeen(columns), LineCount()
     blocks = read_part(task.part, name, columns, source.separator, keys, lines)
     intake.read(source, name, shifted(blocks, task.shift), times)

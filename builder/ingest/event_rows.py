@@ -23,10 +23,11 @@ def event_columns(source: EventSource) -> list[str]:
     return [name for name in named if name is not None]
 
 
-def event_rows(frame: pl.DataFrame, source: EventSource) -> pl.DataFrame:
+def event_rows(frame: pl.DataFrame, source: EventSource, until_ms: int) -> pl.DataFrame:
     """Raw columns as `user`, `item`, `kind`, `reason` (String), `time` (Int64, ms) and `value` (Float32).
 
-    `reason` is null for a good row; the first reason is given where there are several.
+    `reason` is null for a good row; the first reason is given where there are several. What is said to have happened
+    later than `until_ms`, milliseconds since the epoch, did not: with it a snapshot would claim to know all until then.
     """
     clean = pl.DataFrame(
         {
@@ -55,6 +56,8 @@ def event_rows(frame: pl.DataFrame, source: EventSource) -> pl.DataFrame:
         .then(pl.lit("missing timestamp"))
         .when(pl.col("time").is_null())
         .then(pl.lit("unreadable timestamp"))
+        .when(pl.col("time") > until_ms)
+        .then(pl.lit("timestamp in the future"))
         .when(pl.col("value_given") & pl.col("value").is_null())
         .then(pl.lit("unreadable value"))
     )

@@ -80,7 +80,15 @@ def refusal(dataset: Dataset, crew: Alone | None) -> str:
 
 
 @pytest.mark.parametrize(
-    "last", ["a,b,steal,2024-01-31\n", "too,few\n", ",b,buy,2024-01-31\n", "a,b,buy,soon\n", '"a,b,buy,2024-01-31\n']
+    "last",
+    [
+        "a,b,steal,2024-01-31\n",
+        "too,few\n",
+        ",b,buy,2024-01-31\n",
+        "a,b,buy,soon\n",
+        "a,b,buy,2099-01-31\n",
+        '"a,b,buy,2024-01-31\n',
+    ],
 )
 def test_what_is_wrong_is_named_by_its_line_in_the_file(tmp_path: Path, last: str) -> None:
     """In the last part of the second file, as if there were no parts."""

@@ -30,6 +30,7 @@ from builder.errors import (
 )
 from builder.events import Events, IngestReport, read_events
 
+FAR_S = 1e11  # when they are built: nothing that can be written is in the future of that
 HEADER = "user_id,item_id,interaction,timestamp,value\n"
 Row = tuple[str, str, str, str, str | None]
 same_folder = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -62,7 +63,7 @@ return = -1.0
 """,
         encoding="utf-8",
     )
-    return read_events(load_dataset(folder / "shop.toml"), **options)
+    return read_events(load_dataset(folder / "shop.toml"), **{"wall": lambda: FAR_S, **options})
 
 
 def read_csv(folder: Path, rows: str, *, header: str = HEADER, **options: Any) -> tuple[Events, IngestReport]:
@@ -378,6 +379,15 @@ def test_bad_rows_are_counted_by_reason(tmp_path: Path) -> None:
     assert dict(report.bad) == REASONS
     assert (report.rows_read, report.events) == (12, 2)
     assert {row[0] for row in plain(events)} == {"u", "u\nv"}
+
+
+def test_what_is_said_to_happen_later_than_a_day_after_the_build_began_is_a_bad_row(tmp_path: Path) -> None:
+    """Else a snapshot would claim to have everything until then, and hear of nothing that is done."""
+    began_s = 1_706_659_200  # 2024-01-31
+    rows = "u,i,purchase,2024-02-01,\nu,j,purchase,2024-02-01T00:00:01,\nu,k,purchase,2099-01-01,\n"
+    events, report = read_csv(tmp_path, rows, extra=lenient(), wall=lambda: began_s)
+    assert (len(events), dict(report.bad)) == (1, {"timestamp in the future": 2})
+    assert report.last.isoformat() == "2024-02-01T00:00:00+00:00"
 
 
 def test_an_id_longer_than_a_store_can_hold_is_a_bad_row(tmp_path: Path) -> None:

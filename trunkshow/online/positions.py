@@ -52,13 +52,27 @@ def position_of(before: Watermark | None, now: Watermark) -> Position:
     return Position(now.log, moved[-1], now.counts[moved[-1]])
 
 
+def data_until_ms(manifest: Manifest) -> int:
+    """Time of a snapshot's last event, milliseconds since the epoch; never after the snapshot was made.
+
+    A row from the future says nothing of what was there until then.
+    """
+    return min(_moment_ms(manifest.data_until), _moment_ms(manifest.created_at))
+
+
+def _moment_ms(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(aware.timestamp() * 1000)
+
+
 @dataclass(frozen=True)
 class Since:
     """Up to where a snapshot has seen the log.
 
     Attributes:
         watermark: None where the snapshot does not say.
-        data_until_ms: time of its last event, milliseconds since the epoch.
+        data_until_ms: time of its last event, or when it was made, milliseconds since the epoch.
     """
 
     watermark: Watermark | None
@@ -67,10 +81,8 @@ class Since:
     @classmethod
     def of(cls, manifest: Manifest) -> Since:
         """As the manifest says."""
-        until = datetime.fromisoformat(manifest.data_until)
-        aware = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
         watermark = Watermark.parse(manifest.log_watermark) if manifest.log_watermark else None
-        return cls(watermark, round(aware.timestamp() * 1000))
+        return cls(watermark, data_until_ms(manifest))
 
     def is_new(self, at: Position, time_ms: int) -> bool:
         """Whether the snapshot was built without an event that stands there and happened then."""

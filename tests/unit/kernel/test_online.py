@@ -52,6 +52,13 @@ def test_a_snapshot_without_one_has_seen_what_happened_before_its_last_event() -
     assert since.start is None
 
 
+def test_a_snapshot_knows_nothing_of_what_came_after_it_was_made() -> None:
+    """Though an event of it is said to have happened later."""
+    since = Since.of(replace(PLAIN, created_at="2026-01-01T00:00:00+00:00", data_until="2099-01-01T00:00:00+00:00"))
+    until = 1_767_225_600_000
+    assert [since.is_new(Position("log", 0, 1), until + more) for more in (0, 1)] == [False, True]
+
+
 def test_reading_begins_a_little_before_the_watermark() -> None:
     """So that what was sent twice is known; never before the beginning."""
     since = Since(Watermark("log", {0: OVERLAP_RECORDS + 5, 1: 3}), 0)

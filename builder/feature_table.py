@@ -51,7 +51,7 @@ class History:
     @classmethod
     def of(cls, rows: pl.DataFrame, category_of: Mapping[str, str]) -> History:
         """From rows as exports have them."""
-        said = rows.unique("event_id", keep="first", maintain_order=True)
+        said = rows.unique([USER, "event_id"], keep="first", maintain_order=True)
         users, items = said[USER].unique().sort(), said[ITEM].drop_nulls().unique().sort()
         items = pl.concat([items, pl.Series([""], dtype=pl.String)])
         kinds = said["interaction"].unique().sort()

@@ -22,7 +22,7 @@ from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import read_all
-from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds
+from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds, id_of
 from trunkshow.online.positions import position_of
 from trunkshow.v1 import log_pb2
 
@@ -177,7 +177,7 @@ class _Export:
         for event in read.record.events:
             if self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
                 continue
-            if not self._seen.is_new(event.event_id, CERTAINLY_MS, self._now_ms):
+            if not self._seen.is_new(id_of(event), CERTAINLY_MS, self._now_ms):
                 again += 1
             else:
                 (self._shown if event.interaction in SHOWN else self._events).add(event)

@@ -126,8 +126,8 @@ class Folder:
         newest = max((part for part in self._parts() if part.rows), key=_number, default=None)
         return 0 if newest is None else self._until_ms(newest)
 
-    def newest_ids(self, most: int) -> Iterator[str]:
-        """Event ids of about so many of the rows that were written last, the oldest of them first.
+    def newest_ids(self, most: int) -> Iterator[tuple[str, str]]:
+        """Users and event ids of about so many of the rows that were written last, the oldest of them first.
 
         When it happened tells nothing of when it was written: a phone may have been offline for days.
         """
@@ -177,8 +177,9 @@ class Folder:
         last = self._scanned(part.name).select(pl.col("timestamp").max().dt.timestamp("ms"))
         return int(last.collect().item() or 0)
 
-    def _ids(self, name: str) -> Iterator[str]:
-        yield from self._scanned(name).select("event_id").collect()["event_id"]
+    def _ids(self, name: str) -> Iterator[tuple[str, str]]:
+        rows = self._scanned(name).select("user", "event_id").collect()
+        yield from zip(rows["user"], rows["event_id"], strict=True)
 
     def _part(self, kind: str, number: int, rows: pl.DataFrame) -> tuple[Part, ...]:
         if not rows.height:

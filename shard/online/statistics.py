@@ -30,7 +30,7 @@ from trunkshow.eventlog.reading import received_ms
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone
-from trunkshow.online.ids import KEPT_S, KnownIds
+from trunkshow.online.ids import KEPT_S, KnownIds, id_of
 from trunkshow.online.positions import Position
 from trunkshow.online.turns import SLICE_S, Sleep
 from trunkshow.serving import metrics
@@ -231,7 +231,7 @@ class Statistics:
             except ValueError:  # no router takes it, nor does a build: it is no event, and the others of the record are
                 FAILURES.labels("any").inc()
                 continue
-            if not self._ids.is_new(event.event_id, time_ms, now_ms):
+            if not self._ids.is_new(id_of(event), time_ms, now_ms):
                 TOO_LATE.inc(self._ids.doubts(time_ms))
             elif not self._forgotten.covers(event.user_id, at, time_ms):
                 self._tell_all(Heard(event, at, time_ms, now_ms))

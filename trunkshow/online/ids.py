@@ -13,9 +13,12 @@ alone.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import numpy as np
 
 from trunkshow.eventlog.validation import FUTURE_S_MAX
+from trunkshow.v1 import events_pb2
 
 IDS_MAX = 4_000_000
 """Of a generation: an hour of 1,100 events a second, or half an hour of 2,200."""
@@ -30,6 +33,11 @@ differ in what time it is."""
 LEAST = 1 << 14
 
 _BITS = (1 << 64) - 1
+
+
+def id_of(event: events_pb2.Event) -> tuple[str, str]:
+    """What an event is known by: a user's own ids, so that nobody else's event stands in the way of theirs."""
+    return event.user_id, event.event_id
 
 
 class Table:
@@ -74,11 +82,11 @@ class KnownIds:
         self._since_ms = 0
         self._newest_ms = self._newest_before_ms = self._gone_ms = 0  # received: of either generation, of what went
 
-    def is_new(self, event_id: str, time_ms: int, now_ms: int) -> bool:
+    def is_new(self, event_id: Hashable, time_ms: int, now_ms: int) -> bool:
         """Whether an event was certainly not heard before; from now on it was.
 
         Args:
-            event_id: of it.
+            event_id: of it, with its user (`id_of`).
             time_ms: when it happened, milliseconds since the epoch.
             now_ms: when it was recorded.
         """

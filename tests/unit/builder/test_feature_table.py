@@ -73,9 +73,11 @@ def test_everybody_of_the_last_thirty_days_is_told_of() -> None:
 
 
 def test_an_event_counts_once_by_its_id() -> None:
-    """However often it is in the export; two that are alike in all but their ids are two."""
-    alike = history(row(1, "ann", "hat", "view", 5), row(2, "ann", "hat", "view", 5), row(1, "ann", "hat", "view", 5))
-    assert of_everybody(alike, round(NOW.timestamp() * 1000))["1h_view"].to_list() == [2, 2]
+    """However often it is in the export; two that are alike in all but their ids, or their users, are two."""
+    alike = history(
+        *(row(number, user, "hat", "view", 5) for number, user in ((1, "ann"), (2, "ann"), (1, "ann"), (1, "bob")))
+    )
+    assert of_everybody(alike, round(NOW.timestamp() * 1000))["1h_view"].to_list() == [2, 1, 3]
 
 
 def test_an_export_of_nothing_tells_nothing() -> None:

@@ -314,6 +314,18 @@ async def test_ids_of_the_newest_rows_are_known_by_the_exports_that_follow(
     assert (len(events.times), report.duplicates) == (2, rows_again - 1)
 
 
+async def test_another_users_row_of_the_same_id_is_another_row(tmp_path: Path) -> None:
+    """In the export that it is in, and in those that follow; a user's own is one."""
+    adas, mallorys, eves = event(1).to_message(), event(1).to_message(), event(1).to_message()
+    mallorys.user_id, eves.user_id = "mallory", "eve"
+    log = MemoryLog()
+    await log.append([mallorys, adas], 1)
+    await exported(log, tmp_path)
+    await log.append([adas, mallorys, eves], 1)
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["user"].to_list() == ["mallory", adas.user_id, "eve"]
+
+
 async def test_the_builder_reads_what_is_named(tmp_path: Path) -> None:
     """With the data set file beside it, and the watermark."""
     log = await log_of([event(1, "view"), event(2, "impression"), event(3, "order", item="shoe")])

@@ -351,3 +351,14 @@ async def test_an_event_of_no_moment_is_none_and_the_others_of_its_record_are_he
         pass
     await waiting.statistics._hear_slice()
     assert waiting.names.ids == ["d"]
+
+
+async def test_another_users_event_of_the_same_id_is_another_event() -> None:
+    """Whoever guesses an id at an open pixel keeps nobody else's event from counting."""
+    world = World()
+    async with world.following():
+        await world.learned()
+        await world.log.append([event("mail-1", "mallory"), event("mail-1", "ada"), event("mail-1", "ada")], 1)
+        await turns(lambda: len(world.names.heard) >= 2)
+        await world.hears("last")
+        assert [one.event.user_id for one in world.names.heard] == ["mallory", "ada", "u"]

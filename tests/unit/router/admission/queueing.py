@@ -3,6 +3,8 @@
     arrivals ── limiter ── network (however few there are) ── queue ── servers (so many at a time) ── answer
         └────── shed                       who has waited too long is given up, and is work all the same
 
+Users of batches are work like pages, as many at a time as the limiter lets in; whoever it does not let in is shed.
+
 Time is the simulation's own; everything drawn comes from a seed.
 """
 
@@ -15,6 +17,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from router.admission.limiter import Limiter
+
+CHUNK = 32
+"""Users of a batch that are asked for at a time."""
 
 GIVEN_UP_MS = 185.0
 """What shards get of 200 ms."""
@@ -50,11 +55,13 @@ class Seen:
         came: when each did, in seconds.
         took_ms: of each: what its answer took; None where it was shed, infinite where it was given up.
         waiting: the longest queue.
+        of_batches: users of batches that were let in.
     """
 
     came: list[float] = field(default_factory=list)
     took_ms: list[float | None] = field(default_factory=list)
     waiting: int = 0
+    of_batches: int = 0
 
     def between(self, begin: float, end: float) -> Seen:
         """Those who came then."""
@@ -82,11 +89,28 @@ class Seen:
         return median(self.answered_ms)
 
 
-def asked(limiter: Limiter, cluster: Cluster, rate: Callable[[float], float], seconds: float, seed: int = 1) -> Seen:
-    """Everybody who came in so many seconds, at a rate by the second (Poisson), and what became of them."""
+def asked(
+    limiter: Limiter,
+    cluster: Cluster,
+    rate: Callable[[float], float],
+    seconds: float,
+    seed: int = 1,
+    batched: float = 0.0,
+) -> Seen:
+    """Everybody who came in so many seconds, at a rate by the second (Poisson), and what became of them.
+
+    Args:
+        limiter: that lets them in.
+        cluster: that answers.
+        rate: of pages, by the second.
+        seconds: of the simulation.
+        seed: of what is drawn.
+        batched: users of batches for each page, in chunks of `CHUNK`.
+    """
     chance = random.Random(seed)
     seen = Seen()
     leaving: list[tuple[float, float, bool]] = []
+    chunks: list[tuple[float, int]] = []
     free_at = [0.0] * cluster.servers
     now = 0.0
     while (now := now + chance.expovariate(rate(now))) < seconds:
@@ -94,6 +118,11 @@ def asked(limiter: Limiter, cluster: Cluster, rate: Callable[[float], float], se
             _, ms, answered = heapq.heappop(leaving)
             limiter.leave()
             limiter.observe(ms, answered=answered)
+        while chunks and chunks[0][0] <= now:
+            limiter.leave_of_batch(heapq.heappop(chunks)[1])
+        if batched and chance.random() < batched / CHUNK and (users := limiter.admit_of_batch(CHUNK)):
+            heapq.heappush(chunks, (max(_done(cluster, free_at, now, chance) for _ in range(users)), users))
+            seen.of_batches += users
         seen.came.append(now)
         if not limiter.admit():
             seen.took_ms.append(None)

@@ -127,6 +127,27 @@ def test_at_five_times_the_capacity_it_is_used_up_and_answers_are_in_time(capaci
     assert seen.good > (0.99 if capacity > 100 or not spread else 0.8) * len(seen.answered_ms)
 
 
+@pytest.mark.parametrize("capacity", [150, 500, 2000])
+def test_in_a_flood_a_seventh_of_which_comes_in_batches_pages_are_what_is_answered(capacity: int) -> None:
+    """Batches get what pages leave, a tenth of the capacity at most; pages are answered in time as without them."""
+    cluster = Cluster(servers=1, work_ms=1000 / capacity)
+    seconds = REQUESTS / (5 * capacity)
+    seen = asked(Limiter(BOUNDS), cluster, lambda _: 5 * capacity, seconds, batched=1 / 7)
+    assert seen.of_batches < 0.1 * capacity * seconds
+    later = seen.between(seconds / 2, seconds)
+    assert later.good > 0.8 * capacity * seconds / 2
+    assert later.good > 0.99 * len(later.answered_ms)
+
+
+def test_batches_beside_few_pages_use_what_is_free_and_pages_do_not_wait_for_them() -> None:
+    """Far more users of batches than can be answered, and pages for a tenth of the capacity: none is turned away."""
+    limiter = Limiter(BOUNDS)
+    seen = asked(limiter, Cluster(servers=4, work_ms=4), lambda _: 100, seconds=60, batched=20)
+    assert limiter.shed == 0
+    assert seen.of_batches > 0.5 * 1000 * 60
+    assert seen.good == len(seen.took_ms)
+
+
 @pytest.mark.parametrize("capacity", [150, 2000])
 def test_the_queue_does_not_grow(capacity: int) -> None:
     """It is as long in the last quarter as in the one before."""

@@ -11,7 +11,8 @@ What it should hold, in the order in which it is opened:
    versions that made way fit into the limit together.
 
 What it holds and should not is surplus. It says so, and goes on serving it, until one of these has been met for
-`LINGER_S`: an answer under way, a batch above all, is of the snapshot that it began with. Routers' words count that are
+`LINGER_S`: an answer under way, a batch above all, is of the snapshot that it began with. Shards then close it one
+after the other (`TURN_S`). Routers' words count that are
 fresh and were said `SETTLE_S` after the piece became surplus, so that whoever else gives it up has said so as well; all
 must agree, and there must be one.
 
@@ -40,6 +41,13 @@ from trunkshow.snapshot.states import State
 LINGER_S = 2.0
 """A router that looks at the pointer a little later still asks for what is no longer served, and so does one whose
 answers are under way when the last shard has opened what they make way for: a batch has two seconds."""
+
+TURN_S = 1.0
+"""Between a shard's turn to close something and the next one's. All of them hear at one moment that a version is needed
+no more; to close it takes a shard a tenth of a second, in which a slate must be had from another."""
+
+TURNS = 8
+"""Where there are more shards, some have the same turn: what is given up must not be held for long."""
 
 SETTLE_S = 1.5
 """From reporting something to a word that knows of it: a router's period, and the way there and back."""
@@ -71,7 +79,8 @@ def planned(scene: Scene, before: Plan) -> Plan:
         for piece, since in surplus.items()
         if piece.version in crowd or _may_close(piece, since, scene)
     }
-    close = tuple(piece for piece, since in idle.items() if now - since >= LINGER_S)
+    linger_s = LINGER_S + TURN_S * (scene.peers.place % TURNS)
+    close = tuple(piece for piece, since in idle.items() if now - since >= linger_s)
     return Plan(wanted, surplus, idle, close, spread, outlived)
 
 

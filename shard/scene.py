@@ -91,6 +91,11 @@ class Peers:
         """Shards that hold a partition once everything is settled."""
         return min(self.replicas, len(self.staying))
 
+    @property
+    def place(self) -> int:
+        """How many come before this one, in the order of their names."""
+        return sum(name < self.own for name in self.members)
+
     def holds(self, number: int) -> bool:
         """Whether a partition is this shard's to hold."""
         return self.own in placement.holders(number, self.staying, self.replicas)

@@ -1,7 +1,8 @@
 """Hangs up on a stream of answers that says nothing for too long.
 
 A call for a batch has all the time of the batch. One whose shard hangs would use that up for all of its users, whom
-others could answer, and keep others' users from being asked for meanwhile.
+others could answer, and keep others' users from being asked for meanwhile. So would one user whose events are waited
+for (`at_least_as_fresh`), whom the others of the call need not wait for: each of them is asked for alone then.
 """
 
 from __future__ import annotations

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shard.heard import FRESH_S, Word
-from shard.holdings import LINGER_S, MADE_WAY_MAX, ROOTED_S, SETTLE_S, handed_over, planned, versions_of, wanted_of
+from shard.holdings import (
+    LINGER_S,
+    MADE_WAY_MAX,
+    ROOTED_S,
+    SETTLE_S,
+    TURN_S,
+    handed_over,
+    planned,
+    versions_of,
+    wanted_of,
+)
 from shard.scene import Kind, Limits, Peers, Piece, Plan, Scene, Sizes
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
@@ -175,6 +186,23 @@ def test_what_is_given_up_is_served_a_little_longer() -> None:
     again = planned(replace(told, now=101.0 + LINGER_S), lost)
     assert [len(plan.close) for plan in (first, soon, lost, again)] == [0, 0, 0, 0]
     assert len(planned(replace(told, now=100.0 + LINGER_S), soon).close) == PARTITIONS
+
+
+@given(members=st.sets(names, min_size=2))
+def test_no_two_shards_close_what_nobody_needs_at_one_moment(members: set[str]) -> None:
+    """They hear of it together, and who has closed it answers again before the next one does."""
+    pointer = Pointer(3, {"v2": State.CURRENT, "v1": State.POISONED})
+    held = [Piece("v1", Kind.HOME, 0)]
+
+    def closes_at(own: str) -> float:
+        told = scene(own, members, pointer, open=held)
+        plan = long_idle(told, 0.0)
+        moments = (now / 4 for now in range(200))
+        return next(now for now in moments if planned(replace(told, now=now), plan).close)
+
+    moments = sorted(map(closes_at, members))
+    assert moments[0] == LINGER_S
+    assert all(later - earlier == TURN_S for earlier, later in pairwise(moments))
 
 
 def test_what_fewer_have_than_should_is_kept_for_a_time() -> None:

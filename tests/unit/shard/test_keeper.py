@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from builder.pipeline import BuildSettings, build
 from shard import opening
 from shard.heard import Word
-from shard.holdings import LINGER_S, SETTLE_S
+from shard.holdings import LINGER_S, SETTLE_S, TURN_S
 from shard.keeper import Keeper
 from shard.online.port import NoLog, Online
 from shard.opening import HELD_S, HELD_UP_S
@@ -224,7 +224,7 @@ async def test_what_moved_is_surplus_until_others_have_it(stage: Stage) -> None:
     stage.now += SETTLE_S
     stage.keeper.hear("router", everywhere(version, stage.now))
     stage.keeper.tend()
-    stage.now += LINGER_S
+    stage.now += LINGER_S + TURN_S  # the other one's turn is first
     stage.keeper.tend()
     assert stage.warm()[version] == [0, 2]
 
@@ -531,7 +531,7 @@ async def test_who_never_was_a_member_counts_himself_in(stage: Stage) -> None:
     stage.now += SETTLE_S
     stage.keeper.hear("router", everywhere(stage.pointer.current, stage.now))
     stage.keeper.tend()
-    stage.now += LINGER_S
+    stage.now += LINGER_S + TURN_S  # the other one's turn is first
     stage.keeper.tend()
     assert (joining, stage.warm()[stage.pointer.current]) == ([0, 2], [])
 

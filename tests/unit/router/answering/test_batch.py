@@ -14,6 +14,7 @@ from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 from ladder_world import HOME, PREVIOUS, World
 
+from router.admission import line
 from router.admission.limit import Bounds
 from router.admission.limiter import Limiter
 from router.admission.line import Line, line_alone
@@ -34,6 +35,12 @@ from trunkshow.v1 import shard_pb2
 
 KNOWN = [f"u{user}" for user in range(8)]
 MIXED = [*KNOWN, "stranger", *KNOWN, "another"]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow this machine is, nobody is turned away but in the tests that are about it."""
+    monkeypatch.setattr(line, "WAIT_S_MAX", 20.0)
 
 
 def nobody_is_shed(*_: object) -> bytes:
@@ -293,8 +300,11 @@ async def test_while_pages_are_turned_away_a_batch_gets_resident_slates_at_once(
     assert status.shed == pages + len(MIXED)
 
 
-async def test_a_batch_that_finds_no_room_for_a_while_does_not_wait_for_its_deadline(start: Start) -> None:
+async def test_a_batch_that_finds_no_room_for_a_while_does_not_wait_for_its_deadline(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though no page was turned away: somebody else has the room, and nobody may wait for it for a minute."""
+    monkeypatch.setattr(line, "WAIT_S_MAX", 0.05)
     async with full(start) as (caller, shard):
         async with asyncio.timeout(20):
             answers = await caller.batch([pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in KNOWN])
@@ -302,8 +312,11 @@ async def test_a_batch_that_finds_no_room_for_a_while_does_not_wait_for_its_dead
     assert {tuple(one.response.receipt.reasons) for one in answers} == {(pb.REASON_OVERLOADED,)}
 
 
-async def test_who_would_rather_have_no_slate_than_a_resident_one_gets_none_when_turned_away(start: Start) -> None:
+async def test_who_would_rather_have_no_slate_than_a_resident_one_gets_none_when_turned_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their choice, and no error for the others."""
+    monkeypatch.setattr(line, "WAIT_S_MAX", 0.05)
     async with full(start) as (caller, _):
         picky = pb.RecommendRequest(user_id="u0", carousels=["for-you"], partial=pb.PARTIAL_ABORT)
         other = pb.RecommendRequest(user_id="u2", carousels=["for-you"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import RenderableType
 from rich.markup import escape
+from rich.table import Table
 from rich.text import Text
 
 from cli import output
@@ -18,7 +20,8 @@ from cli.ask import CONNECT_WITHIN_S, DEFAULT_TARGET, Json, Store, Target
 from cli.output import UsageError
 from cli.render import table_of
 from cli.titles import Titles
-from trunkshow.online.trends import EVERYBODY, Listed, Trends
+from trunkshow.features import name_of
+from trunkshow.online.trends import EVERYBODY, Listed, Trends, TrendWindow
 
 
 @Parameter(name="*")
@@ -42,14 +45,17 @@ class TrendingOptions:
     """What the router is shown."""
 
     json: Json = False
-    """Print it as JSON."""
+    """Print it as JSON, with the counts of every window."""
 
 
 DEFAULTS = TrendingOptions()
 
 
 def trending(*, options: TrendingOptions = DEFAULTS) -> None:
-    """Show what trends now: items of which more happens than was expected, largest surge first.
+    """Show what trends now: items of which more happens than was expected, largest surge first, and what was done.
+
+    Counts decay: an event counts one when it happens, and half of that after the half-life. The table has those of the
+    half-life by which an item trends.
 
     Args:
         options: what is shown.
@@ -60,28 +66,71 @@ def trending(*, options: TrendingOptions = DEFAULTS) -> None:
         trends = client.status().trends
     if not trends.known_from_ms:
         raise UsageError("no shard can tell: none follows an event log, or none has heard its past yet")
-    listed = trends.of(options.segment)[: options.n]
     if options.json:
-        items = [one._asdict() for one in listed]
-        known = {"known_from": _moment(trends.known_from_ms), "known_to": _moment(trends.known_to_ms)}
-        output.show_json({**known, "segment": options.segment, "items": items})
+        output.show_json(as_json(trends, options.segment, options.n))
         return
     with Titles.of(options.store) as titles:
-        output.show(*lines(trends, listed, titles))
+        output.show(*lines(trends, options.segment, options.n, titles))
 
 
-def lines(trends: Trends, listed: tuple[Listed, ...], titles: Titles) -> Iterator[RenderableType]:
+def as_json(trends: Trends, segment: str, count: int) -> dict[str, Any]:
+    """What a machine reads."""
+    windows = trends.windows.get(segment, ())
+    return {
+        "known_from": _moment(trends.known_from_ms),
+        "known_to": _moment(trends.known_to_ms),
+        "segment": segment,
+        "items": [
+            {**one._asdict(), "windows": [_window(window, at) for window in windows]}
+            for at, one in enumerate(trends.of(segment)[:count])
+        ],
+    }
+
+
+def _window(window: TrendWindow, at: int) -> dict[str, Any]:
+    expected = window.expected[at]
+    return {
+        "half_life_s": window.half_life_s,
+        "counts": _counts(window, at),
+        "observed": window.observed[at],
+        "expected": expected if math.isfinite(expected) else None,
+        "surge": window.surges[at],
+    }
+
+
+def lines(trends: Trends, segment: str, count: int, titles: Titles) -> Iterator[RenderableType]:
     """What a person sees."""
-    if listed:
-        table = table_of("item", *(["title"] if titles else []), "at least", "lately", "usually")
-        for one in listed:
-            title = [escape(titles.get(one.item_id))] if titles else []
-            numbers = f"{one.surge:.1f} times", f"{one.observed:.1f}", f"{one.expected:.1f}"
-            table.add_row(escape(one.item_id), *title, *numbers)
-        yield table
-    else:
-        yield Text("nothing trends", "yellow")
+    listed = trends.of(segment)[:count]
+    yield _table(listed, trends.windows.get(segment, ()), titles) if listed else Text("nothing trends", "yellow")
     yield Text(f"by events from {_moment(trends.known_from_ms)} to {_moment(trends.known_to_ms)}", "dim")
+
+
+def _table(listed: Sequence[Listed], windows: Sequence[TrendWindow], titles: Titles) -> Table:
+    """A line for each item: how much more than usual, and what was done with it; a shard may tell no counts."""
+    best = [_best(windows, at) for at in range(len(listed))] if windows else []
+    counts = [_counts(window, at) for at, window in enumerate(best)]
+    names = list(dict.fromkeys(name for one in counts for name in one))
+    table = table_of("item", *(["title"] if titles else []), "at least", "lately", "usually", *names)
+    if best:
+        table.add_column("half-life")
+    for at, one in enumerate(listed):
+        title = [escape(titles.get(one.item_id))] if titles else []
+        numbers = f"{one.surge:.1f} times", f"{one.observed:.1f}", f"{one.expected:.1f}"
+        done = [f"{counts[at][name]:.1f}" if name in counts[at] else "[dim]·[/]" for name in names]
+        table.add_row(escape(one.item_id), *title, *numbers, *done, *(_minutes(window) for window in best[at : at + 1]))
+    return table
+
+
+def _counts(window: TrendWindow, at: int) -> dict[str, float]:
+    return {name_of(kind): counts[at] for kind, counts in window.counts.items() if counts[at] > 0}
+
+
+def _best(windows: Sequence[TrendWindow], at: int) -> TrendWindow:
+    return max(windows, key=lambda window: window.surges[at])
+
+
+def _minutes(window: TrendWindow) -> str:
+    return f"{window.half_life_s / 60:g} min"
 
 
 def _moment(ms: int) -> str:

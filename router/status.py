@@ -14,7 +14,7 @@ from router.recording.log_watch import LogState
 from router.served.keeper import Keeper
 from router.served.views import Candidate
 from trunkshow.latencies import Kind
-from trunkshow.online.trends import NO_TRENDS
+from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.call import CallView
 from trunkshow.v1 import cluster_pb2, shard_pb2
 
@@ -79,7 +79,7 @@ class Status:
             shed=self._limiter.shed + self._limiter.shed_of_batches,
             concurrency_limit=int(self._limiter.limit),
             in_flight=self._limiter.all_in_flight,
-            shards=[self._replica(view) for view in topology.replicas.values()],
+            shards=[self._replica(view, topology.trends) for view in topology.replicas.values()],
             rungs=[
                 cluster_pb2.RungCount(rung=rung, carousels=count)
                 for rung, count in sorted(self._counters.carousels.items())
@@ -97,12 +97,12 @@ class Status:
             partitions_covered=self._board.topology.covered(version),
         )
 
-    def _replica(self, view: ReplicaView) -> cluster_pb2.ReplicaStatus:
+    def _replica(self, view: ReplicaView, trends: Trends) -> cluster_pb2.ReplicaStatus:
         shard = self._shards.get(view.address)
         return cluster_pb2.ReplicaStatus(
             address=view.address,
             reachable=view.reachable,
-            status=status_of(view.facts) if view.facts else None,
+            status=status_of(view.facts, trends) if view.facts else None,
             in_flight=shard.in_flight if shard else 0,
             last_error=view.last_error or _why_not_ready(view) or (shard.last_error if shard else ""),
             p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
@@ -126,8 +126,8 @@ def _why_not_ready(view: ReplicaView) -> str:
     return view.facts.why_not_ready if view.facts is not None else ""
 
 
-def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
-    """A shard's facts as it reported them."""
+def status_of(facts: ShardFacts, trends: Trends = NO_TRENDS) -> shard_pb2.ShardStatus:
+    """A shard's facts as it reported them; what its lists were found by only where they are these, which are used."""
     return shard_pb2.ShardStatus(
         name=facts.name,
         state=facts.state,
@@ -150,6 +150,10 @@ def status_of(facts: ShardFacts) -> shard_pb2.ShardStatus:
         cancelled=facts.cancelled,
         refused_work=facts.refused_work,
         forgotten=facts.forgotten,
-        trends=facts.trends.to_message() if facts.trends is not NO_TRENDS else None,
+        trends=_told(facts.trends, windows=facts.trends is trends),
         why_not_ready=facts.why_not_ready,
     )
+
+
+def _told(trends: Trends, *, windows: bool) -> shard_pb2.Trends | None:
+    return trends.to_message(windows=windows) if trends is not NO_TRENDS else None

@@ -38,7 +38,7 @@ class WindowCounts:
     @classmethod
     def from_message(cls, message: pb.WindowCounts) -> WindowCounts:
         """The counts of an answer."""
-        counts = {_name(one.interaction): one.count for one in message.counts}
+        counts = {name_of(one.interaction): one.count for one in message.counts}
         return cls(message.window, _time(message.begins), message.complete, MappingProxyType(counts))
 
     def of(self, interaction: Interaction | str) -> int:
@@ -48,7 +48,7 @@ class WindowCounts:
             InvalidArgument: there is no such interaction.
         """
         named = Interaction.named(interaction) if isinstance(interaction, str) else interaction
-        return self.counts.get(_name(named), 0)
+        return self.counts.get(name_of(named), 0)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
@@ -174,7 +174,8 @@ def features_request(users: Iterable[str], items: Iterable[str]) -> pb.GetFeatur
     return written(pb.GetFeaturesRequest, user_ids=list(users), item_ids=list(items))
 
 
-def _name(interaction: int) -> str:
+def name_of(interaction: int) -> str:
+    """What an interaction is called, such as `content-impression`."""
     try:
         return Interaction(interaction).name.lower().replace("_", "-")
     except ValueError:

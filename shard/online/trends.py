@@ -9,7 +9,7 @@ past its own day.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import time
 from types import MappingProxyType
 from typing import Never
@@ -17,12 +17,12 @@ from typing import Never
 import structlog
 
 from shard.online.statistics import Heard, Statistics
-from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Listed, Trends
+from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Listed, Trends, TrendWindow
 from trunkshow.online.turns import Sleep
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock
 from trunkshow.serving.telemetry import Throttle
-from trunkshow.stream.trend import RULES, WEIGHTS, TrendingRules
+from trunkshow.stream.trend import RULES, WEIGHTS, Trend, TrendingRules, Window
 from trunkshow.stream.trending import Trending
 from trunkshow.v1 import events_pb2 as pb
 
@@ -104,17 +104,18 @@ class Trendspotting:
     async def renew(self, known_from_ms: int, *, is_caught_up: bool) -> None:
         """List what trends now, a group at a time: others get their turns."""
         now_ms = round(self._wall() * 1000)
-        lists = {EVERYBODY: self._top(-1)}
+        found = {EVERYBODY: self._top(-1)}
         for segment, number in list(self._segments.items()):
             if self._trending.counts_apart(number):
                 await self._sleep(0)
-                lists[segment] = self._top(number)
-        shown = MappingProxyType({segment: listed for segment, listed in lists.items() if listed})
-        self.now = Trends(known_from_ms, now_ms if is_caught_up else self.now.known_to_ms, shown)
+                found[segment] = self._top(number)
+        lists = {segment: _listed(trends) for segment, trends in found.items() if trends}
+        windows = {segment: _windows(trends) for segment, trends in found.items() if trends}
+        known_to_ms = now_ms if is_caught_up else self.now.known_to_ms
+        self.now = Trends(known_from_ms, known_to_ms, MappingProxyType(lists), MappingProxyType(windows))
 
-    def _top(self, number: int) -> tuple[Listed, ...]:
-        found = self._trending.top(self._wall(), LISTED_MAX, number)
-        return tuple(Listed(one.item, one.surge, one.observed, one.expected) for one in found)
+    def _top(self, number: int) -> Sequence[Trend[str]]:
+        return self._trending.top(self._wall(), LISTED_MAX, number)
 
     def _is_first(self, event: pb.Event, now_ms: int) -> bool:
         """Whether the user did not do the same with the same item a moment ago."""
@@ -127,3 +128,23 @@ class Trendspotting:
             return False
         lately.add(did)
         return True
+
+
+def _listed(trends: Sequence[Trend[str]]) -> tuple[Listed, ...]:
+    return tuple(Listed(one.item, one.best.surge, one.best.observed, one.best.expected) for one in trends)
+
+
+def _windows(trends: Sequence[Trend[str]]) -> tuple[TrendWindow, ...]:
+    """What some items were found by, a half-life at a time."""
+    return tuple(map(_window, zip(*(one.windows for one in trends), strict=True)))
+
+
+def _window(of_items: Sequence[Window]) -> TrendWindow:
+    kinds = sorted({kind for one in of_items for kind in one.counts})
+    return TrendWindow(
+        of_items[0].half_life_s,
+        tuple(one.surge for one in of_items),
+        tuple(one.observed for one in of_items),
+        tuple(one.expected for one in of_items),
+        {kind: tuple(one.counts.get(kind, 0.0) for one in of_items) for kind in kinds},
+    )

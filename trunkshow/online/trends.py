@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from trunkshow.v1 import shard_pb2
+from trunkshow.v1 import events_pb2, shard_pb2
 
 LISTED_MAX = 50
 EVERYBODY = ""
@@ -35,6 +35,40 @@ class Listed(NamedTuple):
     expected: float
 
 
+class TrendWindow(NamedTuple):
+    """What happened lately to the items of one list, by one half-life; values of one length, as the list has its items.
+
+    Attributes:
+        half_life_s: of an event's weight.
+        surges: with 95 % probability, at least so many times what was expected; 0 where there are too few to tell.
+        observed: events, decayed and weighted.
+        expected: of them; infinite where nobody can tell.
+        counts: events by interaction, decayed, unweighted; of all others there was none.
+    """
+
+    half_life_s: float
+    surges: tuple[float, ...]
+    observed: tuple[float, ...]
+    expected: tuple[float, ...]
+    counts: Mapping[int, tuple[float, ...]]
+
+    @classmethod
+    def from_message(cls, message: shard_pb2.TrendWindow) -> TrendWindow:
+        """As a shard said it."""
+        counts = {one.interaction: tuple(one.counts) for one in message.counts}
+        numbers = tuple(message.surges), tuple(message.observed), tuple(message.expected)
+        return cls(message.half_life_s, *numbers, counts)
+
+    def to_message(self) -> shard_pb2.TrendWindow:
+        """As a shard says it."""
+        counts = [
+            shard_pb2.InteractionCounts(interaction=events_pb2.Interaction.ValueType(kind), counts=counts)
+            for kind, counts in self.counts.items()
+        ]
+        numbers = {"surges": self.surges, "observed": self.observed, "expected": self.expected}
+        return shard_pb2.TrendWindow(half_life_s=self.half_life_s, counts=counts, **numbers)
+
+
 @dataclass(frozen=True)
 class Trends:
     """As of one moment.
@@ -43,11 +77,13 @@ class Trends:
         known_from_ms: since when every event was heard, milliseconds since the epoch.
         known_to_ms: until when.
         lists: by segment name, and of everybody; largest surge first; those that have any.
+        windows: what these were found by, by segment name, shortest half-life first; none of a shard that tells none.
     """
 
     known_from_ms: int = 0
     known_to_ms: int = 0
     lists: Mapping[str, tuple[Listed, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    windows: Mapping[str, tuple[TrendWindow, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, segment: str) -> tuple[Listed, ...]:
         """A segment's."""
@@ -60,10 +96,13 @@ class Trends:
             one.segment: tuple(map(Listed, one.item_ids, one.surges, one.observed, one.expected))
             for one in message.lists
         }
-        return cls(message.known_from_ms, message.known_to_ms, MappingProxyType(lists))
+        windows = {
+            one.segment: tuple(map(TrendWindow.from_message, one.windows)) for one in message.lists if one.windows
+        }
+        return cls(message.known_from_ms, message.known_to_ms, MappingProxyType(lists), MappingProxyType(windows))
 
-    def to_message(self) -> shard_pb2.Trends:
-        """As a shard says it."""
+    def to_message(self, *, windows: bool = True) -> shard_pb2.Trends:
+        """As a shard says it, or without what its lists were found by."""
         lists = [
             shard_pb2.TrendList(
                 segment=segment,
@@ -71,6 +110,7 @@ class Trends:
                 surges=[one.surge for one in listed],
                 observed=[one.observed for one in listed],
                 expected=[one.expected for one in listed],
+                windows=[one.to_message() for one in self.windows.get(segment, ())] if windows else (),
             )
             for segment, listed in self.lists.items()
         ]

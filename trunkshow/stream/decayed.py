@@ -64,9 +64,9 @@ class Decayed:
         np.divide(np.maximum(self._squares[rows] * scale**2, steady), own, out=sizes, where=own > _LEAST)
         return sizes
 
-    def by_kind(self, row: int, now_s: float) -> Numbers:
-        """(kinds,) decayed counts of one item by interaction, unweighted."""
-        counts: Numbers = self._sums[row] * self._scale(now_s)
+    def by_kind(self, rows: Slots, now_s: float) -> Numbers:
+        """(k, kinds) decayed counts of k items by interaction, unweighted."""
+        counts: Numbers = self._sums[rows] * self._scale(now_s)
         return counts
 
     def hours(self, since_s: float, now_s: float) -> tuple[Slots, Numbers]:

@@ -19,7 +19,7 @@ from trunkshow.stream.decayed import HOUR_S, Decayed
 from trunkshow.stream.seasons import Seasons
 from trunkshow.stream.shares import shares_now
 from trunkshow.stream.surges import UPPER, Numbers, Slots, credible_surges
-from trunkshow.stream.trend import EVENTS_MIN, Item, Trend, TrendingRules
+from trunkshow.stream.trend import EVENTS_MIN, Item, Trend, TrendingRules, Window
 
 LATE_H = 2
 """Hours for which events may be late and count for the hour that is not over yet."""
@@ -91,12 +91,10 @@ class Surges(Generic[Item]):
         expected = np.stack([expects(decayed, rows) for decayed in self._decayed])
         surges = np.where(observed >= EVENTS_MIN, credible_surges(observed, expected), 0)
         over = credible_surges(observed[0], expected[0], UPPER) < least
-        best, scores = np.argmax(surges, axis=0), np.where(over, 0, np.max(surges, axis=0))
-        return [
-            self._trend(int(rows[at]), best[at], scores[at], observed[best[at], at], expected[best[at], at])
-            for at in np.argsort(-scores, kind="stable")[:count].tolist()
-            if scores[at] >= least
-        ]
+        scores = np.where(over, 0, np.max(surges, axis=0))
+        first = np.argsort(-scores, kind="stable")[:count]
+        listed = first[scores[first] >= least]
+        return self._trends(rows[listed], observed[:, listed], expected[:, listed], surges[:, listed])
 
     def _busy(self) -> tuple[Slots, Numbers]:
         """Rows of items with enough events by any half-life, and (half-lives, rows) how many."""
@@ -132,11 +130,21 @@ class Surges(Generic[Item]):
             self._shares[row] = np.nan if share is None else share
         return self._shares[rows]
 
-    def _trend(self, row: int, best: int, surge: float, observed: float, expected: float) -> Trend[Item]:
-        decayed = self._decayed[best]
-        counts = decayed.by_kind(row, self._now_s)
-        by_kind = {kind: float(counts[at]) for kind, at in self._kinds.items() if counts[at] > 0}
-        return Trend(self._items[row], float(surge), float(observed), float(expected), decayed.half_life_s, by_kind)
+    def _trends(self, rows: Slots, observed: Numbers, expected: Numbers, surges: Numbers) -> list[Trend[Item]]:
+        """What is said of k items, by (half-lives, k) numbers."""
+        by_half_life = zip(self._decayed, observed, expected, surges, strict=True)
+        windows = zip(*(self._windows(decayed, rows, *numbers) for decayed, *numbers in by_half_life), strict=True)
+        return [
+            Trend(self._items[row], max(of_item, key=lambda one: one.surge), of_item)
+            for row, of_item in zip(rows.tolist(), windows, strict=True)
+        ]
+
+    def _windows(self, decayed: Decayed, rows: Slots, *numbers: Numbers) -> list[Window]:
+        """What happened to k items by one half-life, with (k,) numbers: what was observed, expected, and the surges."""
+        counts = decayed.by_kind(rows, self._now_s).tolist()
+        by_kind = [{kind: some[at] for kind, at in self._kinds.items() if some[at] > 0} for some in counts]
+        told = zip(*(one.tolist() for one in numbers), strict=True)
+        return [Window(decayed.half_life_s, some, *one) for some, one in zip(by_kind, told, strict=True)]
 
     def _advance(self, now_s: float) -> None:
         """Let time pass: hours that are over are learned."""

@@ -50,21 +50,33 @@ class TrendingRules:
 RULES = TrendingRules()
 
 
+class Window(NamedTuple):
+    """What happened to an item lately, by one half-life.
+
+    Attributes:
+        half_life_s: of an event's weight.
+        counts: events by interaction, decayed, unweighted; of all others there was none.
+        observed: events that its decayed, weighted sum is worth.
+        expected: of them; infinite where nobody can tell.
+        surge: with 95 % probability, at least so many times what was expected; 0 where there are too few to tell.
+    """
+
+    half_life_s: float
+    counts: Mapping[int, float]
+    observed: float
+    expected: float
+    surge: float
+
+
 class Trend(NamedTuple, Generic[Item]):
     """One item that trends.
 
     Attributes:
         item: which.
-        surge: with 95 % probability, at least so many times what was expected.
-        observed: events that its decayed, weighted sum is worth, by the half-life with the largest surge.
-        expected: of them.
-        half_life_s: that one.
-        counts: by interaction, decayed, unweighted.
+        best: the window with the largest surge: by that it trends.
+        windows: one of each half-life, shortest first.
     """
 
     item: Item
-    surge: float
-    observed: float
-    expected: float
-    half_life_s: float
-    counts: Mapping[int, float]
+    best: Window
+    windows: tuple[Window, ...]

@@ -1,3 +1,4 @@
+from trunkshow.v1 import events_pb2 as _events_pb2
 from trunkshow.v1 import features_pb2 as _features_pb2
 from trunkshow.v1 import recommendation_pb2 as _recommendation_pb2
 from google.protobuf.internal import containers as _containers
@@ -139,18 +140,42 @@ class Trends(_message.Message):
     def __init__(self, known_from_ms: _Optional[int] = ..., known_to_ms: _Optional[int] = ..., lists: _Optional[_Iterable[_Union[TrendList, _Mapping]]] = ...) -> None: ...
 
 class TrendList(_message.Message):
-    __slots__ = ("segment", "item_ids", "surges", "observed", "expected")
+    __slots__ = ("segment", "item_ids", "surges", "observed", "expected", "windows")
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
     SURGES_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
     segment: str
     item_ids: _containers.RepeatedScalarFieldContainer[str]
     surges: _containers.RepeatedScalarFieldContainer[float]
     observed: _containers.RepeatedScalarFieldContainer[float]
     expected: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, segment: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., surges: _Optional[_Iterable[float]] = ..., observed: _Optional[_Iterable[float]] = ..., expected: _Optional[_Iterable[float]] = ...) -> None: ...
+    windows: _containers.RepeatedCompositeFieldContainer[TrendWindow]
+    def __init__(self, segment: _Optional[str] = ..., item_ids: _Optional[_Iterable[str]] = ..., surges: _Optional[_Iterable[float]] = ..., observed: _Optional[_Iterable[float]] = ..., expected: _Optional[_Iterable[float]] = ..., windows: _Optional[_Iterable[_Union[TrendWindow, _Mapping]]] = ...) -> None: ...
+
+class TrendWindow(_message.Message):
+    __slots__ = ("half_life_s", "surges", "observed", "expected", "counts")
+    HALF_LIFE_S_FIELD_NUMBER: _ClassVar[int]
+    SURGES_FIELD_NUMBER: _ClassVar[int]
+    OBSERVED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    half_life_s: float
+    surges: _containers.RepeatedScalarFieldContainer[float]
+    observed: _containers.RepeatedScalarFieldContainer[float]
+    expected: _containers.RepeatedScalarFieldContainer[float]
+    counts: _containers.RepeatedCompositeFieldContainer[InteractionCounts]
+    def __init__(self, half_life_s: _Optional[float] = ..., surges: _Optional[_Iterable[float]] = ..., observed: _Optional[_Iterable[float]] = ..., expected: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[_Union[InteractionCounts, _Mapping]]] = ...) -> None: ...
+
+class InteractionCounts(_message.Message):
+    __slots__ = ("interaction", "counts")
+    INTERACTION_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    interaction: _events_pb2.Interaction
+    counts: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, interaction: _Optional[_Union[_events_pb2.Interaction, str]] = ..., counts: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class GenerationStatus(_message.Message):
     __slots__ = ("snapshot_version", "warm", "loading", "refused", "stand_ins", "surplus", "why_refused", "refused_stand_ins", "loading_stand_ins")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 from followed_log import FollowedLog
@@ -15,7 +16,7 @@ from shard.online.trends import Trendspotting
 from trunkshow.online.follower import Follower
 from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.positions import Position
-from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, chosen
+from trunkshow.online.trends import EVERYBODY, LISTED_MAX, NO_TRENDS, Latest, Listed, Trends, TrendWindow, chosen
 from trunkshow.stream.trend import RULES, TrendingRules
 from trunkshow.v1 import events_pb2
 
@@ -146,8 +147,32 @@ async def test_a_list_is_as_new_as_the_log_was_heard() -> None:
 def test_trends_survive_the_way_to_the_router() -> None:
     """With everything that stands in them."""
     listed = tuple(Listed(f"i{number}", 4.0, 8.0, 1.5) for number in range(LISTED_MAX))
-    sent = Trends(1, 2, {EVERYBODY: listed, "g": listed[:1]})
+    window = TrendWindow(600.0, (4.0,), (8.0,), (float("inf"),), {events_pb2.INTERACTION_CLICK: (9.5,)})
+    sent = Trends(1, 2, {EVERYBODY: listed, "g": listed[:1]}, {"g": (window, window)})
     assert Trends.from_message(sent.to_message()) == sent
+    assert Trends.from_message(sent.to_message(windows=False)) == replace(sent, windows={})
+
+
+async def test_what_was_done_with_an_item_is_told_by_window_and_interaction() -> None:
+    """Each event counts one, decayed, whatever it is worth; by the window with the largest surge the item is listed."""
+    shop = Shop()
+    shop.passes(48)
+    for number in range(40):
+        shop.clicks("i7")
+        shop.spotting.hear(heard(f"b{number}", "i7", shop.now_s, events_pb2.INTERACTION_ORDER))
+    found = await shop.lists()
+    short, long = found.windows[EVERYBODY]
+    (listed,) = found.of(EVERYBODY)
+    assert (short.half_life_s, long.half_life_s) == RULES.half_lives_s
+    for window in (short, long):
+        assert window.counts.keys() == {events_pb2.INTERACTION_CLICK, events_pb2.INTERACTION_ORDER}
+        assert window.counts[events_pb2.INTERACTION_ORDER] == (pytest.approx(40),)
+        assert 40 <= window.counts[events_pb2.INTERACTION_CLICK][0] < 45
+    best = max(short, long, key=lambda one: one.surges)
+    assert listed == Listed("i7", best.surges[0], best.observed[0], best.expected[0])
+    shop.now_s += 600
+    later = (await shop.lists()).windows[EVERYBODY]
+    assert [one.counts[events_pb2.INTERACTION_ORDER][0] for one in later] == pytest.approx([20, 40 * 0.5 ** (1 / 3)])
 
 
 def test_routers_use_what_is_new_of_who_knows_most() -> None:

@@ -2,7 +2,8 @@
 
 Where it is HTTPS, it shows the router's own certificate, and the newest one at every handshake. It has limits that its
 server does not: connections beyond the limit are closed at once, and none grows older than half a minute, whatever
-it does or does not do, so that who sends a byte a minute keeps nobody out for long; a handshake has three seconds.
+it does or does not do, so that who sends a byte a minute keeps nobody out for long. What holds until somebody is
+connected, above all for handshakes, is `entrance`'s business.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from router.tracking.entrance import Entrance
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.options import address
 from trunkshow.serving.reloaded import Reloaded
 
 CONNECTION_S_MAX = 30.0
-HANDSHAKE_S_MAX = 3.0
 HEADER_BYTES_MAX = 16_384
 BACKLOG = 1024
 
@@ -126,28 +127,29 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals to the process, and gives a handshake seconds: until it is done no other limit holds."""
+    """One that leaves signals to the process, and has an entrance of ours: its own knows no limits on handshakes."""
+
+    _entrances: Sequence[Entrance] = ()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
-        config, loop = self.config, asyncio.get_running_loop()
+        config = self.config
         protocol = partial(  # type: ignore[call-arg]
             config.http_protocol_class,
             config=config,
             server_state=self.server_state,
             app_state=self.lifespan.state,
         )
-        self.servers = [
-            await loop.create_server(
-                protocol,
-                sock=door,
-                ssl=config.ssl,
-                backlog=config.backlog,
-                ssl_handshake_timeout=HANDSHAKE_S_MAX if config.ssl else None,
-            )
-            for door in sockets or ()
-        ]
+        self.servers = []
+        self._entrances = [Entrance(door, protocol, config.ssl) for door in sockets or ()]
+        for entrance in self._entrances:
+            entrance.open()
         self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for entrance in self._entrances:
+            entrance.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

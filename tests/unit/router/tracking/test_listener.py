@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import trustme
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from router.tracking import listener
+from router.tracking import entrance, listener
 from router.tracking.listener import HEADER_BYTES_MAX, Listener
 from trunkshow.serving.reloaded import LOOK_EVERY_S
 
@@ -205,10 +208,14 @@ async def test_it_shows_the_newest_certificate(tmp_path: Path) -> None:
         assert await _unit(subject.port, authority) == "2"
 
 
-async def _unit(port: int, authority: trustme.CA) -> str:
+def _trusting(authority: trustme.CA) -> ssl.SSLContext:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    return trusting
+
+
+async def _unit(port: int, authority: trustme.CA) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=_trusting(authority))
     writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     assert (await read_all(reader)).startswith(b"HTTP/1.1 200")
     subject = dict(one[0] for one in writer.get_extra_info("peercert")["subject"])
@@ -220,19 +227,115 @@ async def test_a_handshake_that_does_not_come_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others are answered beside it, and after it."""
-    monkeypatch.setattr(listener, "HANDSHAKE_S_MAX", 0.05)
+    monkeypatch.setattr(entrance, "HANDSHAKE_S_MAX", 0.05)
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1", organization_unit_name="1")
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    certificate.write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
-    key.write_bytes(issued.private_key_pem.bytes())
-    async with running(tls=(certificate, key)) as subject:
+    async with running(tls=_pair(authority, tmp_path)) as subject:
         reader, writer = await asyncio.open_connection("127.0.0.1", subject.port)
         assert await read_all(reader) == b""
         writer.close()
-        monkeypatch.setattr(listener, "HANDSHAKE_S_MAX", 10)
-    async with running(tls=(certificate, key)) as subject:
+        monkeypatch.setattr(entrance, "HANDSHAKE_S_MAX", 10)
         assert await _unit(subject.port, authority) == "1"
+
+
+def _pair(authority: trustme.CA, folder: Path) -> tuple[Path, Path]:
+    """Files of a certificate and its key."""
+    issued = authority.issue_cert("127.0.0.1", organization_unit_name="1")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    certificate.write_bytes(b"".join(one.bytes() for one in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    return certificate, key
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_handshakes_beyond_the_limit_make_way_for_newer_ones(
+    run: Callable[[Coroutine[Any, Any, None]], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who opens sockets and says nothing takes so many descriptors and no more, and keeps no page out."""
+    monkeypatch.setattr(entrance, "HANDSHAKES_MAX", 4)
+    monkeypatch.setattr(entrance, "HANDSHAKE_S_MAX", 60.0)  # it is not time that frees them
+    authority = trustme.CA()
+    pair = _pair(authority, tmp_path)
+
+    async def scene() -> None:
+        async with running(tls=pair) as subject:
+            settled = await asyncio.open_connection("127.0.0.1", subject.port, ssl=_trusting(authority))
+            assert b"200 OK" in await _asked(settled)
+            before = _descriptors()
+            silent = [await asyncio.open_connection("127.0.0.1", subject.port) for _ in range(60)]
+            assert _descriptors() - before - len(silent) <= 4 + SLACK
+            gone = [asyncio.ensure_future(read_all(reader)) for reader, _ in silent]
+            assert await asyncio.gather(*gone[:-4]) == [b""] * 56
+            assert not any(one.done() for one in gone[-4:])
+            await _turns(lambda: _descriptors() - before - len(silent) <= 4)
+            assert await _unit(subject.port, authority) == "1"
+            assert b"200 OK" in await _asked(settled)
+            for _, writer in (*silent, settled):
+                writer.close()
+            await asyncio.gather(*gone)
+            assert await _unit(subject.port, authority) == "1"
+
+    run(scene())
+
+
+SLACK = 8
+"""Sockets that the server has let go of, and closes within a turn or two."""
+
+
+async def _turns(until: Callable[[], bool]) -> None:
+    """Give others turns until something is so."""
+    for _ in range(2000):
+        if until():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it never came to that")
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def _asked(line: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    """What is answered on a connection that stays open."""
+    reader, writer = line
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    return await reader.readuntil(b"127.0.0.1")
+
+
+async def test_without_descriptors_nobody_is_taken_in_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait, and are answered then; meanwhile the router has its turns."""
+    monkeypatch.setattr(entrance, "REST_S", 0.05)
+    tries: list[int] = []
+
+    class Door(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            tries.append(0)
+            if len(tries) < 3:
+                raise OSError(errno.EMFILE, "too many open files")
+            return super().accept()
+
+    async def bound(host: str, port: int, *, shared: bool) -> socket.socket:
+        door = Door()
+        door.bind((host, port))
+        door.listen()
+        door.setblocking(False)
+        return door
+
+    monkeypatch.setattr(listener, "_bound", bound)
+    async with running() as subject:
+        assert (await subject.get()).text == "127.0.0.1"
+        assert 3 <= len(tries) <= 5
+
+
+async def test_a_handshake_under_way_keeps_no_listener_from_stopping(tmp_path: Path) -> None:
+    """It is ended, and not waited for."""
+    subject = Subject(tls=_pair(trustme.CA(), tmp_path))
+    subject.port = await subject.listener.start(HERE)
+    reader, writer = await asyncio.open_connection("127.0.0.1", subject.port)
+    for _ in range(20):
+        await asyncio.sleep(0)  # it is taken in
+    await subject.listener.stop()
+    assert await read_all(reader) == b""
+    writer.close()
 
 
 def test_a_pair_that_does_not_belong_together_is_refused_at_the_start(tmp_path: Path) -> None:

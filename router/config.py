@@ -121,6 +121,10 @@ class RouterConfig:
     log: str = ""
     """Event log to record in: nats://HOST:PORT[,HOST:PORT…]/STREAM or kafka://HOST:PORT[,…]/TOPIC; none where empty."""
 
+    forgotten_first: bool = False
+    """Serve nobody until it is known who is to be forgotten, however long the log does not tell. By default that is
+    waited for 5 seconds, and whoever is not known of then is served until the log is back."""
+
     record_deadline_ms: float = 2000
     """Milliseconds within which a call's events are in the log, unless the caller's own deadline is shorter."""
 
@@ -219,6 +223,8 @@ class RouterConfig:
             raise ValueError(f"shards: an address comes twice in {', '.join(self.shards)}")
         if self.log:
             parse(self.log)
+        elif self.forgotten_first:
+            raise ValueError("forgotten_first: given without log; nobody could tell who is to be forgotten")
         if self.fallback is not None and self.cache is None:
             raise ValueError("fallback: it fills a cache; name a folder for one, too")
 

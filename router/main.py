@@ -213,6 +213,7 @@ async def _serve(config: RouterConfig, store: Store) -> None:
         made.append(
             Router(config, views, own_store, event_log=event_log, tasks=tasks, tombstones=tombstones, item_log=items)
         )
+        await made[0].informed()  # the door is closed until then
         if (listener := listener_of(config, made[0].recorder)) is not None:
             await listener.start(config.tracking.http_listen, shared=shared)
             listeners.append(listener)

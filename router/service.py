@@ -160,6 +160,13 @@ class Router:
         """Whether the snapshot store answers; true where none is followed."""
         return self._pointing is None or self._pointing.store_reachable
 
+    async def informed(self) -> None:
+        """Begin to hear who is to be forgotten; return once that is known, where it comes before serving."""
+        if self._arrivals is not None:
+            self.tasks.begin("arrivals", self._arrivals.run())
+            if self._config.forgotten_first:
+                await self._arrivals.forgotten.whole.wait()
+
     async def start(self) -> None:
         """Follow every shard; return once each was found or lost for the first time."""
         config = self._config
@@ -189,8 +196,6 @@ class Router:
             self.tasks.begin("recall", self._recall.run())
         if self._log_watch is not None:
             self.tasks.begin("log", self._log_watch.run())
-        if self._arrivals is not None:
-            self.tasks.begin("arrivals", self._arrivals.run())
         if self._growth is not None:
             self.tasks.begin("items", self._growth.run())
         if self._direct is not None:

@@ -62,6 +62,10 @@ class ShardConfig:
     """The event log to follow: nats://HOST:PORT/STREAM or kafka://HOST:PORT/TOPIC. Empty: what users did since the
     snapshot is not in their slates."""
 
+    forgotten_first: bool = False
+    """Serve nobody until it is known who is to be forgotten, however long the log does not tell. By default that is
+    waited for 5 seconds, and whoever is not known of then is served until the log is back."""
+
     online_events_max: int = 2_000_000
     """Events since the snapshot that are kept, of all users held here; one takes about 300 bytes. Beyond it the users
     of whom nothing was heard for longest are served from the snapshot alone."""
@@ -146,6 +150,8 @@ class ShardConfig:
         at_least(0, replay_s=self.replay_s, event_ids_h=self.event_ids_h, kept_slates_mib=self.kept_slates_mib)
         if self.log:
             opening.parse(self.log)
+        elif self.forgotten_first:
+            raise ValueError("forgotten_first: given without log; nobody could tell who is to be forgotten")
         at_least(1, replicas=self.replicas, batch_users_max=self.batch_users_max)
         at_least(0, warm_requests=self.warm_requests, drain_s=self.drain_s)
         at_least(0.001, status_period_s=self.status_period_s)

@@ -120,6 +120,7 @@ def _upkeep(
         impressions_max=config.online_impressions_max,
         within_s=config.replay_s,
         ids_kept_s=config.event_ids_h * 3600,
+        forgotten_first=config.forgotten_first,
         busy=busy,
     )
     counters.lives_here, counters.category_of = upkeep.opened.has, upkeep.opened.category_of

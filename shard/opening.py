@@ -26,7 +26,7 @@ import structlog
 
 from shard.generation import Generation, Opened
 from shard.online.port import NO_LOG, OnlineKeeping
-from shard.scene import Kind, Piece
+from shard.scene import Piece
 from shard.work import Failures, is_refusal
 from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
@@ -153,8 +153,7 @@ class Opening:
                 self.generations[what.version] = Generation(what, self._warm_requests, self._online.admit(what))
                 log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
             elif isinstance(key, Piece):
-                if key.kind is Kind.HOME:
-                    await self._online.whole(key)
+                await self._online.whole(key)
                 self.generations[key.version].adopt(key, what)
                 log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
         except BaseException:

@@ -146,7 +146,7 @@ class OnlineKeeping(Protocol):
         ...
 
     async def whole(self, piece: Piece) -> None:
-        """Return once everything that users of a piece did is known, or cannot be, or that takes too long."""
+        """Return once a piece may be served: all that its users did is known, or cannot be, or takes too long."""
         ...
 
 

@@ -61,6 +61,7 @@ class Upkeep:
         within_s: without progress, after which a partition is served though the log was not replayed for it; one that
             is in no other shard, with progress too.
         ids_kept_s: seconds for which statistics know an event by its id.
+        forgotten_first: nothing is served before it is known who is to be forgotten, however long that takes.
         busy: whether there are requests to answer.
         clock: a port: monotonic seconds.
         wall: a port: seconds since the epoch.
@@ -78,6 +79,7 @@ class Upkeep:
         impressions_max: int,
         within_s: float,
         ids_kept_s: float = KEPT_S,
+        forgotten_first: bool = False,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         wall: Clock = time,
@@ -94,6 +96,7 @@ class Upkeep:
         self.statistics = Statistics(listeners, self.forgotten, ids_kept_s=ids_kept_s, clock=clock, wall=wall)
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
+        self._forgotten_first = forgotten_first and tombstones is not None
         self._growth = Growth(items) if items is not None else None
         self._clock = clock
         self._wall = wall
@@ -154,7 +157,13 @@ class Upkeep:
             self._replaying.tidy_up()
 
     async def whole(self, piece: Piece) -> None:
-        """Return once the log was replayed for a partition, or cannot be, or need not, or that takes too long."""
+        """Return once the log was replayed for a partition, or cannot be, or need not, or that takes too long.
+
+        Stand-ins need no replay, but know people: nothing returns before it is known who is to be forgotten, where that
+        comes first.
+        """
+        if self._forgotten_first:
+            await self.forgotten.whole.wait()
         await self._patience.whole(piece)
 
     def is_caught_up(self) -> bool:

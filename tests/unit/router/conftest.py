@@ -108,6 +108,7 @@ async def start(snapshot: Snapshot) -> AsyncIterator[Start]:
         router = Router(
             RouterConfig(store="", shards=tuple(addresses), **chosen), views, event_log=event_log, tombstones=tombstones
         )
+        await router.informed()
         await router.start()
         server = Server(router.services())
         port = await server.start("127.0.0.1:0")

@@ -95,6 +95,7 @@ async def begin(snapshot: Snapshot) -> AsyncIterator[Starting]:
             logs = {"event_log": MemoryLog(), "tombstones": MemoryLog("gone")}
             router = Router(config, Views.of(view), **logs)  # type: ignore[arg-type]
             stack.push_async_callback(router.close)
+            await router.informed()
             await router.start()
             server = Server(router.services(), guard=guard)
             port = await server.start("127.0.0.1:0")

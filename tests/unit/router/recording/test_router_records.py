@@ -25,6 +25,7 @@ from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
 from trunkshow.v1 import recommendation_pb2 as pb2
 
+LOG = "nats://127.0.0.1:1/EVENTS"
 CLICK = pb.Event(event_id="e1", user_id="ann", item_id="hat", interaction=pb.INTERACTION_CLICK)
 
 
@@ -106,6 +107,22 @@ async def test_a_forgotten_user_is_a_stranger_to_a_router_that_starts_beside_a_l
     log.gone = tombstones.gone = True
     again = await start(event_log=log, tombstones=tombstones, watch_silence_s=0.05, cache=tmp_path)
     receipt = (await again.recommend()).receipt
+    assert (receipt.rung, pb2.REASON_USER_UNKNOWN in receipt.reasons) == (pb2.RUNG_POPULAR, True)
+
+
+async def test_where_the_forgotten_come_first_a_router_begins_once_they_are_known(start: Start) -> None:
+    """However long their log does not answer; otherwise it does not wait for it."""
+    tombstones = MemoryLog("gone")
+    tombstones.gone = True
+    await start(event_log=MemoryLog(), tombstones=tombstones, watch_silence_s=0.05)
+    starting = asyncio.ensure_future(
+        start(event_log=MemoryLog(), tombstones=tombstones, watch_silence_s=0.05, forgotten_first=True, log=LOG)
+    )
+    done, _ = await asyncio.wait({starting}, timeout=0.5)
+    assert not done
+    tombstones.gone = False
+    await tombstones.forget(log_pb2.Forget(id="t", user_id="u0"), 1)
+    receipt = (await (await asyncio.wait_for(starting, 10)).recommend()).receipt
     assert (receipt.rung, pb2.REASON_USER_UNKNOWN in receipt.reasons) == (pb2.RUNG_POPULAR, True)
 
 

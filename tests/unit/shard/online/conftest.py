@@ -26,4 +26,4 @@ def partitions(snapshot: Snapshot) -> Iterator[dict[int, Partition]]:
 @pytest.fixture
 def shard(snapshot: Snapshot, partitions: dict[int, Partition]) -> Callable[..., Shard]:
     """Makes shards of the built snapshot."""
-    return lambda log=None, cache=None: Shard(snapshot, log or FollowedLog(), partitions, cache)
+    return lambda log=None, cache=None, **chosen: Shard(snapshot, log or FollowedLog(), partitions, cache, **chosen)

@@ -44,7 +44,13 @@ class Shard:
     """One that holds what it is told to; its log, and its time, are the test's."""
 
     def __init__(
-        self, snapshot: Snapshot, log: FollowedLog, partitions: dict[int, Partition], cache: Path | None = None
+        self,
+        snapshot: Snapshot,
+        log: FollowedLog,
+        partitions: dict[int, Partition],
+        cache: Path | None = None,
+        *,
+        forgotten_first: bool = False,
     ) -> None:
         self.snapshot, self.log, self.partitions = snapshot, log, partitions
         self.now = 1000.0
@@ -57,6 +63,7 @@ class Shard:
             events_max=1000,
             impressions_max=1000,
             within_s=30.0,
+            forgotten_first=forgotten_first,
             clock=lambda: self.now,
             wall=lambda: event.data_until_s + self.since_data_s,  # type: ignore[attr-defined]
         )

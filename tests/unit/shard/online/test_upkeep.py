@@ -20,6 +20,7 @@ from shard.online.statistics import Heard
 from shard.online.upkeep import Upkeep
 from shard.online.users import Users
 from shard.predict import Predictor
+from shard.scene import Kind, Piece
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.progress import FRESH_WITHIN_S
@@ -283,6 +284,28 @@ async def test_a_forgotten_user_is_a_stranger_after_a_restart_beside_a_log_that_
     after = shard(cache=tmp_path)  # nothing of it runs
     assert await after.unknown(USER)
     assert after.upkeep.forgotten.watermark is None
+
+
+@pytest.mark.parametrize("kind", [Kind.HOME, Kind.STAND_IN])
+async def test_where_the_forgotten_come_first_nothing_is_served_before_they_are_known(
+    shard: Callable[..., Shard], kind: Kind
+) -> None:
+    """However long the log does not answer; otherwise a partition is served after a while, and a stand-in at once."""
+    for first in (False, True):
+        made = shard(forgotten_first=first)
+        made.tombstones.gone = True
+        async with made.up():
+            piece = Piece(made.snapshot.version, kind, made.home(USER))
+            made.upkeep.want([piece])
+            made.now += 3600
+            served = asyncio.create_task(made.upkeep.whole(piece))
+            for _ in range(50):
+                await asyncio.sleep(0)
+            assert served.done() is not first
+            made.tombstones.gone = False
+            await made.forgets(USER, after_s=100)
+            await turns(served.done)
+            assert await made.unknown(USER)
 
 
 async def test_who_comes_back_is_somebody_new(shard: Callable[..., Shard]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from trunkshow.v1 import events_pb2, shard_pb2
 
@@ -55,14 +55,14 @@ class TrendWindow(NamedTuple):
     @classmethod
     def from_message(cls, message: shard_pb2.TrendWindow) -> TrendWindow:
         """As a shard said it."""
-        counts = {one.interaction: tuple(one.counts) for one in message.counts}
+        counts = {int(one.interaction): tuple(one.counts) for one in message.counts}
         numbers = tuple(message.surges), tuple(message.observed), tuple(message.expected)
         return cls(message.half_life_s, *numbers, counts)
 
     def to_message(self) -> shard_pb2.TrendWindow:
         """As a shard says it."""
         counts = [
-            shard_pb2.InteractionCounts(interaction=events_pb2.Interaction.ValueType(kind), counts=counts)
+            shard_pb2.InteractionCounts(interaction=cast("events_pb2.Interaction", kind), counts=counts)
             for kind, counts in self.counts.items()
         ]
         numbers = {"surges": self.surges, "observed": self.observed, "expected": self.expected}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import datasets
+import pytest
 from datasets import Built
 from test_next_page import running, until
 from worlds import NatsWorld
 
-from trunkshow.client import AsyncClient, Event, Reason
+from trunkshow.client import AsyncClient, Event, Interaction, Reason
 
 USER, STRANGER = datasets.user_id(17), "nobody-knows-me"
 SURGING = datasets.item_id(3)
@@ -49,6 +50,7 @@ async def test_what_surges_is_on_the_page_in_the_logs_first_hour_and_after_a_res
         assert home["trending"].title == "Trending now"
         assert "times as many as usual" in home["trending"].items[0].reason
         listed = await trends(client)
+        assert await clicked(client, SURGING) == pytest.approx(len(surge), rel=0.2)
         await client.record(surge)
         mark = (await client.record(Event(USER, OTHERS[0], "view"))).watermark
         await client.recommend(USER, at_least_as_fresh=mark)
@@ -60,6 +62,13 @@ async def test_what_surges_is_on_the_page_in_the_logs_first_hour_and_after_a_res
             return SURGING in await trending(again, USER)
 
         await until(is_found_again)
+
+
+async def clicked(client: AsyncClient, item: str) -> float:
+    """How often, lately, by the half-life that forgets more slowly."""
+    found = (await client.status()).trends
+    at = [one.item_id for one in found.of("")].index(item)
+    return found.windows[""][-1].counts[Interaction.CLICK][at]
 
 
 async def trends(client: AsyncClient) -> dict[str, float]:

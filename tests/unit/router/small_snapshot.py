@@ -66,7 +66,10 @@ class SmallSnapshot:
     segment_names: tuple[str, ...] = ("new", "loyal")
     manifest: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
-            data_until="2024-01-01T00:00:00+00:00", log_watermark="", forgotten_watermark=""
+            data_until="2024-01-01T00:00:00+00:00",
+            created_at="2024-01-02T00:00:00+00:00",
+            log_watermark="",
+            forgotten_watermark="",
         )
     )
     codebook: Codebook = field(default_factory=lambda: Codebook("sign", np.eye(PARTITIONS, dtype=np.float32)))

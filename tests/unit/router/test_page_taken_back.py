@@ -121,7 +121,7 @@ async def test_one_that_names_what_only_the_poisoned_version_knew_is_refused_as_
     (attribute, *_) = keeper.now.current.known.attributes
     page = await pages.begun(ago_s=2, filters=pb.Filters(attributes=[pb.AttributeFilter(name=attribute, values=["x"])]))
     view = keeper.opened[OLD]
-    keeper.arrived(replace(view, known=Known(view.known.carousels, ())))
+    keeper.opened[OLD] = replace(view, known=Known(view.known.carousels, ()))
     roll_back(pages.stage)
     with pytest.raises(InvalidArgument, match=attribute):
         await pages.answered(page)

@@ -158,7 +158,7 @@ async def test_who_named_what_only_the_poisoned_version_knew_gets_no_slate_and_t
     """Nothing that is served knows which items that filter allows."""
     stage = batches.stage
     view = stage.keeper.opened[OLD]
-    stage.keeper.arrived(replace(view, known=Known(view.known.carousels, ())))
+    stage.keeper.opened[OLD] = replace(view, known=Known(view.known.carousels, ()))
     gate = Gate(BATCH)
     gate.holds[NEW] = 0
     await batches.on(gate)

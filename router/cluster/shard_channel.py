@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import grpc.aio
+import structlog
 
 from router.cluster.lines import PLAIN, ShardLines
 from trunkshow.latencies import Kind, Latencies
@@ -18,6 +21,9 @@ from trunkshow.serving.limits import MESSAGE_BYTES_MAX
 _SERVICE = "/trunkshow.v1.ShardService/"
 
 RENEWAL_GRACE_S = 10.0
+
+KEPT_LOOKS = 5
+"""Looks at a new channel, about a second apart, after which it is told that the old one is kept."""
 
 Metadata = tuple[tuple[str, str], ...]
 UnaryCall = grpc.aio.UnaryUnaryCall[bytes, bytes]
@@ -44,6 +50,18 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 )
 
 
+log = structlog.get_logger()
+
+
+@dataclass
+class _Coming:
+    """A channel with newer certificates, which takes over once it is connected."""
+
+    version: int
+    channel: grpc.aio.Channel
+    looks: int = 0
+
+
 class ShardChannel:
     """A channel to one shard.
 
@@ -61,11 +79,12 @@ class ShardChannel:
         self.latencies = {kind: Latencies() for kind in Kind}
         self._lines = lines
         self._retired: set[asyncio.Future[None]] = set()
-        self._open()
+        self._coming: _Coming | None = None
+        self._version = lines.version
+        self._take(lines.open(address, OPTIONS))
 
-    def _open(self) -> None:
-        self._version = self._lines.version
-        self._channel = self._lines.open(self.address, OPTIONS)
+    def _take(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
         self._predict: UnaryMethod = self._channel.unary_unary(_SERVICE + "Predict")
         self._predict_batch: StreamMethod = self._channel.unary_stream(_SERVICE + "PredictBatch")
         self._watch: StreamMethod = self._channel.unary_stream(_SERVICE + "Watch")
@@ -95,15 +114,31 @@ class ShardChannel:
     def renewed(self) -> bool:
         """Whether this router's certificates changed, so that calls from now on go over a new channel.
 
-        What is on its way over the old one gets a grace to end.
+        That takes over once it is connected: certificates that the shard does not accept cut nobody off from it while
+        the old ones are good. What is on its way over the old one gets a grace to end.
         """
-        if self._lines.version == self._version:
+        version = self._lines.version
+        if version == self._version:
             return False
-        closing = asyncio.ensure_future(self._channel.close(RENEWAL_GRACE_S))
+        coming = self._coming
+        if coming is None or coming.version != version:
+            if coming is not None:
+                self._retire(coming.channel)
+            coming = self._coming = _Coming(version, self._lines.open(self.address, OPTIONS))
+        if coming.channel.get_state(try_to_connect=True) is not grpc.ChannelConnectivity.READY:
+            coming.looks += 1
+            if coming.looks == KEPT_LOOKS:
+                log.warning("credentials.kept", shard=self.address)
+            return False
+        self._retire(self._channel)
+        self._take(coming.channel)
+        self._version, self._coming = version, None
+        return True
+
+    def _retire(self, channel: grpc.aio.Channel) -> None:
+        closing = asyncio.ensure_future(channel.close(RENEWAL_GRACE_S))
         self._retired.add(closing)
         closing.add_done_callback(self._retired.discard)
-        self._open()
-        return True
 
     def forget_latencies(self) -> None:
         """Judge it anew by what comes."""
@@ -111,6 +146,9 @@ class ShardChannel:
 
     async def close(self, grace_s: float | None = None) -> None:
         """Cut the line, after what is on its way has ended, where it does so within the grace."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            await coming.channel.close()
         await self._channel.close(grace_s)
 
 

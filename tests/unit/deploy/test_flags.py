@@ -56,6 +56,34 @@ def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch)
     assert len(parsed) == 4
 
 
+EVENT, IMPRESSION, USERS_WINDOWS, ITEMS_WINDOWS = 300, 8, 2_560, 20_480
+"""Bytes at most, as docs/operations.md has them."""
+
+OF_THE_DEMO, IDS = 460 << 20, 200 << 20
+
+
+def test_a_shards_limits_fit_into_its_memory() -> None:
+    """All of them reached at a time, as they are by all shards at about the same time, and a fifth to spare."""
+    shard = of_kind(render("base"), "StatefulSet", "trunkshow-shard")
+    (container,) = shard["spec"]["template"]["spec"]["containers"]
+    given = dict(argument.removeprefix("--").split("=", 1) for argument in container["args"] if "=" in argument)
+    default = ShardConfig(store="s3://trunkshow/snapshots")
+
+    def most(name: str) -> int:
+        return int(given.get(name.replace("_", "-"), getattr(default, name)))
+
+    online = (
+        most("online_events_max") * EVENT
+        + most("online_impressions_max") * IMPRESSION
+        + most("feature_users_max") * USERS_WINDOWS
+        + most("feature_items_max") * ITEMS_WINDOWS
+    )
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.endswith("Gi")
+    previous = most("previous_mib_max") << 20
+    assert OF_THE_DEMO + previous + online + IDS < 0.8 * (int(limit.removesuffix("Gi")) << 30)
+
+
 def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:
     """The file in the config map is one that the builder takes."""
     maps = [one["data"] for one in render("base") if one["kind"] == "ConfigMap"]

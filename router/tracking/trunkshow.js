@@ -1,6 +1,6 @@
 // Tells Trunkshow what shoppers see and click; docs/tracking.md says how a page uses it.
 //
-//   seen      half of an element with data-ts-item is in sight for a second: an impression, once per page
+//   seen      half of an element with data-ts-item is in sight for a second: an impression, once for each slate's item that it shows
 //   clicked   such an element, or anything in it
 //   sent      every 3 s, when 20 wait, and when the page is left or hidden; what failed is sent again, with the same ids
 //
@@ -9,7 +9,7 @@
 (() => {
   try {
     const tag = document.currentScript, me = tag.dataset, url = me.url || new URL("/v1/events", tag.src);
-    const every = 3000, shown = new Map(), done = new WeakSet();
+    const every = 3000, shown = new Map(), shows = new WeakMap(), done = new WeakSet();
     let waiting = [], pause = every, busy, scanning;
     // Whatever happens here, the page goes on.
     const safe = work => given => { try { work(given); } catch {} };
@@ -58,10 +58,13 @@
       }
     });
 
-    // An impression is half of an element in sight for a second, of a page that is in sight itself.
+    // An impression is half of an element in sight for a second, of a page that is in sight itself. What an element shows
+    // may change under it: pages take the same ones again. Then its second begins anew.
+    const items = "[data-ts-item]", what = ({dataset: {tsItem, tsRequest}}) => [tsItem, tsRequest].join();
     const stop = element => clearTimeout(shown.get(element));
     const start = element => shown.set(element, setTimeout(safe(() => {
       shown.delete(element);
+      if (shows.get(element) != what(element)) return;
       done.add(element);
       addOf(element, "impression");
     }), 1000));
@@ -70,12 +73,20 @@
       shown.delete(target);
       if (intersectionRatio >= .5 && !done.has(target)) start(target);
     }), {threshold: .5});
-    const items = "[data-ts-item]";
     const scan = () => {
       scanning = 0;
-      document.querySelectorAll(items).forEach(one => eyes.observe(one));
+      document.querySelectorAll(items).forEach(one => {
+        if (shows.get(one) == what(one)) return;
+        shows.set(one, what(one));
+        done.delete(one);
+        stop(one);
+        eyes.unobserve(one);
+        eyes.observe(one);
+      });
     };
-    new MutationObserver(() => scanning ||= setTimeout(scan, 99)).observe(document, {childList: true, subtree: true});
+    new MutationObserver(() => scanning ||= setTimeout(scan, 99)).observe(document, {
+      childList: true, subtree: true, attributeFilter: ["data-ts-item", "data-ts-request"]
+    });
 
     const on = (kind, work) => document.addEventListener(kind, safe(work), true);
     const click = ({button, target}) => {

@@ -18,6 +18,7 @@ from playwright.async_api import Browser, async_playwright
 
 import router.tracking
 from router.tracking.pixel import GIF
+from trunkshow.v1 import events_pb2 as pb
 
 FOUND = chromium()
 SOURCE = Path(router.tracking.__file__).with_name("trunkshow.js").read_bytes()
@@ -158,6 +159,33 @@ async def test_elements_that_come_later_are_found(open_shop: Open) -> None:
 
 
 @both
+async def test_an_element_that_shows_something_else_is_seen_anew(open_shop: Open) -> None:
+    """Frameworks take elements again: its second begins with what it shows now, in which slate, and nothing is lost."""
+    shop = await open_shop()
+    await shop.passes(4000)
+    await shop.recorded(("top", "impression"))
+    for item, ms in (("second", 900), ("third", 200), ("fourth", 4000)):
+        await _show(shop, item)
+        await shop.passes(ms)
+    await shop.recorded(("fourth", "impression"))
+    await _show(shop, "fourth", request="r-2")
+    await shop.passes_until(lambda: len(_seen(shop)) > 2)
+    assert _seen(shop) == [("top", "r-1"), ("fourth", "r-1"), ("fourth", "r-2")]
+
+
+async def test_an_element_that_shows_an_item_later_is_found(open_shop: Open) -> None:
+    """And one that shows none any more is none."""
+    shop = await open_shop()
+    await shop.page.evaluate("() => { delete document.querySelector('[data-ts-item=top]').dataset.tsItem; }")
+    await shop.page.evaluate("() => { document.querySelector('#in-top').dataset.tsItem = 'within'; }")
+    await shop.passes(100)
+    await shop.look()
+    await shop.passes(8000)
+    await shop.recorded(("within", "impression"))
+    assert await shop.so_far() == [("within", "impression")]
+
+
+@both
 @pytest.mark.parametrize("first", ["", "navigator.sendBeacon = undefined", "navigator.sendBeacon = () => false"])
 async def test_what_waits_when_the_page_is_left_arrives(open_shop: Open, first: str) -> None:
     """Time stands: nothing else can have sent it."""
@@ -288,6 +316,20 @@ async def test_by_the_browsers_own_clock(open_shop: Open) -> None:
     await shop.leave()
     await shop.recorded(("top", "click"))
     assert ("middle", "impression") not in shop.what()
+
+
+async def _show(shop: Shop, item: str, request: str = "r-1") -> None:
+    """The page's first item is another one, in the same element; returns once the script has noticed."""
+    show = "shown => { Object.assign(document.querySelector('div').dataset, shown); }"
+    await shop.page.evaluate(show, {"tsItem": item, "tsRequest": request})
+    await shop.passes(100)
+    await shop.look()
+
+
+def _seen(shop: Shop) -> list[tuple[str, str]]:
+    """Impressions: item and request, each id once."""
+    once = {event.event_id: event for event in shop.log.events}
+    return [(one.item_id, one.request_id) for one in once.values() if one.interaction == pb.INTERACTION_IMPRESSION]
 
 
 async def _hide(shop: Shop, *, hidden: bool) -> None:

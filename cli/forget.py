@@ -1,7 +1,8 @@
 """`trunkshow forget` and `trunkshow forgotten`: forget a person, and see where they still are.
 
-`forgotten` reads the tombstones and the log itself, opens every snapshot's directory in the store, and asks the router
-for a slate, whose receipt says whether the cluster knows them, and how many tombstones it and its shards have read.
+`forgotten` reads the tombstones and the log itself, opens every snapshot's directory in the store, looks into exports
+and data sets (`cli.whereabouts`), and asks routers for a slate, whose receipt says whether the cluster knows them, and
+how many tombstones they and their shards have read. What it was not told to look at it names.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -61,14 +63,31 @@ class ForgottenOptions:
     store: str = ""
     """The snapshot store: a folder, or s3://BUCKET/PREFIX; snapshots are not looked at where empty."""
 
-    target: str = ""
-    """Address of a router to ask; none is asked where empty."""
+    export: Annotated[tuple[Path, ...], Parameter(show_default=False, metavar="FOLDER")] = ()
+    """A folder of `trunkshow export-events`; may be repeated."""
+
+    dataset: Annotated[tuple[Path, ...], Parameter(show_default=False, metavar="FILE")] = ()
+    """A data set file, whose sources are read whole, and whose export is looked into, too; may be repeated."""
+
+    target: Annotated[tuple[str, ...], Parameter(show_default=False)] = ()
+    """Address of a router to ask; may be repeated, since each knows of itself and its shards alone."""
 
     access: Annotated[Access, Parameter(name="*")] = NOTHING
     """What the router is shown."""
 
     json: Json = False
     """Print it as JSON."""
+
+    @property
+    def unseen(self) -> list[str]:
+        """What there may be, and was not named."""
+        named = {
+            "snapshots (--store)": self.store,
+            "exports (--export)": self.export or self.dataset,
+            "your own files (--dataset)": self.dataset,
+            "routers and shards (--target)": self.target,
+        }
+        return [what for what, there in named.items() if not there]
 
 
 FORGET = ForgetOptions()
@@ -103,12 +122,16 @@ def forgotten(user: str, /, *, options: ForgottenOptions) -> None:
     places = [*of_log]
     if options.store:
         places += _in_snapshots(user, tombstone, open_store(options.store))
-    if options.target:
-        places += _in_cluster(user, tombstone, options)
+    if options.export or options.dataset:
+        places += _in_files(user, tombstone, options)
+    for target in options.target:
+        places += _in_cluster(user, tombstone, target, options.access)
+    unseen = options.unseen
     if options.json:
-        output.show_json({"user": user, "forgotten": tombstone is not None, "places": [asdict(one) for one in places]})
+        told = {"user": user, "forgotten": tombstone is not None, "places": [asdict(one) for one in places]}
+        output.show_json({**told, "not_looked_at": unseen})
     else:
-        output.show(*_lines(places))
+        output.show(*_lines(places), *([f"not looked at: {', '.join(unseen)}"] if unseen else []))
     if tombstone is None:
         raise UsageError("there is no tombstone of this person; `trunkshow forget` makes one")
 
@@ -179,11 +202,19 @@ def _in_snapshot(place: str, manifest: Manifest, tombstone: Tombstone | None, *,
     return Place(place, False, message)
 
 
-def _in_cluster(user: str, tombstone: Tombstone | None, options: ForgottenOptions) -> Iterator[Place]:
-    """A router and its shards: how many tombstones each has read; and a slate, whose receipt says who is known."""
-    place = f"router {options.target}"
+def _in_files(user: str, tombstone: Tombstone | None, options: ForgottenOptions) -> Iterator[Place]:
     try:
-        with options.access.client(options.target) as client:
+        from cli.whereabouts import in_files
+    except ImportError as error:
+        raise UsageError(f"the builder is not installed ({error.name}); install trunkshow[builder]") from error
+    return in_files(user, tombstone, options.export, options.dataset)
+
+
+def _in_cluster(user: str, tombstone: Tombstone | None, target: str, access: Access) -> Iterator[Place]:
+    """A router and its shards: how many tombstones each has read; and a slate, whose receipt says who is known."""
+    place = f"router {target}"
+    try:
+        with access.client(target) as client:
             client.connect(CONNECT_WITHIN_S)
             receipt, status = client.recommend(user).receipt, client.status()
     except TrunkshowError as error:
@@ -193,7 +224,7 @@ def _in_cluster(user: str, tombstone: Tombstone | None, options: ForgottenOption
     for shard in status.shards:
         lost = "" if shard.reachable else f" (not reachable now: {shard.last_error})"
         yield _by_tombstones(f"shard {shard.address}", tombstone, shard.forgotten, lost)
-    yield _in_slate(f"slate of {options.target}", receipt)
+    yield _in_slate(f"slate of {target}", receipt)
 
 
 def _by_tombstones(place: str, tombstone: Tombstone | None, read: str, lost: str) -> Place:

@@ -1,4 +1,4 @@
-"""A real NATS server with JetStream in a process of its own, on a free port; ended here, by its own process id."""
+"""Real NATS servers with JetStream, each in a process of its own, on a free port; ended here, by its own process id."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cli import nats
 from cli.addresses import free_address
 
 END_WITHIN_S = 20
+CLUSTER = "trunkshow-log"
 
 
 class NatsServer:
@@ -91,3 +92,26 @@ def running(folder: Path, **settings: object) -> Iterator[NatsServer]:
         yield server
     finally:
         server.kill()
+
+
+@contextmanager
+def clustered(folder: Path, servers: int = 3) -> Iterator[tuple[NatsServer, ...]]:
+    """Servers that keep a stream's copies among them and choose who leads, as on Kubernetes; they start together.
+
+    The first to be there alone would ask in vain to lead, and wait for seconds before it asks again.
+    """
+    links = [free_address() for _ in range(servers)]
+    routes = [f"nats-route://{link}" for link in links]
+    made = []
+    for number, link in enumerate(links):
+        own = folder / f"server-{number}"
+        own.mkdir(parents=True)
+        cluster = {"name": CLUSTER, "listen": link, "routes": routes}
+        made.append(NatsServer(own, {"server_name": own.name, "cluster": cluster}))
+    try:
+        with ThreadPoolExecutor(servers) as threads:
+            list(threads.map(NatsServer.start, made))
+        yield tuple(made)
+    finally:
+        for server in made:
+            server.kill()

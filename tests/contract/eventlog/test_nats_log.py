@@ -11,10 +11,10 @@ import nats
 import pytest
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from structlog.testing import capture_logs
-from worlds import WITHIN_S, NatsWorld, event, first, ids, opened, taken
+from worlds import WITHIN_S, Following, NatsWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import nats_reader
-from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, Read
+from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable
 from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_stream import why_unfit
 from trunkshow.eventlog.settings import LogSettings
@@ -27,35 +27,6 @@ async def log(nats_world: NatsWorld) -> AsyncIterator[EventLog]:
     made = opened(nats_world)
     yield made
     await made.close()
-
-
-class Following:
-    """A reader at work.
-
-    Attributes:
-        reads: what it got so far.
-    """
-
-    def __init__(self, log: EventLog) -> None:
-        self.reads: list[Read] = []
-        self._log = log
-        self._task = asyncio.create_task(self._follow())
-
-    async def until(self, name: str) -> None:
-        """Wait until this event was read."""
-        async with asyncio.timeout(WITHIN_S):
-            while name not in ids(self.reads):  # noqa: ASYNC110 - it is what the reader got
-                await asyncio.sleep(0.01)
-
-    async def end(self) -> None:
-        """End it."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
-
-    async def _follow(self) -> None:
-        async with aclosing(self._log.follow(None)) as reads:
-            async for read in reads:
-                self.reads.append(read)
 
 
 async def test_a_server_killed_in_the_middle_loses_nothing_that_it_acknowledged(

@@ -204,3 +204,32 @@ async def first(log: EventLog, events: int) -> list[Read]:
 def ids(reads: Sequence[Read]) -> list[str]:
     """Of their events."""
     return [one.event_id for read in reads for one in read.record.events]
+
+
+class Following:
+    """A reader at work.
+
+    Attributes:
+        reads: what it got so far.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.reads: list[Read] = []
+        self._log = log
+        self._task = asyncio.create_task(self._follow())
+
+    async def until(self, name: str) -> None:
+        """Wait until this event was read."""
+        async with asyncio.timeout(WITHIN_S):
+            while name not in ids(self.reads):  # noqa: ASYNC110 - it is what the reader got
+                await asyncio.sleep(0.01)
+
+    async def end(self) -> None:
+        """End it."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _follow(self) -> None:
+        async with aclosing(self._log.follow(None)) as reads:
+            async for read in reads:
+                self.reads.append(read)

@@ -12,7 +12,8 @@ from datasets import Built
 from nats_servers import NatsServer
 from processes import DEADLINE_MS, Cluster, running
 
-from trunkshow.client import Client, Event, Reason, Rung, Slate
+from cli.demo_clicks import CAROUSELS, clicked
+from trunkshow.client import AsyncClient, Client, Event, Reason, Rung, Slate
 from trunkshow.errors import DeadlineExceeded, Unavailable
 from trunkshow.eventlog.watermark import Watermark
 
@@ -90,6 +91,35 @@ def test_events_are_in_the_page_that_asks_for_them(cluster: Cluster) -> None:
             assert page.receipt.partitions_asked == 1
             assert share_of_taste(page, other) > 0.5
         assert client.recommend(datasets.user_id(18)).receipt.events_folded == 0
+
+
+async def test_the_clicks_of_the_demo_move_the_next_page(cluster: Cluster) -> None:
+    """A known shopper's three and a stranger's two, by what the demo runs; before them the page is the same twice."""
+    async with AsyncClient(cluster.target, deadline_ms=DEADLINE_MS) as client:
+        for who, count in (("known", 3), ("stranger", 2)):
+            for number in range(33, 43):  # on a busy machine an answer may come without what it was to wait for
+                user = datasets.user_id(number) if who == "known" else f"first-time-here-{number}"
+                other = (datasets.taste_of_user(datasets.user_id(number)) + 1) % datasets.TASTES
+                page = await client.recommend(user, carousels=CAROUSELS, items_per_carousel=5)
+                one = await clicked(client, who, user, of_taste(other, count), 5)
+                receipt = one.after.receipt
+                if (receipt.rung, receipt.events_folded, page.receipt.rung) == (
+                    Rung.FRESH,
+                    count,
+                    one.before.receipt.rung,
+                ):
+                    break
+            else:
+                pytest.fail("no page came in time that has the clicks in it")
+            assert items_of(page) == items_of(one.before)
+            assert one.moved > 0
+            assert items_of(one.before) != items_of(one.after)
+            assert share_of_taste(one.after, other) > share_of_taste(one.before, other)
+
+
+def items_of(slate: Slate) -> list[list[str]]:
+    """Carousel by carousel."""
+    return [[item.item_id for item in carousel.items] for carousel in slate.carousels]
 
 
 def test_no_event_is_lost_or_counted_twice_when_shards_are_killed(cluster: Cluster) -> None:

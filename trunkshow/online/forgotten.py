@@ -141,9 +141,15 @@ class Forgotten:
         """Whether everything up to a watermark was heard, waiting for it so long at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(max(within_s, 0)):
-                while not _has_reached(self.watermark, watermark):
+                while not self._has_heard(watermark):
                     await self._moved.wait()
-        return _has_reached(self.watermark, watermark)
+        return self._has_heard(watermark)
+
+    def _has_heard(self, watermark: Watermark) -> bool:
+        """Whether everything up to a watermark was heard; never so where it is of a log that is not read yet."""
+        if not any(watermark.counts.values()):
+            return True
+        return self.watermark is not None and self.watermark.log == watermark.log and self.watermark.covers(watermark)
 
     async def known(self, within_s: float = KNOWN_WITHIN_S) -> None:
         """Return once everybody is known who was to be forgotten in the beginning, or that takes too long."""
@@ -244,6 +250,7 @@ async def _until_whole(forgotten: Forgotten, source: EventLog) -> None:
 
 
 def _has_reached(read: Watermark | None, end: Watermark) -> bool:
+    """Whether what there was in the beginning needs not be waited for: it was read, or went with a log that is gone."""
     if not any(end.counts.values()):
         return True
     return read is not None and (read.log != end.log or read.covers(end))

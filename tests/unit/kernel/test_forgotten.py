@@ -94,6 +94,18 @@ async def test_following_hears_what_comes() -> None:
         await running
 
 
+async def test_what_stands_in_a_log_that_was_made_anew_was_not_heard_in_the_one_before() -> None:
+    """However much of that was: else a receipt would say that this process forgot somebody whom it never heard of."""
+    log, forgotten = MemoryLog("gone"), Forgotten()
+    await log.forget(tombstone("bob"), 1)
+    forgotten.hear(log.records[0], Watermark("gone", {0: 1}))
+    anew = MemoryLog("anew")
+    mark = await anew.forget(tombstone("ada"), 1)
+    assert not await forgotten.reached(mark, 0)
+    forgotten.hear(anew.records[0], mark)
+    assert await forgotten.reached(mark, 0)
+
+
 async def test_who_cannot_be_known_is_not_waited_for() -> None:
     """A log that is gone keeps nobody from serving."""
     log, forgotten = MemoryLog("gone"), Forgotten()

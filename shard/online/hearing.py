@@ -75,7 +75,7 @@ class Hearing:
 
     def _hear(self, event: pb.Event, at: Position) -> None:
         if event.interaction == pb.INTERACTION_IMPRESSION:  # most events
-            self._show(event, at)
+            self.show(event, at)
             return
         if event.interaction not in SHARES or self._is_covered(event, at):
             return
@@ -88,12 +88,20 @@ class Hearing:
         if residents is not self._opened.get(residents.version):
             return  # its snapshot was closed meanwhile
         if event.interaction == pb.INTERACTION_IMPRESSION:
-            self._show(event, at)
+            self.show(event, at)
             return
         if event.interaction not in SHARES or self._is_covered(event, at):
             return
         if residents.homes.takes(event, at, partitions):
             self._keep(event, at)
+
+    def show(self, event: pb.Event, at: Position) -> None:
+        """Something was shown to somebody, who matters if they live here; nobody moves in by it."""
+        user_id = event.user_id
+        if self._is_covered(event, at):
+            return
+        if user_id in self.shown or self._opened.has(user_id):
+            self.shown.add(user_id, event.item_id, max(event.timestamp.seconds // 60, 0))
 
     def forget(self, tombstone: Tombstone) -> None:
         """Somebody's online events go at once."""
@@ -127,14 +135,6 @@ class Hearing:
         """An event could not be taken in."""
         with suppress(ValueError):
             self.users.miss(event.user_id, at, event.timestamp.ToMilliseconds())
-
-    def _show(self, event: pb.Event, at: Position) -> None:
-        """Something was shown to somebody, who matters if they live here; nobody moves in by it."""
-        user_id = event.user_id
-        if self._is_covered(event, at):
-            return
-        if user_id in self.shown or self._opened.has(user_id):
-            self.shown.add(user_id, event.item_id, max(event.timestamp.seconds // 60, 0))
 
     def _keep(self, event: pb.Event, at: Position) -> None:
         kept = compact(event, at)

@@ -1,8 +1,8 @@
 """What all users who are held here were shown, within a limit: most of what is recorded, so 8 bytes each.
 
 Beyond `impressions_max` the user to whom nothing was shown for longest loses theirs, which only lets items come back
-that had sunk. What is kept does not depend on the snapshot that is served: it stays through the next, though whoever
-starts anew knows only what was shown since that was built.
+that had sunk. What is kept does not depend on the snapshot that is served: it stays through the next, and whoever
+starts anew has it from the log's past (`shard.online.shown_before`).
 """
 
 from __future__ import annotations

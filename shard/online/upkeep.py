@@ -23,6 +23,7 @@ from shard.online.opened import Opened
 from shard.online.patience import Patience
 from shard.online.replaying import Replaying
 from shard.online.residents import Residents
+from shard.online.shown_before import ShownBefore
 from shard.online.statistics import Statistic, Statistics
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog
@@ -93,7 +94,10 @@ class Upkeep:
         self._file = file
         if file is not None:
             file.recall(self.forgotten)
-        self.statistics = Statistics(listeners, self.forgotten, ids_kept_s=ids_kept_s, clock=clock, wall=wall)
+        before = ShownBefore(self.hearing.show, lambda: self.statistics.known_from_ms is None)
+        self.statistics = Statistics(
+            (*listeners, before), self.forgotten, ids_kept_s=ids_kept_s, clock=clock, wall=wall
+        )
         self.trends: Callable[[], Trends] = lambda: NO_TRENDS
         self._tombstones = tombstones
         self._forgotten_first = forgotten_first and tombstones is not None

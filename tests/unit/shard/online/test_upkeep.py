@@ -451,3 +451,27 @@ async def test_events_that_are_no_good_cost_their_own_user_alone(
             told = [(receipt.rung, receipt.events_folded) for receipt in receipts]
             assert told == [(pb.RUNG_FRESH, 1), (pb.RUNG_SNAPSHOT, 0)]
         assert len(late.upkeep.hearing.shown.to(USER) or ()) == 1
+
+
+async def test_what_was_shown_before_the_snapshot_is_known_after_a_restart_too(
+    shard: Callable[..., Shard], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would come back with every shard that starts, and replicas would differ; so far as the log has it."""
+    log, stranger = FollowedLog(), "nobody-who-lives-here"
+    async with shard(log).up() as up:
+        await up.hold(*up.partitions)
+        for user in (USER, stranger):
+            shown = [event(user, "item-0001", events_pb2.INTERACTION_IMPRESSION, 60.0 * at) for at in range(1, 5)]
+            await up.hears(*shown)
+        before = up.upkeep.hearing.shown.to(USER)
+        assert before is not None
+        mark = await log.end(1)
+    monkeypatch.setattr("trunkshow.online.positions.OVERLAP_RECORDS", 0)
+    monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, log_watermark=str(mark)))
+    async with shard(log).up() as late:
+        await late.hold(*late.partitions)
+        await turns(lambda: len(late.upkeep.hearing.shown.to(USER) or ()) == len(before))
+        after = late.upkeep.hearing.shown.to(USER)
+        assert after is not None
+        assert dict(after.repeated(2)) == dict(before.repeated(2))
+        assert stranger not in late.upkeep.hearing.shown

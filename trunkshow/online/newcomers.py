@@ -30,27 +30,18 @@ from trunkshow.serving import metrics
 from trunkshow.taste import Codebook
 from trunkshow.v1 import events_pb2 as pb
 
-NEWCOMERS_MAX = 200_000
-"""In one snapshot, about 50 MB; beyond it people stay strangers to it."""
+NEWCOMERS_MAX = 500_000
+"""In one snapshot, about 80 MB, taken as they come; beyond it people stay strangers to it."""
 
 UNSETTLED_MAX = 100_000
 """In one snapshot, about 25 MB; of more nothing is known, and of nobody that they did nothing."""
 
+_HOME_BITS = 16
+_PLACE_BITS = 64
+
 LEFT_OUT = metrics.counter(
     "trunkshow_newcomers_left_out_total", "Events of people whom no snapshot knows, for whom there was no room."
 )
-
-
-class Arrival(NamedTuple):
-    """A newcomer's first event, as far as it was heard.
-
-    Attributes:
-        at: where it stands.
-        home: the partition that it leads to.
-    """
-
-    at: Position
-    home: int
 
 
 class Lead(NamedTuple):
@@ -81,7 +72,8 @@ class Newcomers:
     ) -> None:
         self._leads_to = leads_to
         self._most = most
-        self._arrivals: dict[str, Arrival] = {}
+        self._arrivals: dict[str, int] = {}  # where their first event stands, and the home that it leads to
+        self._logs: dict[str, int] = {}  # by name, in the order in which they were heard of
         self._homes: dict[int, int] = {}
         self._unsettled_max = unsettled_max
         self._leads: dict[str, Lead] = {}  # of who is not in `_arrivals`
@@ -110,15 +102,15 @@ class Newcomers:
 
     def hear(self, user_id: str, row: int, at: Position) -> int | None:
         """An event that says something good of an item that was built with; where its user lives by now."""
-        known = self._arrivals.get(user_id)
-        if known is not None and known.at <= at:
-            return known.home
+        known, place = self._arrivals.get(user_id), self._place(at)
+        if known is not None and known >> _HOME_BITS <= place:
+            return _home_in(known)
         if known is None and (self._left_out or len(self._arrivals) >= self._most):
             self._leave_out(user_id)
             return None
         if row not in self._homes:
             self._homes[row] = self._leads_to(row)
-        self._arrivals[user_id] = Arrival(at, self._homes[row])
+        self._arrivals[user_id] = place << _HOME_BITS | self._homes[row]
         self._leads.pop(user_id, None)
         return self._homes[row]
 
@@ -148,8 +140,8 @@ class Newcomers:
 
     def find(self, user_id: str) -> int | None:
         """Where a newcomer lives; None for somebody who is unsettled, left out, or was not heard of."""
-        arrival = self._arrivals.get(user_id)
-        return None if arrival is None else arrival.home
+        known = self._arrivals.get(user_id)
+        return None if known is None else _home_in(known)
 
     def lead(self, user_id: str) -> Lead | None:
         """What is known of somebody who is unsettled; None for anybody else."""
@@ -158,11 +150,19 @@ class Newcomers:
     def _knows(self, user_id: str) -> bool:
         return user_id in self._arrivals or user_id in self._leads
 
+    def _place(self, at: Position) -> int:
+        """Where an event stands among all of its user, who are in one lane of a log, as one small number."""
+        return self._logs.setdefault(at.log, len(self._logs)) << _PLACE_BITS | at.number
+
     def _leave_out(self, user_id: str) -> None:
         """There is no room for somebody; who is unsettled stays so, and every event of theirs is kept."""
         self._left_out = True
         if user_id not in self._leads:
             LEFT_OUT.inc()
+
+
+def _home_in(known: int) -> int:
+    return known & (1 << _HOME_BITS) - 1
 
 
 def home_of(equations: Solver, codebook: Codebook, row: int, *, bad: bool = False) -> int:

@@ -13,6 +13,7 @@ from builder.dataset import load_dataset
 from builder.export.rows import name_of
 from cli.main import _parse
 from shard.config import ShardConfig
+from trunkshow.online.newcomers import NEWCOMERS_MAX, UNSETTLED_MAX
 from trunkshow.online.weights import SHARES
 
 pytestmark = pytest.mark.skipif(
@@ -56,7 +57,7 @@ def test_every_container_can_start(folder: str, monkeypatch: pytest.MonkeyPatch)
     assert len(parsed) == 4
 
 
-EVENT, IMPRESSION, USERS_WINDOWS, ITEMS_WINDOWS = 300, 8, 2_560, 20_480
+EVENT, IMPRESSION, USERS_WINDOWS, ITEMS_WINDOWS, NEWCOMER, UNSETTLED = 300, 8, 2_560, 20_480, 160, 250
 """Bytes at most, as docs/operations.md has them."""
 
 OF_THE_DEMO, IDS = 460 << 20, 200 << 20
@@ -81,7 +82,8 @@ def test_a_shards_limits_fit_into_its_memory() -> None:
     limit = container["resources"]["limits"]["memory"]
     assert limit.endswith("Gi")
     previous = most("previous_mib_max") << 20
-    assert OF_THE_DEMO + previous + online + IDS < 0.8 * (int(limit.removesuffix("Gi")) << 30)
+    newcomers = 3 * (NEWCOMERS_MAX * NEWCOMER + UNSETTLED_MAX * UNSETTLED)  # current, previous, candidate
+    assert OF_THE_DEMO + previous + online + newcomers + IDS < 0.8 * (int(limit.removesuffix("Gi")) << 30)
 
 
 def test_the_builder_can_read_its_dataset_file(tmp_path: Path) -> None:

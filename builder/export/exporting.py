@@ -20,6 +20,7 @@ from builder.export.items import told_since
 from builder.export.lineage import Last, digest_of, is_same
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
+from trunkshow.eventlog.reading import happened_ms, received_ms
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten import read_all
 from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds, id_of
@@ -171,13 +172,16 @@ class _Export:
 
     def _take(self, read: Read) -> None:
         self._records += 1 + read.lost
-        again = 0
+        again = spoilt = 0
         at, self._before = position_of(self._before, read.watermark), read.watermark
         self._newest[at.lane] = at.number, read.record
-        if read.record.HasField("received"):
-            self._now_ms = max(self._now_ms, read.record.received.ToMilliseconds())
+        self._now_ms = max(self._now_ms, received_ms(read.record) or 0)
         for event in read.record.events:
-            if self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+            time_ms = happened_ms(event)
+            if time_ms is None:
+                spoilt += 1
+                continue
+            if self._forgotten.covers(event.user_id, at, time_ms):
                 continue
             if not self._seen.is_new(id_of(event), CERTAINLY_MS, self._now_ms):
                 again += 1
@@ -187,7 +191,7 @@ class _Export:
             self._told,
             watermark=read.watermark,
             duplicates=self._told.duplicates + again,
-            lost=self._told.lost + read.lost,
+            lost=self._told.lost + read.lost + spoilt,
         )
 
     def _is_full(self) -> bool:

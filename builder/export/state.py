@@ -40,7 +40,7 @@ class Exported:
         events: parts with what says something of taste, oldest first.
         shown: parts with impressions and searches, oldest first.
         duplicates: events that were left out because they had come before.
-        lost: records that the log had removed before they were exported.
+        lost: records that the log had removed before they were exported, and events of no moment, of no router.
         forgotten: of the tombstones' log; everybody up to there is in `forgotten.json`, and in no part.
         items: new items in `items.parquet`.
         items_read: of the items' log, up to which they are in it.

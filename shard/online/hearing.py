@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from contextlib import suppress
 from itertools import chain
 
 from shard.online.opened import Opened
@@ -17,6 +16,7 @@ from shard.online.residents import Residents
 from shard.online.shown import Shown
 from shard.online.state import Event, compact
 from shard.online.users import Users, only
+from trunkshow.eventlog.reading import happened_ms
 from trunkshow.online.forgotten import Forgotten, Tombstone
 from trunkshow.online.positions import Position
 from trunkshow.online.weights import SHARES
@@ -133,8 +133,9 @@ class Hearing:
 
     def _miss(self, event: pb.Event, at: Position) -> None:
         """An event could not be taken in."""
-        with suppress(ValueError):
-            self.users.miss(event.user_id, at, event.timestamp.ToMilliseconds())
+        time_ms = happened_ms(event)
+        if time_ms is not None:
+            self.users.miss(event.user_id, at, time_ms)
 
     def _keep(self, event: pb.Event, at: Position) -> None:
         kept = compact(event, at)

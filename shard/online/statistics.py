@@ -26,7 +26,7 @@ import structlog
 
 from shard.online.moments import Moments
 from trunkshow.eventlog.log import LogUnavailable
-from trunkshow.eventlog.reading import received_ms
+from trunkshow.eventlog.reading import happened_ms, received_ms
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import AGAIN_AFTER_S, Follower
 from trunkshow.online.forgotten import Forgotten, Tombstone
@@ -226,9 +226,8 @@ class Statistics:
         if self._began_ms is None:
             self._began_ms = now_ms
         for event in record.events:
-            try:
-                time_ms = event.timestamp.ToMilliseconds()
-            except ValueError:  # no router takes it, nor does a build: it is no event, and the others of the record are
+            time_ms = happened_ms(event)
+            if time_ms is None:  # it is no event, and the others of the record are
                 FAILURES.labels("any").inc()
                 continue
             if not self._ids.is_new(id_of(event), time_ms, now_ms):

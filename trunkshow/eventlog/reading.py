@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import structlog
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from trunkshow.eventlog.log import Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import metrics
-from trunkshow.v1 import log_pb2
+from trunkshow.v1 import events_pb2, log_pb2
 
 READ = metrics.counter("trunkshow_log_records_read_total", "Records of the event log that were read here.")
 LOST = metrics.counter(
@@ -85,9 +86,16 @@ def place_in(log: str, after: Watermark | None) -> Place:
 
 def received_ms(record: log_pb2.Record) -> int | None:
     """When a router took a record, milliseconds since the epoch; None where that is not said, or no moment at all."""
-    if not record.HasField("received"):
-        return None
+    return _moment_ms(record.received) if record.HasField("received") else None
+
+
+def happened_ms(event: events_pb2.Event) -> int | None:
+    """When an event happened, milliseconds since the epoch; None for no moment at all, which no router takes."""
+    return _moment_ms(event.timestamp)
+
+
+def _moment_ms(moment: Timestamp) -> int | None:
     try:
-        return record.received.ToMilliseconds()
+        return moment.ToMilliseconds()
     except ValueError:
         return None

@@ -326,6 +326,18 @@ async def test_another_users_row_of_the_same_id_is_another_row(tmp_path: Path) -
     assert rows(tmp_path)["user"].to_list() == ["mallory", adas.user_id, "eve"]
 
 
+async def test_an_event_of_no_moment_keeps_no_other_from_being_exported(tmp_path: Path) -> None:
+    """No router wrote it; it is counted with what is lost."""
+    far = event(1).to_message()
+    far.timestamp.seconds = 10**12
+    log = MemoryLog()
+    await log.append([far, event(2).to_message()], 1)
+    log.records[0].received.seconds = 10**12
+    await exported(log, tmp_path)
+    assert rows(tmp_path)["event_id"].to_list() == ["e2"]
+    assert json.loads((tmp_path / state.FILE_NAME).read_text())["lost"] == 1
+
+
 async def test_the_builder_reads_what_is_named(tmp_path: Path) -> None:
     """With the data set file beside it, and the watermark."""
     log = await log_of([event(1, "view"), event(2, "impression"), event(3, "order", item="shoe")])

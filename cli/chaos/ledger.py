@@ -3,8 +3,11 @@
 1. An event that was acknowledged is in the log, under its id.
 2. Whatever is in the log was sent, by the user whose event it is.
 3. A slate has every event of its user that is in the log folded in, once: however often it was sent, and in whatever
-   order. It never has more of them than that, and once a fault is over it soon has no fewer.
+   order. It never has more of them than that, and once a fault is over it soon has no fewer. What was shown is in the
+   log alone.
 4. An event that was neither acknowledged nor refused may be in the log or not; it was sent again, so it counts once.
+5. Who was told that they are forgotten is a stranger to every slate, whatever the log holds of theirs. Of who asked and
+   was not told yet nothing is known.
 
 An event is told apart by its id. Sending them is `cli.chaos.recording`'s, reading the log and asking for slates
 `cli.chaos.looking`'s.
@@ -36,6 +39,8 @@ class Account:
         twice: in a slate more often than in the log.
         strange: in the log, and never sent so.
         users: whose events they are.
+        forgotten: of the users, those who were told that they are forgotten.
+        remembered: of these, those whom a slate knew afterwards.
         fresh_s: after the heal, until every slate had all of them; None where that was not seen.
     """
 
@@ -50,6 +55,8 @@ class Account:
     twice: int = 0
     strange: int = 0
     users: int = 0
+    forgotten: int = 0
+    remembered: int = 0
     fresh_s: float | None = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -101,6 +108,8 @@ class Ledger:
         self._acknowledged: set[str] = set()
         self._recorded: dict[str, set[str]] = {}
         self._in_log: set[str] = set()
+        self._asked_to_be_forgotten: set[str] = set()
+        self._forgotten: set[str] = set()
         self._strange: set[str] = set()
 
     def turn(self) -> Cohort:
@@ -131,23 +140,42 @@ class Ledger:
         for event_id in ids:
             self._cohort_of[event_id].counts[how] += 1
 
-    def stands(self, event_id: str, user: str) -> None:
-        """The log holds this."""
+    def asks_to_be_forgotten(self, user: str) -> None:
+        """Somebody, of whom nothing is sent any more."""
+        self._asked_to_be_forgotten.add(user)
+
+    def forgotten(self, user: str) -> None:
+        """They were told that they are."""
+        self._forgotten.add(user)
+
+    def stands(self, event_id: str, user: str, *, folds: bool = True) -> None:
+        """The log holds this, which slates know of where it is folded in."""
         cohort = self._cohort_of.get(event_id)
         if cohort is None or cohort.user_of[event_id] != user:
             self._strange.add(event_id)
         self._in_log.add(event_id)
-        self._recorded.setdefault(user, set()).add(event_id)
+        if folds:
+            self._recorded.setdefault(user, set()).add(event_id)
 
     # --- what is right -------------------------------------------------------------------------------------------
 
     def is_settled(self, cohort: Cohort) -> bool:
-        """Whether it is known of every event whether it is in the log."""
+        """Whether it is known of every event whether it is in the log, and who of the users is forgotten."""
+        if cohort.users & self._asked_to_be_forgotten - self._forgotten:
+            return False
         return all(one in self._acknowledged or one in cohort.rejected for one in cohort.user_of)
+
+    def is_forgotten(self, user: str) -> bool:
+        """Whether somebody was told so."""
+        return user in self._forgotten
 
     def folded(self, user: str) -> int:
         """Of how many events a slate must know."""
-        return len(self._recorded.get(user, NOBODY))
+        return 0 if user in self._forgotten else len(self._recorded.get(user, NOBODY))
+
+    def is_behind(self, user: str, known: Sequence[int]) -> bool:
+        """Whether one of several slates knows too few of somebody's events, or any of who is forgotten."""
+        return max(known) > 0 if user in self._forgotten else min(known) < self.folded(user)
 
     def account(self, cohort: Cohort, known: Mapping[str, Sequence[int]], fresh_s: float | None) -> Account:
         """What became of a fault's events.
@@ -160,6 +188,8 @@ class Ledger:
         mine = cohort.user_of.keys()
         acknowledged = mine & self._acknowledged
         strange, self._strange = self._strange, set()
+        gone, unsure = cohort.users & self._forgotten, self._asked_to_be_forgotten - self._forgotten
+        known = {user: has for user, has in known.items() if user not in unsure}
         return Account(
             events=len(mine),
             tries=cohort.counts["tries"],
@@ -170,8 +200,10 @@ class Ledger:
             rejected=len(cohort.rejected),
             lost=len(acknowledged - self._in_log)
             + sum(self.folded(one) - min(known[one]) for one in known if min(known[one]) < self.folded(one)),
-            twice=sum(max(known[one]) - self.folded(one) for one in known if max(known[one]) > self.folded(one)),
+            twice=sum(max(0, max(known[one]) - self.folded(one)) for one in known.keys() - gone),
             strange=len(strange),
             users=len(cohort.users),
+            forgotten=len(gone),
+            remembered=sum(max(known.get(one, (0,))) > 0 for one in gone),
             fresh_s=fresh_s,
         )

@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
 from cli.chaos.ledger import Account, Cohort, Ledger
-from trunkshow.client import AsyncClient, Rung
+from trunkshow.client import AsyncClient, Reason, Rung
 from trunkshow.errors import TrunkshowError
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.opening import open_log
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.progress import FRESH_WITHIN_S
+from trunkshow.online.weights import SHARES
 
 SLATE_MS = 1_000.0
 LOG_WITHIN_S = 2.0
@@ -66,8 +67,8 @@ class Looker:
         """What became of a fault's events, looked at once more."""
         await self._read()
         found = await self._asked(cohort)
-        if any(min(known) < self._ledger.folded(user) for user, known in found.items()):
-            await asyncio.sleep(FRESH_WITHIN_S)  # so old may be what a fresh slate knows; after that an event is lost
+        if any(self._ledger.is_behind(user, known) for user, known in found.items()):
+            await asyncio.sleep(FRESH_WITHIN_S)  # so old may be what a slate knows; after that an event is lost
             found = await self._asked(cohort)
         return self._ledger.account(cohort, found, fresh_s)
 
@@ -82,13 +83,20 @@ class Looker:
         return found
 
     async def _known(self, router: AsyncClient, user: str) -> int | None:
-        """Of how many events a user's slate knows; None where there is none, or it does not call itself fresh."""
+        """Of how many events a user's slate knows; None where there is none, or it does not call itself fresh.
+
+        Nobody is fresh to whom they are a stranger: of who is forgotten that is what is waited for, and whatever else a
+        slate knows is too much.
+        """
         async with self._asking:
             try:
                 receipt = (await router.recommend(user)).receipt
             except TrunkshowError:
                 return None
-            return receipt.events_folded if receipt.rung is Rung.FRESH else None
+            told = Reason.USER_UNKNOWN in receipt.reasons or receipt.events_folded > 0
+            if receipt.rung is Rung.FRESH or (told and self._ledger.is_forgotten(user)):
+                return receipt.events_folded
+            return None
 
     async def _read(self) -> bool:
         """Read on to the end of the log; whether that was possible."""
@@ -98,7 +106,7 @@ class Looker:
                 async for read in self._log.read(self._read_to, end):
                     self._read_to = read.watermark
                     for event in read.record.events:
-                        self._ledger.stands(event.event_id, event.user_id)
+                        self._ledger.stands(event.event_id, event.user_id, folds=event.interaction in SHARES)
                 return True
             return False
 

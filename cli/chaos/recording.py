@@ -1,7 +1,8 @@
 """A visitor who records: events at a small steady rate, some of them twice, some of them late.
 
-Its users are its own: some whom the snapshot knows, some whom nobody knows. What was not acknowledged is sent again
-until it is, as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right; what
+Its users are its own: some whom the snapshot knows, some whom nobody knows, of whom some leave for good
+(`cli.chaos.leaving`). They look, buy, hide, and are shown things. What was not acknowledged is sent again until it is,
+as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right; what
 came of it `cli.chaos.looking` finds out. What is done is drawn from a seed; when it is sent depends on what became of
 the rest.
 """
@@ -13,11 +14,12 @@ import heapq
 import itertools
 import random
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Never
 
+from cli.chaos.leaving import Leaving
 from cli.chaos.ledger import Cohort, Ledger
 from cli.chaos.model import Facts
 from trunkshow.client import AsyncClient, Event, Interaction
@@ -32,6 +34,7 @@ USER_EVENTS_MAX = 120
 """Of one user, in one run. A shard keeps 256 of each, and what it has to forget nobody could ask for."""
 
 KNOWN_USERS_MAX = 4_000
+STRANGER = "nobody-"
 STRANGERS = 0.25
 TWICE = 0.1
 LATE = 0.1
@@ -43,7 +46,12 @@ AGAIN_EVENTS_MAX = 200
 LOOK_EVERY_S = 0.05
 WITHIN_MS = 1_500.0
 IN_FLIGHT_MAX = 200
-DONE = (Interaction.VIEW, Interaction.CLICK, Interaction.CART, Interaction.LIKE)
+LIKED = (Interaction.VIEW, Interaction.CLICK, Interaction.CART, Interaction.LIKE, Interaction.ORDER)
+DONE = (*LIKED, Interaction.HIDE, Interaction.IMPRESSION)
+"""Everybody begins with what they like: by the rest alone nobody has a home, and no slate is theirs."""
+
+LEAVE = 0.2
+"""Share of the calls of strangers that are their last."""
 
 
 class Recording:
@@ -74,6 +82,7 @@ class Recording:
         self._running: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
         self._recorder = AsyncClient(target)
+        self._leaving = Leaving(self.ledger, self._recorder)
 
     def start(self) -> None:
         """Record from now on."""
@@ -127,6 +136,9 @@ class Recording:
             due = self._taken_of_again(time.monotonic())
             if due:
                 self._begin(due)
+                self._leaving.closed(due)
+            for user in self._leaving.ready():
+                self._go(self._leaving.forget(user))
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _taken_of_again(self, now: float) -> list[Event]:
@@ -137,7 +149,11 @@ class Recording:
 
     def _begin(self, events: Sequence[Event]) -> None:
         self.ledger.sent({event.event_id: event.user_id for event in events})
-        task = asyncio.create_task(self._record(events))
+        self._leaving.opened(events)
+        self._go(self._record(events))
+
+    def _go(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
@@ -150,11 +166,14 @@ class Recording:
             self.ledger.failed(ids, "refused" if no_room else "unanswered")
             self._later(events, AGAIN_AFTER_S)
             return
+        finally:
+            self._leaving.closed(events)
         rejected = {one.event_id for one in answer.refused}
         self.ledger.rejected(rejected)
         self.ledger.acknowledged(one for one in ids if one not in rejected)
 
-    def _later(self, events: Iterable[Event], after_s: float = 0.0) -> None:
+    def _later(self, events: Sequence[Event], after_s: float = 0.0) -> None:
+        self._leaving.opened(events)
         at = time.monotonic() + (after_s or self._random.uniform(*LATER_S))
         for event in events:
             heapq.heappush(self._again, (at, next(self._ids), event))
@@ -166,10 +185,14 @@ class Recording:
         place = self._random.randrange(AT_ONCE_USERS)
         user = self._present[place]
         count = self._random.randint(*EVENTS_OF_A_CALL)
+        events = [self._event(user, LIKED if self._done[user] + number == 0 else DONE) for number in range(count)]
         self._done[user] += count
-        if self._done[user] + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX:
+        leaves = user.startswith(STRANGER) and self._random.random() < LEAVE
+        if leaves:
+            self._leaving.leaves(user)
+        if leaves or self._done[user] + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX:
             self._present[place] = self._comes()
-        return [self._event(user) for _ in range(count)]
+        return events
 
     def _comes(self) -> str:
         """Somebody new."""
@@ -177,9 +200,9 @@ class Recording:
         self._done[user] = 0
         return user
 
-    def _event(self, user: str) -> Event:
+    def _event(self, user: str, kinds: Sequence[Interaction]) -> Event:
         draw = self._random
-        item, kind = draw.choice(self._facts.ids), draw.choice(DONE)
+        item, kind = draw.choice(self._facts.ids), draw.choice(kinds)
         event_id = f"chaos-{next(self._ids)}"
         return Event(user, item, kind, datetime.now(UTC), event_id=event_id, context=self.context)
 
@@ -189,7 +212,7 @@ class Recording:
         self._random.shuffle(known)
         for number in itertools.count():
             is_strange = not known or self._random.random() < STRANGERS
-            yield f"nobody-{number}" if is_strange else known.pop()
+            yield f"{STRANGER}{number}" if is_strange else known.pop()
 
 
 @asynccontextmanager

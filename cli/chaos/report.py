@@ -24,7 +24,7 @@ COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "r
 
 EVENT_COLUMNS = (
     *("fault", "events", "sent", "recorded", "acknowledged", "refused", "unanswered", "rejected"),
-    *("lost", "twice", "fresh again"),
+    *("lost", "twice", "forgotten", "known since", "fresh again"),
 )
 
 
@@ -78,7 +78,8 @@ def event_cells(verdict: Verdict) -> tuple[str, ...]:
     sent = (events.events, events.tries, events.recorded, events.acknowledged)
     not_so = (events.refused, events.unanswered, events.rejected, events.lost + events.strange, events.twice)
     fresh = "not seen" if events.fresh_s is None else f"{events.fresh_s:.1f} s"
-    return (verdict.fault, *(f"{count:,}" for count in (*sent, *not_so)), fresh)
+    gone = (events.forgotten, events.remembered)
+    return (verdict.fault, *(f"{count:,}" for count in (*sent, *not_so, *gone)), fresh)
 
 
 def rungs(verdict: Verdict) -> str:
@@ -222,6 +223,7 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         f"{events.lost + events.strange:,} lost, {events.twice:,} counted twice; all of them in every slate "
         + ("not seen" if events.fresh_s is None else f"{events.fresh_s:.1f} s after a fault's end at the latest")
         + ".",
+        f"- {events.forgotten:,} people were told that they are forgotten; {events.remembered:,} were known since.",
     ]
 
 

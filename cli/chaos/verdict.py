@@ -13,9 +13,10 @@ Rules:
 6. Where the pointer was moved, the last answer from another version than it names was asked for within the time
    promised, and none came later.
 7. The drivers sent what they were to send, but for one request in `UNSENT_ONE_IN`: a flood that was none shows nothing.
-8. No event is lost or counted twice, ever (`cli.chaos.ledger` says what that means). Some are recorded, and are in
-   every slate within the time promised after the heal. While the log is away nothing is called FRESH for long. One that
-   is full refuses some, or it was none; hardly any try, one in `UNANSWERED_ONE_IN`, is left without an answer then.
+8. No event is lost or counted twice, ever, and nobody is known who was forgotten (`cli.chaos.ledger` says what that
+   means). Some are recorded, and are in every slate within the time promised after the heal. While the log is away
+   nothing is called FRESH for long. One that is full refuses some, or it was none; hardly any try, one in
+   `UNANSWERED_ONE_IN`, is left without an answer then.
 9. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
 """
 
@@ -196,6 +197,8 @@ def _of_events(events: Account, promise: Promise) -> Iterator[str]:
         yield f"{events.lost} events were acknowledged and lost"
     if events.twice:
         yield f"{events.twice} events were counted twice"
+    if events.remembered:
+        yield f"{events.remembered} people were known after they had been forgotten"
     if events.strange:
         yield f"{events.strange} records of the log are of events that nobody sent"
     if events.events and not events.acknowledged + events.rejected:

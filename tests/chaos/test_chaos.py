@@ -64,6 +64,13 @@ def test_no_event_is_lost_and_none_counts_twice(result: Result) -> None:
     assert sum(one.tries - one.events for one in accounts.values()) > 0
 
 
+def test_who_asked_to_be_forgotten_is_known_to_no_slate(result: Result) -> None:
+    """Some did, and were told that they are."""
+    accounts = [one.events for one in result.verdicts if one.events is not None]
+    assert sum(one.forgotten for one in accounts) > 0
+    assert sum(one.remembered for one in accounts) == 0
+
+
 def test_a_log_without_room_refuses_and_has_everything_later(result: Result) -> None:
     """Whoever was refused sent the same events again until there was room."""
     (full,) = [one.events for one in result.verdicts if one.fault == "log-full" and one.events is not None]

@@ -90,3 +90,30 @@ def test_accounts_add_up() -> None:
     assert Account.sum([one, other]) == Account(events=3, tries=4, lost=1, fresh_s=3.0)
     assert Account.sum([one, Account(fresh_s=None)]).fresh_s is None
     assert Account.sum([]) == Account()
+
+
+def test_who_was_told_that_they_are_forgotten_is_known_to_no_slate() -> None:
+    """Whatever the log holds; until then nothing is known of who asked."""
+    ledger = told()
+    cohort = ledger.turn()
+    ledger.asks_to_be_forgotten(ANN)
+    assert not ledger.is_settled(cohort)
+    for known in (2, 0, 1):
+        found = ledger.account(cohort, {ANN: (known, 2)}, 1.0)
+        assert (found.lost, found.twice, found.forgotten, found.remembered) == (0, 0, 0, 0)
+    ledger.forgotten(ANN)
+    assert ledger.is_settled(cohort)
+    assert [ledger.is_behind(ANN, known) for known in ((0, 0), (0, 1))] == [False, True]
+    kept, gone = (ledger.account(cohort, {ANN: known, BOB: (1, 1)}, 1.0) for known in ((0, 2), (0, 0)))
+    assert [(one.lost, one.twice, one.forgotten, one.remembered) for one in (kept, gone)] == [
+        (0, 0, 1, 1),
+        (0, 0, 1, 0),
+    ]
+
+
+def test_what_is_not_folded_in_is_in_the_log_alone() -> None:
+    """An impression counts as recorded; no slate must know of it."""
+    ledger = told(stands=("a1", "b1"))
+    ledger.stands("a2", ANN, folds=False)
+    found = account(ledger, ann=(1, 1))
+    assert (found.recorded, found.lost, found.twice) == (3, 0, 0)

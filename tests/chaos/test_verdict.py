@@ -73,6 +73,7 @@ def test_a_flood_that_was_not_sent_shows_nothing(unsent: int, is_broken: bool) -
         ({"lost": 1}, True),
         ({"twice": 1}, True),
         ({"strange": 1}, True),
+        ({"remembered": 1}, True),
         ({"acknowledged": 0}, True),
         ({"acknowledged": 0, "rejected": 9}, False),
         ({"fresh_s": 5.5}, True),

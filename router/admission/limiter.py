@@ -11,11 +11,11 @@ Rules:
 3. An asking that came to nothing counts as one that took for ever, where it was waited for as long as the goal. One
    that failed sooner says nothing of load.
 4. Answers to those who were admitted before the limit moved say nothing of how it is now, and are left out.
-5. Each user of a batch who is asked for counts as a slate. Pages come first: a page is admitted while there are fewer
-   pages than the limit; batches have what pages leave of it, and all of them together never more than `BATCH_SHARE`.
-   What both have in flight is what a trial compares.
-6. A batch gets much of the room that it could have, or none and asks again: calls to shards for one user after the
-   other would cost more than they bring.
+5. Pages come first: a page is admitted while there are fewer pages than the limit. Batches have what pages leave of it,
+   and all of them together never more than `BATCH_SHARE`; but one call for a batch may always be under way. It brings
+   dozens of slates in the time of one, of which nothing would be left where few pages use the limit up.
+6. Of a batch counts what lies with a shard at a time (`router.admission.line`), and what both have in flight is what a
+   trial compares.
 
 Where the limit goes from a window is `router.admission.limit`'s to say.
 """
@@ -28,8 +28,7 @@ from statistics import median_low
 from router.admission.limit import Bounds, Limit, Window, after
 
 BATCH_SHARE = 0.5
-"""Of the limit, that users of batches may have in flight: what may lie with the shards when a page comes. Shards let
-pages in between the users of a call, so that this is no share of what they can do."""
+"""Of the limit, that batches may have: what may lie with the shards when a page comes."""
 
 WINDOW_ANSWERS_MIN = 8
 WINDOW_ANSWERS_MAX = 128
@@ -55,7 +54,7 @@ class Limiter:
 
     Attributes:
         in_flight: pages that were admitted and are not answered.
-        of_batches: users of batches, likewise.
+        of_batches: what calls for batches count as, likewise.
         shed: pages that were not admitted, since the start.
         shed_of_batches: users of batches who were turned away, since the start, as whoever did so counts them.
         limit: how many may be in flight, as of now.
@@ -85,19 +84,14 @@ class Limiter:
         self._most = max(self._most, self.all_in_flight)
         return True
 
-    def admit_of_batch(self, users: int) -> int:
-        """How many of a batch's users may be worked on, of so many; 0 where there is little room (rules 5 and 6).
-
-        Who was admitted must `leave_of_batch`.
-        """
-        share = max(int(BATCH_SHARE * self.limit), 1)
-        room = min(share, int(self.limit) - self.in_flight) - self.of_batches
-        if 2 * room < min(users, share):
-            return 0
-        admitted = min(users, room)
-        self.of_batches += admitted
+    def admit_of_batch(self, slates: int) -> bool:
+        """Whether a call for a batch may be made, which counts as so many (rule 5); it must `leave_of_batch`."""
+        room = min(BATCH_SHARE * self.limit, self.limit - self.in_flight) - self.of_batches
+        if self.of_batches and slates > room:
+            return False
+        self.of_batches += slates
         self._most = max(self._most, self.all_in_flight)
-        return admitted
+        return True
 
     @property
     def all_in_flight(self) -> int:
@@ -113,9 +107,9 @@ class Limiter:
         """A page that was admitted is answered."""
         self.in_flight -= 1
 
-    def leave_of_batch(self, users: int) -> None:
-        """So many of a batch's users who were admitted are answered, or not asked for any more."""
-        self.of_batches -= users
+    def leave_of_batch(self, slates: int) -> None:
+        """A call that was admitted has ended."""
+        self.of_batches -= slates
 
     def observe(self, ms: float, *, answered: bool = True) -> None:
         """Shards took so long to answer a request, or to be given up."""

@@ -1,6 +1,6 @@
 """Where users of batches wait for room beside pages: first come, first served, until it is clear that there is none.
 
-    room         so many of them may be asked for now, as `router.admission.limiter` has it
+    room         they may be asked for now, as `router.admission.limiter` has it
     turned away  a page was shed meanwhile: there is more to do than can be done, and pages come first;
                  or they waited for `WAIT_S_MAX`, or their own time is up, or too many wait already
 
@@ -28,6 +28,10 @@ ALONE_MAX = 4
 ALONE_BESIDE_PAGES = 1
 """The same while somebody waits for a page: one who is asked for alone, often of several shards, costs more."""
 
+CALL_SLATES = 4
+"""What a call for many users counts as in the limit: a shard makes their slates one after the other, and works on them
+for 5 ms before others have their turn, in which it makes some four."""
+
 LOOK_EVERY_S = 0.002
 """Between two looks at whether there is room again, of whoever comes first."""
 
@@ -37,60 +41,60 @@ class Line:
 
     Args:
         limiter: of slates that are made at a time.
-        at_a_time: how many of this line may be in at a time, as of now; where None, as many as the limiter lets in.
+        slates: that each of its calls counts as.
+        at_a_time: how many calls of this line may be under way, as of now; where None, as many as the limiter admits.
     """
 
-    def __init__(self, limiter: Limiter, at_a_time: Callable[[], int] | None = None) -> None:
+    def __init__(self, limiter: Limiter, slates: int = CALL_SLATES, at_a_time: Callable[[], int] | None = None) -> None:
         self._limiter = limiter
+        self._slates = slates
         self._at_a_time = at_a_time
         self._inside = 0
         self._waiting = 0
         self._turn = asyncio.Lock()
 
-    async def room(self, users: int, within_s: float) -> int:
-        """How many of these, who are asked for together, may be asked for now; they must `leave`.
+    async def room(self, users: int, within_s: float) -> bool:
+        """Whether these may be asked for now, in one call, which must `leave`; else all of them are turned away.
 
         Args:
             users: at least one.
             within_s: for as long there is use in waiting.
-
-        Returns:
-            0 where all of them are turned away.
         """
-        admitted = 0 if self._waiting else self._admitted(users)
+        admitted = not self._waiting and self._admitted()
         if not admitted and self._waiting < WAITING_MAX:
-            admitted = await self._waited(users, min(within_s, WAIT_S_MAX))
+            admitted = await self._waited(min(within_s, WAIT_S_MAX))
         if not admitted:
             self._limiter.shed_of_batches += users
         return admitted
 
-    def leave(self, users: int) -> None:
-        """So many who were let in are answered, or given up."""
-        self._inside -= users
-        self._limiter.leave_of_batch(users)
+    def leave(self) -> None:
+        """A call that there was room for has ended."""
+        self._inside -= 1
+        self._limiter.leave_of_batch(self._slates)
 
-    async def _waited(self, users: int, within_s: float) -> int:
+    async def _waited(self, within_s: float) -> bool:
         pages_shed = self._limiter.shed
         self._waiting += 1
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s), self._turn:
                     while self._limiter.shed == pages_shed:
-                        if admitted := self._admitted(users):
-                            return admitted
+                        if self._admitted():
+                            return True
                         await asyncio.sleep(LOOK_EVERY_S)
         finally:
             self._waiting -= 1
-        return 0
+        return False
 
-    def _admitted(self, users: int) -> int:
+    def _admitted(self) -> bool:
         if self._at_a_time is not None and self._inside >= self._at_a_time():
-            return 0
-        admitted = self._limiter.admit_of_batch(users)
-        self._inside += admitted
-        return admitted
+            return False
+        if not self._limiter.admit_of_batch(self._slates):
+            return False
+        self._inside += 1
+        return True
 
 
 def line_alone(limiter: Limiter) -> Line:
     """The line of those who are asked for one by one."""
-    return Line(limiter, lambda: ALONE_BESIDE_PAGES if limiter.in_flight else ALONE_MAX)
+    return Line(limiter, 1, lambda: ALONE_BESIDE_PAGES if limiter.in_flight else ALONE_MAX)

@@ -27,14 +27,14 @@ from trunkshow.v1 import recommendation_pb2 as pb
 
 
 class Line(Protocol):
-    """Lets users in, as many as there is room for beside pages."""
+    """Lets users in, as there is room for beside pages."""
 
-    async def room(self, users: int, within_s: float) -> int:
-        """How many of these may be asked for now; they must `leave`. 0 where all of them are to be turned away."""
+    async def room(self, users: int, within_s: float) -> bool:
+        """Whether these may be asked for now, in one call, which must `leave`; else all of them are turned away."""
         ...
 
-    def leave(self, users: int) -> None:
-        """So many who were let in are answered, or given up."""
+    def leave(self) -> None:
+        """A call that there was room for has ended."""
         ...
 
 

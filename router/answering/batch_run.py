@@ -142,10 +142,7 @@ class Run:
             left_s = self._left_s()
             if self._time.is_up:
                 self._singles.extend(member for member, _ in chunk.members)
-            elif users := await self._batcher.together.room(len(chunk.members), left_s):
-                chunk, others = chunk.split(users)
-                if others.members:
-                    queue.appendleft(others)
+            elif await self._batcher.together.room(len(chunk.members), left_s):
                 await self._ask(chunk)
             else:
                 await self._turn_away(member for member, _ in chunk.members)
@@ -158,7 +155,7 @@ class Run:
             if chunk.version not in self.views.gone:
                 await self._hear(chunk, left)
         finally:
-            self._batcher.together.leave(len(chunk.members))
+            self._batcher.together.leave()
         rest = [member for member, _ in left.values()]
         if chunk.version in self.views.gone:
             await self._begin([*rest, *self._called_back()])
@@ -207,11 +204,11 @@ class Run:
         line, left_s = self._batcher.alone, self._left_s()
         if self._time.is_up:  # what is made now is a resident slate
             await self._give(member, self._slates.alone(member))
-        elif users := await line.room(1, left_s):
+        elif await line.room(1, left_s):
             try:
                 await self._give(member, self._slates.alone(member))
             finally:
-                line.leave(users)
+                line.leave()
         else:
             await self._turn_away((member,))
         await asyncio.sleep(0)  # resident slates wait for nobody; others' requests must get their turn

@@ -38,10 +38,6 @@ class Chunk(NamedTuple):
     version: str
     members: list[tuple[Member, Plan]]
 
-    def split(self, users: int) -> tuple[Chunk, Chunk]:
-        """The first so many of them, and the others."""
-        return self._replace(members=self.members[:users]), self._replace(members=self.members[users:])
-
     @property
     def rung(self) -> pb.Rung:
         """Of what the shard makes: of the first place that a user is looked for in, which is everybody's here."""

@@ -3,7 +3,7 @@
     arrivals ── limiter ── network (however few there are) ── queue ── servers (so many at a time) ── answer
         └────── shed                       who has waited too long is given up, and is work all the same
 
-Users of batches are work like pages, as many at a time as the limiter lets in; whoever it does not let in is shed.
+A call for users of a batch is work as well, some of them at a time; one that the limiter does not let in is shed.
 
 Time is the simulation's own; everything drawn comes from a seed.
 """
@@ -19,7 +19,10 @@ from statistics import median
 from router.admission.limiter import Limiter
 
 CHUNK = 32
-"""Users of a batch that are asked for at a time."""
+"""Users of a batch that are asked for in one call."""
+
+TURN = 4
+"""Of these, that are worked on before others have their turn."""
 
 GIVEN_UP_MS = 185.0
 """What shards get of 200 ms."""
@@ -55,7 +58,7 @@ class Seen:
         came: when each did, in seconds.
         took_ms: of each: what its answer took; None where it was shed, infinite where it was given up.
         waiting: the longest queue.
-        of_batches: users of batches that were let in.
+        of_batches: users of batches that were answered.
     """
 
     came: list[float] = field(default_factory=list)
@@ -118,11 +121,16 @@ def asked(
             _, ms, answered = heapq.heappop(leaving)
             limiter.leave()
             limiter.observe(ms, answered=answered)
+        if batched and chance.random() < batched / CHUNK and limiter.admit_of_batch(TURN):
+            heapq.heappush(chunks, (now, CHUNK))
         while chunks and chunks[0][0] <= now:
-            limiter.leave_of_batch(heapq.heappop(chunks)[1])
-        if batched and chance.random() < batched / CHUNK and (users := limiter.admit_of_batch(CHUNK)):
-            heapq.heappush(chunks, (max(_done(cluster, free_at, now, chance) for _ in range(users)), users))
-            seen.of_batches += users
+            at, left = heapq.heappop(chunks)
+            if not left:
+                limiter.leave_of_batch(TURN)
+                seen.of_batches += CHUNK
+                continue
+            turn = max(_done(cluster, free_at, at, chance) for _ in range(min(TURN, left)))
+            heapq.heappush(chunks, (turn, max(left - TURN, 0)))
         seen.came.append(now)
         if not limiter.admit():
             seen.took_ms.append(None)

@@ -23,7 +23,7 @@ def limiter_of(limit: int, *, pages: int = 0) -> Limiter:
     return limiter
 
 
-async def begun(*waiting: asyncio.Future[int]) -> None:
+async def begun(*waiting: asyncio.Future[bool]) -> None:
     """They have looked whether there is room."""
     del waiting
     for _ in range(5):
@@ -31,22 +31,23 @@ async def begun(*waiting: asyncio.Future[int]) -> None:
 
 
 async def test_who_came_first_gets_the_room_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where less would be enough for the second; nobody is let in before them who came later."""
+    """Nobody is let in before them who came later."""
     monkeypatch.setattr(line, "WAIT_S_MAX", LONG_S)
     limiter = limiter_of(8)
     together = Line(limiter)
-    assert await together.room(4, LONG_S) == 4
-    first = asyncio.ensure_future(together.room(4, LONG_S))
-    second = asyncio.ensure_future(together.room(1, LONG_S))
+    assert await together.room(32, LONG_S)
+    first, second = (asyncio.ensure_future(together.room(32, LONG_S)) for _ in range(2))
     await begun(first, second)
-    together.leave(1)
-    third = asyncio.ensure_future(together.room(1, LONG_S))
-    await begun(first, second, third)
-    assert not (first.done() or second.done() or third.done())
-    together.leave(3)
-    assert (await first, second.done(), third.done()) == (4, False, False)
-    together.leave(4)
-    assert (await second, await third) == (1, 1)
+    assert not (first.done() or second.done())
+    together.leave()
+    third = asyncio.ensure_future(together.room(32, LONG_S))
+    assert await first
+    assert not (second.done() or third.done())
+    together.leave()
+    assert await second
+    assert not third.done()
+    together.leave()
+    assert await third
     assert limiter.shed_of_batches == 0
 
 
@@ -55,12 +56,13 @@ async def test_once_a_page_is_turned_away_nobody_waits_on(monkeypatch: pytest.Mo
     monkeypatch.setattr(line, "WAIT_S_MAX", LONG_S)
     limiter = limiter_of(8, pages=8)
     together = Line(limiter)
+    assert await together.room(4, LONG_S)
     waiting = [asyncio.ensure_future(together.room(4, LONG_S)) for _ in range(3)]
     await begun(*waiting)
     assert not any(one.done() for one in waiting)
     assert not limiter.admit()
     async with asyncio.timeout(LONG_S / 2):
-        assert [await one for one in waiting] == [0, 0, 0]
+        assert not any([await one for one in waiting])
     assert limiter.shed_of_batches == 12
 
 
@@ -70,23 +72,22 @@ async def test_who_has_waited_long_enough_is_turned_away(
 ) -> None:
     """By the line's measure, or the batch's own time; who comes next finds the room that was not taken."""
     monkeypatch.setattr(line, "WAIT_S_MAX", wait_s_max)
-    limiter = limiter_of(8, pages=8)
-    together = Line(limiter)
-    assert await together.room(4, within_s) == 0
-    for _ in range(8):
-        limiter.leave()
-    assert await together.room(4, within_s) == 4
+    together = Line(limiter_of(8, pages=8))
+    assert await together.room(4, within_s)
+    assert not await together.room(4, within_s)
+    together.leave()
+    assert await together.room(4, within_s)
 
 
 async def test_the_line_is_of_bounded_length(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond that nobody waits."""
     monkeypatch.setattr(line, "WAITING_MAX", 2)
     monkeypatch.setattr(line, "WAIT_S_MAX", LONG_S)
-    limiter = limiter_of(8, pages=8)
-    together = Line(limiter)
+    together = Line(limiter_of(8, pages=8))
+    assert await together.room(1, LONG_S)
     waiting = [asyncio.ensure_future(together.room(1, LONG_S)) for _ in range(2)]
     await begun(*waiting)
-    assert await together.room(1, LONG_S) == 0
+    assert not await together.room(1, LONG_S)
     for one in waiting:
         one.cancel()
 
@@ -96,12 +97,13 @@ async def test_who_leaves_while_he_waits_holds_nobody_up(monkeypatch: pytest.Mon
     monkeypatch.setattr(line, "WAIT_S_MAX", LONG_S)
     limiter = limiter_of(8, pages=8)
     together = Line(limiter)
+    assert await together.room(4, LONG_S)
     first, second = (asyncio.ensure_future(together.room(4, LONG_S)) for _ in range(2))
     await begun(first, second)
     first.cancel()
-    for _ in range(8):
-        limiter.leave()
-    assert (await second, limiter.of_batches) == (4, 4)
+    together.leave()
+    assert await second
+    assert limiter.of_batches == line.CALL_SLATES
 
 
 async def test_beside_a_page_one_is_asked_for_alone_at_a_time_else_four(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +111,10 @@ async def test_beside_a_page_one_is_asked_for_alone_at_a_time_else_four(monkeypa
     monkeypatch.setattr(line, "WAIT_S_MAX", 0.0)
     limiter = limiter_of(64)
     alone = line_alone(limiter)
-    assert [await alone.room(1, LONG_S) for _ in range(5)] == [1, 1, 1, 1, 0]
+    assert [await alone.room(1, LONG_S) for _ in range(5)] == [True] * 4 + [False]
     limiter.admit()
-    alone.leave(3)
-    assert await alone.room(1, LONG_S) == 0
-    alone.leave(1)
-    assert await alone.room(1, LONG_S) == 1
+    for _ in range(3):
+        alone.leave()
+    assert not await alone.room(1, LONG_S)
+    alone.leave()
+    assert await alone.room(1, LONG_S)

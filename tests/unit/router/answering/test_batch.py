@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -260,9 +259,10 @@ async def test_a_batch_gives_way_to_pages(start: Start) -> None:
     assert most == [1, 4]
 
 
-@asynccontextmanager
-async def full(start: Start) -> AsyncIterator[tuple[Caller, FakeShard]]:
-    """A router that may make one slate at a time, and is making one for a page."""
+@pytest.fixture
+async def full(start: Start, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Caller, FakeShard]]:
+    """A router that may make one slate at a time, and is making one for a page; and one call for a batch beside it."""
+    monkeypatch.setattr(silence, "SILENT_S_MAX", 60)
     answering = asyncio.Event()
 
     async def waiting(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
@@ -273,62 +273,64 @@ async def full(start: Start) -> AsyncIterator[tuple[Caller, FakeShard]]:
     one_at_a_time = {"concurrency_floor": 1, "concurrency_start": 1, "concurrency_max": 1}
     caller = await start(shard, batch_deadline_ms=60_000, deadline_ms=50_000, **one_at_a_time)
     page = asyncio.ensure_future(caller.recommend("u1"))
-    async with asyncio.timeout(5):
-        while not shard.asked:
+    batch = asyncio.ensure_future(rungs(caller, ["u3"]))
+    async with asyncio.timeout(20):
+        while len(shard.asked) < 2:
             await caller.status()
     yield caller, shard
     answering.set()
     assert (await page).receipt.rung == pb.RUNG_SNAPSHOT
+    assert await batch == [pb.RUNG_SNAPSHOT]
 
 
-async def test_while_pages_are_turned_away_a_batch_gets_resident_slates_at_once(start: Start) -> None:
+async def test_while_pages_are_turned_away_a_batch_gets_resident_slates_at_once(full: tuple[Caller, FakeShard]) -> None:
     """No shard is asked for it, long before its deadline; the receipts say why, and the status counts them."""
-    async with full(start) as (caller, shard):
-        batch = [pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in MIXED]
-        waiting = asyncio.ensure_future(caller.batch(batch))
-        async with asyncio.timeout(20):
-            while not waiting.done():
-                page = await caller.recommend("u2", carousels=["for-you"])
-                assert list(page.receipt.reasons) == [pb.REASON_OVERLOADED]
-        answers = await waiting
-        assert len(shard.asked) == 1
-        status = await caller.status()
-        pages = status.requests - len(MIXED)
+    caller, shard = full
+    batch = [pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in MIXED]
+    waiting = asyncio.ensure_future(caller.batch(batch))
+    async with asyncio.timeout(20):
+        while not waiting.done():
+            page = await caller.recommend("u2", carousels=["for-you"])
+            assert list(page.receipt.reasons) == [pb.REASON_OVERLOADED]
+    answers = await waiting
+    status = await caller.status()
+    assert len(shard.asked) == 2
     assert sorted(one.index for one in answers) == list(range(len(MIXED)))
     assert {tuple(one.response.receipt.reasons) for one in answers} == {(pb.REASON_OVERLOADED,)}
     assert {one.response.receipt.rung for one in answers} == {pb.RUNG_SEGMENT, pb.RUNG_POPULAR}
-    assert status.shed == pages + len(MIXED)
+    assert status.shed == status.requests
 
 
 async def test_a_batch_that_finds_no_room_for_a_while_does_not_wait_for_its_deadline(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    full: tuple[Caller, FakeShard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though no page was turned away: somebody else has the room, and nobody may wait for it for a minute."""
+    """Though no page was turned away: others have the room, and nobody may wait for it for a minute."""
     monkeypatch.setattr(line, "WAIT_S_MAX", 0.05)
-    async with full(start) as (caller, shard):
-        async with asyncio.timeout(20):
-            answers = await caller.batch([pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in KNOWN])
-        assert len(shard.asked) == 1
+    caller, shard = full
+    async with asyncio.timeout(20):
+        answers = await caller.batch([pb.RecommendRequest(user_id=user, carousels=["for-you"]) for user in KNOWN])
+    assert len(shard.asked) == 2
     assert {tuple(one.response.receipt.reasons) for one in answers} == {(pb.REASON_OVERLOADED,)}
 
 
 async def test_who_would_rather_have_no_slate_than_a_resident_one_gets_none_when_turned_away(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+    full: tuple[Caller, FakeShard], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their choice, and no error for the others."""
     monkeypatch.setattr(line, "WAIT_S_MAX", 0.05)
-    async with full(start) as (caller, _):
-        picky = pb.RecommendRequest(user_id="u0", carousels=["for-you"], partial=pb.PARTIAL_ABORT)
-        other = pb.RecommendRequest(user_id="u2", carousels=["for-you"])
-        answers = {one.index: one.response for one in await caller.batch([picky, other])}
+    caller, _ = full
+    picky = pb.RecommendRequest(user_id="u0", carousels=["for-you"], partial=pb.PARTIAL_ABORT)
+    other = pb.RecommendRequest(user_id="u2", carousels=["for-you"])
+    answers = {one.index: one.response for one in await caller.batch([picky, other])}
     assert (len(answers[0].carousels), list(answers[0].receipt.reasons)) == (0, [pb.REASON_PARTIAL_ABORTED])
     assert list(answers[1].receipt.reasons) == [pb.REASON_OVERLOADED]
 
 
-async def test_batches_ask_for_half_of_the_limit_at_a_time(start: Start) -> None:
-    """However many users and shards there are, in pieces of what there is room for; everybody gets their own slate."""
+async def test_batches_have_half_of_the_limit_at_a_time(start: Start) -> None:
+    """However many users and shards there are; everybody gets their own slate in the end."""
     shards = [FakeShard(everything()) for _ in range(2)]
-    caller = await start(*shards, concurrency_start=8, concurrency_max=8, batch_deadline_ms=20_000)
+    limit = {"concurrency_start": 16, "concurrency_max": 16}
+    caller = await start(*shards, **limit, batch_deadline_ms=20_000, batch_chunk_users=2)
     most = 0
 
     async def watched() -> None:
@@ -340,8 +342,7 @@ async def test_batches_ask_for_half_of_the_limit_at_a_time(start: Start) -> None
     answers = await asyncio.gather(*(rungs(caller, KNOWN * 4) for _ in range(3)))
     watching.cancel()
     assert {rung for batch in answers for rung in batch} == {pb.RUNG_SNAPSHOT}
-    assert max(users for shard in shards for users in shard.batches) <= 4
-    assert most <= 4
+    assert most <= 8
 
 
 async def test_a_caller_who_takes_nothing_keeps_no_room_from_others() -> None:

@@ -77,7 +77,8 @@ class AsyncClient:
             Unavailable: nobody answered within `timeout_s`.
         """
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._channel.channel_ready()
         except TimeoutError:
             raise wire.nobody_answered(self.target, timeout_s) from None
 

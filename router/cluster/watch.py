@@ -181,7 +181,8 @@ async def _reports(shard: ShardChannel, silence_s: float) -> AsyncIterator[Shard
     call = shard.watch(b"")
     try:
         while True:
-            data = await asyncio.wait_for(call.read(), silence_s)
+            async with asyncio.timeout(silence_s):
+                data = await call.read()
             if not isinstance(data, bytes):  # the end of the stream
                 return
             yield facts_of(shard_pb2.WatchResponse.FromString(data).status)

@@ -86,7 +86,8 @@ class AsyncDirectClient(AsyncClient):
         await super().connect(timeout_s)
         self._begin()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._told.wait(), max(until - monotonic(), 0.0))
+            async with asyncio.timeout(max(until - monotonic(), 0.0)):
+                await self._told.wait()
 
     async def _slate(self, message: pb.RecommendRequest, deadline_ms: float, request_id: str) -> Slate:
         began = monotonic()
@@ -164,7 +165,11 @@ class AsyncDirectClient(AsyncClient):
         watching = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         call = watching(direct_pb2.WatchPlacementRequest(), metadata=self._identity())
         try:
-            while isinstance(report := await asyncio.wait_for(call.read(), SILENCE_S), method.response):
+            while True:
+                async with asyncio.timeout(SILENCE_S):
+                    report = await call.read()
+                if not isinstance(report, method.response):  # the end of the stream
+                    return
                 yield report
         finally:
             call.cancel()

@@ -122,7 +122,8 @@ class Follower:
         if not self._began.is_set():
             await self.end()
             try:
-                await asyncio.wait_for(self._began.wait(), ASK_WITHIN_S)
+                async with asyncio.timeout(ASK_WITHIN_S):
+                    await self._began.wait()
             except TimeoutError:
                 raise LogUnavailable("it is not followed yet") from None
 

@@ -154,7 +154,8 @@ class Forgotten:
     async def known(self, within_s: float = KNOWN_WITHIN_S) -> None:
         """Return once everybody is known who was to be forgotten in the beginning, or that takes too long."""
         try:
-            await asyncio.wait_for(self.whole.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self.whole.wait()
         except TimeoutError:
             log.error("forgotten.unknown", after_s=within_s)
 

@@ -118,6 +118,27 @@ async def test_who_cannot_be_known_is_not_waited_for() -> None:
         await running
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_whoever_waits_to_know_them_can_be_told_to_stop_at_any_moment(turns: int) -> None:
+    """Also as they become known: a process that is told to leave would not, and be killed."""
+    forgotten = Forgotten()
+    goes_on = asyncio.Event()
+
+    async def work() -> None:
+        await forgotten.known(5)
+        await goes_on.wait()
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it waits
+    forgotten.whole.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait({working}, timeout=5)
+    assert working.cancelled()
+
+
 async def test_tombstones_whose_log_went_back_are_heard_on_from_there() -> None:
     """Restored from an older copy: everybody heard of stays forgotten, who comes is, too, and no process ends."""
     log, forgotten = MemoryLog("gone"), Forgotten()

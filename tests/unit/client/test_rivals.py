@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
 
 from trunkshow import channel as wire
 from trunkshow import rivals
-from trunkshow.rivals import Hedge, raced
+from trunkshow.rivals import Hedge, raced, raced_blocking
 from trunkshow.targets import Routers, host_of, listed
 from trunkshow.v1 import events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -70,6 +74,50 @@ async def test_a_caller_who_hangs_up_leaves_nothing_under_way() -> None:
     slate.cancel()
     await asyncio.wait({slate})
     assert all(call.cancelled() for call in scripted.calls)
+
+
+class Answered:
+    """A call of a thread that ends at the third asking."""
+
+    def __init__(self, ended: threading.Event) -> None:
+        self._ended = ended
+
+    def add_done_callback(self, hear: Any) -> None:
+        threading.Thread(target=lambda: self._ended.wait(TIMEOUT_S) and hear(self), daemon=True).start()
+
+    def done(self) -> bool:
+        return self._ended.is_set()
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.OK
+
+    def result(self) -> str:
+        return "answered"
+
+
+def test_no_other_threads_call_comes_between_the_two_of_a_hedge() -> None:
+    """Round robin would send both to the router that stands still."""
+    hedge, begun, order = Hedge(lambda: True), threading.Condition(), list[str]()
+
+    def ask(name: str) -> str:
+        ended = threading.Event()
+
+        def begin(seconds: float) -> Answered:
+            with begun:
+                order.append(name)
+                begun.notify_all()
+                if order.count(name) == 3:
+                    ended.set()
+                begun.wait(0.02)  # whoever may begin now does
+            return Answered(ended)
+
+        return str(raced_blocking(hedge, begin, 0.0, TIMEOUT_S))
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(ask, "abcd")) == {"answered"}
+    for name in "abcd":
+        second, third = [place for place, one in enumerate(order) if one == name][1:]
+        assert third == second + 1, order
 
 
 async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:

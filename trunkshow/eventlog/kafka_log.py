@@ -21,6 +21,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from trunkshow.eventlog import packing
 from trunkshow.eventlog.appending import Gate
+from trunkshow.eventlog.kafka_limits import Ask, LimitsWatch, topic_settings
 from trunkshow.eventlog.kafka_reader import Reader
 from trunkshow.eventlog.kafka_topic import Asker, Identity, topic_id, why
 from trunkshow.eventlog.log import LogFull, LogMissing, LogUnavailable, Read
@@ -44,7 +45,6 @@ class KafkaLog:
 
     Attributes:
         url: of it, without credentials.
-        age_s: None: it is not asked for how long it keeps a record.
 
     Args:
         servers: HOST:PORT each.
@@ -52,6 +52,7 @@ class KafkaLog:
         settings: limits.
         config: of the client: credentials, TLS.
         identity: a port: tells topics of the same name apart.
+        limits: a port: a topic's settings.
         clock: a port: seconds since the epoch.
     """
 
@@ -62,10 +63,10 @@ class KafkaLog:
         settings: LogSettings,
         config: Mapping[str, Any],
         identity: Identity = topic_id,
+        limits: Ask = topic_settings,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.url = f"kafka://{','.join(servers)}/{topic}"
-        self.age_s: float | None = None
         self._topic = topic
         self._clock = clock
         common = dict(config) | {
@@ -75,7 +76,8 @@ class KafkaLog:
             "log_level": 2,
             "error_cb": _told,
         }
-        self._asker = Asker(common, topic, settings, identity)
+        self._limits = LimitsWatch(common, topic, settings, limits)
+        self._asker = Asker(common, topic, settings, identity, self._limits)
         self._reader = Reader(common, topic, self._asker)
         self._sender = _Sender(
             common
@@ -89,6 +91,11 @@ class KafkaLog:
             topic,
         )
         self._gate = Gate(settings.in_flight_max, settings.in_flight_bytes_max)
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds for which it keeps a record, 0 without a limit, as the topic says; None where it does not."""
+        return None if self._limits.known is None else self._limits.known.age_s
 
     async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
         """Write events; the watermark that covers them.
@@ -144,6 +151,7 @@ class KafkaLog:
 
     async def close(self) -> None:
         """Let go of it."""
+        self._limits.close()
         await asyncio.to_thread(self._sender.close)
         await self._asker.close()
 

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from trunkshow.eventlog.kafka_limits import LimitsWatch
 from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import LANES_MAX
@@ -64,13 +65,22 @@ class Asker:
         name: of the topic.
         settings: limits, with which the topic is made if there is none.
         identity: a port: tells topics of the same name apart.
+        limits: told whenever the topic was found.
     """
 
-    def __init__(self, config: Mapping[str, Any], name: str, settings: LogSettings, identity: Identity) -> None:
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        settings: LogSettings,
+        identity: Identity,
+        limits: LimitsWatch | None = None,
+    ) -> None:
         self._config = config
         self._name = name
         self._settings = settings
         self._identity = identity
+        self._limits = limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-asker")
         self._consumer: Consumer | None = None
         self._known: Topic | None = None
@@ -91,6 +101,8 @@ class Asker:
         """
         if self._known is None or anew:
             self._known = await self._asked(self._look)
+            if self._limits is not None:
+                self._limits.look(self._known.lanes)
         return self._known
 
     async def ends(self, lanes: int) -> dict[int, tuple[int, int]]:

@@ -170,6 +170,23 @@ async def appended(log: KafkaLog, users: Sequence[str], number: int) -> set[str]
             assert time.monotonic() < until_s, "nothing was acknowledged"
 
 
+async def test_a_topic_says_for_how_long_it_keeps_events(kafka_world: KafkaWorld) -> None:
+    """As soon as it was heard of; nobody waits for that, and mock brokers, asked themselves, do not tell."""
+    log, mute = (
+        opened(kafka_world),
+        KafkaLog(kafka_world.servers, "EVENTS", LogSettings(), {}, lambda config, name: name),
+    )
+    for one in (log, mute):
+        assert one.age_s is None
+        await one.append([event("user", 0)], WITHIN_S)
+    async with asyncio.timeout(WITHIN_S):
+        while log.age_s is None:  # noqa: ASYNC110 - a thread's doing
+            await asyncio.sleep(0.01)
+    assert (log.age_s, mute.age_s) == (3600.0, None)
+    await log.close()
+    await mute.close()
+
+
 def test_a_users_lane_is_the_same_in_every_release() -> None:
     """Else an upgrade would put a user's events out of order."""
     assert [lane_of(user, 16) for user in ("", "a", "user-1", "ü")] == [0, 3, 4, 5]

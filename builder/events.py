@@ -9,7 +9,7 @@ follows.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from time import time
 from typing import Any
@@ -81,6 +81,7 @@ class IngestReport:
     forgotten: int = 0  # rows of people who are to be forgotten; not bad
     log_watermark: str = ""  # of the event log, up to which an export among the sources has it
     forgotten_watermark: str = ""  # of its tombstones, up to which people were left out
+    log_lineage: Mapping[str, Sequence[int | str]] = field(default_factory=dict)  # the last records of that export
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain values; times as ISO text."""
@@ -151,6 +152,7 @@ def read_events(
         forgotten=read.forgotten,
         log_watermark=export.watermark,
         forgotten_watermark=export.forgotten_watermark,
+        log_lineage=export.lineage,
     )
 
 

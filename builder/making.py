@@ -7,9 +7,11 @@ files are `builder.write`'s and `builder.partition_files`', and who does the tas
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,9 @@ INDEX_RECALL_MIN = 0.99
 """Of partitions' indexes against exact search over the whole catalogue; below, they are written again, exact."""
 
 
+NO_LINEAGE: Mapping[str, Sequence[int | str]] = MappingProxyType({})
+
+
 class Sources(NamedTuple):
     """What was read of a data set, in rows, and how many events; a log's watermark is empty without one."""
 
@@ -42,6 +47,7 @@ class Sources(NamedTuple):
     events: int
     log_watermark: str = ""
     forgotten_watermark: str = ""
+    log_lineage: Mapping[str, Sequence[int | str]] = NO_LINEAGE
 
 
 def make_snapshot(
@@ -113,6 +119,7 @@ def make_snapshot(
             files={},
             log_watermark=sources.log_watermark,
             forgotten_watermark=sources.forgotten_watermark,
+            log_lineage={lane: list(last) for lane, last in sources.log_lineage.items()},
         )
         return write.seal(folder, draft)
 

@@ -197,7 +197,9 @@ def _make(folder: Path, dataset: Dataset, settings: BuildSettings, tools: _Tools
                 dataset, events, users, chosen, stages.progress, crew=crew, start=start, compare=compare
             )
     folder.mkdir()
-    sources = Sources(dataset, numbered, len(events), ingest.log_watermark, ingest.forgotten_watermark)
+    sources = Sources(
+        dataset, numbered, len(events), ingest.log_watermark, ingest.forgotten_watermark, ingest.log_lineage
+    )
     del events, numbered
     manifest = make_snapshot(folder, sources, chosen, settings.partitions, evaluated, stages, crew, start)
     if settings.sign_key:

@@ -26,8 +26,9 @@ from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY
 from trunkshow.forgetting import Place
-from trunkshow.online.forgotten import Forgotten, Tombstone, read_all, watermark_of
+from trunkshow.online.forgotten import BuiltWith, Forgotten, Tombstone, watermark_of
 from trunkshow.online.positions import position_of
+from trunkshow.online.tombstones import read_all
 from trunkshow.receipts import Reason, Receipt
 from trunkshow.serving import telemetry
 from trunkshow.snapshot.manifest import Manifest, SnapshotRefused
@@ -195,7 +196,7 @@ def _in_snapshot(place: str, manifest: Manifest, tombstone: Tombstone | None, *,
         return Place(place, True, "does not know them")
     if tombstone is None:
         return Place(place, False, "knows them, and serves them")
-    if tombstone.is_known_to(watermark_of(manifest.forgotten_watermark)):
+    if BuiltWith.of(manifest).has(tombstone):
         return Place(place, True, "was built without what they did before; it knows somebody new")
     when = datetime.fromtimestamp(tombstone.time_ms / 1000, UTC)
     message = f"its files know them until `trunkshow gc` removes it; not served from since {when:%Y-%m-%d %H:%M:%S} UTC"

@@ -17,14 +17,14 @@ from builder.errors import BuildError
 from builder.export.folder import Folder
 from builder.export.forgotten import People
 from builder.export.items import told_since
-from builder.export.lineage import Last, digest_of, is_same
 from builder.export.rows import SHOWN, Rows
 from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.reading import happened_ms, received_ms
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.forgotten import read_all
 from trunkshow.online.ids import IDS_MAX, KEPT_S, KnownIds, id_of
+from trunkshow.online.lineage import Last, digest_of, why_older
 from trunkshow.online.positions import position_of
+from trunkshow.online.tombstones import read_all
 from trunkshow.v1 import log_pb2
 
 END_WITHIN_S = 10.0
@@ -86,7 +86,7 @@ async def export(
         end = await log.end(END_WITHIN_S)
         # After the end: whoever asked to be forgotten before it is among them.
         forgotten = await read_all(tombstones, END_WITHIN_S)
-        if forgotten.watermark not in (None, folder.exported.forgotten):
+        if forgotten.watermark is not None:
             await asyncio.to_thread(folder.forget, forgotten.tombstones(), forgotten.watermark)
         await _refuse_one_that_went_back(log, begun, end, folder)
         people = People(forgotten.tombstones())
@@ -107,16 +107,11 @@ async def export(
 
 async def _refuse_one_that_went_back(log: EventLog, begun: Watermark | None, end: Watermark, folder: Folder) -> None:
     """Where a log is shorter than it was, or has grown again, nobody can tell which of its records an export has."""
-    if begun is None or begun.log != end.log:
-        return
-    if not end.covers(begun):
-        what = f"the log ends at {end}, before {begun}"
-    elif not await is_same(log, end.log, folder.exported.lineage):
-        what = f"the log has other records before {begun} than it had"
-    else:
+    why = await why_older(log, end, begun, folder.exported.lineage)
+    if not why:
         return
     raise LogUnreadable(
-        f"{what}, up to where {folder.path} was exported: was it restored from an older "
+        f"{why}, up to where {folder.path} was exported: was it restored from an older "
         "copy? What came since has the numbers of what was lost. Export to a new folder, which gets all that the log "
         f"has, and name the events-*.parquet of {folder.path} as [[events]] of the data set; rows in both count once"
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
 import polars as pl
 
-from builder.errors import BuildError
+from builder.errors import BuildError, DatasetInvalid
 from builder.export import forgotten as forgetting
 from builder.export import items, state
 from builder.export.rows import name_of
@@ -89,16 +89,24 @@ class Folder:
         self.written += events.height + shown.height
 
     def forget(self, tombstones: Sequence[Tombstone], forgotten: Watermark) -> None:
-        """Remove people from all parts, and name them for other sources.
+        """Remove people from all parts, and name them for other sources; nothing is done where that was done before.
+
+        Whoever was named before stays so: their tombstone may be lost, with a log that was restored from an older copy.
 
         Args:
             tombstones: all of them.
             forgotten: of the tombstones' log with the last of them.
         """
         said = self.exported
+        before = forgetting.NOBODY
+        with suppress(DatasetInvalid):  # there is none yet, or it is gone: it is written anew
+            before = forgetting.read(self.path)
+        named = forgetting.joined(before, forgetting.table(tombstones))
+        if said.forgotten == forgotten and named.equals(before):
+            return
         people = forgetting.table_within(tombstones, said.watermark)
         events, shown = (tuple(self._without(part, people) for part in kind) for kind in (said.events, said.shown))
-        text = forgetting.text(forgetting.table(tombstones))
+        text = forgetting.text(named)
         self._written(self.path / forgetting.FILE_NAME, lambda fresh: fresh.write_text(text, encoding="utf-8"))
         self._say(replace(said, events=events, shown=shown, forgotten=forgotten))
 

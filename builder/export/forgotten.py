@@ -34,6 +34,11 @@ def table(tombstones: Iterable[Tombstone]) -> pl.DataFrame:
     return pl.DataFrame([(one.user_id, one.time_ms) for one in tombstones], schema=SCHEMA, orient="row")
 
 
+def joined(before: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
+    """Everybody in either of these, each until the later moment; in the order of their ids."""
+    return pl.concat([before, now]).group_by("user").agg(pl.col("until").max()).sort("user")
+
+
 def table_within(tombstones: Iterable[Tombstone], read: Watermark | None) -> pl.DataFrame:
     """The same, for rows that were read up to a watermark: who asked after all of these has none, of any time."""
     told = [(one.user_id, FOREVER if _is_after(one, read) else one.time_ms) for one in tombstones]

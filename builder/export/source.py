@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import NamedTuple
 
 import polars as pl
@@ -19,12 +21,14 @@ class Source(NamedTuple):
     Attributes:
         sources: of events; impressions and searches are none.
         watermark: of the log, up to which they are in it; empty where there is no export.
+        lineage: lane → number and digest of the last record of the log that is in it.
         forgotten: who is to be left out of all sources, as `builder.export.forgotten` has them.
         forgotten_watermark: of the tombstones' log, with the last of them.
     """
 
     sources: tuple[EventSource, ...] = ()
     watermark: str = ""
+    lineage: Mapping[str, Sequence[int | str]] = MappingProxyType({})
     forgotten: pl.DataFrame = NOBODY
     forgotten_watermark: str = ""
 
@@ -46,7 +50,8 @@ def source_of(dataset: Dataset) -> Source:
         )
     sources = tuple(_events(str(PurePath(dataset.export, part.name))) for part in exported.events)
     people = forgotten.read(folder) if exported.forgotten else forgotten.NOBODY
-    return Source(sources, str(exported.watermark or ""), people, str(exported.forgotten or ""))
+    lineage = {str(lane): (last.number, last.digest) for lane, last in exported.lineage.items()}
+    return Source(sources, str(exported.watermark or ""), lineage, people, str(exported.forgotten or ""))
 
 
 def _events(path: str) -> EventSource:

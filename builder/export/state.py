@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import DatasetInvalid
-from builder.export.lineage import Last, Lineage
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.lineage import Last, Lineage
 
 FILE_NAME = "export.json"
 SCHEMA = 1

@@ -92,7 +92,9 @@ class Forgetter:
         forget = log_pb2.Forget(id=secrets.token_hex(ID_BYTES), user_id=user_id, events_until=str(until))
         forget.timestamp.FromMilliseconds(int(self._now() * _MS))
         watermark = await logs.tombstones.forget(forget, self._left_s(deadline))
-        heard = await logs.forgotten.reached(watermark, self._left_s(deadline))
+        reached = await logs.forgotten.reached(watermark, self._left_s(deadline))
+        found = logs.forgotten.find(user_id)  # in a log that went back another tombstone may have had its number
+        heard = reached and found is not None and found.id == forget.id
         log.info("user.forgotten", tombstone=forget.id, watermark=str(watermark), here=heard)
         return pb.ForgetUserResponse(
             id=forget.id,

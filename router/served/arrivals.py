@@ -16,9 +16,10 @@ from router.served.views import View
 from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
-from trunkshow.online.forgotten import Forgotten, Tombstone, following, watermark_of
+from trunkshow.online.forgotten import BuiltWith, Forgotten, Tombstone
 from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.positions import Position, Since
+from trunkshow.online.tombstones import following
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -123,7 +124,7 @@ class Arrivals:
 
         reader = Follower(self._source, hear, busy=self._busy, clock=self._clock)
         self._readers[view] = reader
-        self._running[view] = asyncio.create_task(reader.run(since.start))
+        self._running[view] = asyncio.create_task(reader.run(since))
 
     def _forget_all(self, view: View) -> None:
         for tombstone in self.forgotten.tombstones():
@@ -136,8 +137,8 @@ class Arrivals:
 
 def _forget(view: View, tombstone: Tombstone) -> None:
     """To a snapshot that was built without the tombstone the person is a stranger from now on."""
-    built_with = watermark_of(view.snapshot.manifest.forgotten_watermark)
-    view.forget(tombstone.user_id, hide=not tombstone.is_known_to(built_with))
+    built_with = BuiltWith.of(view.snapshot.manifest)
+    view.forget(tombstone.user_id, hide=not built_with.has(tombstone))
 
 
 def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> None:

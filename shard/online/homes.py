@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import partial
 
-from trunkshow.online.forgotten import Forgotten, watermark_of
+from trunkshow.online.forgotten import BuiltWith, Forgotten
 from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.positions import Position, Since
 from trunkshow.snapshot.directory import Home
@@ -40,7 +40,7 @@ class Homes:
         self._catalogue = snapshot.catalogue
         self._newcomers = Newcomers(partial(home_of, snapshot.ials.equations, snapshot.codebook))
         self._forgotten = forgotten
-        self._built_with = watermark_of(snapshot.manifest.forgotten_watermark)
+        self._built_with = BuiltWith.of(snapshot.manifest)
 
     # --- which partitions ----------------------------------------------------------------------------------------
 
@@ -62,6 +62,11 @@ class Homes:
     def replayed(self, partitions: frozenset[int]) -> None:
         """The log was replayed for these; one that was let go meanwhile, and is held again, lacks events."""
         self.whole |= (partitions & self.held) - self._left
+
+    def replay_anew(self) -> None:
+        """The log is not what it was: it is to be replayed for all of them, also where that is under way."""
+        self._left |= self.held
+        self.whole = frozenset()
 
     # --- who lives there -----------------------------------------------------------------------------------------
 

@@ -62,7 +62,7 @@ class Losses:
 
     def concern(self, since: Since) -> bool:
         """Whether a snapshot that has seen the log up to there was built without something that is lost."""
-        return any(one.at.log == self._log and since.is_new(one.at, one.time_ms) for one in self._last.values())
+        return any(one.at.log == self._log and since.lacks(one.at, one.time_ms) for one in self._last.values())
 
     async def append(self, events: Sequence[events_pb2.Event], within_s: float) -> Watermark:
         """As the log."""

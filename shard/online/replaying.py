@@ -80,7 +80,8 @@ class Replaying:
             await self._follower.began()
             hear = partial(self._hear, residents, lacking)
             ramp = IN_A_HURRY if self._patience.is_urgent(residents.version) else AGAIN
-            self._join(await self._follower.replay(residents.homes.since.start, hear, ramp))
+            start = await self._follower.start_of(residents.homes.since)
+            self._join(await self._follower.replay(start, hear, ramp))
         except LogUnavailable as error:
             if self._patience.give_up(residents.version):
                 log.error("log.not_replayed", snapshot=residents.version, error=str(error))

@@ -155,6 +155,15 @@ class Statistics:
         if self.known_from_ms is not None:
             self.known_from_ms = max(self.known_from_ms, until_ms)
 
+    def went_back(self) -> None:
+        """The log did: what came since it was restored may not have been heard, and its places are others'."""
+        now_ms = self.moments.now_ms()
+        self._gap_ms = max(self._gap_ms, now_ms)
+        if self.known_from_ms is not None:
+            self.known_from_ms = max(self.known_from_ms, now_ms)
+        self._past = Watermark("")
+        self._clear_waiting()
+
     # --- what came before ----------------------------------------------------------------------------------------
 
     async def learn(self, follower: Follower) -> None:

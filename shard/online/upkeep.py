@@ -28,11 +28,12 @@ from shard.online.statistics import Statistic, Statistics
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.log import EventLog
 from trunkshow.online.follower import Follower
-from trunkshow.online.forgotten import Forgotten, following
+from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.growth import Growth
 from trunkshow.online.ids import KEPT_S
 from trunkshow.online.positions import Position
+from trunkshow.online.tombstones import following
 from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.reader import Snapshot
@@ -90,7 +91,8 @@ class Upkeep:
         self.hearing = Hearing(self.opened, self.forgotten, events_max, impressions_max)
         self.forgotten.listen(self.hearing.forget)
         self.losses = Losses(source, self._lost, wall)
-        self.follower = Follower(self.losses, self.hearing.hear, overhear=self._overhear, busy=busy, clock=clock)
+        hear, overhear, went_back = self.hearing.hear, self._overhear, self._went_back
+        self.follower = Follower(self.losses, hear, overhear=overhear, went_back=went_back, busy=busy, clock=clock)
         self._file = file
         if file is not None:
             file.recall(self.forgotten)
@@ -204,6 +206,13 @@ class Upkeep:
 
     def _overhear(self, record: log_pb2.Record, at: Position) -> Iterator[None]:
         return self.statistics.follow(record, at, self.follower.progress.watermark)
+
+    def _went_back(self) -> None:
+        """The log was restored from an older copy: what came since may be heard by nobody until it is replayed."""
+        for one in self.opened:
+            one.homes.replay_anew()
+        self._replaying.poke()
+        self.statistics.went_back()
 
     def _lost(self, loss: Loss) -> None:
         """Something was lost: also to statistics, unless they had heard it before."""

@@ -41,7 +41,7 @@ def row_of(item: str) -> int | None:
     return row if row < ITEMS else None
 
 
-TERMS = Terms(row_of, EQUATIONS, WEIGHTS, MARKS, Since(Watermark("log", {0: SEEN}), 0))
+TERMS = Terms(row_of, EQUATIONS, WEIGHTS, MARKS, Since(Watermark("log", {0: SEEN}), 1 << 62))
 
 
 def dense(worth: NDArray[np.float64]) -> NDArray[np.float64]:

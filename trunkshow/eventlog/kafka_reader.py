@@ -157,7 +157,7 @@ class Reader:
         place = place_in(topic.log, after)
         counts = {lane: min(count, ends[lane][1]) for lane, count in place.mark.counts.items() if lane in ends}
         if counts != dict(place.mark.counts):
-            _log.warning("log.went_back", read=str(place.mark))
+            _log.warning("log.reader_went_back", read=str(place.mark))
         return replace(place, mark=Watermark(topic.log, counts))
 
     async def _taken(self, place: Place, lanes: range | tuple[int, ...]) -> AsyncGenerator[list[_Taken], None]:

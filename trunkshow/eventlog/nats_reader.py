@@ -249,7 +249,7 @@ def _start(stream: Stream, after: Watermark | None) -> tuple[Place, int]:
     place = place_in(stream.log, after)
     read = place.next_count(LANE)
     if read > stream.last:
-        _log.warning("log.went_back", read=read, last=stream.last)
+        _log.warning("log.reader_went_back", read=read, last=stream.last)
         place = Place(Watermark(stream.log, {LANE: stream.last}))
     return place, min(read, stream.last) + 1
 

@@ -4,25 +4,33 @@ What is heard goes to one function, event by event, with the place where it stan
 of replay and following. Who counts the whole log is told of records (`overhear`). Reading is done on the event
 loop, in slices, so that requests get in between; as long as the reader is far behind and the process has requests to
 answer, it rests between slices (`trunkshow.online.turns`). Only seconds behind it does not: freshness is what it is
-for. A log that went back, restored from an older copy, is read on from there.
+for.
+
+A log that went back, restored from an older copy, may have anything where something else stood before (`lineage`). Who
+follows it from where a snapshot ends, or from its beginning, begins again with its first record; who follows it from
+its end goes on from where it ends now, and tells, so that it is replayed from its beginning.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Never
 
 import structlog
 
 from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.positions import position_of
+from trunkshow.online import lineage
+from trunkshow.online.lineage import Trail
+from trunkshow.online.positions import Since
 from trunkshow.online.progress import FRESH_WITHIN_S, Progress
+from trunkshow.online.telling import tell
 from trunkshow.online.turns import AGAIN, FOLLOWING, Hear, Hearer, Ramp, Sleep, Turns, each
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.whichever import whichever
 
 ASK_EVERY_S = 0.25
 """So old is what is known at most, where the reader keeps up. Asking waits for a log that is gone to come back; a pause
@@ -31,8 +39,6 @@ much longer than this would be time in which it is back, read to its end, and it
 ASK_WITHIN_S = 2.0
 AGAIN_AFTER_S = 1.0
 
-EVENTS = metrics.counter("trunkshow_log_events_total", "Events read from the log, replayed ones among them.")
-UNREADABLE = metrics.counter("trunkshow_log_records_unreadable_total", "Records that could not be made sense of.")
 LAG = metrics.gauge(
     "trunkshow_log_lag_seconds", "Time since everything in the log had been read; of several, the most."
 )
@@ -54,6 +60,7 @@ class Follower:
         source: to follow.
         hear: told of every event.
         overhear: told of every record that is followed, after its events were.
+        went_back: told that the log did, and that it is to be replayed.
         busy: whether the process has requests to answer.
         clock: a port: monotonic seconds.
         sleep: a port.
@@ -65,6 +72,7 @@ class Follower:
         hear: Hear,
         *,
         overhear: Hearer | None = None,
+        went_back: Callable[[], None] = lambda: None,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         sleep: Sleep = asyncio.sleep,
@@ -73,9 +81,12 @@ class Follower:
         self.start: Watermark | None = None
         self._source = source
         self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
+        self._tell_back = went_back
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
+        self._trail = Trail(lineage.LOOKS_MIN)
+        self._back, self._back_to = asyncio.Event(), Watermark("")
         self._made_at = clock()
         self._moved = asyncio.Event()
         self._began = asyncio.Event()
@@ -88,13 +99,13 @@ class Follower:
 
     # --- following -----------------------------------------------------------------------------------------------
 
-    async def run(self, after: Watermark | None = None, *, from_end: bool = False) -> None:
-        """Hear of everything after a watermark, or from where the log ends now, until cancelled."""
+    async def run(self, since: Since | None = None, *, from_end: bool = False) -> None:
+        """Hear of everything since a snapshot, or since the log's beginning, or its end now, until cancelled."""
         _running.add(self)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._ask_again_and_again())
-                both.create_task(self._follow_on(after, from_end=from_end))
+                both.create_task(self._follow_on(since, from_end=from_end))
         finally:
             _running.discard(self)
 
@@ -129,6 +140,14 @@ class Follower:
 
     # --- again ---------------------------------------------------------------------------------------------------
 
+    async def start_of(self, since: Since) -> Watermark | None:
+        """After which the log is to be read for a snapshot; None, its beginning, for one that was built with another.
+
+        Raises:
+            LogUnavailable: it does not say.
+        """
+        return await lineage.start_of(self._source, since, ASK_WITHIN_S, self._sleep)
+
     async def replay(self, after: Watermark | None, hear: Hear, ramp: Ramp = AGAIN) -> Watermark:
         """Tell somebody of everything after a watermark and up to where the log ends now; where that is.
 
@@ -160,79 +179,74 @@ class Follower:
 
     # --- how -----------------------------------------------------------------------------------------------------
 
-    async def _follow_on(self, after: Watermark | None, *, from_end: bool) -> Never:
-        while from_end:
-            try:
-                after, from_end = await self._source.end(ASK_WITHIN_S), False
-            except LogUnavailable as error:
-                self._answers(error)
-                await self._sleep(ASK_EVERY_S)
-        self.progress.began(after)
+    async def _follow_on(self, since: Since | None, *, from_end: bool) -> Never:
+        after = await self._begun(since, from_end=from_end)
+        self._begin_after(after)
         self.start = after
         self._began.set()
         turns = self._turns(FOLLOWING, self._is_behind)
         while True:
-            after = self.progress.watermark
+            await whichever(self._follow(turns), self._back.wait())
+            if why := self._trail.why:  # only now does nothing move any more
+                lineage.tell(self._source.url, why, "it is read again")
+                self._back.clear()
+                self._begin_after(self._back_to if from_end else None)
+                self._tell_back()
+            await self._sleep(AGAIN_AFTER_S)
+
+    def _begin_after(self, watermark: Watermark | None) -> None:
+        self.progress.began(watermark)
+        self._trail.begin(watermark)
+
+    async def _begun(self, since: Since | None, *, from_end: bool) -> Watermark | None:
+        """After which following begins."""
+        while True:
             try:
-                await self._told(self._source.follow(after), self._hearers, after, turns, moved=self._moved_to)
+                if from_end:
+                    return await self.end()
+                return None if since is None else await self.start_of(since)
             except LogUnavailable as error:
                 self._answers(error)
-            await self._sleep(AGAIN_AFTER_S)
+            await self._sleep(ASK_EVERY_S)
+
+    async def _follow(self, turns: Turns) -> None:
+        after = self.progress.watermark
+        try:
+            await tell(self._source.follow(after), self._hearers, after, turns, self._moved_to)
+        except LogUnavailable as error:
+            self._answers(error)
 
     async def _replayed(self, after: Watermark | None, hearer: Hearer, ramp: Ramp = AGAIN) -> Watermark:
         end = await self.end()
         if any(end.counts.values()):
             turns = self._turns(ramp, lambda: True)
-            await self._told(self._source.read(after, end), (hearer,), after, turns)
+            await tell(self._source.read(after, end), (hearer,), after, turns)
         return end
-
-    async def _told(
-        self,
-        reads: AsyncGenerator[Read, None],
-        hearers: Sequence[Hearer],
-        before: Watermark | None,
-        turns: Turns,
-        *,
-        moved: Callable[[Watermark], None] = lambda watermark: None,
-    ) -> None:
-        """Hear every record of a stream of them."""
-        async with aclosing(reads):
-            async for read in reads:
-                turns.stepped()
-                if before is None or not _is_same(before, read.watermark):  # else it came twice
-                    await self._record(read, before, hearers, turns)
-                before = read.watermark
-                moved(before)
-                if turns.is_over():
-                    await turns.give()
-
-    async def _record(self, read: Read, before: Watermark | None, hearers: Sequence[Hearer], turns: Turns) -> None:
-        for hearer in hearers:
-            try:
-                for _ in hearer(read.record, position_of(before, read.watermark)):
-                    if turns.is_over():
-                        await turns.give()
-            except Exception as error:  # one record that is no good must not end the reading of all others
-                UNREADABLE.inc()
-                log.error("log.unreadable", watermark=str(read.watermark), exc_info=error)
-        EVENTS.inc(len(read.record.events))
 
     def _turns(self, ramp: Ramp, behind: Callable[[], bool]) -> Turns:
         return Turns(ramp, behind=behind, busy=self._busy, clock=self._clock, sleep=self._sleep)
 
-    def _moved_to(self, watermark: Watermark) -> None:
-        self.progress.read(watermark)
+    def _moved_to(self, before: Watermark | None, read: Read) -> None:
+        now = read.watermark
+        self._trail.read(before, now, read.record)
+        self.progress.read(now)
         self._moved.set()
         self._moved = asyncio.Event()
 
     async def _ask_again_and_again(self) -> Never:
-        """Ask the log for its end, to know how fresh what was heard is."""
+        """Ask the log for its end, to know how fresh what was heard is, and whether the log is what it was."""
         while True:
             asked_at = self._clock()
             try:
-                self.progress.ended(await self._source.end(ASK_WITHIN_S), asked_at)
+                end = await self._source.end(ASK_WITHIN_S)
+                await self._trail.look(self._source, end)
+                if self._trail.why:
+                    self._back_to = end
+                    self._back.set()
+                self.progress.ended(end, asked_at)
                 self._answers(None)
             except LogUnavailable as error:
+                self._trail.doubt()
                 self._answers(error)
             await self._sleep(ASK_EVERY_S)
 
@@ -251,7 +265,3 @@ class Follower:
     def _is_anothers(self, watermark: Watermark) -> bool:
         known = self.progress.watermark
         return known is not None and known.log != watermark.log
-
-
-def _is_same(one: Watermark, other: Watermark) -> bool:
-    return one.log == other.log and one.covers(other) and other.covers(one)

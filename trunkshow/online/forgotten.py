@@ -2,13 +2,15 @@
 
 1. An event that stands in the log before its user's tombstone, or that happened before it, is forgotten.
 2. A snapshot that was not built with the tombstone (`Manifest.forgotten_watermark`) must not use what it knows of the
-   user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's.
+   user, however it came to be served: to it they are a stranger, and what they do afterwards is a newcomer's. It was
+   built without any that was asked for after its last event, whatever its number: a log that was restored from an older
+   copy counts from a lower place. (One that it has been built with all the same had nothing left out that came later.)
 3. Of several tombstones of a user the last one counts.
 4. A tombstone is of when its router says, or when its log says that it was written, whichever is earlier: what is done
    afterwards is not forgotten because one of these clocks is fast.
 
-Values and one set of them; `following` is the only I/O. What was heard is kept by `forgotten_file`. Where tombstones
-stand, and for how long, is `trunkshow.eventlog.opening`'s business.
+Values and one set of them; `tombstones` reads them, and `forgotten_file` keeps what was heard. Where tombstones stand,
+and for how long, is `trunkshow.eventlog.opening`'s business.
 """
 
 from __future__ import annotations
@@ -17,17 +19,18 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Never
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.positions import Position, position_of
+from trunkshow.online.lineage import Trail
+from trunkshow.online.positions import Position, data_until_ms, position_of
+from trunkshow.snapshot.manifest import Manifest
 from trunkshow.v1 import log_pb2
 
-END_WITHIN_S = 2.0
-AGAIN_AFTER_S = 0.2
+LOOKS_MIN = 3
+"""At the end of the tombstones' log, before it is believed to lie before what was heard."""
+
 KNOWN_WITHIN_S = 5.0
 """After which a process goes on without; whom it hears of later is forgotten then."""
 
@@ -73,6 +76,28 @@ class Tombstone:
         return forgotten is not None and forgotten.log == at.log and at.number <= forgotten.counts.get(at.lane, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class BuiltWith:
+    """Which tombstones a snapshot was built with.
+
+    Attributes:
+        watermark: of their log; None where it was built without any.
+        until_ms: time of its last event, milliseconds since the epoch.
+    """
+
+    watermark: Watermark | None
+    until_ms: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> BuiltWith:
+        """As the manifest says."""
+        return cls(watermark_of(manifest.forgotten_watermark), data_until_ms(manifest))
+
+    def has(self, tombstone: Tombstone) -> bool:
+        """Whether it was surely built with this one (rule 2)."""
+        return tombstone.time_ms <= self.until_ms and tombstone.is_known_to(self.watermark)
+
+
 def watermark_of(text: str) -> Watermark | None:
     """A watermark as somebody wrote it; None where they had none."""
     try:
@@ -87,6 +112,7 @@ class Forgotten:
     Attributes:
         watermark: of the tombstones that were heard; None before the first.
         whole: set once all were heard that there were when they were first asked for.
+        trail: of the reading.
     """
 
     def __init__(self) -> None:
@@ -94,6 +120,7 @@ class Forgotten:
         self._of: dict[str, Tombstone] = {}
         self._listeners: list[Callable[[Tombstone], None]] = []
         self._end: Watermark | None = None
+        self.trail = Trail(LOOKS_MIN)
         self.whole = asyncio.Event()
         self._moved = asyncio.Event()
 
@@ -114,14 +141,22 @@ class Forgotten:
             return
         at = position_of(known, watermark)
         self.watermark = watermark
+        self.trail.read(known, watermark, record)
         if record.HasField("forget"):
             self._add(Tombstone.of(record.forget, at, written_ms))
         self._settle()
         self._moved.set()
         self._moved = asyncio.Event()
 
+    def hear_anew(self) -> None:
+        """The log went back, and will be heard from its beginning; whoever was heard of stays forgotten."""
+        self.watermark = None
+        self.trail.begin(None)
+
     def _add(self, tombstone: Tombstone) -> None:
         known = self._of.get(tombstone.user_id)
+        if known == tombstone:
+            return
         later = known is not None and known.at[:2] == tombstone.at[:2] and known.at.number > tombstone.at.number
         if known is not None and later and known.time_ms >= tombstone.time_ms:  # else it is the log that went back
             return  # recalled: a later one than this will be heard
@@ -168,10 +203,10 @@ class Forgotten:
         tombstone = self._of.get(user_id)
         return tombstone is not None and tombstone.covers(at, time_ms)
 
-    def hides(self, user_id: str, built_with: Watermark | None) -> bool:
-        """Whether a snapshot that was built with so many tombstones must not use what it knows of somebody."""
+    def hides(self, user_id: str, built_with: BuiltWith) -> bool:
+        """Whether a snapshot that was built with these tombstones must not use what it knows of somebody."""
         tombstone = self._of.get(user_id)
-        return tombstone is not None and not tombstone.is_known_to(built_with)
+        return tombstone is not None and not built_with.has(tombstone)
 
     def _tell(self, tombstone: Tombstone) -> None:
         for listener in self._listeners:
@@ -192,62 +227,6 @@ class Forgotten:
 
 NOBODY_FORGOTTEN = Forgotten()
 """Where no log is followed."""
-
-
-async def read_all(source: EventLog, within_s: float = END_WITHIN_S) -> Forgotten:
-    """All tombstones that there are now.
-
-    Raises:
-        LogUnavailable: the log does not answer.
-    """
-    forgotten = Forgotten()
-    try:
-        end = await source.end(within_s)
-    except LogMissing:  # it is made with the first tombstone, or by the first router
-        return forgotten
-    async for read in source.read(None, end):
-        forgotten.hear(read.record, read.watermark, read.written_ms)
-    forgotten.watermark = end if any(end.counts.values()) else forgotten.watermark
-    return forgotten
-
-
-async def following(forgotten: Forgotten, source: EventLog) -> Never:
-    """Hear every tombstone, until cancelled; `whole` is set once all that were there in the beginning were heard."""
-    async with asyncio.TaskGroup() as both:
-        both.create_task(_until_whole(forgotten, source))
-        both.create_task(_hear_all(forgotten, source))
-    raise AssertionError("a log has no end")
-
-
-async def _hear_all(forgotten: Forgotten, source: EventLog) -> Never:
-    while True:
-        try:
-            async for read in source.follow(forgotten.watermark):
-                _heard(forgotten, read)
-        except LogUnavailable as error:
-            log.error("forgotten.unread", error=str(error))
-        await asyncio.sleep(AGAIN_AFTER_S)
-
-
-def _heard(forgotten: Forgotten, read: Read) -> None:
-    try:
-        forgotten.hear(read.record, read.watermark, read.written_ms)
-    except Exception as error:  # one record that is no good must not end the hearing of all others
-        log.error("forgotten.unreadable", watermark=str(read.watermark), exc_info=error)
-
-
-async def _until_whole(forgotten: Forgotten, source: EventLog) -> None:
-    while True:
-        try:
-            end = await source.end(END_WITHIN_S)
-            break
-        except LogMissing:
-            end = Watermark("")
-            break
-        except LogUnavailable:
-            pass
-        await asyncio.sleep(AGAIN_AFTER_S)
-    forgotten.expect(end)
 
 
 def _has_reached(read: Watermark | None, end: Watermark) -> bool:

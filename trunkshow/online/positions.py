@@ -1,13 +1,15 @@
 """Where an event stands in the log, and whether a snapshot was built with it. Values; who reads the log is elsewhere.
 
-A snapshot has seen the log up to its manifest's `log_watermark`; what stands behind that is new to it. One without a
-watermark is taken to have seen everything up to its last event's time. A log that began anew has nothing that a
-watermark of another log has seen.
+A snapshot has seen the log up to its manifest's `log_watermark`; what stands behind that is new to it, and so is what
+happened after its last event, wherever it stands: a log that was restored from an older copy counts from a lower place.
+One without a watermark is taken to have seen everything up to its last event's time. A log that began anew has nothing
+that a watermark of another log has seen.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -73,19 +75,26 @@ class Since:
     Attributes:
         watermark: None where the snapshot does not say.
         data_until_ms: time of its last event, or when it was made, milliseconds since the epoch.
+        last: lane → number and digest of the last record that it was built with (`lineage`), where it says so.
     """
 
     watermark: Watermark | None
     data_until_ms: int
+    last: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Since:
         """As the manifest says."""
         watermark = Watermark.parse(manifest.log_watermark) if manifest.log_watermark else None
-        return cls(watermark, data_until_ms(manifest))
+        last = {int(lane): (int(number), str(digest)) for lane, (number, digest) in manifest.log_lineage.items()}
+        return cls(watermark, data_until_ms(manifest), last)
 
     def is_new(self, at: Position, time_ms: int) -> bool:
         """Whether the snapshot was built without an event that stands there and happened then."""
+        return time_ms > self.data_until_ms or self.lacks(at, time_ms)
+
+    def lacks(self, at: Position, time_ms: int) -> bool:
+        """Whether it was built without a record that stands there, of which no more is known than when it came."""
         if self.watermark is None:
             return time_ms > self.data_until_ms
         return at.log != self.watermark.log or at.number > self.watermark.counts.get(at.lane, 0)

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Manifest:
             not from a log. Snapshots from before there was one have none.
         forgotten_watermark: of the tombstones beside the log, up to which those who are to be forgotten were left out;
             empty as above.
+        log_lineage: lane → number and digest of the last record of the log that it was built with; empty as above.
     """
 
     schema: int
@@ -88,11 +89,12 @@ class Manifest:
     files: Mapping[str, File]
     log_watermark: str = ""
     forgotten_watermark: str = ""
+    log_lineage: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The manifest as text, keys sorted, so that equal manifests are equal bytes."""
         said = asdict(self)
-        for name in _OF_LOGS:  # releases that do not know them read the manifest as well
+        for name in (*_OF_LOGS, _LINEAGE):  # releases that do not know them read the manifest as well
             if not said[name]:
                 del said[name]
         return json.dumps(said, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
@@ -123,6 +125,7 @@ class Manifest:
         for name in _OF_LOGS:
             if watermark := getattr(manifest, name):
                 _refuse_no_watermark(name, watermark)
+        _refuse_no_lineage(manifest.log_lineage)
         return manifest
 
     def under(self, *folders: str) -> dict[str, File]:
@@ -132,9 +135,13 @@ class Manifest:
 
 
 _OF_LOGS = ("log_watermark", "forgotten_watermark")
+_LINEAGE = "log_lineage"
+LANE_DIGITS_MAX = 5
+"""As in watermarks."""
+
 _TYPES: Mapping[str, type] = {
     **dict.fromkeys(("version", "created_at", "dataset", "data_until", *_OF_LOGS), str),
-    **dict.fromkeys(("parameters", "counts", "models", "metrics", "partitioning", "index"), dict),
+    **dict.fromkeys(("parameters", "counts", "models", "metrics", "partitioning", "index", _LINEAGE), dict),
 }
 
 
@@ -143,6 +150,16 @@ def _refuse_no_watermark(name: str, text: str) -> None:
         Watermark.parse(text)
     except ValueError as error:
         raise SnapshotRefused(f"the manifest's {name} is none: {text[:200]!r}") from error
+
+
+def _refuse_no_lineage(raw: Mapping[str, Any]) -> None:
+    for lane, last in raw.items():
+        if not (lane.isascii() and lane.isdigit() and len(lane) <= LANE_DIGITS_MAX and _is_last(last)):
+            raise SnapshotRefused(f"the manifest's {_LINEAGE} is none: {lane[:20]!r} has {last!r:.100}")
+
+
+def _is_last(raw: object) -> bool:
+    return isinstance(raw, (list, tuple)) and [type(one) for one in raw] == [int, str]
 
 
 def _file(path: str, raw: Mapping[str, Any]) -> File:

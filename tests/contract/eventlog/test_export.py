@@ -21,7 +21,8 @@ from trunkshow.eventlog.opening import open_log, open_tombstones
 from trunkshow.eventlog.settings import READ_ONLY, LogSettings
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.events import Event
-from trunkshow.online.forgotten import Forgotten, following, read_all
+from trunkshow.online.forgotten import Forgotten
+from trunkshow.online.tombstones import following, read_all
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
@@ -83,6 +84,7 @@ async def test_what_was_recorded_is_in_the_next_snapshot(nats_world: NatsWorld, 
     report = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
 
     assert report.manifest.log_watermark == str(watermark)
+    assert [number for number, _ in report.manifest.log_lineage.values()] == list(watermark.counts.values())
     assert report.manifest.counts["events"] == len(events)
     assert history(tmp_path / "store", events[-1].user_id) == {
         one.item_id for one in events if one.user_id == events[-1].user_id

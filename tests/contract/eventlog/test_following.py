@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
+import pytest
 from worlds import WITHIN_S, NatsWorld, World, event, opened
 
 from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online import lineage
 from trunkshow.online.follower import Follower
 from trunkshow.online.positions import Position
 from trunkshow.serving.deadline import monotonic
@@ -45,9 +49,9 @@ class Listener:
         await until(lambda: self.follower.progress.covers(mark))
 
     @asynccontextmanager
-    async def up(self, after: Watermark | None = None, *, from_end: bool = False) -> AsyncIterator[Listener]:
+    async def up(self, *, from_end: bool = False) -> AsyncIterator[Listener]:
         """It follows."""
-        running = asyncio.create_task(self.follower.run(after, from_end=from_end))
+        running = asyncio.create_task(self.follower.run(from_end=from_end))
         try:
             yield self
         finally:
@@ -106,14 +110,12 @@ async def test_places_are_the_same_for_every_reader(log: EventLog) -> None:
     """Wherever it began: by them a snapshot is told from what came after it."""
     early = await written(log, 1, 2)
     late = await written(log, 3, 4)
-    heard = []
-    for after in (None, early):
-        async with Listener(log).up(after) as one:
-            await one.hears(late)
-            heard.append(dict(one.heard))
-    whole, rest = heard
-    assert set(rest) == set(everything(3, 4))
-    assert rest.items() <= whole.items()
+    rest = Listener(log)
+    await rest.follower.replay(early, rest.hear)
+    async with Listener(log).up() as whole:
+        await whole.hears(late)
+    assert set(rest.ids) == set(everything(3, 4))
+    assert set(rest.heard) <= set(whole.heard)
 
 
 async def test_a_log_that_begins_anew_is_followed_on(world: World) -> None:
@@ -141,4 +143,29 @@ async def test_a_log_that_is_killed_and_comes_back_is_followed_on(nats_world: Na
         await nats_world.restart()
         await one.hears(await written(log, 3, 4))
         assert set(one.ids) == set(everything(1, 4))
+    await log.close()
+
+
+async def test_a_log_that_is_restored_from_an_older_copy_is_read_again(
+    nats_world: NatsWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same name, and other events where there were others: each of those is heard all the same."""
+    monkeypatch.setattr(lineage, "LOOKS_MIN", 2)
+    log, folder, copy = opened(nats_world), nats_world.server.folder, tmp_path / "copy"
+    await written(log, 1, 2)
+    await nats_world.kill()
+    shutil.copytree(folder, copy)
+    await nats_world.restart()
+    async with Listener(log).up() as one:
+        before = await written(log, 3, 6)
+        await one.hears(before)
+        await nats_world.kill()
+        shutil.rmtree(folder)
+        shutil.copytree(copy, folder)
+        await nats_world.restart()
+        after = await written(log, 7, 8)
+        assert after.log == before.log
+        assert before.covers(after)
+        await until(lambda: set(one.ids) == set(everything(1, 8)))
+        await until(lambda: one.is_fresh and one.follower.progress.text == str(after))
     await log.close()

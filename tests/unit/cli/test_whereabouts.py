@@ -13,7 +13,8 @@ from builder.export.folder import held
 from cli.forget import ForgottenOptions
 from cli.whereabouts import in_files
 from trunkshow.events import Event
-from trunkshow.online.forgotten import Tombstone, read_all
+from trunkshow.online.forgotten import Tombstone
+from trunkshow.online.tombstones import read_all
 from trunkshow.v1 import log_pb2
 
 WHEN = datetime(2024, 5, 1, 12, tzinfo=UTC)

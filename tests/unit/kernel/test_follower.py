@@ -14,8 +14,10 @@ from followed_log import FollowedLog
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.follower import Follower
-from trunkshow.online.positions import Position
+from trunkshow.online.lineage import digest_of
+from trunkshow.online.positions import Position, Since
 from trunkshow.online.progress import ENDS_MAX, FRESH_WITHIN_S, Progress
+from trunkshow.online.telling import tell
 from trunkshow.online.turns import AGAIN, FOLLOWING, IN_A_HURRY, each
 from trunkshow.serving import metrics
 from trunkshow.v1 import events_pb2 as pb
@@ -38,11 +40,18 @@ class Watched:
         self.slept: list[float] = []
         self.sleeping_takes_time = False
         self.now = 100.0
-        self.follower = Follower(log, self.hear, busy=lambda: busy, clock=lambda: self.now, sleep=self.sleep)
+        self.went_back = 0
+        self.follower = Follower(
+            log, self.hear, went_back=self.back, busy=lambda: busy, clock=lambda: self.now, sleep=self.sleep
+        )
 
     def hear(self, event: pb.Event, at: Position) -> None:
         """Remember."""
         self.heard.append((event.event_id, at.number))
+
+    def back(self) -> None:
+        """The log went back."""
+        self.went_back += 1
 
     async def sleep(self, seconds: float) -> None:
         """Let others have a turn."""
@@ -52,9 +61,9 @@ class Watched:
         await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def following(self, after: Watermark | None = None, *, from_end: bool = False) -> AsyncIterator[Watched]:
+    async def following(self, since: Since | None = None, *, from_end: bool = False) -> AsyncIterator[Watched]:
         """It runs."""
-        running = asyncio.create_task(self.follower.run(after, from_end=from_end))
+        running = asyncio.create_task(self.follower.run(since, from_end=from_end))
         try:
             yield self
         finally:
@@ -123,6 +132,17 @@ async def test_a_replay_ends_where_the_log_ended() -> None:
     watched, again = Watched(await filled(5)), list[str]()
     await watched.follower.replay(Watermark("log", {0: 2}), lambda event, at: again.append(event.event_id))
     assert (again, watched.heard) == (["e3", "e4", "e5"], [])
+
+
+async def test_a_snapshot_of_a_longer_log_is_read_for_from_the_beginning() -> None:
+    """The log was restored from an older copy; or it has grown since, and has another record where that ends."""
+    watched = Watched(await filled(5))
+    last = (3, digest_of(watched.log.records[2]))
+    for until, record, same in ((3, last, True), (6, last, False), (3, (3, "another"), False)):
+        since = Since(Watermark("log", {0: until}), 0, {0: record})
+        assert await watched.follower.start_of(since) == (since.start if same else None)
+    assert await watched.follower.start_of(Since(None, 0)) is None
+    assert await watched.follower.start_of(Since(Watermark("another", {0: 9}), 0)) == Watermark("another", {0: 0})
 
 
 async def test_a_replay_of_a_log_that_is_gone_fails() -> None:
@@ -205,7 +225,7 @@ async def test_far_behind_and_busy_it_rests() -> None:
         if not behind:
             follower.progress.ended(Watermark("empty"), watched.now)
         reads = log.read(None, await log.end(1))
-        await follower._told(reads, (each(hear),), None, follower._turns(AGAIN, follower._is_behind))
+        await tell(reads, (each(hear),), None, follower._turns(AGAIN, follower._is_behind))
         rests.append(any(seconds > 0.05 for seconds in watched.slept))
     assert rests == [True, False, False]
 
@@ -318,8 +338,62 @@ async def test_a_log_that_went_back_is_heard_on_from_there() -> None:
         await log.append([event(9)], 1)
         await turns(lambda: len(watched.heard) == 6)
         assert watched.heard[-1] == ("e9", 3)
+        await turns(lambda: len(watched.heard) == 9)  # from its beginning: what came since may be anywhere
+        assert watched.heard[6:] == [("e1", 1), ("e2", 2), ("e9", 3)]
         assert watched.follower.progress.text == "log/0:3"
         await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        assert watched.went_back == 1
+
+
+async def test_who_follows_a_log_from_its_end_goes_on_where_it_ends_once_it_went_back() -> None:
+    """Its end tells, before anything is read; who replays is told that there is something to replay."""
+    log = await filled(5)
+    async with Watched(log).following(from_end=True) as watched:
+        await turns(lambda: watched.follower.progress.watermark is not None)
+        log.records = log.records[:2]
+        log.turn()
+        await turns(lambda: watched.went_back == 1)
+        assert watched.follower.progress.text == "log/0:2"
+        for number in (6, 7, 8, 9):
+            await log.append([event(number)], 1)
+        await turns(lambda: len(watched.heard) == 4)
+        assert watched.heard == [("e6", 3), ("e7", 4), ("e8", 5), ("e9", 6)]
+        assert watched.went_back == 1
+
+
+async def test_a_log_that_seems_to_end_early_for_a_moment_is_the_same() -> None:
+    """As a topic may after a change of its leader."""
+    log = await filled(5)
+    async with Watched(log).following() as watched:
+        await turns(lambda: len(watched.heard) == 5)
+        whole, log.records = log.records, log.records[:2]
+        looked = len(watched.slept)
+        await turns(lambda: len(watched.slept) > looked + 4)
+        log.records = whole
+        await log.append([event(6)], 1)
+        await turns(lambda: len(watched.heard) == 6)
+        looked = len(watched.slept)
+        await turns(lambda: len(watched.slept) > looked + 30)
+        assert (watched.went_back, len(watched.heard)) == (0, 6)
+
+
+@pytest.mark.parametrize(("kept", "back"), [(3, 0), (1, 1)], ids=["as it was", "restored, and longer than it was"])
+async def test_a_log_that_was_gone_is_known_by_the_last_record_that_was_read(kept: int, back: int) -> None:
+    """Its end would not tell: as many records came as had been lost, and more."""
+    log = await filled(3)
+    async with Watched(log).following() as watched:
+        await turns(lambda: watched.follower.progress.is_caught_up(watched.now))
+        await turns(lambda: len(watched.slept) > 3)  # in which the log was looked at
+        log.gone = True
+        await turns(lambda: watched.follower._gone)
+        log.gone = False
+        log.records = log.records[:kept]
+        for number in range(6, 10):
+            await log.append([event(number)], 1)
+        await turns(lambda: not watched.follower._gone)
+        came = {(f"e{number}", kept - 5 + number) for number in range(6, 10)}
+        await turns(lambda: came <= set(watched.heard))
+        assert watched.went_back == back
 
 
 async def test_the_lag_told_is_that_of_the_reader_that_is_most_behind() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from memory_log import MemoryLog
+from tiny_snapshots import PLAIN
 
 from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.forgotten import Forgotten, Tombstone, following, read_all
+from trunkshow.online.forgotten import BuiltWith, Forgotten, Tombstone
 from trunkshow.online.positions import Position
+from trunkshow.online.tombstones import following, read_all
 from trunkshow.v1 import log_pb2
 
 LOG = "log"
@@ -69,11 +72,19 @@ async def test_the_last_tombstone_counts() -> None:
 async def test_a_snapshot_without_the_tombstone_must_not_use_what_it_knows() -> None:
     """One that was built with it may: whom it knows came afterwards."""
     forgotten = await people(tombstone("bob"), tombstone())
-    assert forgotten.hides("ada", None)
-    assert forgotten.hides("ada", Watermark("gone", {0: 1}))
-    assert forgotten.hides("ada", Watermark("other", {0: 2}))
-    assert not forgotten.hides("ada", Watermark("gone", {0: 2}))
-    assert not forgotten.hides("eve", None)
+    assert forgotten.hides("ada", BuiltWith(None, 1000))
+    assert forgotten.hides("ada", BuiltWith(Watermark("gone", {0: 1}), 1000))
+    assert forgotten.hides("ada", BuiltWith(Watermark("other", {0: 2}), 1000))
+    assert not forgotten.hides("ada", BuiltWith(Watermark("gone", {0: 2}), 1000))
+    assert not forgotten.hides("eve", BuiltWith(None, 1000))
+
+
+async def test_a_tombstone_of_after_its_last_event_a_snapshot_was_built_without_whatever_its_number() -> None:
+    """In a log that was restored from an older copy it has that of one that the snapshot was built with."""
+    forgotten = await people(tombstone(time_ms=1001))
+    built_with = BuiltWith.of(replace(PLAIN, data_until="1970-01-01T00:00:01+00:00", forgotten_watermark="gone/0:7"))
+    assert built_with == BuiltWith(Watermark("gone", {0: 7}), 1000)
+    assert forgotten.hides("ada", built_with)
 
 
 async def test_following_hears_what_comes() -> None:

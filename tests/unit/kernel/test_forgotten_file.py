@@ -12,10 +12,13 @@ import pytest
 
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online import forgotten_file
-from trunkshow.online.forgotten import Forgotten, Tombstone
+from trunkshow.online.forgotten import BuiltWith, Forgotten, Tombstone
 from trunkshow.online.forgotten_file import FILE_NAME, ForgottenFile
 from trunkshow.online.positions import Position
 from trunkshow.v1 import log_pb2
+
+LATER_MS = 10_000
+"""The last event of a snapshot, after all of these tombstones."""
 
 ADA = Tombstone("t", "ada", 1000, Watermark("log", {0: 5}), Position("gone", 0, 2))
 BOB = Tombstone("u", "bob \U0001f9e5", 2000, None, Position("gone", 0, 3))
@@ -68,7 +71,7 @@ async def test_who_was_heard_of_is_known_at_the_next_start(tmp_path: Path) -> No
     """Every field of it; nobody else may read the file."""
     await kept(tmp_path, ADA, BOB)
     assert recalled(tmp_path).tombstones() == (ADA, BOB)
-    assert recalled(tmp_path).hides("ada", None)
+    assert recalled(tmp_path).hides("ada", BuiltWith(None, LATER_MS))
     assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
 
 
@@ -109,4 +112,4 @@ async def test_an_earlier_tombstone_that_is_heard_again_takes_nothing_back(tmp_p
     forgotten = recalled(tmp_path)
     hear(forgotten, ADA)
     assert forgotten.find("ada") == again
-    assert forgotten.hides("ada", Watermark("gone", {0: 5}))
+    assert forgotten.hides("ada", BuiltWith(Watermark("gone", {0: 5}), LATER_MS))

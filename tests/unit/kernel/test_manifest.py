@@ -69,6 +69,22 @@ def test_a_watermark_that_is_none_is_refused(text: object) -> None:
         Manifest.from_json(having("log_watermark", text))
 
 
+def test_a_manifest_says_which_records_were_the_last() -> None:
+    """By lane; one without is written without."""
+    marked = replace(PLAIN, log_lineage={"0": [17, "ab"], "3": [2, "cd"]})
+    assert Manifest.from_json(marked.to_json()) == marked
+    assert "log_lineage" not in PLAIN.to_json()
+
+
+@pytest.mark.parametrize(
+    "raw", [{"a": [1, "ab"]}, {"9" * 5000: [1, "ab"]}, {"0": [1]}, {"0": ["ab", 1]}, {"0": 1}, {"0": [True, "ab"]}]
+)
+def test_a_lineage_that_is_none_is_refused(raw: object) -> None:
+    """Whoever opens the snapshot would fail by it later."""
+    with pytest.raises(SnapshotRefused, match="log_lineage"):
+        Manifest.from_json(having("log_lineage", raw))
+
+
 def test_equal_manifests_are_equal_bytes() -> None:
     """The order in which a dict was filled does not show."""
     turned = replace(PLAIN, parameters=dict(reversed(PLAIN.parameters.items())))

@@ -44,6 +44,14 @@ def test_a_snapshot_with_a_watermark_has_seen_what_stands_before_it() -> None:
     assert [since.is_new(Position(*place), 0) for place in places] == [False, True, True, True]
 
 
+def test_what_happened_after_the_last_event_is_new_wherever_it_stands() -> None:
+    """A log that was restored from an older copy gives its place the number of what the snapshot was built with."""
+    since = Since.of(replace(PLAIN, log_watermark="log/0:7", data_until="2026-01-01T00:00:00+00:00"))
+    until = 1_767_225_600_000
+    assert [since.is_new(Position("log", 0, 3), until + more) for more in (-1, 0, 1)] == [False, False, True]
+    assert not since.lacks(Position("log", 0, 3), until + 1)
+
+
 def test_a_snapshot_without_one_has_seen_what_happened_before_its_last_event() -> None:
     """Wherever it stands."""
     since = Since.of(replace(PLAIN, data_until="2026-01-01T00:00:00+00:00"))

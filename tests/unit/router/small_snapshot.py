@@ -70,6 +70,7 @@ class SmallSnapshot:
             created_at="2024-01-02T00:00:00+00:00",
             log_watermark="",
             forgotten_watermark="",
+            log_lineage={},
         )
     )
     codebook: Codebook = field(default_factory=lambda: Codebook("sign", np.eye(PARTITIONS, dtype=np.float32)))

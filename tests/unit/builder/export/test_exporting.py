@@ -399,6 +399,17 @@ async def test_nothing_of_a_forgotten_user_is_exported(tmp_path: Path) -> None:
     assert rows(tmp_path)["event_id"].to_list() == ["e2", "e4"]
 
 
+async def test_tombstones_of_a_log_that_went_back_are_honoured_though_there_are_as_many(tmp_path: Path) -> None:
+    """Restored from an older copy, it ends where it ended; whom a tombstone named that was lost stays forgotten."""
+    log = await log_of([event(1), event(2, user="bob"), event(3, user="eve")])
+    await exported(log, tmp_path, tombstones=await forgotten("ada", log))
+    assert rows(tmp_path)["user"].to_list() == ["bob", "eve"]
+    await exported(log, tmp_path, tombstones=await forgotten("bob", log))
+    assert rows(tmp_path)["user"].to_list() == ["eve"]
+    named = json.loads((tmp_path / "forgotten.json").read_text())
+    assert [one["user"] for one in named] == ["ada", "bob"]
+
+
 async def test_an_event_from_the_future_is_forgotten_by_its_place(tmp_path: Path) -> None:
     """Clocks may be fast; the log's order says that it was there before."""
     log = await log_of([event(1)])

@@ -11,7 +11,9 @@ from memory_log import MemoryLog
 
 from router.recording.forgetter import Forgetter, Logs
 from trunkshow.errors import InvalidArgument, Overloaded, Unavailable
-from trunkshow.online.forgotten import Forgotten, following
+from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.forgotten import Forgotten
+from trunkshow.online.tombstones import following
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import events_pb2
 
@@ -66,6 +68,14 @@ async def test_the_receipt_claims_what_was_seen(world: World) -> None:
 async def test_a_router_that_has_not_read_it_says_so() -> None:
     """The tombstone is durable all the same."""
     receipt = await World().forget("ada", within_ms=60)
+    assert (done(receipt)["tombstone"], done(receipt)["router"]) == (True, False)
+
+
+async def test_a_router_that_read_another_tombstone_of_that_number_says_so() -> None:
+    """The log was restored from an older copy, and counts from a lower place."""
+    world = World()
+    world.forgotten.watermark = Watermark("gone", {0: 9})
+    receipt = await world.forget("ada")
     assert (done(receipt)["tombstone"], done(receipt)["router"]) == (True, False)
 
 

@@ -18,7 +18,7 @@ def event(number: int) -> Event:
 
 def until(number: int) -> Since:
     """A snapshot that has seen so much."""
-    return Since(Watermark("log", {0: number}), 0)
+    return Since(Watermark("log", {0: number}), 1 << 62)
 
 
 def test_who_was_evicted_is_whole_again_for_a_snapshot_that_has_what_went() -> None:

@@ -132,7 +132,8 @@ async def test_the_intent_is_told_though_the_snapshot_has_all_of_it(
     log = FollowedLog()
     taste = (datasets.taste_of_user(USER) + 1) % datasets.TASTES
     mark = await log.append([click(USER, datasets.item_id(datasets.TASTES * at + taste)) for at in (40, 41, 42)], 1)
-    monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, log_watermark=str(mark)))
+    later = replace(snapshot.manifest, log_watermark=str(mark), data_until="2100-01-01T00:00:00+00:00")
+    monkeypatch.setattr(snapshot, "manifest", later)
     async with Shard(snapshot, log, partitions).up() as up:
         await up.hold(*partitions)
         slate = await up.slate(USER)

@@ -21,6 +21,7 @@ from shard.online.upkeep import Upkeep
 from shard.online.users import Users
 from shard.predict import Predictor
 from shard.scene import Kind, Piece
+from trunkshow.online import lineage
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.online.newcomers import Newcomers, home_of
 from trunkshow.online.progress import FRESH_WITHIN_S
@@ -202,7 +203,7 @@ async def test_a_snapshot_is_told_from_the_log_by_its_watermark(
 ) -> None:
     """What it was built with is not folded in again, also where it is sent again later."""
     log = FollowedLog()
-    built_with = click(USER, "item-0001")
+    built_with = event(USER, "item-0001", events_pb2.INTERACTION_CLICK, after_s=-1)
     mark = await log.append([built_with], 1)
     await log.append([click(USER, "item-0002")], 1)
     monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, log_watermark=str(mark)))
@@ -210,6 +211,56 @@ async def test_a_snapshot_is_told_from_the_log_by_its_watermark(
         await up.hold(*partitions)
         await up.hears(built_with)
         assert (await up.slate(USER)).receipt.events_folded == 1
+
+
+LONGER = {"log_watermark": "log/0:9", "forgotten_watermark": "gone/0:9"}
+"""Of a snapshot that was built with more of its logs than is in them now."""
+
+
+async def test_a_snapshot_of_a_log_that_was_restored_from_an_older_copy_is_served_with_what_came_since(
+    snapshot: Snapshot, partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came has the numbers of what the snapshot was built with; a shard that starts reads all of it."""
+    monkeypatch.setattr(lineage, "LOOKS_MIN", 1)
+    monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, **LONGER))
+    log = FollowedLog()
+    await log.append([event(USER, "item-0001", events_pb2.INTERACTION_CLICK, after_s=-1)], 1)
+    await log.append([click(USER, "item-0002")], 1)
+    async with Shard(snapshot, log, partitions).up() as up:
+        await up.hold(*partitions)
+        await up.hears(click(USER, "item-0003"))
+        receipt = (await up.slate(USER)).receipt
+        assert (receipt.rung, receipt.events_folded) == (pb.RUNG_FRESH, 2)
+
+
+async def test_a_tombstone_of_after_the_logs_were_restored_is_honoured(
+    snapshot: Snapshot, partitions: dict[int, Partition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the number of one that the snapshot was built with, and the snapshot was built without it."""
+    monkeypatch.setattr(snapshot, "manifest", replace(snapshot.manifest, **LONGER))
+    async with Shard(snapshot, FollowedLog(), partitions).up() as up:
+        await up.hold(*partitions)
+        assert not await up.unknown(USER)
+        await up.forgets(USER, after_s=100)
+        assert await up.unknown(USER)
+
+
+async def test_what_came_while_the_log_of_a_shard_was_restored_is_replayed(
+    shard: Callable[..., Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would read on behind what it knows; it sees that the log ends before that, and reads all of it again."""
+    monkeypatch.setattr(lineage, "LOOKS_MIN", 1)
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        await up.hears(click(USER, "item-0001"))
+        await up.hears(click(USER, "item-0002"))
+        await up.hears(click(USER, "item-0003"))
+        up.log.records = up.log.records[:1]
+        await up.log.append([click(USER, "item-0004")], 1)
+        await turns(lambda: up.upkeep.follower.progress.text == "log/0:2")
+        await turns(lambda: len(up.upkeep.hearing.users.of(USER)) == 4)
+        await turns(lambda: len(up.residents.homes.whole) == len(up.partitions))
+        assert (await up.slate(USER)).receipt.events_folded == 4
 
 
 async def test_there_is_a_limit_to_what_is_kept(shard: Callable[..., Shard]) -> None:

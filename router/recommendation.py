@@ -11,7 +11,7 @@ from functools import partial
 
 from router.admission.door import Admission
 from router.admission.limiter import Limiter
-from router.admission.line import Line, line_alone
+from router.admission.line import Lines, line_alone
 from router.admission.reserve import Reserve
 from router.answering.batch import Batcher
 from router.answering.batch_slates import TAKEN_BACK
@@ -95,7 +95,7 @@ class RecommendationService:
         self._batcher = Batcher(
             recommender,
             fanout,
-            Line(limiter),
+            Lines(limiter),
             line_alone(limiter),
             self._admission.shed,
             chunk_users=config.batch_chunk_users,

@@ -12,8 +12,8 @@ Rules:
    that failed sooner says nothing of load.
 4. Answers to those who were admitted before the limit moved say nothing of how it is now, and are left out.
 5. Pages come first: a page is admitted while there are fewer pages than the limit. Batches have what pages leave of it,
-   and all of them together never more than `BATCH_SHARE`; but one call for a batch may always be under way. It brings
-   dozens of slates in the time of one, of which nothing would be left where few pages use the limit up.
+   and all of them together never more than `BATCH_SHARE`; but one call for a batch may always be under way to each
+   shard. It brings dozens of slates in one go, of which nothing would be left where few pages use the limit up.
 6. Of a batch counts what lies with a shard at a time (`router.admission.line`), and what both have in flight is what a
    trial compares.
 
@@ -84,10 +84,10 @@ class Limiter:
         self._most = max(self._most, self.all_in_flight)
         return True
 
-    def admit_of_batch(self, slates: int) -> bool:
+    def admit_of_batch(self, slates: int, *, always: bool = False) -> bool:
         """Whether a call for a batch may be made, which counts as so many (rule 5); it must `leave_of_batch`."""
         room = min(BATCH_SHARE * self.limit, self.limit - self.in_flight) - self.of_batches
-        if self.of_batches and slates > room:
+        if slates > room and not always:
             return False
         self.of_batches += slates
         self._most = max(self._most, self.all_in_flight)

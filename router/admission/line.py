@@ -36,8 +36,12 @@ LOOK_EVERY_S = 0.002
 """Between two looks at whether there is room again, of whoever comes first."""
 
 
+LINES_MAX = 1024
+"""Lines that are kept: shards come and go."""
+
+
 class Line:
-    """Lets users of batches in.
+    """Lets calls for batches in; one of them always.
 
     Args:
         limiter: of slates that are made at a time.
@@ -67,6 +71,11 @@ class Line:
             self._limiter.shed_of_batches += users
         return admitted
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is in, or waits."""
+        return not (self._inside or self._waiting)
+
     def leave(self) -> None:
         """A call that there was room for has ended."""
         self._inside -= 1
@@ -89,10 +98,28 @@ class Line:
     def _admitted(self) -> bool:
         if self._at_a_time is not None and self._inside >= self._at_a_time():
             return False
-        if not self._limiter.admit_of_batch(self._slates):
+        if not self._limiter.admit_of_batch(self._slates, always=not self._inside):
             return False
         self._inside += 1
         return True
+
+
+class Lines:
+    """A line for each shard: who waits for one that is busy keeps nobody from another.
+
+    Args:
+        limiter: of slates that are made at a time.
+    """
+
+    def __init__(self, limiter: Limiter) -> None:
+        self._limiter = limiter
+        self._of: dict[str, Line] = {}
+
+    def to(self, address: str) -> Line:
+        """Of those who are asked for at this shard."""
+        if address not in self._of and len(self._of) >= LINES_MAX:
+            self._of = {one: line for one, line in self._of.items() if not line.idle}
+        return self._of.setdefault(address, Line(self._limiter))
 
 
 def line_alone(limiter: Limiter) -> Line:

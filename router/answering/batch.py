@@ -38,13 +38,21 @@ class Line(Protocol):
         ...
 
 
+class Lines(Protocol):
+    """By address, the line of those who are asked for at a shard."""
+
+    def to(self, address: str) -> Line:
+        """Of one shard."""
+        ...
+
+
 class Batcher:
     """Makes batches of slates.
 
     Args:
         recommender: for one user at a time.
         fanout: to the shards.
-        together: lets in chunks.
+        together: lets in chunks, by the shard that is asked.
         alone: lets in those who are asked for one by one.
         shed: for whom there is no room.
         chunk_users: users per call to a shard.
@@ -56,7 +64,7 @@ class Batcher:
         self,
         recommender: Recommender,
         fanout: Fanout,
-        together: Line,
+        together: Lines,
         alone: Line,
         shed: Shed,
         *,

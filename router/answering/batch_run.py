@@ -142,7 +142,7 @@ class Run:
             left_s = self._left_s()
             if self._time.is_up:
                 self._singles.extend(member for member, _ in chunk.members)
-            elif await self._batcher.together.room(len(chunk.members), left_s):
+            elif await self._batcher.together.to(chunk.address).room(len(chunk.members), left_s):
                 await self._ask(chunk)
             else:
                 await self._turn_away(member for member, _ in chunk.members)
@@ -155,7 +155,7 @@ class Run:
             if chunk.version not in self.views.gone:
                 await self._hear(chunk, left)
         finally:
-            self._batcher.together.leave()
+            self._batcher.together.to(chunk.address).leave()
         rest = [member for member, _ in left.values()]
         if chunk.version in self.views.gone:
             await self._begin([*rest, *self._called_back()])

@@ -121,7 +121,7 @@ def asked(
             _, ms, answered = heapq.heappop(leaving)
             limiter.leave()
             limiter.observe(ms, answered=answered)
-        if batched and chance.random() < batched / CHUNK and limiter.admit_of_batch(TURN):
+        if batched and chance.random() < batched / CHUNK and limiter.admit_of_batch(TURN, always=not chunks):
             heapq.heappush(chunks, (now, CHUNK))
         while chunks and chunks[0][0] <= now:
             at, left = heapq.heappop(chunks)

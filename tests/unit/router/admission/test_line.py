@@ -9,7 +9,7 @@ import pytest
 from router.admission import line
 from router.admission.limit import Bounds
 from router.admission.limiter import Limiter
-from router.admission.line import Line, line_alone
+from router.admission.line import Line, Lines, line_alone
 
 LONG_S = 20.0
 """For tests in which it does not come to that."""
@@ -118,3 +118,14 @@ async def test_beside_a_page_one_is_asked_for_alone_at_a_time_else_four(monkeypa
     assert not await alone.room(1, LONG_S)
     alone.leave()
     assert await alone.room(1, LONG_S)
+
+
+async def test_one_call_to_each_shard_may_always_be_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever pages have, and whoever waits for another shard; lines that nobody uses are not kept for ever."""
+    monkeypatch.setattr(line, "WAIT_S_MAX", 0.0)
+    monkeypatch.setattr(line, "LINES_MAX", 2)
+    lines = Lines(limiter_of(8, pages=8))
+    assert [await lines.to(address).room(4, LONG_S) for address in "abab"] == [True, True, False, False]
+    lines.to("b").leave()
+    assert await lines.to("c").room(4, LONG_S)
+    assert not await lines.to("a").room(4, LONG_S)

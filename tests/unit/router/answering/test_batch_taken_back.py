@@ -14,7 +14,7 @@ from roll_back_stage import NEW, OLD, Gate, promote, roll_back
 
 from router.admission.limit import Bounds
 from router.admission.limiter import Limiter
-from router.admission.line import Line, line_alone
+from router.admission.line import Lines, line_alone
 from router.answering.batch import Batcher
 from router.answering.counters import Counters
 from router.answering.recommend import Recommender
@@ -43,7 +43,7 @@ class Batches:
         self.fanout = Fanout(stage.channels, stage.board)
         recommender = Recommender(self.fanout, stage.board, Counters(), probes=2)
         limiter = Limiter(Bounds(goal_ms=60))
-        lines = Line(limiter), line_alone(limiter)
+        lines = Lines(limiter), line_alone(limiter)
         self.batcher = Batcher(recommender, self.fanout, *lines, nobody_is_shed, chunk_users=CHUNK, chunks_in_flight=1)
 
     async def on(self, script: Script) -> None:

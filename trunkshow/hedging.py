@@ -67,3 +67,7 @@ class Tokens:
             return False
         self._left -= 1
         return True
+
+    def give_back(self) -> None:
+        """A token that was taken is not to count."""
+        self._left = min(self._left + 1, self._burst)

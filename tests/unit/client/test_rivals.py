@@ -133,6 +133,26 @@ async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(scripted.calls) == 10 + 2 * rivals.RIVALS
 
 
+@pytest.mark.parametrize(("silent", "left"), [(True, True), (False, False)])
+async def test_a_token_comes_back_where_the_first_router_was_silent(
+    monkeypatch: pytest.MonkeyPatch, silent: bool, left: bool
+) -> None:
+    """It stands still, and the next call may go past it too; one that is merely slow has too much to do as it is."""
+    monkeypatch.setattr(rivals, "BURST", 1)
+    monkeypatch.setattr(rivals, "SPARED_S", 0.01 if silent else TIMEOUT_S)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slate = asking(scripted, hedge)
+    await scripted.until(3)
+    scripted.calls[1].set_result("second")
+    assert await slate == "second"
+    if silent:
+        await asyncio.wait(scripted.calls)
+    else:
+        scripted.calls[0].set_result("slow")
+        await asyncio.wait(scripted.calls, return_when=asyncio.FIRST_COMPLETED)
+    assert hedge.spend() is left
+
+
 def test_nothing_is_hedged_where_there_is_one_router_or_no_time() -> None:
     """Nobody else could answer, or not in time."""
     assert Hedge(lambda: False).patience_s(1.0) is None

@@ -175,7 +175,7 @@ def raced_blocking(hedge: Hedge, begin: Callable[[float], Any], patience_s: floa
     ask(timeout_s)
     if not woken.wait(patience_s) and (left_s := until - monotonic()) > 0 and hedge.spend():
         ask(left_s, RIVALS)
-        calls[0][1].add_done_callback(lambda first: _was_silent(first) and hedge.was_right())
+        calls[0][1].add_done_callback(lambda first: _judged(hedge, first))
     while True:
         woken.wait()
         woken.clear()
@@ -188,5 +188,6 @@ def raced_blocking(hedge: Hedge, begin: Callable[[float], Any], patience_s: floa
             raise calls[0][1]
 
 
-def _was_silent(call: Any) -> bool:
-    return bool(call.code() is grpc.StatusCode.DEADLINE_EXCEEDED)
+def _judged(hedge: Hedge, first: Any) -> None:
+    if first.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        hedge.was_right()

@@ -37,7 +37,7 @@ PATIENCE = Patience(default_ms=60.0, floor_ms=40.0, ceiling_ms=80.0)
 SHARE = 0.02
 """Of requests that may be hedged in the long run; with two calls each, a twenty-fifth more of them. With 0.05, and a
 burst of 256, and no token given back, a flood of five times what a cluster sustains left half of the good answers
-(`trunkshow chaos --fault overload --seed 1`); with this, the fault keeps its promise of four fifths."""
+(`trunkshow chaos --fault overload --seed 1`); with this, about four fifths are left (bench/RELIABILITY.md)."""
 
 BURST = 64
 """Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""

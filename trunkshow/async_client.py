@@ -11,16 +11,16 @@ What each argument means is said in `trunkshow.client`. A client belongs to the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import grpc
 import grpc.aio
 
 from trunkshow import channel as wire
 from trunkshow.answers import NO_ATTRIBUTES, SimilarItems, Slate, SlateRequest, filters, similar_items_request
-from trunkshow.bundles import each
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import from_rpc_error
 from trunkshow.events import Event, Recorded, noting, request_of, stream_of
@@ -28,7 +28,9 @@ from trunkshow.features import FeaturesAnswer, features_request
 from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
-from trunkshow.rivals import Hedge, raced
+from trunkshow.rival_batches import answers
+from trunkshow.rival_rules import Hedge
+from trunkshow.rivals import raced
 from trunkshow.targets import Routers
 from trunkshow.v1 import cluster_pb2, events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -131,8 +133,14 @@ class AsyncClient:
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests], together=True)
+        shown = (*wire.metadata(request_id), *self._identity())
         return _slates(
-            call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
+            answers(
+                self._hedge,
+                lambda asked, seconds: call(asked, timeout=seconds, metadata=shown),
+                message,
+                deadline_ms / 1e3,
+            )
         )
 
     async def similar(
@@ -243,9 +251,12 @@ class AsyncClient:
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         shown = (*wire.metadata(request_id), *self._identity())
         try:
-            if wire.is_hedged(method.path, message):
+            if method.path in wire.HEDGED:
                 return await raced(
-                    self._hedge, lambda seconds: call(message, timeout=seconds, metadata=shown), deadline_ms / 1e3
+                    self._hedge,
+                    lambda seconds: call(message, timeout=seconds, metadata=shown),
+                    deadline_ms / 1e3,
+                    waits=wire.waits(message),
                 )
             return await call(message, timeout=deadline_ms / 1e3, metadata=shown)
         except grpc.RpcError as error:
@@ -259,12 +270,10 @@ def open_channel(target: str, credentials: grpc.ChannelCredentials | None, optio
     return grpc.aio.secure_channel(target, credentials, options=options)
 
 
-async def _slates(call: Any) -> AsyncIterator[tuple[int, Slate]]:
+async def _slates(answered: AsyncGenerator[pb.RecommendBatchResponse]) -> AsyncIterator[tuple[int, Slate]]:
     try:
-        async for message in call:
-            for answer in each(message):
+        async with aclosing(answered):
+            async for answer in answered:
                 yield answer.index, Slate.from_message(answer.response)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
-    finally:
-        call.cancel()

@@ -34,11 +34,13 @@ CONNECT_TIMEOUT_S = 5.0
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [
         {
-            # A router that fails more than half of at least five calls in half a second is left alone: for longer than
-            # keepalive needs to notice that it stands still, or it would get calls once more before that.
+            # A router that fails more than half of at least five calls in half a second is left alone: the first time
+            # for less than what lies between two restarts of a rolling deployment, since one that was restarted may be
+            # among them, and be the only one while the next is; the second time, which takes twice as long, for longer
+            # than keepalive needs to notice that one stands still. Meanwhile calls to it are hedged.
             "outlier_detection_experimental": {
                 "interval": "0.5s",
-                "baseEjectionTime": "10s",
+                "baseEjectionTime": "4s",
                 "maxEjectionTime": "30s",
                 "maxEjectionPercent": 50,
                 "failurePercentageEjection": {
@@ -180,9 +182,9 @@ HEDGED = frozenset({RECOMMEND.path, SIMILAR_ITEMS.path, GET_FEATURES.path})
 """What other routers may be asked as well where one takes long: nothing is written by it."""
 
 
-def is_hedged(path: str, message: Message) -> bool:
-    """Whether other routers may be asked as well; not where it takes long by the caller's own wish."""
-    return path in HEDGED and not getattr(message, "at_least_as_fresh", "")
+def waits(message: Message) -> bool:
+    """Whether an answer takes long by its caller's own wish."""
+    return bool(getattr(message, "at_least_as_fresh", ""))
 
 
 def metadata(request_id: str) -> tuple[tuple[str, str], ...]:

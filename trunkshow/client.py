@@ -18,8 +18,8 @@ and is meant to live as long as its service. A target of `dns:///name:port` bala
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import grpc
 
@@ -33,7 +33,6 @@ from trunkshow.answers import (
     similar_items_request,
 )
 from trunkshow.async_client import AsyncClient
-from trunkshow.bundles import each
 from trunkshow.channel import tls_credentials
 from trunkshow.cluster import ClusterStatus
 from trunkshow.errors import PartialAborted, PermissionDenied, Unauthenticated, from_rpc_error
@@ -42,6 +41,7 @@ from trunkshow.features import Features, FeaturesAnswer, features_request
 from trunkshow.items import NewItem, RecordedItems, RefusedItem
 from trunkshow.receipts import Reason, Receipt, Rung
 from trunkshow.recorder import Recorder
+from trunkshow.rival_batches import answers_blocking
 from trunkshow.v1 import cluster_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -154,8 +154,14 @@ class Client(Recorder):
         method = wire.RECOMMEND_BATCH
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
         message = pb.RecommendBatchRequest(requests=[request.to_message() for request in requests], together=True)
+        shown = (*wire.metadata(request_id), *self._identity())
         return _slates(
-            call(message, timeout=deadline_ms / 1e3, metadata=(*wire.metadata(request_id), *self._identity()))
+            answers_blocking(
+                self._hedge,
+                lambda asked, seconds: call(asked, timeout=seconds, metadata=shown),
+                message,
+                deadline_ms / 1e3,
+            )
         )
 
     def similar(
@@ -213,12 +219,10 @@ class Client(Recorder):
         return Slate.from_message(self._call(wire.RECOMMEND, message, deadline_ms, request_id))
 
 
-def _slates(call: Any) -> Iterator[tuple[int, Slate]]:
+def _slates(answered: Generator[pb.RecommendBatchResponse]) -> Iterator[tuple[int, Slate]]:
     try:
-        for message in call:
-            for answer in each(message):
+        with closing(answered):
+            for answer in answered:
                 yield answer.index, Slate.from_message(answer.response)
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
-    finally:
-        call.cancel()

@@ -30,9 +30,9 @@ class Patience:
     floor_ms: float = 5.0
     ceiling_ms: float = 80.0
 
-    def of(self, p95_ms: float) -> float:
-        """Milliseconds, given a replica's p95; 0 stands for not known yet."""
-        return min(max(p95_ms, self.floor_ms), self.ceiling_ms) if p95_ms else self.default_ms
+    def of(self, tail_ms: float) -> float:
+        """Milliseconds, given the tail of a replica's times; 0 stands for not known yet."""
+        return min(max(tail_ms, self.floor_ms), self.ceiling_ms) if tail_ms else self.default_ms
 
 
 PATIENCE = Patience()

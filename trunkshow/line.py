@@ -12,7 +12,8 @@ import grpc
 
 from trunkshow import channel as wire
 from trunkshow.errors import from_rpc_error
-from trunkshow.rivals import Hedge, raced_blocking
+from trunkshow.rival_rules import Hedge
+from trunkshow.rivals import raced_blocking
 from trunkshow.targets import Routers
 
 
@@ -78,7 +79,8 @@ class Line:
         channel = self._channel if channel is None else channel
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         shown, timeout_s = (*wire.metadata(request_id), *self._identity()), deadline_ms / 1e3
-        patience_s = self._hedge.patience_s(timeout_s) if wire.is_hedged(method.path, message) else None
+        waits = wire.waits(message)
+        patience_s = self._hedge.patience_s(timeout_s, waits=waits) if method.path in wire.HEDGED else None
         try:
             if patience_s is None:  # a call that blocks takes less than one that is waited for
                 return call(message, timeout=timeout_s, metadata=shown)
@@ -87,6 +89,7 @@ class Line:
                 lambda seconds: call.future(message, timeout=seconds, metadata=shown),
                 patience_s,
                 timeout_s,
+                waits=waits,
             )
             return answer
         except grpc.RpcError as error:

@@ -1,18 +1,6 @@
-"""When a client asks other routers as well, because the one that it asked takes long: decided here, and done, twice.
+"""Calls to several routers, of which the first answer counts: for tasks, and for threads.
 
-A router that stands still (its machine paused, its disk or its network gone) keeps its connections, and gRPC finds out
-in seconds only; until then a call to it is to cost a hedge, not an answer. Rules:
-
-1. Only what asks, never what records, nor what waits by its caller's wish: `channel.is_hedged`. And only where the
-   target names several routers (`targets`).
-2. Patience and budget are those of `trunkshow.hedging`: the p95 of recent answers within bounds, and a token. It comes
-   back where the router first asked gave no answer at all, and the hedge was right; routers that are merely slow, since
-   there is too much to do, are soon asked no more than once each.
-3. Two calls go out at once. gRPC's round robin does not say which router a call went to, nor takes one back; but calls
-   that are begun one right after the other go to different ones, so that one of the two goes past whichever is slow.
-4. The first answer counts. An error counts once all have failed, and then it is that of the first.
-5. gRPC takes a call that is called off for a failure of its router, and ejects one that fails half of its calls. So the
-   others get a while to be answered after all: only a router that stands still is to be ejected, not one that is slow.
+When others are asked as well, and why two of them, is said in `trunkshow.rival_rules`.
 """
 
 from __future__ import annotations
@@ -25,105 +13,69 @@ from typing import Any, TypeVar
 
 import grpc
 
-from trunkshow.hedging import Patience, Tokens
-from trunkshow.latencies import Latencies
-
-RIVALS = 2
-"""Calls of one hedge; see rule 3."""
-
-PATIENCE = Patience(default_ms=60.0, floor_ms=40.0, ceiling_ms=80.0)
-"""A router hedges among its shards long before; who is still silent then is slow itself."""
-
-SHARE = 0.02
-"""Of requests that may be hedged in the long run; with two calls each, a twenty-fifth more of them. With 0.05, and a
-burst of 256, and no token given back, a flood of five times what a cluster sustains left half of the good answers
-(`trunkshow chaos --fault overload --seed 1`); with this, about four fifths are left (bench/RELIABILITY.md)."""
-
-BURST = 64
-"""Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""
-
-SPARED_S = 0.4
-"""For a call that was outrun: who is silent for so long stands still. Threads leave it to its own deadline."""
+from trunkshow.rival_rules import RIVALS, SPARED_S, Hedge
 
 Answer = TypeVar("Answer")
 
 
-class Hedge:
-    """Whether a client's calls are hedged, and when; may be shared between threads.
-
-    Args:
-        several: whether there are several routers, as far as is known.
-
-    Attributes:
-        beginning: held by a thread that begins calls, so that nobody's comes between the two of a hedge (rule 3).
-    """
-
-    def __init__(self, several: Callable[[], bool]) -> None:
-        self.beginning = threading.Lock()
-        self._several = several
-        self._tokens = Tokens(SHARE, BURST)
-        self._latencies = Latencies()
-        self._lock = threading.Lock()
-
-    def patience_s(self, timeout_s: float) -> float | None:
-        """How long a call of so many seconds is waited for before others are asked; None where none are."""
-        if not self._several():
-            return None
-        with self._lock:
-            self._tokens.earn()
-            patience_s = PATIENCE.of(self._latencies.p95_ms) / 1e3
-        return patience_s if patience_s < timeout_s else None
-
-    def spend(self) -> bool:
-        """Whether others may be asked now."""
-        with self._lock:
-            return self._tokens.spend()
-
-    def was_right(self) -> None:
-        """Whoever was asked first never answered: the hedge cost nobody anything who could have done more."""
-        with self._lock:
-            self._tokens.give_back()
-
-    def answered(self, seconds: float) -> None:
-        """A call was answered after so long."""
-        with self._lock:
-            self._latencies.add(seconds * 1e3)
-
-
-async def raced(hedge: Hedge, begin: Callable[[float], Awaitable[Answer]], timeout_s: float) -> Answer:
+async def raced(
+    hedge: Hedge, begin: Callable[[float], Awaitable[Answer]], timeout_s: float, *, waits: bool = False
+) -> Answer:
     """The first answer of a call, or of others like it.
 
     Args:
         hedge: the client's.
         begin: begins a call, with so many seconds for it.
         timeout_s: for all of it.
+        waits: it takes long by its caller's wish.
 
     Raises:
         grpc.RpcError: as the first call does.
     """
-    patience_s = hedge.patience_s(timeout_s)
+    patience_s = hedge.patience_s(timeout_s, waits=waits)
     if patience_s is None:
         return await begin(timeout_s)
+    began, number = monotonic(), hedge.begin()
+    try:
+        answer = await _raced(hedge, number, begin, patience_s, timeout_s)
+    finally:
+        hedge.end(number)
+    if not waits:
+        hedge.answered(monotonic() - began)
+    return answer
+
+
+async def _raced(
+    hedge: Hedge, number: int, begin: Callable[[float], Awaitable[Answer]], patience_s: float, timeout_s: float
+) -> Answer:
     until = monotonic() + timeout_s
     first: asyncio.Future[Answer] = asyncio.ensure_future(begin(timeout_s))
-    since: dict[asyncio.Future[Answer], float] = {first: monotonic()}
+    asked = {first}
     try:
-        await asyncio.wait(since, timeout=patience_s)
+        hedged = await _is_hedged(hedge, number, first, patience_s, hedge.last_s(timeout_s) - patience_s)
         left_s = until - monotonic()
-        if not first.done() and left_s > 0 and hedge.spend():
-            now = monotonic()
-            since |= {asyncio.ensure_future(begin(left_s)): now for _ in range(RIVALS)}
-        winner = await _winner(set(since)) or first
+        if hedged and left_s > 0:
+            asked |= {asyncio.ensure_future(begin(left_s)) for _ in range(RIVALS)}
+        winner = await _winner(set(asked)) or first
     except asyncio.CancelledError:
-        for one in since:
+        for one in asked:
             one.cancel()
         raise
-    for one in since.keys() - {winner}:
+    for one in asked - {winner}:
         asyncio.get_running_loop().call_later(SPARED_S, _spared, hedge, one, one is first)
-        one.add_done_callback(_forget)
-    answer = winner.result()
-    hedge.answered(monotonic() - since[winner])
-    return answer
+        one.add_done_callback(forget)
+    return winner.result()
+
+
+async def _is_hedged(
+    hedge: Hedge, number: int, first: asyncio.Future[Answer], patience_s: float, further_s: float
+) -> bool:
+    """Whether others are to be asked, once it is time for that; not where the first has come before."""
+    await asyncio.wait({first}, timeout=patience_s)
+    if first.done() or hedge.spend(number):
+        return not first.done()
+    await asyncio.wait({first}, timeout=max(further_s, 0))
+    return not first.done() and hedge.spend_last(number)
 
 
 async def _winner(waiting: set[asyncio.Future[Answer]]) -> asyncio.Future[Answer] | None:
@@ -143,13 +95,15 @@ def _spared(hedge: Hedge, one: asyncio.Future[Any], first: bool) -> None:
     one.cancel()
 
 
-def _forget(one: asyncio.Future[Any]) -> None:
+def forget(one: asyncio.Future[Any]) -> None:
     """It failed too late to be of interest, and is not to be complained of."""
     if not one.cancelled():
         one.exception()
 
 
-def raced_blocking(hedge: Hedge, begin: Callable[[float], Any], patience_s: float, timeout_s: float) -> Any:
+def raced_blocking(
+    hedge: Hedge, begin: Callable[[float], Any], patience_s: float, timeout_s: float, *, waits: bool = False
+) -> Any:
     """The same for threads.
 
     Args:
@@ -157,35 +111,51 @@ def raced_blocking(hedge: Hedge, begin: Callable[[float], Any], patience_s: floa
         begin: begins a call, which is both a `grpc.Future` and a `grpc.Call`.
         patience_s: that the hedge has with it.
         timeout_s: for all of it.
+        waits: it takes long by its caller's wish.
 
     Raises:
         grpc.RpcError: as the first call does.
     """
+    began, number = monotonic(), hedge.begin()
+    try:
+        answer = _raced_blocking(hedge, number, begin, patience_s, timeout_s)
+    finally:
+        hedge.end(number)
+    if not waits:
+        hedge.answered(monotonic() - began)
+    return answer
+
+
+def _raced_blocking(
+    hedge: Hedge, number: int, begin: Callable[[float], Any], patience_s: float, timeout_s: float
+) -> Any:
     woken = threading.Event()
-    calls: list[tuple[float, Any]] = []
+    calls: list[Any] = []
 
     def ask(seconds: float, times: int = 1) -> None:
         with hedge.beginning:
-            begun = [(monotonic(), begin(seconds)) for _ in range(times)]
+            begun = [begin(seconds) for _ in range(times)]
         calls.extend(begun)
-        for _, call in begun:
+        for call in begun:
             call.add_done_callback(lambda _: woken.set())
 
-    until = monotonic() + timeout_s
+    until, last_s = monotonic() + timeout_s, hedge.last_s(timeout_s)
     ask(timeout_s)
-    if not woken.wait(patience_s) and (left_s := until - monotonic()) > 0 and hedge.spend():
+    hedged = not woken.wait(patience_s) and hedge.spend(number)
+    if not hedged and not woken.wait(max(last_s - patience_s, 0)):
+        hedged = hedge.spend_last(number)
+    if hedged and (left_s := until - monotonic()) > 0:
         ask(left_s, RIVALS)
-        calls[0][1].add_done_callback(lambda first: _judged(hedge, first))
+        calls[0].add_done_callback(lambda first: _judged(hedge, first))
     while True:
         woken.wait()
         woken.clear()
-        over = [(since, call) for since, call in calls if call.done()]
-        for since, call in over:
+        over = [call for call in calls if call.done()]
+        for call in over:
             if call.code() is grpc.StatusCode.OK:
-                hedge.answered(monotonic() - since)
                 return call.result()
         if len(over) == len(calls):
-            raise calls[0][1]
+            raise calls[0]
 
 
 def _judged(hedge: Hedge, first: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from scripted_router import ScriptedRouter
 
-from trunkshow import rivals
+from trunkshow import rival_rules
 from trunkshow.client import AsyncClient, Client, Slate
 from trunkshow.errors import PartialAborted, TrunkshowError, Unavailable
 
@@ -145,7 +145,7 @@ async def test_calls_under_way_at_a_router_that_is_killed_are_answered_by_anothe
     routers: list[tuple[ScriptedRouter, health.HealthServicer]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As many as a busy caller has under way: the limit on retries is for routers that fail, not for one that died."""
-    monkeypatch.setattr(rivals, "BURST", 0)  # hedges would answer them before that
+    monkeypatch.setattr(rival_rules, "BURST", 0)  # hedges would answer them before that
     doomed = await asyncio.create_subprocess_exec(sys.executable, "-c", SILENT_ROUTER, stdout=subprocess.PIPE)
     assert doomed.stdout is not None
     try:

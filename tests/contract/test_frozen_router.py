@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
 from scripted_router import scripted_router
 
+from cli.chaos.faults import SETTLED_S
 from trunkshow import channel as wire
-from trunkshow.client import AsyncClient, Client, Event
+from trunkshow.client import AsyncClient, Client, Event, SlateRequest
 from trunkshow.errors import DeadlineExceeded
 from trunkshow.v1 import recommendation_pb2 as pb
 
 ROUTER = """
 import concurrent.futures, grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from trunkshow.v1 import recommendation_pb2 as pb
+def batch(request, context):
+    for index in range(len(request.requests)):
+        yield pb.RecommendBatchResponse(index=index, response=pb.RecommendResponse())
 answer = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
 names = {"trunkshow.v1.RecommendationService": "Recommend", "trunkshow.v1.EventService": "RecordEvents"}
 server.add_generic_rpc_handlers(
     tuple(grpc.method_handlers_generic_handler(name, {method: answer}) for name, method in names.items()))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("trunkshow.v1.RecommendationService", {
+    "RecommendBatch": grpc.unary_stream_rpc_method_handler(
+        batch, pb.RecommendBatchRequest.FromString, pb.RecommendBatchResponse.SerializeToString)}),))
 well = health.HealthServicer()
 for name in names:
     well.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -88,6 +98,51 @@ def test_the_same_holds_for_threads(frozen: tuple[str, subprocess.Popen[bytes]])
         list(threads.map(client.recommend, ["ann"] * 30))
 
 
+BATCH = [SlateRequest(str(number)) for number in range(5)]
+
+
+async def test_batches_begun_at_a_router_that_stands_still_are_answered_by_another(
+    frozen: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    """Each of the batch's users once, whichever router it went to."""
+    target, process = frozen
+
+    async def batch(client: AsyncClient) -> list[int]:
+        return sorted([index async for index, _ in client.recommend_batch(BATCH)])
+
+    async with AsyncClient(target) as client:
+        await client.connect()
+        await asyncio.gather(*(batch(client) for _ in range(10)))
+        process.send_signal(signal.SIGSTOP)
+        assert await asyncio.gather(*(batch(client) for _ in range(10))) == [[0, 1, 2, 3, 4]] * 10
+
+
+def test_batches_of_threads_are_answered_by_another_too(frozen: tuple[str, subprocess.Popen[bytes]]) -> None:
+    """As those of tasks are."""
+    target, process = frozen
+    with Client(target) as client, ThreadPoolExecutor(8) as threads:
+        client.connect()
+
+        def batch(_: int) -> list[int]:
+            return sorted(index for index, _ in client.recommend_batch(BATCH))
+
+        list(threads.map(batch, range(10)))
+        process.send_signal(signal.SIGSTOP)
+        assert list(threads.map(batch, range(8))) == [[0, 1, 2, 3, 4]] * 8
+
+
+async def test_a_batch_costs_one_call_where_nobody_is_silent() -> None:
+    """At two routers that both answer."""
+    with scripted_router() as one, scripted_router() as two:
+        async with AsyncClient(f"ipv4:{one.target},{two.target}") as client:
+            for _ in range(4):
+                assert len([index async for index, _ in client.recommend_batch(BATCH, deadline_ms=60_000)]) == 5
+        with Client(f"ipv4:{one.target},{two.target}") as blocking:
+            for _ in range(4):
+                assert len(list(blocking.recommend_batch(BATCH, deadline_ms=60_000))) == 5
+        assert len(one.seen) + len(two.seen) == 8
+
+
 async def test_events_are_never_sent_to_two_routers_at_a_time() -> None:
     """Recorded events wait for the router that they went to, and their caller hears of it."""
     with stoppable() as (address, process), scripted_router() as living:
@@ -106,25 +161,70 @@ async def test_events_are_never_sent_to_two_routers_at_a_time() -> None:
     assert failed + len(living.events) - before == 6
 
 
-async def test_a_router_that_stands_still_fails_calls_once_and_not_again() -> None:
-    """The connection alone, without hedges: it is left alone within a second or so, and for as long as it is silent."""
-    failed: list[float] = []
-    with stoppable() as (address, process), stoppable() as (other, _):
-        async with grpc.aio.insecure_channel(f"ipv4:{address},{other}", options=wire.OPTIONS) as channel:
+async def failing(options: Sequence[tuple[str, Any]], for_s: float) -> list[tuple[float, bool]]:
+    """When calls were sent since one of two routers stood still, without hedges, and whether each failed; in order.
+
+    The first ones fail soon, so that the connection learns of it. Later ones have time for an answer on a busy machine,
+    but none to be asked again elsewhere once the connection is given up.
+    """
+    with stoppable() as (address, process), scripted_router() as living:
+        async with grpc.aio.insecure_channel(f"ipv4:{address},{living.target}", options=options) as channel:
             ask = channel.unary_unary(wire.RECOMMEND.path, pb.RecommendRequest.SerializeToString)
 
-            async def call(sent: float) -> None:
+            async def call(sent: float) -> tuple[float, bool]:
                 try:
-                    await ask(pb.RecommendRequest(user_id="ann"), timeout=0.4)
+                    await ask(pb.RecommendRequest(user_id="ann"), timeout=0.4 if sent < 1 else 0.9)
                 except grpc.RpcError:
-                    failed.append(sent)
+                    return sent, True
+                return sent, False
 
-            await channel.channel_ready()
-            await asyncio.gather(*(call(0.0) for _ in range(10)))
+            until, answered = time.monotonic() + 20, set[bool]()
+            while len(answered) < 2:  # until both are connected: what the one that is to stand still says is empty
+                assert time.monotonic() < until, "it is always the same router that is asked"
+                answered.add(bool(await ask(pb.RecommendRequest(user_id="ann"), timeout=2)))
             process.send_signal(signal.SIGSTOP)
             began, calls = time.monotonic(), []
-            while (since := time.monotonic() - began) < 12.5:
+            while (since := time.monotonic() - began) < for_s:
                 calls.append(asyncio.ensure_future(call(since)))
-                await asyncio.sleep(0.05)  # a caller who asks 20 times a second
-            await asyncio.gather(*calls)
-    assert 0 < max(failed) < 4
+                await asyncio.sleep(0.025)  # a caller who asks 40 times a second
+            return await asyncio.gather(*calls)
+
+
+def quicker(options: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """The same, but a silent connection is noticed, and asked again, in a fifth of the time."""
+    chosen = dict(options)
+    for name in ("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"):
+        chosen[name] //= 5
+    config = json.loads(chosen["grpc.service_config"])
+    ejection = config["loadBalancingConfig"][0]["outlier_detection_experimental"]
+    for name in ("baseEjectionTime", "maxEjectionTime"):
+        ejection[name] = f"{float(ejection[name].removesuffix('s')) / 5:g}s"
+    return [*(chosen | {"grpc.service_config": json.dumps(config)}).items()]
+
+
+async def test_a_router_that_stands_still_is_left_alone_within_a_second_or_so() -> None:
+    """By the connection alone: long before keepalive notices that it is silent."""
+    failed = [sent for sent, has_failed in await failing(wire.OPTIONS, 2.5) if has_failed]
+    assert 0 < max(failed) < 2
+
+
+async def test_a_router_that_stands_still_fails_calls_twice_at_most() -> None:
+    """When it would be asked a third time, keepalive has noticed that it is silent, whatever else is pinged."""
+    failed = [has_failed for _, has_failed in await failing(quicker(wire.OPTIONS), 5.5)]
+    assert len(spells(failed)) in {1, 2}
+    assert not any(failed[-40:])  # a second's calls: it is left alone, and does not just go on failing
+
+
+def spells(failed: Sequence[bool]) -> list[int]:
+    """Where calls began to fail after ten in a row had not."""
+    return [at for at in range(len(failed)) if failed[at] and not any(failed[max(at - 10, 0) : at])]
+
+
+def test_a_router_is_left_alone_briefly_first_and_then_until_it_is_noticed_that_it_stands_still() -> None:
+    """Of two that are restarted one after the other, the first may be left alone while the second is gone."""
+    options = dict(wire.OPTIONS)
+    policy = json.loads(options["grpc.service_config"])["loadBalancingConfig"][0]["outlier_detection_experimental"]
+    noticed_s = (options["grpc.keepalive_time_ms"] + options["grpc.keepalive_timeout_ms"]) / 1000
+    first_s = float(policy["baseEjectionTime"].removesuffix("s"))
+    assert first_s + float(policy["interval"].removesuffix("s")) < SETTLED_S
+    assert first_s + 2 * first_s > noticed_s

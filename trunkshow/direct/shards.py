@@ -80,7 +80,7 @@ class Shards:
     def patience_ms(self, address: str) -> float:
         """How long a shard is waited for before the router is asked as well."""
         known = self._known.get(address)
-        return self._patience.of(known.latencies.p95_ms if known else 0.0)
+        return self._patience.of(known.latencies.tail_ms if known else 0.0)
 
     def began(self, address: str) -> None:
         """It is asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,10 +12,10 @@ import grpc
 import pytest
 
 from trunkshow import channel as wire
-from trunkshow import rivals
-from trunkshow.rivals import Hedge, raced, raced_blocking
+from trunkshow import rival_rules
+from trunkshow.rival_rules import Hedge
+from trunkshow.rivals import raced, raced_blocking
 from trunkshow.targets import Routers, host_of, listed
-from trunkshow.v1 import events_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 TIMEOUT_S = 30.0
@@ -122,15 +123,59 @@ def test_no_other_threads_call_comes_between_the_two_of_a_hedge() -> None:
 
 async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every call takes long, no more are hedged than there are tokens; the others wait."""
-    monkeypatch.setattr(rivals, "BURST", 2)
+    monkeypatch.setattr(rival_rules, "BURST", 2)
+    monkeypatch.setattr(rival_rules, "FEW", 20)  # else all of them would wait for what nobody is answered for
     scripted, hedge = Scripted(), Hedge(lambda: True)
     slates = [asking(scripted, hedge) for _ in range(10)]
-    await scripted.until(10 + 2 * rivals.RIVALS)
-    assert not hedge.spend()
+    await scripted.until(10 + 2 * rival_rules.RIVALS)
+    assert not hedge.spend(0)
     for call in scripted.calls:
         call.set_result("late")
     assert await asyncio.gather(*slates) == ["late"] * 10
-    assert len(scripted.calls) == 10 + 2 * rivals.RIVALS
+    assert len(scripted.calls) == 10 + 2 * rival_rules.RIVALS
+
+
+def test_nobody_else_is_asked_where_everybody_waits() -> None:
+    """What holds all of them up is not one router; no token is spent on it."""
+    hedge = Hedge(lambda: True)
+    first, *_, last = [hedge.begin() for _ in range(20)]
+    assert not hedge.spend(first)
+    assert not hedge.spend_last(first)
+    assert hedge.spend(last)  # who asked last cannot tell
+
+
+@pytest.mark.parametrize(("answered", "passes"), [(0, False), (2, False), (3, True), (10, True)])
+def test_who_asked_later_and_was_answered_shows_that_it_is_one_router(answered: int, passes: bool) -> None:
+    """Of twenty, three are enough."""
+    flow = rival_rules.Flow()
+    first, *later = [flow.begin() for _ in range(21)]
+    for number in later[:answered]:
+        flow.end(number)
+    assert flow.passes(first) is passes
+    assert flow.passes(later[-1])
+
+
+async def test_who_is_refused_a_token_has_another_chance_on_the_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow answers have spent the budget; a router that stands still afterwards costs nobody their answer."""
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    assert hedge.spend(0)
+    slate = asking(scripted, hedge)
+    await scripted.until(1 + rival_rules.RIVALS)
+    scripted.calls[-1].set_result("from another")
+    assert await slate == "from another"
+    assert not hedge.spend_last(0)
+
+
+def test_threads_have_a_reserve_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first call is silent, the others are answered at once."""
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    hedge, over = Hedge(lambda: True), threading.Event()
+    over.set()
+    assert hedge.spend(0)
+    calls = iter([Answered(threading.Event()), *[Answered(over)] * rival_rules.RIVALS])
+    assert raced_blocking(hedge, lambda seconds: next(calls), 0.0, 1.0) == "answered"
+    assert not hedge.spend_last(0)
 
 
 @pytest.mark.parametrize(("silent", "left"), [(True, True), (False, False)])
@@ -138,8 +183,8 @@ async def test_a_token_comes_back_where_the_first_router_was_silent(
     monkeypatch: pytest.MonkeyPatch, silent: bool, left: bool
 ) -> None:
     """It stands still, and the next call may go past it too; one that is merely slow has too much to do as it is."""
-    monkeypatch.setattr(rivals, "BURST", 1)
-    monkeypatch.setattr(rivals, "SPARED_S", 0.01 if silent else TIMEOUT_S)
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    monkeypatch.setattr(rival_rules, "SPARED_S", 0.01 if silent else TIMEOUT_S)
     scripted, hedge = Scripted(), Hedge(lambda: True)
     slate = asking(scripted, hedge)
     await scripted.until(3)
@@ -150,7 +195,68 @@ async def test_a_token_comes_back_where_the_first_router_was_silent(
     else:
         scripted.calls[0].set_result("slow")
         await asyncio.wait(scripted.calls, return_when=asyncio.FIRST_COMPLETED)
-    assert hedge.spend() is left
+    assert hedge.spend(0) is left
+
+
+class Ended:
+    """A call of a thread that is over, or will be once it is told how."""
+
+    def __init__(self, code: grpc.StatusCode | None = None) -> None:
+        self._code = code
+        self._hear: list[Any] = []
+
+    def add_done_callback(self, hear: Any) -> None:
+        self._hear.append(hear)
+        if self.done():
+            hear(self)
+
+    def end(self, code: grpc.StatusCode) -> None:
+        self._code = code
+        for hear in self._hear:
+            hear(self)
+
+    def done(self) -> bool:
+        return self._code is not None
+
+    def code(self) -> grpc.StatusCode | None:
+        return self._code
+
+    def result(self) -> str:
+        return "answered"
+
+
+@pytest.mark.parametrize(
+    ("code", "left"),
+    [
+        (grpc.StatusCode.DEADLINE_EXCEEDED, True),
+        (grpc.StatusCode.OK, False),
+        (grpc.StatusCode.UNAVAILABLE, False),
+    ],
+)
+def test_a_threads_token_comes_back_where_the_first_call_ran_into_its_deadline(
+    monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, left: bool
+) -> None:
+    """Only a router that says nothing at all stands still; and not before that is known."""
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    hedge, first = Hedge(lambda: True), Ended()
+    calls = iter([first, Ended(grpc.StatusCode.OK), Ended()])
+    assert raced_blocking(hedge, lambda seconds: next(calls), 0.0, TIMEOUT_S) == "answered"
+    assert not hedge.spend(0)
+    first.end(code)
+    assert hedge.spend(0) is left
+
+
+def test_there_are_tokens_left_where_answers_take_as_long_as_the_bounds() -> None:
+    """One in twenty takes more than 54 ms; would each be hedged, there were none after some 1,600."""
+    hedge, draw = Hedge(lambda: True), random.Random(1)
+    for _ in range(5_000):
+        took_s = 0.02 * draw.lognormvariate(0, 0.6)
+        patience_s = hedge.patience_s(1.0)
+        assert patience_s is not None
+        if took_s > patience_s:
+            assert hedge.spend(0)
+            took_s = patience_s + 0.02 * draw.lognormvariate(0, 0.6)
+        hedge.answered(took_s)
 
 
 def test_nothing_is_hedged_where_there_is_one_router_or_no_time() -> None:
@@ -160,12 +266,27 @@ def test_nothing_is_hedged_where_there_is_one_router_or_no_time() -> None:
     assert Hedge(lambda: True).patience_s(1.0) == pytest.approx(0.06)
 
 
-def test_who_waits_by_their_own_wish_asks_nobody_else() -> None:
-    """Any router would wait for the same events; and what records is never asked twice at a time."""
-    fresh = pb.RecommendRequest(user_id="ann", at_least_as_fresh="log/0:7")
-    assert wire.is_hedged(wire.RECOMMEND.path, pb.RecommendRequest(user_id="ann"))
-    assert not wire.is_hedged(wire.RECOMMEND.path, fresh)
-    assert not wire.is_hedged(wire.RECORD_EVENTS.path, events_pb2.RecordEventsRequest())
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(0.1, 0.08), (0.2, 0.16), (2.0, 0.16)])
+def test_who_waits_by_their_own_wish_is_waited_for_as_long_as_a_router_may(timeout_s: float, patience_s: float) -> None:
+    """Any router would wait for the same events; one that is silent after that stands still."""
+    assert Hedge(lambda: True).patience_s(timeout_s, waits=True) == pytest.approx(patience_s)
+    assert Hedge(lambda: False).patience_s(timeout_s, waits=True) is None
+    assert wire.waits(pb.RecommendRequest(user_id="ann", at_least_as_fresh="log/0:7"))
+    assert not wire.waits(pb.SimilarItemsRequest(item_id="hat"))
+
+
+async def test_what_was_waited_for_by_wish_says_nothing_of_routers() -> None:
+    """Twenty such answers would make a p99."""
+    hedge = Hedge(lambda: True)
+    for _ in range(20):
+        await raced(hedge, lambda seconds: asyncio.sleep(0, seconds), 1.0, waits=True)
+    assert hedge.patience_s(1.0) == pytest.approx(0.06)
+
+
+def test_what_records_is_never_asked_twice_at_a_time() -> None:
+    """Recording has retries of its own."""
+    assert wire.RECOMMEND.path in wire.HEDGED
+    assert wire.RECORD_EVENTS.path not in wire.HEDGED
 
 
 @pytest.mark.parametrize(

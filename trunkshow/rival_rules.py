@@ -1,0 +1,194 @@
+"""When a client asks other routers as well, because the one that it asked takes long: decided here, done elsewhere.
+
+A router that stands still (its machine paused, its disk or its network gone) keeps its connections, and gRPC finds out
+in seconds only; until then a call to it is to cost a hedge, not an answer. Rules:
+
+1. Only what asks, never what records: `channel.HEDGED`. And only where the target names several routers (`targets`).
+   What takes long by its caller's wish is waited for longer than a router may make it wait. Batches have rules of their
+   own beside these: `trunkshow.batch_parts`.
+2. Patience and budget are those of `trunkshow.hedging`: the p99 of what callers waited of late, within bounds, and a
+   token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
+   stands still, where answers take as long as the bounds. A token comes back where the router first asked gave no
+   answer at all, and the hedge was right; routers that are merely slow, since there is too much to do, are soon asked
+   no more than once each. Who got no token then has another chance later, on a reserve: what is silent for so long may
+   stand still, and slow answers before it are not to have spent what that needs. Neither is spent where hardly anybody
+   who asked later has been answered: what everybody waits for is not one router, and another one would not help.
+3. Two calls go out at once. gRPC's round robin does not say which router a call went to, nor takes one back; but calls
+   that are begun one right after the other go to different ones, so that one of the two goes past whichever is slow.
+4. The first answer counts. An error counts once all have failed, and then it is that of the first.
+5. gRPC takes a call that is called off for a failure of its router, and ejects one that fails half of its calls. So the
+   others get a while to be answered after all: only a router that stands still is to be ejected, not one that is slow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+
+from trunkshow.channel import DEADLINE_MS
+from trunkshow.hedging import Patience, Tokens
+from trunkshow.latencies import Latencies
+
+RIVALS = 2
+"""Calls of one hedge; see rule 3."""
+
+PATIENCE = Patience(default_ms=60.0, floor_ms=40.0, ceiling_ms=80.0)
+"""A router hedges among its shards long before; who is still silent then is slow itself."""
+
+TAIL = 0.99
+"""The quantile of rule 2."""
+
+SHARE = 0.02
+"""Of requests that may be hedged in the long run; with two calls each, a twenty-fifth more of them. With 0.05, and a
+burst of 256, and no token given back, a flood of five times what a cluster sustains left half of the good answers
+(`trunkshow chaos --fault overload --seed 1`); with this, about four fifths are left (bench/RELIABILITY.md)."""
+
+BURST = 64
+"""Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""
+
+LAST_SHARE = 0.6
+"""Of a call's time, after which it may be hedged on the reserve."""
+
+ANSWERED_SHARE = 0.15
+"""Of the calls begun later than one, how many are answered by the time that others are asked for it. Where one of two
+routers stands still it is nearly a half, less those that were begun just now; where everybody waits, next to none."""
+
+FEW = 4
+"""Calls begun later that show nothing by being unanswered."""
+
+RESERVE_SHARE = 0.005
+"""As `SHARE`, of the reserve, which holds as many tokens."""
+
+BATCH_BURST = 16
+"""The same for batches, which have a budget of their own; see `trunkshow.batch_parts`."""
+
+WAITED_SHARE = 0.8
+"""Of its time, for what waits by its caller's wish: a router waits for events for seven tenths of it at most."""
+
+PROMISED_S = DEADLINE_MS / 1e3
+
+SPARED_S = 0.4
+"""For a call that was outrun: who is silent for so long stands still. Threads leave it to its own deadline."""
+
+
+class Budget:
+    """Tokens that may be shared between threads; see `trunkshow.hedging`."""
+
+    def __init__(self, share: float, burst: float) -> None:
+        self._tokens = Tokens(share, burst)
+        self._lock = threading.Lock()
+
+    def earn(self) -> None:
+        """A request came."""
+        with self._lock:
+            self._tokens.earn()
+
+    def spend(self) -> bool:
+        """Whether others may be asked now."""
+        with self._lock:
+            return self._tokens.spend()
+
+    def give_back(self) -> None:
+        """Whoever was asked first never answered: the hedge cost nobody anything who could have done more."""
+        with self._lock:
+            self._tokens.give_back()
+
+
+class Flow:
+    """Calls under way, in the order in which they were begun."""
+
+    def __init__(self) -> None:
+        self._begun = 0
+        self._under_way: dict[int, None] = {}
+
+    def begin(self) -> int:
+        """One more; its number."""
+        self._begun += 1
+        self._under_way[self._begun] = None
+        return self._begun
+
+    def end(self, number: int) -> None:
+        """It is over."""
+        self._under_way.pop(number, None)
+
+    def passes(self, number: int) -> bool:
+        """Whether those that were begun later are answered, as far as that can be told."""
+        later = self._begun - number
+        waiting = sum(1 for _ in itertools.takewhile(lambda one: one > number, reversed(self._under_way)))
+        return later < FEW or later - waiting >= ANSWERED_SHARE * later
+
+
+class Hedge:
+    """Whether a client's calls are hedged, and when; may be shared between threads.
+
+    Args:
+        several: whether there are several routers, as far as is known.
+
+    Attributes:
+        several: the same.
+        batches: the budget of batches.
+        beginning: held by a thread that begins calls, so that nobody's comes between the two of a hedge (rule 3).
+    """
+
+    def __init__(self, several: Callable[[], bool]) -> None:
+        self.beginning = threading.Lock()
+        self.several = several
+        self.batches = Budget(SHARE, BATCH_BURST)
+        self._budget = Budget(SHARE, BURST)
+        self._reserve = Budget(RESERVE_SHARE, BURST)
+        self._latencies = Latencies(TAIL)
+        self._flow = Flow()
+        self._lock = threading.Lock()
+
+    def patience_s(self, timeout_s: float, *, waits: bool = False) -> float | None:
+        """How long a call is waited for before others are asked; None where none are.
+
+        Args:
+            timeout_s: of the call.
+            waits: it takes long by its caller's wish.
+        """
+        if not self.several():
+            return None
+        self._budget.earn()
+        self._reserve.earn()
+        if waits:
+            return WAITED_SHARE * min(timeout_s, PROMISED_S)
+        with self._lock:
+            patience_s = PATIENCE.of(self._latencies.tail_ms) / 1e3
+        return patience_s if patience_s < timeout_s else None
+
+    def begin(self) -> int:
+        """A call is begun; its number, to be told again once it is over."""
+        with self._lock:
+            return self._flow.begin()
+
+    def end(self, number: int) -> None:
+        """The call is over, whatever became of it."""
+        with self._lock:
+            self._flow.end(number)
+
+    def spend(self, number: int) -> bool:
+        """Whether others may be asked now for a call."""
+        return self._passes(number) and self._budget.spend()
+
+    def spend_last(self, number: int) -> bool:
+        """The same of who was refused, once `last_s` of the call have passed."""
+        return self._passes(number) and self._reserve.spend()
+
+    def _passes(self, number: int) -> bool:
+        with self._lock:
+            return self._flow.passes(number)
+
+    def last_s(self, timeout_s: float) -> float:
+        """Of a call of so many seconds, after which others may be asked on the reserve."""
+        return LAST_SHARE * min(timeout_s, PROMISED_S)
+
+    def was_right(self) -> None:
+        """Whoever was asked first never answered."""
+        self._budget.give_back()
+
+    def answered(self, seconds: float) -> None:
+        """A caller waited so long, whichever call was answered: else what is hedged would make patience shorter."""
+        with self._lock:
+            self._latencies.add(seconds * 1e3)

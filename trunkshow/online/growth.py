@@ -3,6 +3,8 @@
 Each snapshot's is read from its beginning, by a reader of its own: what is new differs from snapshot to snapshot, and
 one that is built later knows most of it. Items come at once while the log answers; one that is told of before its
 event log's readers know it does no harm, nor does one that comes after events with it (`shard.online.homes`).
+A log that was restored from an older copy (`lineage`) is read again: what came since may stand where other items stood,
+and its reader was beyond. Items that it has lost stay known until their snapshot goes.
 A log that is not there, or does not answer, keeps nothing from being served. A reader knows its snapshot by name: what
 is called off may be held in a circle for long, and a snapshot with it would keep its files mapped.
 """
@@ -10,7 +12,7 @@ is called off may be held in a circle for long, and a snapshot with it would kee
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from typing import Never
 
@@ -18,13 +20,20 @@ import structlog
 
 from trunkshow import pacing
 from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.online import lineage
+from trunkshow.online.lineage import Trail
+from trunkshow.online.turns import Sleep
 from trunkshow.serving import metrics
+from trunkshow.serving.whichever import whichever
 from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.likeness import Description
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import log_pb2
 
 AGAIN_AFTER_S = 0.5
+LOOKS_MIN = 3
+"""At the end of the log, before it is believed to lie before what was read."""
+
 ITEMS_AT_ONCE = 100
 """Then others get their turn; a new item takes about 16 µs."""
 
@@ -32,8 +41,6 @@ ITEMS = metrics.gauge("trunkshow_new_items", "Items that the newest snapshot ope
 UNREADABLE = metrics.counter("trunkshow_item_records_unreadable_total", "Records of items that made no sense.")
 
 log = structlog.get_logger()
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 class Growth:
@@ -93,16 +100,26 @@ class Growth:
             task.cancel()
 
     async def _read_for(self, version: str) -> Never:
-        ready = False
+        trail = Trail(LOOKS_MIN)
         while True:
-            try:
-                async with aclosing(self._source.follow(None)) as reads:
-                    async for read in reads:
-                        ready = ready or await self._compared(version)
-                        await self._take(version, read.record)
-            except LogUnavailable as error:
-                log.warning("items.unread", log=self._source.url, error=str(error))
+            await whichever(self._read_on(version, trail), lineage.found_back(trail, self._source, self._sleep))
+            if trail.why:
+                lineage.tell(self._source.url, trail.why, f"all new items are read again for {version}")
+            trail.begin(None)
             await self._sleep(AGAIN_AFTER_S)
+
+    async def _read_on(self, version: str, trail: Trail) -> None:
+        """Read the log from its beginning, until it cannot be read."""
+        ready, known = False, None
+        try:
+            async with aclosing(self._source.follow(None)) as reads:
+                async for read in reads:
+                    ready = ready or await self._compared(version)
+                    await self._take(version, read.record)
+                    trail.read(known, read.watermark, read.record)
+                    known = read.watermark
+        except LogUnavailable as error:
+            log.warning("items.unread", log=self._source.url, error=str(error))
 
     async def _take(self, version: str, record: log_pb2.Record) -> None:
         for some in _additions(record):

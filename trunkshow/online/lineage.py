@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog
+from trunkshow.eventlog.log import EventLog, LogUnavailable
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position, Since, position_of
 from trunkshow.serving import metrics
@@ -26,6 +26,9 @@ DIGEST_CHARS = 32
 LOOKS_MIN = 12
 LOOK_EVERY_S = 0.25
 """Looks at the end of a log before it is believed to lie before what was read; three seconds."""
+
+WATCH_EVERY_S = 2.0
+END_WITHIN_S = 2.0
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -168,6 +171,16 @@ class Trail:
         self._short += is_short
         if not is_short or self._short >= self._looks_min:
             self.why = why
+
+
+async def found_back(trail: Trail, log: EventLog, sleep: Sleep) -> None:
+    """Look at a log beside its reader, every now and then; return once it is sure to have gone back."""
+    while not trail.why:
+        await sleep(WATCH_EVERY_S)
+        try:
+            await trail.look(log, await log.end(END_WITHIN_S))
+        except LogUnavailable:
+            trail.doubt()
 
 
 async def start_of(log: EventLog, since: Since, within_s: float, sleep: Sleep) -> Watermark | None:

@@ -20,8 +20,6 @@ from trunkshow.serving.whichever import whichever
 
 END_WITHIN_S = 2.0
 AGAIN_AFTER_S = 0.2
-LOOK_EVERY_S = 2.0
-"""At whether the log went back."""
 
 log = structlog.get_logger()
 
@@ -53,7 +51,7 @@ async def following(forgotten: Forgotten, source: EventLog, sleep: Sleep = async
 
 async def _hear_all(forgotten: Forgotten, source: EventLog, sleep: Sleep) -> Never:
     while True:
-        await whichever(_hear_on(forgotten, source), _look_back(forgotten, source, sleep))
+        await whichever(_hear_on(forgotten, source), lineage.found_back(forgotten.trail, source, sleep))
         if back := forgotten.trail.why:  # only now is nothing heard any more
             lineage.tell(source.url, back, "all tombstones are read again; who was heard of stays forgotten")
             forgotten.hear_anew()
@@ -67,16 +65,6 @@ async def _hear_on(forgotten: Forgotten, source: EventLog) -> None:
             _heard(forgotten, read)
     except LogUnavailable as error:
         log.error("forgotten.unread", error=str(error))
-
-
-async def _look_back(forgotten: Forgotten, source: EventLog, sleep: Sleep) -> None:
-    """Look at the log every now and then, until it is found to have gone back."""
-    while not forgotten.trail.why:
-        await sleep(LOOK_EVERY_S)
-        try:
-            await forgotten.trail.look(source, await source.end(END_WITHIN_S))
-        except LogUnavailable:
-            forgotten.trail.doubt()
 
 
 def _heard(forgotten: Forgotten, read: Read) -> None:

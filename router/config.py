@@ -98,7 +98,7 @@ class RouterConfig:
     """Partitions asked for a user who is folded in from the items in hand."""
 
     batch_chunk_users: int = 32
-    """Users that one call to a shard carries in a batch; at most 64."""
+    """Users that one call to a shard carries in a batch, at most 64; fewer where the shard takes no more."""
 
     batch_chunks_in_flight: int = 2
     """Chunks of one batch that wait on the same shard at a time, so that single requests get in between."""

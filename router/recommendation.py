@@ -15,6 +15,7 @@ from router.admission.line import Lines, line_alone
 from router.admission.reserve import Reserve
 from router.answering.batch import Batcher
 from router.answering.batch_slates import TAKEN_BACK
+from router.answering.chunk_users import ChunkUsers
 from router.answering.counters import Counters
 from router.answering.recommend import Recommender
 from router.answering.similar import Similar
@@ -98,7 +99,7 @@ class RecommendationService:
             Lines(limiter),
             line_alone(limiter),
             self._admission.shed,
-            chunk_users=config.batch_chunk_users,
+            chunk_users=ChunkUsers(board, config.batch_chunk_users),
             chunks_in_flight=config.batch_chunks_in_flight,
             clock=clock,
         )

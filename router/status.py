@@ -105,7 +105,7 @@ class Status:
             status=status_of(view.facts, trends) if view.facts else None,
             in_flight=shard.in_flight if shard else 0,
             last_error=view.last_error or _why_not_ready(view) or (shard.last_error if shard else ""),
-            p95_ms=shard.latencies[Kind.ONE].p95_ms if shard else 0.0,
+            p95_ms=shard.latencies[Kind.ONE].tail_ms if shard else 0.0,
             ejected=self._fanout.infirmary.ejected(view.address),
         )
 
@@ -152,6 +152,7 @@ def status_of(facts: ShardFacts, trends: Trends = NO_TRENDS) -> shard_pb2.ShardS
         forgotten=facts.forgotten,
         trends=_told(facts.trends, windows=facts.trends is trends),
         why_not_ready=facts.why_not_ready,
+        batch_users_max=facts.batch_users_max,
     )
 
 

@@ -116,7 +116,7 @@ class ShardConfig:
     carousels takes about 1.5 KB."""
 
     batch_users_max: int = 64
-    """Predictions in one batch; more are refused."""
+    """Predictions in one batch; more are refused. Routers hear of it, and send no more."""
 
     drain_s: float = 5.0
     """Seconds that running requests are given on SIGTERM."""

@@ -180,6 +180,7 @@ class ShardService:
             forgotten=self.forgotten(),
             trends=trends.to_message() if trends is not NO_TRENDS else None,
             why_not_ready=keeper.why_not_ready if keeper is not None else "",
+            batch_users_max=self._config.batch_users_max,
         )
 
     def _again(self, request: bytes, kept: Kept) -> shard_pb2.PredictResponse | None:

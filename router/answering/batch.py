@@ -18,6 +18,7 @@ from router.answering.batch_run import Run
 from router.answering.batch_slates import Shed
 from router.answering.batch_time import RESIDENT_MS_AT_FIRST
 from router.answering.batch_views import BatchViews
+from router.answering.chunks import UsersMax
 from router.answering.recommend import Recommender
 from router.asking.fanout import Fanout
 from router.served.keeper import Lease
@@ -55,7 +56,7 @@ class Batcher:
         together: lets in chunks, by the shard that is asked.
         alone: lets in those who are asked for one by one.
         shed: for whom there is no room.
-        chunk_users: users per call to a shard.
+        chunk_users: users per call to a shard, by its address.
         chunks_in_flight: calls of one batch that wait on the same shard at a time.
         clock: monotonic.
     """
@@ -68,7 +69,7 @@ class Batcher:
         alone: Line,
         shed: Shed,
         *,
-        chunk_users: int,
+        chunk_users: UsersMax,
         chunks_in_flight: int,
         clock: Clock = monotonic,
     ) -> None:

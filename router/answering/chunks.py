@@ -13,6 +13,9 @@ from typing import NamedTuple
 from router.answering.recommend import Plan
 from trunkshow.v1 import recommendation_pb2 as pb
 
+UsersMax = Callable[[str], int]
+"""By address, how many users one call to a shard carries at most (`router.answering.chunk_users`)."""
+
 Choose = Callable[[str, int], str | None]
 """By version and partition, the address to ask now; None where nobody holds it."""
 
@@ -56,13 +59,13 @@ class Divided(NamedTuple):
     homeless: list[Member]
 
 
-def divided(planned: Iterable[tuple[Member, Plan]], choose: Choose, users_max: int) -> Divided:
+def divided(planned: Iterable[tuple[Member, Plan]], choose: Choose, users_max: UsersMax) -> Divided:
     """Users by the shard that is asked for them; each partition is chosen a shard for once.
 
     Args:
         planned: known users.
         choose: a shard for a partition.
-        users_max: per chunk.
+        users_max: per chunk, by the shard that is asked.
     """
     chosen: dict[tuple[str, int], str | None] = {}
     by_line: dict[tuple[str, str], list[tuple[Member, Plan]]] = {}
@@ -79,5 +82,6 @@ def divided(planned: Iterable[tuple[Member, Plan]], choose: Choose, users_max: i
     by_address: dict[str, deque[Chunk]] = {}
     for (address, version), members in by_line.items():
         queue = by_address.setdefault(address, deque())
-        queue.extend(Chunk(address, version, members[at : at + users_max]) for at in range(0, len(members), users_max))
+        most = users_max(address)
+        queue.extend(Chunk(address, version, members[at : at + most]) for at in range(0, len(members), most))
     return Divided(by_address, homeless)

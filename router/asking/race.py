@@ -121,7 +121,7 @@ class Race:
             return
         now = self._rules.clock()
         left = self._terms.until.remaining_s(now)
-        patience_ms = self._rules.patience.of(shard.latencies[self._terms.kind].p95_ms)
+        patience_ms = self._rules.patience.of(shard.latencies[self._terms.kind].tail_ms)
         if left < WORTH_ASKING_S:
             if not self._flights:
                 self._flights.append(_Flight(shard, now, patience_ms, hedge=False, failover=False))

@@ -69,6 +69,7 @@ class ShardFacts:
         forgotten: watermark of the tombstones that it has read; empty where there is none.
         trends: what it found to trend.
         why_not_ready: what has to be done before it can be ready; empty where it is nothing but to wait.
+        batch_users_max: predictions that it takes in one call; 0 where it did not say.
     """
 
     name: str = ""
@@ -81,6 +82,7 @@ class ShardFacts:
     forgotten: str = ""
     trends: Trends = NO_TRENDS
     why_not_ready: str = ""
+    batch_users_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)

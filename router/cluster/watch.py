@@ -167,6 +167,7 @@ def facts_of(status: shard_pb2.ShardStatus) -> ShardFacts:
         forgotten=status.forgotten,
         trends=Trends.from_message(status.trends) if status.HasField("trends") else NO_TRENDS,
         why_not_ready=status.why_not_ready,
+        batch_users_max=status.batch_users_max,
     )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
@@ -20,12 +19,13 @@ from trunkshow.cluster import ClusterStatus
 from trunkshow.snapshot.store import open_store, who
 
 USERS = 160
+SHARDS = 3
 SETTINGS = BuildSettings(partitions=8, factors=8)
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, and a store that serves it. Look, but do not touch."""
+    """A folder with a data set, and a store that serves it."""
     folder = tmp_path_factory.mktemp("served")
     datasets.write(datasets.clustered(USERS, 120, 12), folder / "data")
     build(folder / "data" / "shop.toml", folder / "store", SETTINGS, lambda *_: None)
@@ -33,20 +33,30 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(served: Path, tmp_path: Path) -> Path:
-    """The same, to be built into."""
-    return Path(shutil.copytree(served, tmp_path / "shop"))
+def shop(served: Path) -> Iterator[Path]:
+    """The same, to be built into; the store is where it was for whom comes next."""
+    yield served
+    if (served / "gone").exists():
+        (served / "gone").rename(served / "store")
+
+
+@pytest.fixture(scope="module")
+def started(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elastic]:
+    """A cluster; shards of it may have left since."""
+    cluster = Elastic(served / "store", tmp_path_factory.mktemp("elastic") / "cluster")
+    try:
+        asyncio.run(cluster.start(SHARDS))
+        yield cluster
+    finally:
+        cluster.end()
 
 
 @pytest.fixture
-async def cluster(shop: Path, tmp_path: Path) -> AsyncIterator[Elastic]:
-    """Three shards and a router, to be harmed."""
-    started = Elastic(shop / "store", tmp_path / "cluster")
-    try:
-        await started.start(3)
-        yield started
-    finally:
-        started.end()
+async def cluster(started: Elastic) -> Elastic:
+    """Three shards and a router, to be harmed; those that are not there are joined by others."""
+    started.join(SHARDS - len(started.shards))
+    await started.until(lambda status: settled(status, SHARDS))
+    return started
 
 
 async def publish(shop: Path) -> str:

@@ -41,13 +41,20 @@ class FakeShard:
         version: of the snapshot whose partitions it reports as warm.
         warm: these.
         status_period_s: between signs of life on a watch stream.
+        batch_users_max: predictions that it takes in one call; more are refused.
 
     Attributes:
         features: tells features; None where no event log is followed.
     """
 
     def __init__(
-        self, script: Script, *, version: str = "v1", warm: Iterable[int] = range(4), status_period_s: float = 1.0
+        self,
+        script: Script,
+        *,
+        version: str = "v1",
+        warm: Iterable[int] = range(4),
+        status_period_s: float = 1.0,
+        batch_users_max: int = BATCH_USERS_MAX,
     ) -> None:
         self.script = script
         self.features: Features | None = None
@@ -60,8 +67,10 @@ class FakeShard:
         self.watches = 0
         self.cancelled = 0
         self.status = status(version, warm)
+        self.status.batch_users_max = batch_users_max
         self.silent = False
         self._status_period_s = status_period_s
+        self._batch_users_max = batch_users_max
         self._changed = asyncio.Event()
         self._server: Server | None = None
         self._hang_up = asyncio.Event()
@@ -132,7 +141,7 @@ class FakeShard:
     async def _predict_batch(self, data: bytes, call: CallView) -> AsyncIterator[bytes]:
         asked = shard_pb2.PredictBatchRequest.FromString(data)
         requests = asked.requests
-        if not 0 < len(requests) <= BATCH_USERS_MAX:
+        if not 0 < len(requests) <= self._batch_users_max:
             raise InvalidArgument(f"requests: {len(requests)} of them", field="requests", reason="BATCH_SIZE")
         self.batches.append(len(requests))
         self.batch_deadlines.append(call.deadline(DEADLINE_MS_MAX))

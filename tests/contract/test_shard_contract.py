@@ -164,6 +164,11 @@ async def test_a_batch_of_none_or_too_many_is_refused(shard: Subject, size: int)
     assert (refused.code, refused.field) == (grpc.StatusCode.INVALID_ARGUMENT, "requests")
 
 
+async def test_a_shard_says_how_many_it_takes_in_a_batch(shard: Subject) -> None:
+    """So that routers ask for no more at a time."""
+    assert (await anext(shard.watch())).batch_users_max == BATCH_MAX
+
+
 async def test_bytes_that_are_no_batch_are_refused_by_name(shard: Subject) -> None:
     """As those that are no prediction."""
     refused = await refusal(shard.batch(b"\xff\xff\xff"))

@@ -106,7 +106,7 @@ class WatchResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[ShardStatus, _Mapping]] = ...) -> None: ...
 
 class ShardStatus(_message.Message):
-    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten", "trends", "why_not_ready")
+    __slots__ = ("name", "state", "generations", "requests", "rss_bytes", "cancelled", "refused_work", "forgotten", "trends", "why_not_ready", "batch_users_max")
     NAME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     GENERATIONS_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +117,7 @@ class ShardStatus(_message.Message):
     FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
     TRENDS_FIELD_NUMBER: _ClassVar[int]
     WHY_NOT_READY_FIELD_NUMBER: _ClassVar[int]
+    BATCH_USERS_MAX_FIELD_NUMBER: _ClassVar[int]
     name: str
     state: ShardState
     generations: _containers.RepeatedCompositeFieldContainer[GenerationStatus]
@@ -127,7 +128,8 @@ class ShardStatus(_message.Message):
     forgotten: str
     trends: Trends
     why_not_ready: str
-    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ..., trends: _Optional[_Union[Trends, _Mapping]] = ..., why_not_ready: _Optional[str] = ...) -> None: ...
+    batch_users_max: int
+    def __init__(self, name: _Optional[str] = ..., state: _Optional[_Union[ShardState, str]] = ..., generations: _Optional[_Iterable[_Union[GenerationStatus, _Mapping]]] = ..., requests: _Optional[int] = ..., rss_bytes: _Optional[int] = ..., cancelled: _Optional[int] = ..., refused_work: _Optional[int] = ..., forgotten: _Optional[str] = ..., trends: _Optional[_Union[Trends, _Mapping]] = ..., why_not_ready: _Optional[str] = ..., batch_users_max: _Optional[int] = ...) -> None: ...
 
 class Trends(_message.Message):
     __slots__ = ("known_from_ms", "known_to_ms", "lists")

@@ -114,7 +114,7 @@ class Replica:
         self.calls: list[Call] = []
         self.latencies = {kind: Latencies() for kind in Kind}
         for latencies in self.latencies.values():
-            latencies.p95_ms = p95_ms
+            latencies.tail_ms = p95_ms
 
     def predict(self, request: bytes, *, timeout: float, metadata: object) -> Call:
         """Begin a call."""

@@ -12,6 +12,7 @@ import pytest
 from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 from ladder_world import HOME, PREVIOUS, World
+from structlog.testing import capture_logs
 
 from router.admission import line
 from router.admission.limit import Bounds
@@ -120,6 +121,18 @@ async def test_chunks_hold_so_many_users_at_most(start: Start) -> None:
     assert sorted(shard.batches) == [2, 3, 3]
 
 
+async def test_a_shard_that_takes_fewer_users_in_a_call_gets_no_more(start: Start) -> None:
+    """It would refuse a larger chunk as a whole. That is logged as it is found; others' chunks are what they were."""
+    small, large = FakeShard(everything(), batch_users_max=2), FakeShard(everything())
+    with capture_logs() as logs:
+        caller = await start(small, large, batch_chunk_users=3)
+        cut = [one for one in logs if one["event"] == "batch.chunks_cut"]
+    assert [(one["batch_users_max"], one["batch_chunk_users"]) for one in cut] == [(2, 3)]
+    assert set(await rungs(caller, KNOWN * 8)) == {pb.RUNG_SNAPSHOT}
+    assert (max(small.batches), max(large.batches)) == (2, 3)
+    assert sum(small.batches) + sum(large.batches) == len(KNOWN) * 8  # nobody had to be asked for alone
+
+
 async def test_a_broken_replica_costs_nobody_a_rung(start: Start) -> None:
     """What one shard fails another answers, user by user."""
     caller = await start(FakeShard(failing()), FakeShard(everything()), batch_chunk_users=3)
@@ -199,7 +212,7 @@ async def test_strangers_in_a_hurry_cost_no_error(monkeypatch: pytest.MonkeyPatc
     fanout = cast("Fanout", world.shards)
     limiter = Limiter(Bounds(goal_ms=60))
     lines = Lines(limiter), line_alone(limiter)
-    sizes = {"chunk_users": 32, "chunks_in_flight": 2}
+    sizes = {"chunk_users": lambda _: 32, "chunks_in_flight": 2}
     batcher = Batcher(world.recommender, fanout, *lines, nobody_is_shed, **sizes, clock=world.now)
     asking = Asking("r", world.now(), Deadline.after(1900, world.now()), 2000)
     batch = [pb.RecommendRequest(user_id=f"stranger-{number}", context_item_ids=["i1"]) for number in range(1000)]
@@ -350,7 +363,7 @@ async def test_a_caller_who_takes_nothing_keeps_no_room_from_others() -> None:
     world = World({HOME: "answers"})
     limiter = Limiter(Bounds(goal_ms=60))
     lines = Lines(limiter), line_alone(limiter)
-    sizes = {"chunk_users": 32, "chunks_in_flight": 2}
+    sizes = {"chunk_users": lambda _: 32, "chunks_in_flight": 2}
     batcher = Batcher(world.recommender, cast("Fanout", world.shards), *lines, nobody_is_shed, **sizes, clock=world.now)
     asking = Asking("r", world.now(), Deadline.after(60_000, world.now()), 60_000)
     batch = [

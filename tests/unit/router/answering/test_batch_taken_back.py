@@ -44,7 +44,9 @@ class Batches:
         recommender = Recommender(self.fanout, stage.board, Counters(), probes=2)
         limiter = Limiter(Bounds(goal_ms=60))
         lines = Lines(limiter), line_alone(limiter)
-        self.batcher = Batcher(recommender, self.fanout, *lines, nobody_is_shed, chunk_users=CHUNK, chunks_in_flight=1)
+        self.batcher = Batcher(
+            recommender, self.fanout, *lines, nobody_is_shed, chunk_users=lambda _: CHUNK, chunks_in_flight=1
+        )
 
     async def on(self, script: Script) -> None:
         """The shard, and all traffic moved."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cli.chaos import versions
 from cli.chaos.places import BucketPlace, FolderPlace, Place
-from cli.chaos.processes import give_way
+from cli.chaos.priority import give_way
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, open_store, who

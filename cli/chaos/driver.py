@@ -3,8 +3,8 @@
 It reads its `Orders` as one line of JSON, and prints one line of JSON for every `Series` slice that something became
 of. Requests are sent at a given rate whatever becomes of them (an open loop: a cluster that stalls is asked on, as
 shoppers would), or by so many callers one after the other (a closed loop, which finds out what a cluster sustains).
-They go the way of the shipped client: over its connection, and to another router as well where one takes long. No call
-is left out of the counts: what the driver could not send in time it counts as unsent.
+They go the way of the shipped client (`cli.chaos.caller`); some hang up (`cli.chaos.manners`). No call is left out of
+the counts: what the driver could not send in time it counts as unsent.
 """
 
 from __future__ import annotations
@@ -15,30 +15,25 @@ import random
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import grpc
 import grpc.aio
 import uvloop
 
-from cli.chaos.latecomers import Latecomer
+from cli.chaos import manners
+from cli.chaos.caller import Caller
+from cli.chaos.counting import LATE_BATCH_MS, LATE_MS, count, count_error, count_manner, count_rung, fail
+from cli.chaos.manners import AsFresh
 from cli.chaos.model import Oracle
 from cli.chaos.orders import Orders
 from cli.chaos.stalls import Stalls, settle
-from cli.chaos.tally import BECAUSE, Series, Tally, bin_of
+from cli.chaos.tally import Series, Tally, bin_of
 from cli.chaos.visitors import Ask, Visitors
 from trunkshow import channel as wire
-from trunkshow.bundles import each
-from trunkshow.rivals import Hedge, raced
-from trunkshow.targets import Routers
 from trunkshow.v1 import recommendation_pb2 as pb
 
-GIVE_UP_S = 2.0
-"""A caller waits so long for a slate. More than the promise, so that an answer that is late can be told from none."""
-
-GIVE_UP_BATCH_S = 6.0
-LATE_MS = 200.0
-LATE_BATCH_MS = 2_000.0
 IN_FLIGHT_MAX = 4_096
 TELL_EVERY_S = 0.1
 SHED_PAUSE_S = 0.1
@@ -63,16 +58,9 @@ class Driver:
         self._calls = Visitors(facts, orders.seed).calls()
         self._random = random.Random(orders.seed)  # noqa: S311 - as for the visitors
         self._stalls = Stalls()
+        self._watermark = ""  # of the last answer that had one
         self._in_flight: set[asyncio.Task[bool]] = set()
-        self._hedge = Hedge(Routers(orders.target).several)
-        self._slate = _unary(channel, wire.RECOMMEND)
-        self._similar = _unary(channel, wire.SIMILAR_ITEMS)
-        method = wire.RECOMMEND_BATCH
-        self._batch = channel.unary_stream(
-            method.path,
-            request_serializer=method.request.SerializeToString,
-            response_deserializer=method.response.FromString,
-        )
+        self._caller = Caller(orders.target, channel)
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -113,37 +101,54 @@ class Driver:
                 await asyncio.sleep(SHED_PAUSE_S)
 
     async def _ask(self, ask: Ask) -> bool:
-        """Ask and count; whether it was shed."""
+        """Ask and count, unless its caller hangs up; whether it was shed."""
         sent = time.monotonic()
-        if isinstance(ask.request, pb.RecommendBatchRequest):
-            await self._ask_batch(ask.request, sent)
-            return False
         try:
-            method = self._slate if isinstance(ask.request, pb.RecommendRequest) else self._similar
-            answer = await raced(self._hedge, lambda seconds: method(ask.request, timeout=seconds), GIVE_UP_S)
+            async with asyncio.timeout(ask.manner.hangs_up_ms / 1000 or None):
+                if isinstance(ask.request, pb.RecommendBatchRequest):
+                    await self._ask_batch(ask.request, sent)
+                    return False
+                return await self._ask_one(self._dated(ask), sent)
+        except TimeoutError:
+            self.series.at(sent).counts["hung_up"] += 1
+            return False
+
+    def _dated(self, ask: Ask) -> Ask:
+        """With the watermark that it is to name."""
+        if ask.manner.as_fresh is AsFresh.NONE or not isinstance(ask.request, pb.RecommendRequest):
+            return ask
+        request = pb.RecommendRequest(at_least_as_fresh=manners.watermark(ask.manner.as_fresh, self._watermark))
+        request.MergeFrom(ask.request)
+        return replace(ask, request=request)
+
+    async def _ask_one(self, ask: Ask, sent: float) -> bool:
+        try:
+            answer = await self._caller.single(ask)
         except grpc.RpcError as error:
-            self._failed(self.series.at(sent), 1, error)
+            took_ms = (time.monotonic() - sent) * 1000
+            count_error(self.series.at(sent), ask, error, took_ms, stood_ms=self._stalls.since(sent))
             return False
         took_ms = (time.monotonic() - sent) * 1000
         tally = self.series.at(sent)
         tally.latencies[bin_of(took_ms)] += 1
         count(tally, answer.receipt, took_ms, LATE_MS, stood_ms=self._stalls.since(sent))
+        count_manner(tally, ask, answer.receipt)
         self._judge(tally, ask, answer)
+        self._watermark = answer.receipt.watermark or self._watermark
         return pb.REASON_OVERLOADED in answer.receipt.reasons
 
     async def _ask_batch(self, batch: pb.RecommendBatchRequest, sent: float) -> None:
         waiting = dict(enumerate(batch.requests))
         error: grpc.RpcError | None = None
         try:
-            async for message in self._batch(batch, timeout=GIVE_UP_BATCH_S):
-                for one in each(message):
-                    self._judge_one(one, waiting, sent)
+            async for one in self._caller.batch(batch, lambda index: self._stray(index, sent)):
+                self._judge_one(one, waiting, sent)
         except grpc.RpcError as raised:
             error = raised
         if waiting:
             tally = self.series.at(sent)
             tally.counts["batched"] += len(waiting)
-            self._failed(tally, len(waiting), error)
+            fail(tally, len(waiting), error)
 
     def _judge_one(self, one: pb.RecommendBatchResponse, waiting: dict[int, pb.RecommendRequest], sent: float) -> None:
         """An answer to one of a batch; `waiting` are those without one, as they become fewer."""
@@ -153,25 +158,18 @@ class Driver:
         count(tally, one.response.receipt, took_ms, LATE_BATCH_MS, stood_ms=self._stalls.since(sent))
         request = waiting.pop(one.index, None)
         if request is None:
-            tally.counts["wrong"] += 1
-            tally.complain(f"the batch's request {one.index} was answered twice, or never asked")
+            self._stray(one.index, sent)
         else:
             self._judge(tally, Ask(request), one.response)
 
-    def _failed(self, tally: Tally, requests: int, error: grpc.RpcError | None) -> None:
-        code = error.code().name if isinstance(error, grpc.aio.AioRpcError) else "NO_ANSWER"
-        tally.counts.update(requests=requests, failed=requests)
-        tally.statuses[code] += requests
-        said = error.details() if isinstance(error, grpc.aio.AioRpcError) else "the stream ended"
-        tally.complain(f"failed: {code}: {' '.join(str(said).split())[:200]}")
+    def _stray(self, index: int, sent: float) -> None:
+        tally = self.series.at(sent)
+        tally.counts["wrong"] += 1
+        tally.complain(f"the batch's request {index} was answered twice, or never asked")
 
     def _judge(self, tally: Tally, ask: Ask, answer: Any) -> None:
         if ask.personal:
-            tally.counts["personal"] += 1
-            if answer.receipt.rung > pb.RUNG_SNAPSHOT:
-                tally.counts["stepped_down"] += 1
-                for reason in answer.receipt.reasons:
-                    tally.counts[f"{BECAUSE}{pb.Reason.Name(reason).removeprefix('REASON_').lower()}"] += 1
+            count_rung(tally, answer.receipt)
         if self._orders.check < 1 and self._random.random() >= self._orders.check:
             return
         tally.counts["checked"] += 1
@@ -182,29 +180,6 @@ class Driver:
         if wrong:
             tally.counts["wrong"] += 1
             tally.complain(f"wrong: {wrong[0]}; request: {' '.join(str(ask.request).split())[:300]}")
-
-
-def count(tally: Tally, receipt: pb.Receipt, took_ms: float, late_ms: float, *, stood_ms: float) -> None:
-    """An answer that came after so long, for some of which its caller's own process stood still."""
-    tally.counts["requests"] += 1
-    tally.rungs[pb.Rung.Name(receipt.rung).removeprefix("RUNG_")] += 1
-    tally.versions[receipt.snapshot_version] += 1
-    late_in_router = receipt.elapsed_ms > late_ms  # whatever this process did meanwhile
-    if late_in_router or took_ms - stood_ms > late_ms:
-        tally.counts["late"] += 1
-        tally.counts["late_in_router"] += late_in_router
-        tally.note(Latecomer.of(receipt, time.time() - took_ms / 1000, took_ms, stood_ms))
-        return
-    tally.counts["held_up"] += took_ms > late_ms
-    tally.counts["good"] += pb.RUNG_UNSPECIFIED < receipt.rung <= pb.RUNG_SNAPSHOT
-
-
-def _unary(channel: grpc.aio.Channel, method: wire.Method[Any, Any]) -> grpc.aio.UnaryUnaryMultiCallable[Any, Any]:
-    return channel.unary_unary(
-        method.path,
-        request_serializer=method.request.SerializeToString,
-        response_deserializer=method.response.FromString,
-    )
 
 
 def lines(series: Series) -> Iterator[str]:

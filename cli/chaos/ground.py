@@ -17,14 +17,16 @@ import asyncio
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cli import nats
 from cli.addresses import free_address
+from cli.chaos import starting
 from cli.chaos.clock import Clock
 from cli.chaos.depot import Depot
 from cli.chaos.processes import TRUNKSHOW, Body, bytecode
@@ -149,13 +151,16 @@ class Ground:
         self.shards = {name: free_address() for name in self.terrain.shard_names}
         for name, address in self.shards.items():
             own = ("--name", address, "--listen", address, "--replicas", str(self.terrain.replicas))
-            self._body(name, ("shard", *own, "--members", self._rolls.source("shards")))
+            rolls = ("--members", self._rolls.source("shards"))
+            self._body(name, partial(starting.holds_something, address), ("shard", *own, *rolls))
         for seed, router in enumerate(self.terrain.router_names):
             self.routers[router] = free_address()
             for name, address in self.shards.items():
                 link = self.links[router, name] = Link(address, self.terrain.seed + seed)
                 await link.open()
-            self._body(router, ("router", "--listen", self.routers[router], "--members", self._rolls.source(router)))
+            rolls = ("--members", self._rolls.source(router))
+            listens = partial(starting.listens, self.routers[router])
+            self._body(router, listens, ("router", "--listen", self.routers[router], *rolls))
         self.enrol(self.shards, self.shards)
         await asyncio.gather(*(body.start() for body in self.bodies.values()))
         await self.until(self.whole, READY_WITHIN_S)
@@ -175,13 +180,14 @@ class Ground:
         await asyncio.wait_for(nats.until_up(self.log_address), nats.UP_WITHIN_S)
         await self.log_link.open()
 
-    def _body(self, name: str, arguments: Sequence[str]) -> None:
+    def _body(self, name: str, serves: Callable[[], Awaitable[bool]], arguments: Sequence[str]) -> None:
         store = ("--store", self.depot.url, "--cache", str(self.caches[name]))
         common = (*store, "--log", nats.url(self.log_link.address))
         environment = bytecode(self.terrain.work / "bytecode")
         if self.terrain.clock:
             environment = {**environment, **self.clock.environment}
-        self.bodies[name] = Body(name, (*TRUNKSHOW, *arguments, *common), self.logs / f"{name}.log", environment)
+        command, log = (*TRUNKSHOW, *arguments, *common), self.logs / f"{name}.log"
+        self.bodies[name] = Body(name, command, log, environment, serves)
 
     async def end(self) -> None:
         """End every process, and every link."""

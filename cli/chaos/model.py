@@ -9,6 +9,7 @@
 5. An item stands in a slate once; a carousel is never empty, nor longer than asked for, nor one that was not asked for.
 6. A slate is empty only where nothing that is available could be shown.
 7. The receipt's rung is the first carousel's; a rung below SNAPSHOT has a reason; no reason stands in it twice.
+8. What a request says of how poor or how old its answer may be is regarded (`cli.chaos.wishes`).
 
 This reads the files by itself: the product's own filters are what is judged here, and take no part in it. What is right
 of events is `cli.chaos.ledger`'s to say.
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cli.chaos import wishes
 from trunkshow import carousels
 from trunkshow.snapshot import arrays, kv, partition, records
 from trunkshow.snapshot.directory import Directory
@@ -165,6 +167,7 @@ class Oracle:
         found = [*_slate(facts, request, answer.carousels), *_receipt(answer.carousels, answer.receipt)]
         for carousel in answer.carousels:
             found.extend(_carousel(facts, request, carousel))
+        found.extend(wishes.disregarded(request, answer, is_known=facts.knows(request.user_id)))
         return found
 
     def wrong_similar(self, request: pb.SimilarItemsRequest, answer: pb.SimilarItemsResponse) -> list[str]:

@@ -222,5 +222,6 @@ def _flags(data: Path, addresses: Mapping[str, str]) -> list[str]:
     }
     loopback, off = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1"}, {"master.telemetry": "false", "s3.iam": "false"}
     parts = {"filer": "true", "s3": "true", "s3.port.iceberg": 0, "s3.port.lance": 0}
+    parts |= {"master.electionTimeout": "1s"}  # it comes back as a follower, and waits in vain for the votes of others
     sizes = {"volume.max": 64, "master.volumeSizeLimitMB": 256}
     return [f"-{name}={value}" for name, value in ({"dir": data} | loopback | off | parts | sizes | ports).items()]

@@ -9,15 +9,16 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import cli
 from cli import tether
+from cli.chaos import priority
 
 GRACE_S = 8.0
-NICE = 19
+POLL_S = 0.05
 ROOT = str(Path(cli.__file__).resolve().parent.parent)
 """Where this code is; children run the same."""
 
@@ -59,17 +60,6 @@ def bytecode(folder: Path) -> Mapping[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
 
 
-def give_way() -> None:
-    """Let every other process of this machine go first, from now on."""
-    os.nice(NICE)
-    if sys.platform == "linux":  # stronger than any niceness: whoever else wakes up takes the processor at once
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    with suppress(OSError):
-        os.setsid()  # who leads a session already has one of its own
-    with suppress(OSError):  # where Linux groups sessions, a process's own niceness counts in its group alone: sched(7)
-        Path("/proc/self/autogroup").write_text(f"{NICE}\n")
-
-
 class Body:
     """One process of the cluster, living or dead.
 
@@ -81,6 +71,8 @@ class Body:
     Args:
         command: program and arguments.
         environment: added to ours.
+        serves: whether it has begun to serve (`cli.chaos.starting`); until then it gives way to all others. None for
+            one that does at once.
     """
 
     def __init__(
@@ -89,12 +81,15 @@ class Body:
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
+        serves: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self.name = name
         self.log = log
         self._command = tuple(command)
         self.wrapper: Sequence[str] = ()
         self._environment = environment
+        self._serves = serves
+        self._beginning: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -119,12 +114,25 @@ class Body:
         except asyncio.CancelledError:
             self._process = await starting  # it lives by now, whoever does not want it any more
             raise
+        if self._serves is not None and priority.can_let_go():
+            priority.hold_back(self._process.pid)
+            self._beginning = asyncio.create_task(self._begun(self._process, self._serves))
+
+    async def _begun(self, process: asyncio.subprocess.Process, serves: Callable[[], Awaitable[bool]]) -> None:
+        """Let it go once it serves, or not at all where it ends before that."""
+        while process.returncode is None:
+            if await serves():
+                priority.let_go(process.pid)
+                return
+            await asyncio.sleep(POLL_S)
 
     async def kill(self) -> None:
         """SIGKILL, which also ends one that is frozen."""
         if self._process is not None:
             self._send(signal.SIGKILL)
             await self._process.wait()
+        if self._beginning is not None:
+            self._beginning.cancel()
 
     async def stop(self) -> None:
         """SIGTERM and a grace; then SIGKILL."""

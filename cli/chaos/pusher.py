@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cli.chaos.processes import give_way
+from cli.chaos.priority import give_way
 
 
 def main() -> None:

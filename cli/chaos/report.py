@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
+from cli.chaos import manners_report
 from cli.chaos.ledger import Account
 from cli.chaos.processes import ROOT
 from cli.chaos.run import Result
@@ -131,6 +132,7 @@ def markdown(result: Result, command: str) -> str:
         "",
         *_LEGEND,
         "",
+        *manners_report.section(verdicts),
         "## Events",
         "",
         *_EVENTS_TOLD,
@@ -223,6 +225,7 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         f"{events.lost + events.strange:,} lost, {events.twice:,} counted twice; all of them in every slate "
         + ("not seen" if events.fresh_s is None else f"{events.fresh_s:.1f} s after a fault's end at the latest")
         + ".",
+        manners_report.summary(verdicts),
         f"- {events.forgotten:,} people were told that they are forgotten; {events.remembered:,} were known since.",
     ]
 

@@ -26,6 +26,9 @@ LATECOMERS_MAX = 20
 BECAUSE = "because_"
 """Begins the counts of reasons."""
 
+MANNERS = ("hurried", "missed", "stood_still", "choosy", "aborted", "up_to_date", "not_as_fresh", "hung_up")
+"""Counts of callers who are not patient, and of what became of their calls: see `cli.chaos.counting`."""
+
 _STEP = math.log(1.1)
 
 
@@ -105,6 +108,16 @@ class Tally:
     def because(self) -> dict[str, int]:
         """Of those that stepped down, the reasons in their receipts."""
         return {key.removeprefix(BECAUSE): count for key, count in self.counts.items() if key.startswith(BECAUSE)}
+
+    @property
+    def hurried(self) -> int:
+        """Requests with a deadline of their own that is shorter than what is promised."""
+        return self.counts["hurried"]
+
+    @property
+    def missed(self) -> int:
+        """Of these, those that had no answer by then, although their caller did not stand still."""
+        return self.counts["missed"]
 
     @property
     def unsent(self) -> int:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.chaos.driver import GIVE_UP_BATCH_S
+from cli.chaos.caller import GIVE_UP_BATCH_S
 from cli.chaos.orders import Orders
 from cli.chaos.processes import spawn
 from cli.chaos.tally import Series, Tally

@@ -1,7 +1,8 @@
 """Who asks for what: a pool of requests drawn from one seed, and the order in which they are sent.
 
 Users come by a Zipf law, as visits do. Some are strangers, with items in hand or without; some filter, exclude, name
-their carousels or want more items; some ask for similar items, some for whole batches. Every request is valid.
+their carousels or want more items; some ask for similar items, some for whole batches. Every request is valid. How they
+ask, `cli.chaos.manners` draws.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cli.chaos import manners
+from cli.chaos.manners import AsFresh, Manner
 from cli.chaos.model import Facts
 from trunkshow import carousels
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -42,10 +45,12 @@ class Ask:
     Attributes:
         request: what is sent.
         personal: a whole cluster answers it from the current snapshot, so that a lower rung is a step down.
+        manner: how it is asked.
     """
 
     request: pb.RecommendRequest | pb.SimilarItemsRequest | pb.RecommendBatchRequest
     personal: bool = False
+    manner: Manner = manners.PLAIN
 
     @property
     def size(self) -> int:
@@ -69,7 +74,9 @@ class Visitors:
         self._random.shuffle(users)
         self._users = users
         self._weights = _zipf(len(users))
-        self.pool = [self._ask() for _ in range(pool)]
+        asks = [self._ask() for _ in range(pool)]
+        draw = random.Random(f"{seed} manners")  # noqa: S311 - as above; what is asked is drawn without it
+        self.pool = [mannered(ask, manners.drawn(draw)) for ask in asks]
 
     def calls(self) -> Iterator[Ask]:
         """Calls for ever."""
@@ -124,6 +131,26 @@ class Visitors:
         if draw.random() < 0.05:
             request.filters.include_unavailable = True
         return request.HasField("filters")
+
+
+def mannered(ask: Ask, manner: Manner) -> Ask:
+    """The same, asked in a manner; what does not go with a request of its kind is left out of it.
+
+    Who is in a hurry, or waits for events, may rightly be answered from a lower rung. Who takes no low rung asks for
+    the one carousel that a whole cluster has for sure, where they are personal: only a step down ends in an error then.
+    """
+    if isinstance(ask.request, pb.RecommendBatchRequest):
+        return replace(ask, manner=Manner(hangs_up_ms=manner.hangs_up_ms))
+    if isinstance(ask.request, pb.SimilarItemsRequest):
+        return replace(ask, manner=Manner(deadline_ms=manner.deadline_ms, hangs_up_ms=manner.hangs_up_ms))
+    request = pb.RecommendRequest()
+    request.CopyFrom(ask.request)
+    if manner.worst_rung:
+        request.partial, request.worst_rung = pb.PARTIAL_ABORT, manner.worst_rung
+        if ask.personal:
+            request.carousels[:] = [carousels.FOR_YOU]
+    patient = not manner.deadline_ms and manner.as_fresh is AsFresh.NONE
+    return Ask(request, ask.personal and patient, manner)
 
 
 def _starts_personal(request: pb.RecommendRequest) -> bool:

@@ -36,6 +36,8 @@ from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, StoreError, open_store
 
 LOG_WITHIN_S = 10.0
+SLATE_WITHIN_MS = 2000
+"""Nobody waits for this page: a rung that a hurry costs would tell nothing about whom the cluster knows."""
 
 
 @Parameter(name="*")
@@ -215,7 +217,7 @@ def _in_cluster(user: str, tombstone: Tombstone | None, target: str, access: Acc
     """A router and its shards: how many tombstones each has read; and a slate, whose receipt says who is known."""
     place = f"router {target}"
     try:
-        with access.client(target) as client:
+        with access.client(target, deadline_ms=SLATE_WITHIN_MS) as client:
             client.connect(CONNECT_WITHIN_S)
             receipt, status = client.recommend(user).receipt, client.status()
     except TrunkshowError as error:

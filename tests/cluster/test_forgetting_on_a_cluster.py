@@ -21,7 +21,7 @@ from trunkshow.client import Client, Event, Reason, Rung
 from trunkshow.snapshot.store import open_store
 
 USER = datasets.user_id(17)
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture
@@ -86,12 +86,18 @@ def test_nobody_knows_who_was_forgotten(
         *(f"snapshot {version}" for version in open_store(store).versions()),  # files cannot change
     }
 
-    def is_proven() -> bool:  # by whoever answers the command within its 2 s, on a busy machine too
+    def places() -> list[dict[str, str]]:  # by whoever answers the command within its 2 s, on a busy machine too
         capsys.readouterr()
         assert run(looked) == 0
         told = json.loads(capsys.readouterr().out)
-        left = {one["place"] for one in told["places"] if not one["done"]}
-        gone = {one["place"].split()[0] for one in told["places"] if one["done"]}
-        return bool(told["forgotten"]) and left == expected and gone == {"tombstone", "router", "shard", "slate"}
+        assert told["forgotten"]
+        return list(told["places"])
 
-    until(is_proven)
+    def is_proven(told: list[dict[str, str]]) -> bool:
+        gone = {one["place"].split()[0] for one in told if one["done"]}
+        left = {one["place"] for one in told if not one["done"]}
+        return left == expected and gone == {"tombstone", "router", "shard", "slate"}
+
+    ends = time.monotonic() + WITHIN_S
+    while not is_proven(told := places()):
+        assert time.monotonic() < ends, told

@@ -2,6 +2,8 @@
 
 Each snapshot's newcomers are read from where it ends, by a reader of its own, so that every router finds the same homes
 as every shard does, whenever it started (`trunkshow.online.newcomers`). Somebody who is not heard of yet is a stranger.
+What happened since a snapshot was built may be long: for one that comes while another is served it is read at the pace
+of background work, as shards read it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from trunkshow.online.forgotten import BuiltWith, Forgotten, Tombstone
 from trunkshow.online.forgotten_file import ForgottenFile
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.tombstones import following
+from trunkshow.online.turns import BEFORE_IT_SERVES, FOLLOWING
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -122,7 +125,9 @@ class Arrivals:
             if event.interaction in SHARES and view is not None and view is known():
                 _hear(view, since, event, at)
 
-        reader = Follower(self._source, hear, busy=self._busy, clock=self._clock)
+        is_another = any(one.progress.is_caught_up(self._clock()) for one in self._readers.values())
+        at_first = BEFORE_IT_SERVES if is_another else FOLLOWING
+        reader = Follower(self._source, hear, at_first=at_first, busy=self._busy, clock=self._clock)
         self._readers[view] = reader
         self._running[view] = asyncio.create_task(reader.run(since))
 

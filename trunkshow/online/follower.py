@@ -61,6 +61,7 @@ class Follower:
         hear: told of every event.
         overhear: told of every record that is followed, after its events were.
         went_back: told that the log did, and that it is to be replayed.
+        at_first: the share of the time that it takes from requests until it has caught up for the first time.
         busy: whether the process has requests to answer.
         clock: a port: monotonic seconds.
         sleep: a port.
@@ -73,6 +74,7 @@ class Follower:
         *,
         overhear: Hearer | None = None,
         went_back: Callable[[], None] = lambda: None,
+        at_first: Ramp = FOLLOWING,
         busy: Callable[[], bool] = lambda: False,
         clock: Clock = monotonic,
         sleep: Sleep = asyncio.sleep,
@@ -82,6 +84,7 @@ class Follower:
         self._source = source
         self._hearers = (each(hear),) if overhear is None else (each(hear), overhear)
         self._tell_back = went_back
+        self._at_first = at_first
         self._busy = busy
         self._clock = clock
         self._sleep = sleep
@@ -184,7 +187,7 @@ class Follower:
         self._begin_after(after)
         self.start = after
         self._began.set()
-        turns = self._turns(FOLLOWING, self._is_behind)
+        turns = self._turns(self._at_first, self._is_behind, then=FOLLOWING)
         while True:
             await whichever(self._follow(turns), self._back.wait())
             if why := self._trail.why:  # only now does nothing move any more
@@ -223,8 +226,8 @@ class Follower:
             await tell(self._source.read(after, end), (hearer,), after, turns)
         return end
 
-    def _turns(self, ramp: Ramp, behind: Callable[[], bool]) -> Turns:
-        return Turns(ramp, behind=behind, busy=self._busy, clock=self._clock, sleep=self._sleep)
+    def _turns(self, ramp: Ramp, behind: Callable[[], bool], then: Ramp | None = None) -> Turns:
+        return Turns(ramp, then=then, behind=behind, busy=self._busy, clock=self._clock, sleep=self._sleep)
 
     def _moved_to(self, before: Watermark | None, read: Read) -> None:
         now = read.watermark

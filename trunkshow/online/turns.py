@@ -25,6 +25,9 @@ STEP_S_MAX = 0.01
 FOLLOWING = (0.5, 1.0, 30.0)
 """The share of the time of one that follows: as it falls behind, at most, and after how many seconds that is."""
 
+BEFORE_IT_SERVES = (pacing.SHARE, 1.0, 60.0)
+"""Of one that follows for what comes beside what is served, until it has caught up; its log may be a long one."""
+
 AGAIN = (pacing.SHARE, 0.5, 60.0)
 """Of one that reads again up to an end, which stays where it is."""
 
@@ -46,6 +49,7 @@ class Turns:
 
     Args:
         ramp: its share of the time.
+        then: once it was not behind for the first time; the same where None.
         behind: whether it is.
         busy: whether the process has requests to answer.
         clock: a port: monotonic seconds.
@@ -56,12 +60,13 @@ class Turns:
         self,
         ramp: Ramp,
         *,
+        then: Ramp | None = None,
         behind: Callable[[], bool],
         busy: Callable[[], bool],
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        self._ramp = ramp
+        self._ramp, self._then = ramp, then or ramp
         self._behind, self._busy = behind, busy
         self._clock, self._sleep = clock, sleep
         self._worked, self._counted_at = 0.0, clock()
@@ -89,7 +94,7 @@ class Turns:
 
     def _share(self) -> float:
         if not self._behind():
-            self._behind_since = None
+            self._behind_since, self._ramp = None, self._then
             return 1.0
         if self._behind_since is None:
             self._behind_since = self._counted_at

@@ -18,7 +18,7 @@ from trunkshow.online.lineage import digest_of
 from trunkshow.online.positions import Position, Since
 from trunkshow.online.progress import ENDS_MAX, FRESH_WITHIN_S, Progress
 from trunkshow.online.telling import tell
-from trunkshow.online.turns import AGAIN, FOLLOWING, IN_A_HURRY, each
+from trunkshow.online.turns import AGAIN, BEFORE_IT_SERVES, FOLLOWING, IN_A_HURRY, each
 from trunkshow.serving import metrics
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
@@ -240,6 +240,18 @@ async def test_the_reading_of_a_record_counts_as_work() -> None:
         assert turns.is_over()
         await turns.give()
         assert watched.slept == [pytest.approx(rest_s)]
+
+
+async def test_who_reads_for_what_is_not_served_yet_rests_more_until_it_has_caught_up() -> None:
+    """A long log is caught up with beside requests; from then on to be fresh comes first."""
+    watched = Watched(FollowedLog(), busy=True)
+    behind = iter((True, False, True))
+    turns = watched.follower._turns(BEFORE_IT_SERVES, lambda: next(behind), then=FOLLOWING)
+    for _ in range(3):
+        watched.now += 0.003
+        turns.stepped()
+        await turns.give()
+    assert watched.slept == [pytest.approx(0.027), 0.0, pytest.approx(0.003)]
 
 
 class Day:

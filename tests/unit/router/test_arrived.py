@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import cast
@@ -16,6 +17,7 @@ from router.served.keeper import Keeper
 from router.served.views import View, Views
 from router.service import Router
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.online.turns import BEFORE_IT_SERVES, FOLLOWING
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.reader import Snapshot
@@ -62,6 +64,14 @@ class NeverThere:
         return False
 
 
+async def until_caught_up(arrivals: Arrivals, view: View) -> None:
+    """What was in the log when it was asked for its end was heard."""
+    for _ in range(100_000):
+        if arrivals._readers[view].progress.is_caught_up(time.monotonic()):
+            return
+        await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("late_s", [0.0, 0.05, 0.5])
 async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snapshot, late_s: float) -> None:
     """Half of the time is waited at most; where waiting took all of it a resident slate comes at once, and says why."""
@@ -105,3 +115,23 @@ async def test_a_stranger_whose_events_are_in_no_slate_is_told_so(snapshot: Snap
         await following
     await router.close()
     assert reasons == {"eager": True, "idle": False}
+
+
+async def test_for_a_snapshot_that_comes_beside_another_the_log_is_read_at_leisure(snapshot: Snapshot) -> None:
+    """Its log may be long, and the same loop answers requests from the other; what a router starts with has no time."""
+    log, first, second = MemoryLog("log"), View.of(snapshot), View.of(snapshot)
+    keeper = SimpleNamespace(opened={"first": first}, now=Views.of(first))
+    arrivals = Arrivals(cast("Keeper", keeper), log, busy=lambda: True)
+    mark = await log.append([events_pb2.Event(user_id="u", item_id="i")], 1)
+    following = asyncio.create_task(arrivals.run())
+    arrivals.look()
+    assert await arrivals.reached(first, mark, 30)
+    await until_caught_up(arrivals, first)
+    keeper.opened["second"] = second
+    arrivals.look()
+    assert await arrivals.reached(second, mark, 30)
+    paces = [arrivals._readers[view]._at_first for view in (first, second)]
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert paces == [FOLLOWING, BEFORE_IT_SERVES]

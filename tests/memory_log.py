@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
-from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
+from trunkshow.eventlog.log import LogUnavailable, NoRoom, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.v1 import events_pb2, log_pb2
 
@@ -44,7 +44,7 @@ class MemoryLog:
         """Keep them."""
         self.within_s.append(within_s)
         if self.full:
-            raise LogFull("it was told to be full")
+            raise NoRoom("it was told to be full")
         if self.slow is not None:
             await self._wait(self.slow, within_s)
         if self.gone:

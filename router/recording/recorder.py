@@ -10,6 +10,7 @@ the log's.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import structlog
 
 from trunkshow.errors import NOT_AGAIN, Overloaded, TrunkshowError, Unavailable
 from trunkshow.eventlog import validation
-from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable
+from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, NoRoom
 from trunkshow.eventlog.validation import Policy, Refusal
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import metrics
@@ -32,6 +33,10 @@ ANSWER_MS = 20.0
 
 ASK_AGAIN_MS = 200
 """What callers are told where there is no room; a log that is well has taken in by then what was under way."""
+
+LOOK_FOR_ROOM_EVERY_S = 0.05
+"""While a log has none. Whoever comes in between is refused unheard: to check, pack and send what is refused costs as
+much as to record it, and what is sent again and again would take the time of those who ask for slates."""
 
 RECORDED = metrics.counter("trunkshow_events_recorded_total", "Events that are in the log.", ("interaction",))
 REFUSED = metrics.counter("trunkshow_events_refused_total", "Events that break the contract.", ("reason",))
@@ -79,6 +84,7 @@ class Recorder:
         self._now = now
         self._clock = clock
         self._throttle = Throttle()
+        self._full = (-math.inf, "")
 
     async def record(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
         """Write what is right of these events; those without a timestamp get that of their receipt.
@@ -92,6 +98,9 @@ class Recorder:
             Unavailable: it is not known whether they are in the log.
             Overloaded: there is no room; a part of them may be in the log all the same.
         """
+        full_until, why = self._full
+        if self._clock() < full_until:
+            raise Overloaded(why, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS)
         checked = validation.check(events, self._now(), self._policy)
         try:
             watermark = await self._append(checked.right, deadline) if checked.right else None
@@ -110,6 +119,8 @@ class Recorder:
             watermark = await self._log.append(events, deadline.reserving(ANSWER_MS, began).remaining_s(began))
         except LogFull as error:
             message = f"the event log has no room ({error}); send these events again, those that it has count once"
+            if isinstance(error, NoRoom):
+                self._full = self._clock() + LOOK_FOR_ROOM_EVERY_S, message
             raise Overloaded(message, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS) from error
         except LogUnavailable as error:
             self._told(error)

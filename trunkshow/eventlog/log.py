@@ -32,6 +32,10 @@ class LogFull(LogUnavailable):
     """The log has no room, or more is in flight than may be; wait before sending again."""
 
 
+class NoRoom(LogFull):
+    """The log itself has none, and says so to everybody until something of it goes."""
+
+
 class Read(NamedTuple):
     """A record as it was read.
 

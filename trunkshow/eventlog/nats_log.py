@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 from trunkshow.eventlog import nats_stream, packing
 from trunkshow.eventlog.appending import Gate
 from trunkshow.eventlog.grouping import Groups
-from trunkshow.eventlog.log import LogFull, LogUnavailable, Read
+from trunkshow.eventlog.log import LogUnavailable, NoRoom, Read
 from trunkshow.eventlog.nats_connection import Connection, NoStream
 from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_reader import Reader
@@ -173,7 +173,7 @@ class NatsLog:
         if error is None and said.get("stream") == self._name and isinstance(said.get("seq"), int):
             return int(said["seq"])
         told = str(error.get("description", "")) if isinstance(error, dict) else "an answer that is none"
-        kind = LogFull if any(word in told for word in _FULL) else LogUnavailable
+        kind = NoRoom if any(word in told for word in _FULL) else LogUnavailable
         raise kind(f"{self.url}: {told}")
 
     def _passed(self, connection: Connection, stream: Stream, count: int) -> int:

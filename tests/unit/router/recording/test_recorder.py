@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 from memory_log import MemoryLog
 
-from router.recording.recorder import ANSWER_MS, ASK_AGAIN_MS, Recorder
+from router.recording.recorder import ANSWER_MS, ASK_AGAIN_MS, LOOK_FOR_ROOM_EVERY_S, Recorder
 from router.recording.service import PAUSE_S, EventService
 from router.recording.tally import REFUSED_MAX
 from trunkshow.errors import NOT_AGAIN, InvalidArgument, Overloaded, Unavailable
@@ -154,6 +154,20 @@ async def test_without_a_log_it_is_said_so_and_nobody_asks_again(world: World) -
     with pytest.raises(Unavailable) as caught:
         await World(None).record(event())
     assert (caught.value.reason, caught.value.retry_after_ms) == ("NO_EVENT_LOG", NOT_AGAIN)
+
+
+async def test_what_is_sent_while_a_log_has_no_room_is_refused_unheard(world: World, log: MemoryLog) -> None:
+    """But for one try every now and then, by which it is found to have room again."""
+    log.full = True
+    for passed_s, tries in ((0.0, 1), (0.01, 1), (LOOK_FOR_ROOM_EVERY_S, 2), (0.01, 2)):
+        world.now += passed_s
+        with pytest.raises(Overloaded) as caught:
+            await world.record(event(1))
+        assert (caught.value.reason, caught.value.retry_after_ms) == ("LOG_FULL", ASK_AGAIN_MS)
+        assert len(log.within_s) == tries
+    log.full = False
+    world.now += LOOK_FOR_ROOM_EVERY_S
+    assert (await world.record(event(1))).recorded == 1
 
 
 async def test_a_full_log_says_when_to_come_back(world: World, log: MemoryLog) -> None:

@@ -38,6 +38,9 @@ TEND_S = 0.25
 CLOSED_AT_ONCE = 8
 """Pieces; one takes about a millisecond of the event loop, and a version has dozens."""
 
+PASSING = 3
+"""Ways past what hangs in the store: each may come to something that hangs, too."""
+
 log = structlog.get_logger()
 
 
@@ -136,7 +139,7 @@ class Keeper:
         at was said by others, to every shard.
         """
         openers: dict[Callable[[], Coroutine[Any, Any, None]], asyncio.Task[None]] = {}
-        lanes = surviving(self.bring_next, "opener.failed"), surviving(self.pass_by, "opener.failed")
+        lanes = [surviving(lane, "opener.failed") for lane in (self.bring_next, *[self.pass_by] * PASSING)]
 
         async def look() -> None:
             await self._poked_within(TEND_S)
@@ -248,7 +251,7 @@ class Keeper:
         await self._bring_of(self._versions())
 
     async def pass_by(self) -> None:
-        """Open what is next of the current version, where what is under way of another one hangs."""
+        """Open what is next of the current version, where all that is under way hangs."""
         current = self._pointer.current if self._pointer else ""
         if current and self._belonging.members and self.opening.is_held_up(current):
             await self._bring_of([current], passing=True)

@@ -5,7 +5,8 @@
     closed    → forgotten               between two openings: the store may remove the copies that it keeps here
 
 They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
-is served. What a thread still reads that nobody waits for any more is not closed before it comes back.
+is served; what is served itself, after `HANGS_S`, by what else is. What a thread still reads that nobody waits for any
+more is not closed before it comes back.
 
 Whatever fails here, what is warm goes on serving. What is opened, in which order, and what is closed, is
 `shard.keeper`'s to say.
@@ -44,6 +45,9 @@ the interpreter for as long as an answer may take, and shards that follow one po
 FORGET_WITHIN_S = 30.0
 HELD_UP_S = 5.0
 """After which what has been under way of another version does not hold up what is served."""
+
+HANGS_S = 30.0
+"""After which that holds of what is served, too: of several that come slowly each would only come more slowly."""
 
 OPEN_WITHIN_S = 600.0
 """What takes longer is left to itself: its thread cannot be killed."""
@@ -118,9 +122,11 @@ class Opening:
         return self.failures.next((one for one in wanted if one not in opened), self._clock())
 
     def is_held_up(self, version: str) -> bool:
-        """Whether something of another version has been under way for so long that the store may hang."""
-        now = self._clock()
-        return any(_version(key) != version and now - since >= HELD_UP_S for key, since in self._busy.items())
+        """Whether all that is under way has been for so long that the store may hang."""
+        now, limits = self._clock(), (HELD_UP_S, HANGS_S)
+        return bool(self._busy) and all(
+            now - since >= limits[_version(key) == version] for key, since in self._busy.items()
+        )
 
     async def bring(
         self, key: Key, parent: str, share: float = pacing.SHARE, *, passing: bool = False

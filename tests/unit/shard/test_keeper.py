@@ -22,7 +22,7 @@ from shard.heard import Word
 from shard.holdings import LINGER_S, SETTLE_S, TURN_S
 from shard.keeper import Keeper
 from shard.online.port import NoLog, Online
-from shard.opening import HELD_S, HELD_UP_S
+from shard.opening import HANGS_S, HELD_S, HELD_UP_S
 from shard.placement import share
 from shard.scene import Kind, Limits, Piece
 from trunkshow import pacing
@@ -230,15 +230,17 @@ async def test_what_moved_is_surplus_until_others_have_it(stage: Stage) -> None:
 
 
 class Hanging:
-    """A store that does not come back with the partitions of one version."""
+    """A store that does not come back with the partitions of one version, or so many of them."""
 
-    def __init__(self, stage: Stage, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, stage: Stage, version: str, monkeypatch: pytest.MonkeyPatch, times: float = math.inf) -> None:
         self.asked = threading.Event()
         self.go = threading.Event()
+        self.hung = 0
         ensure = Store.ensure
 
         def hangs(store: Store, of: str, files: Collection[str]) -> Path:
-            if of == version and any(path.startswith("partitions/") for path in files):
+            if of == version and self.hung < times and any(path.startswith("partitions/") for path in files):
+                self.hung += 1
                 self.asked.set()
                 self.go.wait(WITHIN_S)
             return ensure(store, of, files)
@@ -278,6 +280,34 @@ async def test_a_candidate_whose_files_hang_does_not_hold_up_what_is_served(
     store.go.set()
     await hung
     assert len(stage.warm()[candidate]) == 1
+
+
+async def test_partitions_whose_files_hang_do_not_hold_up_the_others_of_what_is_served(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These may be in this shard's own cache; each that hangs, too, has its own time to show that it does."""
+    current = stage.pointer.current
+    store = Hanging(stage, current, monkeypatch, times=2)
+    keeper = stage.keeper
+    keeper.joined((OWN,))
+    keeper.pointed(replace(stage.pointer, states={current: State.CURRENT}))
+    keeper.tend()
+    await keeper.bring_next()  # what its partitions share
+    keeper.tend()
+    hung = []
+    for lane in (keeper.bring_next, keeper.pass_by):
+        hung.append(asyncio.ensure_future(lane()))
+        await store.until(lambda: store.hung == len(hung))
+        stage.now += HELD_UP_S
+        await keeper.pass_by()
+        assert stage.warm()[current] == []  # not before it is clear that it hangs
+        stage.now += HANGS_S - HELD_UP_S
+    for _ in range(2 * PARTITIONS):
+        await keeper.pass_by()
+    assert len(stage.warm()[current]) == PARTITIONS - 2
+    store.go.set()
+    await asyncio.gather(*hung)
+    assert stage.warm()[current] == EVERYTHING
 
 
 async def test_what_a_thread_reads_that_nobody_waits_for_any_more_stays_open(

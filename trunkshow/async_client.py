@@ -29,7 +29,7 @@ from trunkshow.forgetting import ForgetReceipt
 from trunkshow.items import NewItem, RecordedItems, items_request
 from trunkshow.receipts import Rung
 from trunkshow.rival_batches import answers
-from trunkshow.rival_rules import Hedge
+from trunkshow.rival_rules import hedges
 from trunkshow.rivals import raced
 from trunkshow.targets import Routers
 from trunkshow.v1 import cluster_pb2, events_pb2
@@ -54,7 +54,8 @@ class AsyncClient:
         self._identity = wire.identify(api_key, token)
         self._channel = open_channel(target, credentials, wire.OPTIONS)
         self._recording = open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
-        self._hedge = Hedge(Routers(target).several)
+        self._hedges = hedges(Routers(target).several)
+        self._hedge = self._hedges[wire.RECOMMEND.path]
 
     def __repr__(self) -> str:
         return f"AsyncClient({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -251,9 +252,9 @@ class AsyncClient:
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         shown = (*wire.metadata(request_id), *self._identity())
         try:
-            if method.path in wire.HEDGED:
+            if (hedge := self._hedges.get(method.path)) is not None:
                 return await raced(
-                    self._hedge,
+                    hedge,
                     lambda seconds: call(message, timeout=seconds, metadata=shown),
                     deadline_ms / 1e3,
                     waits=wire.waits(message),

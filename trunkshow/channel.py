@@ -178,9 +178,6 @@ WATCH_PLACEMENT = Method(
 )
 PREDICT = "/trunkshow.v1.ShardService/Predict"
 
-HEDGED = frozenset({RECOMMEND.path, SIMILAR_ITEMS.path, GET_FEATURES.path})
-"""What other routers may be asked as well where one takes long: nothing is written by it."""
-
 
 def waits(message: Message) -> bool:
     """Whether an answer takes long by its caller's own wish."""

@@ -12,7 +12,7 @@ import grpc
 
 from trunkshow import channel as wire
 from trunkshow.errors import from_rpc_error
-from trunkshow.rival_rules import Hedge
+from trunkshow.rival_rules import hedges
 from trunkshow.rivals import raced_blocking
 from trunkshow.targets import Routers
 
@@ -34,7 +34,8 @@ class Line:
         self._channel = wire.open_channel(target, credentials)
         self._recording = wire.open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
         self._identity = wire.identify(api_key, token)
-        self._hedge = Hedge(Routers(target).several)
+        self._hedges = hedges(Routers(target).several)
+        self._hedge = self._hedges[wire.RECOMMEND.path]
 
     def __repr__(self) -> str:
         return f"Client({self.target!r}, deadline_ms={self.deadline_ms:g})"
@@ -80,12 +81,13 @@ class Line:
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
         shown, timeout_s = (*wire.metadata(request_id), *self._identity()), deadline_ms / 1e3
         waits = wire.waits(message)
-        patience_s = self._hedge.patience_s(timeout_s, waits=waits) if method.path in wire.HEDGED else None
+        hedge = self._hedges.get(method.path)
+        patience_s = hedge.patience_s(timeout_s, waits=waits) if hedge is not None else None
         try:
-            if patience_s is None:  # a call that blocks takes less than one that is waited for
+            if hedge is None or patience_s is None:  # a call that blocks takes less than one that is waited for
                 return call(message, timeout=timeout_s, metadata=shown)
             answer: wire.Response = raced_blocking(
-                self._hedge,
+                hedge,
                 lambda seconds: call.future(message, timeout=seconds, metadata=shown),
                 patience_s,
                 timeout_s,

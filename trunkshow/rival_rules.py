@@ -3,9 +3,11 @@
 A router that stands still (its machine paused, its disk or its network gone) keeps its connections, and gRPC finds out
 in seconds only; until then a call to it is to cost a hedge, not an answer. Rules:
 
-1. Only what asks, never what records: `channel.HEDGED`. And only where the target names several routers (`targets`).
-   What takes long by its caller's wish is waited for longer than a router may make it wait. Batches have rules of their
-   own beside these: `trunkshow.batch_parts`.
+1. Only where it does no harm to ask twice (`hedges`): what asks, and events, which count once by their ids. New items
+   and tombstones are not sent twice: one that a router wakes up with later would undo what came after it. And only
+   where the target names several routers (`targets`). What takes long by its caller's wish, or because a log does, is
+   waited for nearly as long as a router may make it wait. Batches have rules of their own beside these:
+   `trunkshow.batch_parts`.
 2. Patience and budget are those of `trunkshow.hedging`: the p99 of what callers waited of late, within bounds, and a
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
    stands still, where answers take as long as the bounds. A token comes back where the router first asked gave no
@@ -24,9 +26,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from trunkshow.channel import DEADLINE_MS
+from trunkshow.channel import DEADLINE_MS, GET_FEATURES, RECOMMEND, RECORD_EVENTS, SIMILAR_ITEMS
 from trunkshow.hedging import Patience, Tokens
 from trunkshow.latencies import Latencies
 
@@ -67,6 +69,8 @@ WAITED_SHARE = 0.8
 """Of its time, for what waits by its caller's wish: a router waits for events for seven tenths of it at most."""
 
 PROMISED_S = DEADLINE_MS / 1e3
+RECORDED_S = 2.0
+"""That a router gives its log at most."""
 
 SPARED_S = 0.4
 """For a call that was outrun: who is silent for so long stands still. Threads leave it to its own deadline."""
@@ -124,6 +128,7 @@ class Hedge:
 
     Args:
         several: whether there are several routers, as far as is known.
+        waits_s: all of these calls may take so long at a router that is well; as it promises itself where None.
 
     Attributes:
         several: the same.
@@ -131,9 +136,11 @@ class Hedge:
         beginning: held by a thread that begins calls, so that nobody's comes between the two of a hedge (rule 3).
     """
 
-    def __init__(self, several: Callable[[], bool]) -> None:
+    def __init__(self, several: Callable[[], bool], *, waits_s: float | None = None) -> None:
         self.beginning = threading.Lock()
         self.several = several
+        self._waits = waits_s is not None
+        self._promised_s = PROMISED_S if waits_s is None else waits_s
         self.batches = Budget(SHARE, BATCH_BURST)
         self._budget = Budget(SHARE, BURST)
         self._reserve = Budget(RESERVE_SHARE, BURST)
@@ -152,8 +159,8 @@ class Hedge:
             return None
         self._budget.earn()
         self._reserve.earn()
-        if waits:
-            return WAITED_SHARE * min(timeout_s, PROMISED_S)
+        if waits or self._waits:
+            return WAITED_SHARE * min(timeout_s, self._promised_s)
         with self._lock:
             patience_s = PATIENCE.of(self._latencies.tail_ms) / 1e3
         return patience_s if patience_s < timeout_s else None
@@ -182,7 +189,7 @@ class Hedge:
 
     def last_s(self, timeout_s: float) -> float:
         """Of a call of so many seconds, after which others may be asked on the reserve."""
-        return LAST_SHARE * min(timeout_s, PROMISED_S)
+        return LAST_SHARE * min(timeout_s, self._promised_s)
 
     def was_right(self) -> None:
         """Whoever was asked first never answered."""
@@ -192,3 +199,11 @@ class Hedge:
         """A caller waited so long, whichever call was answered: else what is hedged would make patience shorter."""
         with self._lock:
             self._latencies.add(seconds * 1e3)
+
+
+def hedges(several: Callable[[], bool]) -> Mapping[str, Hedge]:
+    """A client's, by the path of the method: what asks has one budget, and events have one of their own."""
+    asking, recording = Hedge(several), Hedge(several, waits_s=RECORDED_S)
+    return {method.path: asking for method in (RECOMMEND, SIMILAR_ITEMS, GET_FEATURES)} | {
+        RECORD_EVENTS.path: recording
+    }

@@ -13,7 +13,7 @@ import pytest
 
 from trunkshow import channel as wire
 from trunkshow import rival_rules
-from trunkshow.rival_rules import Hedge
+from trunkshow.rival_rules import Hedge, hedges
 from trunkshow.rivals import raced, raced_blocking
 from trunkshow.targets import Routers, host_of, listed
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -283,10 +283,20 @@ async def test_what_was_waited_for_by_wish_says_nothing_of_routers() -> None:
     assert hedge.patience_s(1.0) == pytest.approx(0.06)
 
 
-def test_what_records_is_never_asked_twice_at_a_time() -> None:
-    """Recording has retries of its own."""
-    assert wire.RECOMMEND.path in wire.HEDGED
-    assert wire.RECORD_EVENTS.path not in wire.HEDGED
+def test_only_what_does_no_harm_twice_is_asked_of_others() -> None:
+    """A tombstone or an item that a router wakes up with later would undo what came after it."""
+    each = hedges(lambda: True)
+    twice = {wire.RECOMMEND, wire.SIMILAR_ITEMS, wire.GET_FEATURES, wire.RECORD_EVENTS}
+    assert set(each) == {method.path for method in twice}
+    assert each[wire.RECOMMEND.path].patience_s(5.0) == pytest.approx(0.06)
+
+
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(1.0, 0.8), (5.0, 1.6)])
+def test_events_are_waited_for_as_long_as_a_router_waits_for_its_log(timeout_s: float, patience_s: float) -> None:
+    """A log may take its time; a router that is silent then stands still. What it spends no slate lacks."""
+    each = hedges(lambda: True)
+    assert each[wire.RECORD_EVENTS.path].patience_s(timeout_s) == pytest.approx(patience_s)
+    assert each[wire.RECORD_EVENTS.path] is not each[wire.RECOMMEND.path]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.types import Options
@@ -154,7 +155,7 @@ def _from_jwks(data: bytes) -> list[Key]:
 def _from_pem(data: bytes) -> Key:
     try:
         key = serialization.load_pem_public_key(data)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise ValueError("it holds PEM, and no public key") from None
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= RSA_BITS_MIN:
         return Key("", "RS256", key)

@@ -10,7 +10,7 @@ import base64
 import os
 from pathlib import Path
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -62,7 +62,7 @@ def sign(private: Path, data: bytes) -> bytes:
         key = load_pem_private_key(private.read_bytes(), password=None)
     except OSError as error:
         raise KeyUnusable(f"{private} cannot be read: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyUnusable(f"{private} holds no private key: {error}") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnusable(f"{private} holds no Ed25519 key; make one with `trunkshow keys`")
@@ -79,7 +79,7 @@ def load_key(public: Path) -> Key:
         key = load_pem_public_key(public.read_bytes())
     except OSError as error:
         raise KeyUnusable(f"{public} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyUnusable(f"{public} holds no public key: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
         raise KeyUnusable(f"{public} holds no Ed25519 key; make one with `trunkshow keys`")

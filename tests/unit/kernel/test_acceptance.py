@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from trunkshow.snapshot.acceptance import accept, compare
 from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 
 GOOD = File(3, "00" * 32)
+ED25519_OID = bytes.fromhex("06032b6570")  # as it stands in a key's DER (RFC 8410)
 
 
 @pytest.fixture(scope="module")
@@ -236,9 +238,12 @@ def test_the_private_key_is_for_its_owner_alone_and_never_overwritten(pair: tupl
 def test_a_file_that_holds_no_key_is_named(pair: tuple[Path, Path], tmp_path: Path) -> None:
     """Missing, mixed up, or something else."""
     (tmp_path / "junk").write_text("junk")
+    public = base64.b64decode("".join(pair[1].read_text().splitlines()[1:-1]))
+    unknown = base64.b64encode(public.replace(ED25519_OID, ED25519_OID[:-1] + b"\x01")).decode()
+    (tmp_path / "unknown").write_text(f"-----BEGIN PUBLIC KEY-----\n{unknown}\n-----END PUBLIC KEY-----\n")
     for path in (tmp_path / "gone", tmp_path / "junk", pair[1]):
         with pytest.raises(signature.KeyUnusable, match=path.name):
             signature.sign(path, b"")
-    for path in (tmp_path / "gone", tmp_path / "junk", pair[0]):
+    for path in (tmp_path / "gone", tmp_path / "junk", tmp_path / "unknown", pair[0]):
         with pytest.raises(signature.KeyUnusable, match=path.name):
             signature.load_key(path)

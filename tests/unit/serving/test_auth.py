@@ -258,7 +258,15 @@ def test_keys_of_a_set_are_found_by_their_id(tmp_path: Path) -> None:
     assert reason(guard, bearer(token(RSA_KEY, "RS256", "two"))) == "CREDENTIALS_INVALID"
 
 
-@pytest.mark.parametrize("keys", [b"", b"too short", b"-----BEGIN nothing", b"{}", b'{"keys": 3}'])
+UNKNOWN_CURVE = b"""-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYI/oZIzj0DAQcDQgAEATukIRm64D6Wm7TJL+BTrlYXDjvk
+nSLqhDH0W4vjyulENq+fQHiuEHMVk76PnaiNNeM+2ItPP+lTVEX/aE8fOQ==
+-----END PUBLIC KEY-----
+"""
+"""A key of prime256v1 with one bit of the curve's name turned over."""
+
+
+@pytest.mark.parametrize("keys", [b"", b"too short", b"-----BEGIN nothing", b"{}", b'{"keys": 3}', UNKNOWN_CURVE])
 def test_a_key_that_cannot_be_used_ends_the_start(tmp_path: Path, keys: bytes) -> None:
     """A router does not start with a key that protects nothing."""
     with pytest.raises(ValueError):

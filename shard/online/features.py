@@ -66,13 +66,13 @@ class FeatureCounters:
 
     def hear(self, heard: Heard) -> None:
         """An event; a search without an item is its user's alone."""
-        said = heard.event
-        kind = said.interaction if 0 <= said.interaction < KINDS else 0
+        said, _, time_ms, now_ms = heard
+        kind, item_id = said.interaction, said.item_id
         value = said.value if said.HasField("value") else None
-        event = Event(heard.time_ms, kind, value, self.category_of(said.item_id))
-        self._users.record(said.user_id, event, heard.now_ms)
-        if said.item_id:
-            self._items.record(said.item_id, event, heard.now_ms)
+        event = Event(time_ms, kind if 0 <= kind < KINDS else 0, value, self.category_of(item_id))
+        self._users.record(said.user_id, event, now_ms)
+        if item_id:
+            self._items.record(item_id, event, now_ms)
 
     def forget(self, user_id: str) -> None:
         """Nothing is kept of them."""

@@ -21,6 +21,7 @@ from trunkshow.online.forgotten import Forgotten, Tombstone
 from trunkshow.online.positions import Position
 from trunkshow.online.weights import SHARES
 from trunkshow.serving import metrics
+from trunkshow.stream.fatigue import MINUTE_MS
 from trunkshow.v1 import events_pb2 as pb
 
 SENT_AGAIN_MS = 3_600_000
@@ -77,12 +78,15 @@ class Hearing:
         if event.interaction == pb.INTERACTION_IMPRESSION:  # most events
             self.show(event, at)
             return
-        if event.interaction not in SHARES or self._is_covered(event, at):
+        if event.interaction not in SHARES:
+            return
+        time_ms = event.timestamp.ToMilliseconds()
+        if self._forgotten.covers(event.user_id, at, time_ms):
             return
         # All of them are asked: each has newcomers of its own.
-        takers = [one for one in self._opened if one.homes.takes(event, at, one.homes.held)]
+        takers = [one for one in self._opened if one.homes.takes(event, at, time_ms, one.homes.held)]
         if takers:
-            self._keep(event, at)
+            self._keep(event, at, time_ms)
 
     def _hear_again(self, residents: Residents, partitions: Collection[int], event: pb.Event, at: Position) -> None:
         if residents is not self._opened.get(residents.version):
@@ -90,18 +94,21 @@ class Hearing:
         if event.interaction == pb.INTERACTION_IMPRESSION:
             self.show(event, at)
             return
-        if event.interaction not in SHARES or self._is_covered(event, at):
+        if event.interaction not in SHARES:
             return
-        if residents.homes.takes(event, at, partitions):
-            self._keep(event, at)
+        time_ms = event.timestamp.ToMilliseconds()
+        if self._forgotten.covers(event.user_id, at, time_ms):
+            return
+        if residents.homes.takes(event, at, time_ms, partitions):
+            self._keep(event, at, time_ms)
 
     def show(self, event: pb.Event, at: Position) -> None:
         """Something was shown to somebody, who matters if they live here; nobody moves in by it."""
-        user_id = event.user_id
-        if self._is_covered(event, at):
+        user_id, time_ms = event.user_id, event.timestamp.ToMilliseconds()
+        if self._forgotten.covers(user_id, at, time_ms):
             return
         if user_id in self.shown or self._opened.has(user_id):
-            self.shown.add(user_id, event.item_id, max(event.timestamp.seconds // 60, 0))
+            self.shown.add(user_id, event.item_id, max(time_ms // MINUTE_MS, 0))
 
     def forget(self, tombstone: Tombstone) -> None:
         """Somebody's online events go at once."""
@@ -127,17 +134,12 @@ class Hearing:
             if number % STEPS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _is_covered(self, event: pb.Event, at: Position) -> bool:
-        """Whether an event is of somebody who asked to be forgotten, from before they did."""
-        return self._forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds())
-
     def _miss(self, event: pb.Event, at: Position) -> None:
         """An event could not be taken in."""
         time_ms = happened_ms(event)
         if time_ms is not None:
             self.users.miss(event.user_id, at, time_ms)
 
-    def _keep(self, event: pb.Event, at: Position) -> None:
-        kept = compact(event, at)
-        self._newest_ms = max(self._newest_ms, kept.time_ms)
-        self.users.add(event.user_id, kept)
+    def _keep(self, event: pb.Event, at: Position, time_ms: int) -> None:
+        self._newest_ms = max(self._newest_ms, time_ms)
+        self.users.add(event.user_id, compact(event, at, time_ms))

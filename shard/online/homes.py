@@ -70,15 +70,15 @@ class Homes:
 
     # --- who lives there -----------------------------------------------------------------------------------------
 
-    def takes(self, event: pb.Event, at: Position, among: Collection[int]) -> bool:
-        """Whether an event is of somebody who lives in one of these partitions.
+    def takes(self, event: pb.Event, at: Position, time_ms: int, among: Collection[int]) -> bool:
+        """Whether an event, which happened then, is of somebody who lives in one of these partitions.
 
         As long as the log is being replayed every newcomer may turn out to: an earlier event may come yet.
         """
         home = self.of(event.user_id)
         if home is not None:
             return home.partition in among
-        if not self.since.is_new(at, event.timestamp.ToMilliseconds()):
+        if not self.since.is_new(at, time_ms):
             return False
         partition = self._newcomers.take(event, at, self._catalogue.built_row)
         if partition is None:

@@ -7,7 +7,7 @@ followed closely, are that partition's slates FRESH. What was folded in before s
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from time import time
 from typing import cast
 
@@ -30,11 +30,15 @@ from trunkshow.online.trends import NO_TRENDS, Trends
 from trunkshow.online.weights import weights_of
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot.additions import Additions
+from trunkshow.snapshot.growing import GrowingCatalogue
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.records import UserRecord
 
 FOLDED_MAX = 8192
 """Users whose folded record is kept until their next event; one takes about 2 KB."""
+
+CATEGORIES_KEPT = 16_384
+"""Items whose category is kept; one takes about 250 bytes."""
 
 
 class Residents:
@@ -82,6 +86,7 @@ class Residents:
         self._segment_names = snapshot.segment_names
         self._catalogue = snapshot.catalogue
         self._id_of = snapshot.catalogue.id
+        self._built_category = lru_cache(CATEGORIES_KEPT)(partial(_built_category, snapshot.catalogue))
         self._kinds = kinds = snapshot.kinds
         parameters = snapshot.manifest.parameters
         marks = marks_by_type(parameters.get("interactions", ()))
@@ -107,7 +112,10 @@ class Residents:
 
     def category_of(self, item_id: str) -> str:
         """An item's category; empty where neither the snapshot nor what came since knows one."""
-        row = self._catalogue.row(item_id)
+        built = self._built_category(item_id)
+        if built is not None:
+            return built
+        row = self._catalogue.additions.row(item_id)
         return "" if row is None else self._catalogue.category(row)
 
     def usual_share(self, item_id: str) -> float | None:
@@ -190,3 +198,9 @@ class Residents:
     async def reached(self, watermark: Watermark, within_s: float) -> bool:
         """Whether everything up to a watermark is known, waiting for it so long at most."""
         return await self._follower.reached(watermark, within_s)
+
+
+def _built_category(catalogue: GrowingCatalogue, item_id: str) -> str | None:
+    """The category of an item that was there when the snapshot was built, empty for none; None for any other item."""
+    row = catalogue.built_row(item_id)
+    return None if row is None else catalogue.category(row)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from bisect import insort
+from operator import itemgetter
 from typing import NamedTuple
 
 from trunkshow.online.positions import Position
@@ -65,26 +66,28 @@ class Applied(NamedTuple):
     gone: Event | None = None
 
 
-def compact(event: pb.Event, at: Position) -> Event:
-    """What is kept of an event that stands there."""
+def compact(event: pb.Event, at: Position, time_ms: int) -> Event:
+    """What is kept of an event that stands there, and happened then."""
     key = int.from_bytes(hashlib.blake2b(event.event_id.encode(), digest_size=8).digest(), "little")
     # The same few items come again and again: their ids are kept once.
-    return Event(key, sys.intern(event.item_id), event.interaction, event.timestamp.ToMilliseconds(), at)
+    return Event(key, sys.intern(event.item_id), event.interaction, time_ms, at)
 
 
 def applied(events: Events, event: Event, most: int = EVENTS_MAX) -> Applied:
     """With one more event, of which at most so many are kept."""
-    for known in events:
-        if known.key == event.key:
-            if known.at <= event.at:
-                return Applied(events)
-            events = tuple(one for one in events if one is not known)
-            break
+    if event.key in map(_key, events):
+        known = next(one for one in events if one.key == event.key)
+        if known.at <= event.at:
+            return Applied(events)
+        events = tuple(one for one in events if one is not known)
     more = list(events)
     insort(more, event, key=_rank)
     if len(more) <= most:
         return Applied(tuple(more))
     return Applied(events if more[0] is event else tuple(more[1:]), more[0])
+
+
+_key = itemgetter(Event._fields.index("key"))
 
 
 def _rank(event: Event) -> tuple[bool, int, int]:

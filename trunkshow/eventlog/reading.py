@@ -25,6 +25,11 @@ BEHIND = metrics.gauge(
     "trunkshow_log_reader_behind_records", "Records of the event log that wait to be read, as of the last one that was."
 )
 
+SECONDS_MIN, SECONDS_MAX = -62_135_596_800, 253_402_300_799
+"""Of a moment, since the epoch: protobuf's, from year 1 to 9999."""
+
+NANOS = 1_000_000_000
+
 _log = structlog.get_logger(__name__)
 
 
@@ -95,7 +100,7 @@ def happened_ms(event: events_pb2.Event) -> int | None:
 
 
 def _moment_ms(moment: Timestamp) -> int | None:
-    try:
-        return moment.ToMilliseconds()
-    except ValueError:
+    seconds, nanos = moment.seconds, moment.nanos
+    if not SECONDS_MIN <= seconds <= SECONDS_MAX or not 0 <= nanos < NANOS:
         return None
+    return seconds * 1000 + nanos // 1_000_000

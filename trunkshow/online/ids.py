@@ -95,17 +95,23 @@ class KnownIds:
         if self.doubts(time_ms):
             return False
         key = hash(event_id) & _BITS or 1
-        if any(table.find(key) >= 0 for table in self._before):
-            return False
-        found = [table.find(key) for table in self._lately]
-        if max(found) >= 0:
-            return False
-        if not self._lately[-1].room:
-            self._lately.append(Table(2 * self._lately[-1].slots))
-            found.append(self._lately[-1].find(key))
-        self._lately[-1].put(-1 - found[-1], key)
+        for table in self._before:
+            if table.find(key) >= 0:
+                return False
+        found = 0
+        for table in self._lately:
+            found = table.find(key)
+            if found >= 0:
+                return False
+        table = self._lately[-1]
+        if not table.room:
+            table = Table(2 * table.slots)
+            self._lately.append(table)
+            found = table.find(key)
+        table.put(-1 - found, key)
         self._count += 1
-        self._newest_ms = max(self._newest_ms, now_ms)
+        if now_ms > self._newest_ms:
+            self._newest_ms = now_ms
         return True
 
     def doubts(self, time_ms: int) -> bool:

@@ -1,5 +1,8 @@
 """Where every known user lives: 12 bytes a user, mapped into memory, one binary search to ask.
 
+Who acts is asked for again and again, by every part that hears of it: the newest answers are kept, as long as the
+directory is.
+
 A user id is kept as a salted 64-bit BLAKE2b hash. The builder chooses a salt under which no two of its users
 collide; a stranger who happens to share a hash (1 in 2^64 per user) is sent to a partition that does not know the id,
 and is then served as the stranger they are.
@@ -10,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -22,7 +25,11 @@ from trunkshow.snapshot import arrays
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    Numbers = memoryview[int]
+
 SALTS_MAX = 16
+FOUND_MAX = 16_384
+"""Answers that are kept, strangers' among them; one takes about 300 bytes."""
 
 
 class Home(NamedTuple):
@@ -74,18 +81,24 @@ class Directory:
     def __init__(self, folder: Path) -> None:
         columns = arrays.load(folder)
         # Searched as memoryviews: numpy's way takes longer, and through code that no request needs otherwise.
-        self._hashes, self._partitions, self._segments = (
+        hashes, partitions, segments = (
             memoryview(cast("Buffer", columns[name])) for name in ("hashes", "partitions", "segments")
         )
-        self._salt = int(columns["salt"][0])
+        self._hashes = hashes
+        # Not by way of self: what is held in a circle stays mapped until a collector comes by.
+        self._find = lru_cache(FOUND_MAX)(partial(_found, hashes, partitions, segments, int(columns["salt"][0])))
 
     def __len__(self) -> int:
         return len(self._hashes)
 
     def find(self, user_id: str) -> Home | None:
         """The user's home, or None for a user that the snapshot does not know."""
-        wanted = hash_user(user_id, self._salt)
-        position = bisect_left(self._hashes, wanted)
-        if position == len(self._hashes) or self._hashes[position] != wanted:
-            return None
-        return Home(self._partitions[position], self._segments[position])
+        return self._find(user_id)
+
+
+def _found(hashes: Numbers, partitions: Numbers, segments: Numbers, salt: int, user_id: str) -> Home | None:
+    wanted = hash_user(user_id, salt)
+    position = bisect_left(hashes, wanted)
+    if position == len(hashes) or hashes[position] != wanted:
+        return None
+    return Home(partitions[position], segments[position])

@@ -29,6 +29,9 @@ LOOKED_AT_MAX = 8
 
 _ROOM = 16
 
+_SURELY_S = WINDOWS[-1].length_s - WINDOWS[-1].bucket_s
+"""What happened no longer ago than this is in the longest window, wherever that begins."""
+
 
 def onward(before: int, now: int, back: int) -> int:
     """A moment that goes forward only, unless a clock was set right: by more than `back`."""
@@ -60,18 +63,24 @@ class Recent:
 
     def record(self, event: Event, now_ms: int) -> None:
         """Count one event; what is too far in the future, or older than the longest window, is left out."""
-        self._second = onward(self._second, now_ms // 1000, BACK_S)
-        second = event.time_ms // 1000
-        if not begins(self._second, WINDOWS[-1]) <= second <= self._second + FUTURE_S_MAX:
+        now_s = now_ms // 1000
+        if now_s != self._second:
+            now_s = self._second = onward(self._second, now_s, BACK_S)
+        time_ms, kind, value, category = event
+        second = time_ms // 1000
+        if second > now_s + FUTURE_S_MAX:
             return
-        self.newest_ms = max(self.newest_ms, event.time_ms)
-        key = second * KINDS + event.kind
-        self._counts[key] = self._counts.get(key, 0) + 1
-        if event.value is not None and event.kind in PRICED:
-            self._value.offer(event.time_ms, event.value, self._second)
-        if event.category:
-            self._category.offer(event.time_ms, event.category, self._second)
-        if len(self._counts) > self._room:
+        if second < now_s - _SURELY_S and second < begins(now_s, WINDOWS[-1]):
+            return
+        if time_ms > self.newest_ms:
+            self.newest_ms = time_ms
+        counts, key = self._counts, second * KINDS + kind
+        counts[key] = counts.get(key, 0) + 1
+        if value is not None and kind in PRICED:
+            self._value.offer(time_ms, value, now_s)
+        if category:
+            self._category.offer(time_ms, category, now_s)
+        if len(counts) > self._room:
             self._settle()
 
     def features(self, now_ms: int) -> Features:
@@ -121,15 +130,18 @@ class _Latest(Generic[Value]):
 
     def offer(self, time_ms: int, value: Value, now_s: int) -> None:
         """One more, in a second that is not before any that was named earlier."""
-        if self._later is not None:
+        later = self._later
+        if later is not None and min(later) < now_s:
             self._come(now_s)
+            later = self._later
         second, offered = time_ms // 1000, (time_ms, value)
         if second < now_s:
-            self._newest = offered if self._newest is None else max(offered, self._newest)
-            return
-        if self._later is None:
-            self._later = {}
-        self._later[second] = max(offered, self._later.get(second, offered))
+            if self._newest is None or offered > self._newest:
+                self._newest = offered
+        elif later is None:
+            self._later = {second: offered}
+        elif second not in later or offered > later[second]:
+            later[second] = offered
 
     def within(self, first: int, now_s: int) -> Value | None:
         """The newest from one second on and before another."""

@@ -71,8 +71,9 @@ class Surges(Generic[Item]):
     def record(self, item: Item, kind: int, at_s: float, now_s: float) -> None:
         """Count one event, at the latest when somebody asks."""
         self._advance(now_s)
-        if kind in self._kinds:
-            self._waiting.append((item, self._kinds[kind], min(at_s, self._now_s)))
+        place = self._kinds.get(kind)
+        if place is not None:
+            self._waiting.append((item, place, min(at_s, self._now_s)))
             if len(self._waiting) >= self._waiting_max:
                 self._count()
 
@@ -148,6 +149,8 @@ class Surges(Generic[Item]):
 
     def _advance(self, now_s: float) -> None:
         """Let time pass: hours that are over are learned."""
+        if now_s == self._now_s:  # nearly always: a record's events were recorded together
+            return
         if math.isnan(self._now_s):
             self._began_s = self._now_s = now_s
         hour, until = int(self._now_s // HOUR_S), int(now_s // HOUR_S)

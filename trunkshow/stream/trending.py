@@ -51,11 +51,12 @@ class Trending(Generic[Item]):
             segment: of the user, -1 for none; beyond `segments_max` of them, later ones are not counted apart.
         """
         self._everybody.record(item, kind, at_s, now_s)
-        if segment >= 0 and segment not in self._segments and len(self._segments) < self._rules.segments_max:
+        apart = self._segments.get(segment)
+        if apart is None and segment >= 0 and len(self._segments) < self._rules.segments_max:
             items_max = max(self._rules.items_max // 10, 1)
-            self._segments[segment] = Surges(self._rules, self._weights, items_max)
-        if segment in self._segments:
-            self._segments[segment].record(item, kind, at_s, now_s)
+            apart = self._segments[segment] = Surges(self._rules, self._weights, items_max)
+        if apart is not None:
+            apart.record(item, kind, at_s, now_s)
 
     def counts_apart(self, segment: int) -> bool:
         """Whether a segment is counted."""

@@ -272,10 +272,13 @@ ids = st.sets(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_
 @same_folder
 @given(users=ids)
 def test_the_directory_finds_every_user(tmp_path_factory: pytest.TempPathFactory, users: set[str]) -> None:
-    """Partition and segment are those that were written."""
+    """Partition and segment are those that were written, asked for again as well, and with more users than are kept."""
     listed = sorted(users)
-    found = homes(tmp_path_factory.mktemp("directory"), listed)
-    assert [found.find(user) for user in listed] == [(n, n % 3 - 1) for n in range(len(listed))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(directory, "FOUND_MAX", 4)
+        found = homes(tmp_path_factory.mktemp("directory"), listed)
+    for asked in (listed, listed[:3], listed[:3], listed):
+        assert [found.find(user) for user in asked] == [(n, n % 3 - 1) for n in range(len(asked))]
 
 
 @same_folder

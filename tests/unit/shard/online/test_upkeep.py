@@ -415,6 +415,20 @@ async def test_what_is_counted_over_everybody_waits_for_a_snapshot_however_late_
     assert listening.heard[0]
 
 
+def test_an_item_that_comes_since_has_its_category_although_it_was_asked_for_before(
+    shard: Callable[..., Shard], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of categories is of items that were built, which never change."""
+    monkeypatch.setattr(snapshot.catalogue, "additions", Additions(len(snapshot.catalogue)))
+    residents, built = shard().residents, snapshot.catalogue.id(1)
+    assert [residents.category_of(item) for item in ("brand-new", built) * 2] == [
+        "",
+        snapshot.catalogue.category(1),
+    ] * 2
+    snapshot.add([Addition("brand-new", Description("Oat milk", "taste 1"))])
+    assert residents.category_of("brand-new") == "taste 1"
+
+
 async def test_who_is_unsettled_is_kept_by_every_shard_until_they_settle(
     shard: Callable[..., Shard], snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

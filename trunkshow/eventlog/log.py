@@ -7,7 +7,9 @@ several that came at the same time. What an adapter promises:
    raised for may be in the log all the same: records come at least once, and events are told apart by their ids.
 2. All events of a user are in one lane, and a reader gets a lane's records in the order in which they were appended.
 3. A reader outlives the log's absence: it waits, and goes on where it was. What was removed before it was read is
-   skipped, and the reader is told (`Read.lost`); so is one that begins with what is left (`Read.removed`).
+   skipped, and the reader is told (`Read.lost`); so is one that begins with what is left (`Read.removed`). One that
+   finds another record where the furthest one stood that it was given is told that the log went back. Kafka's client
+   connects again by itself and says nothing of it; there `trunkshow.online.lineage` has to find that out.
 4. Nothing is unbounded: in flight, in memory, in time.
 """
 
@@ -26,6 +28,10 @@ class LogUnavailable(Exception):
 
 class LogMissing(LogUnavailable):
     """There is no such log, and it is not for this process to make one."""
+
+
+class LogWentBack(LogUnavailable):
+    """It was restored from an older copy: what the reader was given is not what stands there now."""
 
 
 class LogFull(LogUnavailable):
@@ -90,6 +96,9 @@ class EventLog(Protocol):
         """Everything after a watermark (None: from the first record that is left), and what comes, without end.
 
         A watermark of another log counts as None: a log that began anew is read anew.
+
+        Raises:
+            LogWentBack: it is to be read from its beginning.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 Nothing is acknowledged, and nobody else is asked where the reader was: it knows. It asks for so much at a time, so what
 it has not taken in yet stays at the server. A gap in the consumer's own numbers is a message that got lost on the way:
-a new consumer starts there. A gap in the stream's numbers is a record that was removed.
+a new consumer starts there. A gap in the stream's numbers is a record that was removed. A new consumer is given the
+furthest record again that was read, to see whether the stream still is what it was (`reading.Furthest`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
-from trunkshow.eventlog.log import LogUnavailable, Read
+from trunkshow.eventlog.log import LogUnavailable, LogWentBack, Read
 from trunkshow.eventlog.nats_connection import Connection
 from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_stream import Stream
-from trunkshow.eventlog.reading import Place, place_in
+from trunkshow.eventlog.reading import Furthest, Place, place_in
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.telemetry import Throttle
@@ -95,15 +96,21 @@ class Reader:
         self._throttle = Throttle(10.0)
 
     async def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
-        """Everything after a watermark, and what comes, without end."""
-        mark = after
+        """Everything after a watermark, and what comes, without end.
+
+        Raises:
+            LogWentBack: it is to be read from its beginning.
+        """
+        mark, furthest = after, Furthest()
         while True:
             try:
-                async with aclosing(self._attached(mark)) as reads:
+                async with aclosing(self._attached(mark, furthest)) as reads:
                     async for step in reads:
                         if step is not None and step.read is not None:
                             mark = step.mark
                             yield step.read
+            except LogWentBack:
+                raise
             except (_Detached, OSError, NatsError, TimeoutError, LogUnavailable) as error:
                 self._throttle.log(_log.warning, "log.reader_detached", error=str(error) or type(error).__name__)
             await asyncio.sleep(AGAIN_AFTER_S)
@@ -117,13 +124,13 @@ class Reader:
         mark = seen = (
             after  # a spoilt record was seen, and is read again where the next one, which tells of it, was not
         )
-        goal = until.counts.get(LANE, 0)
+        goal, furthest = until.counts.get(LANE, 0), Furthest()
         stuck_after_s = self._clock() + READ_WITHIN_S
         while await self._is_left(seen, until):
             if self._clock() > stuck_after_s:
                 raise LogUnavailable(f"stream {self._name}: nothing was read for {READ_WITHIN_S:g} s")
             with suppress(_Detached, OSError, NatsError, TimeoutError):
-                async with aclosing(self._attached(mark)) as reads:
+                async with aclosing(self._attached(mark, furthest)) as reads:
                     async for step in reads:
                         if step is None:
                             break  # nothing came for a while: look whether anything can
@@ -163,15 +170,17 @@ class Reader:
             except (OSError, NatsError, TimeoutError):
                 await asyncio.sleep(AGAIN_AFTER_S)
 
-    async def _attached(self, after: Watermark | None) -> AsyncGenerator[_Step | None, None]:
+    async def _attached(self, after: Watermark | None, furthest: Furthest) -> AsyncGenerator[_Step | None, None]:
         """What one consumer gives, and None whenever nothing came for a while.
 
         Raises:
             _Detached: it is over.
+            LogWentBack: it is to be read from its beginning.
         """
         connection = await self._line.connected()
         place, start = _start(await self._look_up(connection), after)
-        async with aclosing(self._messages(connection, start)) as messages:
+        log = place.mark.log
+        async with aclosing(self._messages(connection, furthest.start(log, start))) as messages:
             given = 0
             async for message in messages:
                 if message is None:
@@ -180,6 +189,9 @@ class Reader:
                 if message.given != given + 1:
                     raise _Detached
                 given = message.given
+                furthest.took(log, message.sequence, message.data)
+                if message.sequence < start:
+                    continue
                 place, read = place.took(LANE, message.sequence, message.data, message.left, message.written_ms)
                 yield _Step(place.mark, read)
 

@@ -11,7 +11,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from trunkshow.eventlog.log import Read
+from trunkshow.eventlog.log import LogWentBack, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving import metrics
 from trunkshow.v1 import events_pb2, log_pb2
@@ -80,6 +80,31 @@ class Place:
             _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
         removed = missing if starts else 0
         return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind, written_ms, removed)
+
+
+class Furthest:
+    """The furthest record of a lane that a reader was given, by which it knows the log again after every break.
+
+    A log that was restored from an older copy, and grew until the reader was back, has another one there.
+    """
+
+    def __init__(self) -> None:
+        self._log, self._count, self._data = "", 0, b""
+
+    def start(self, log: str, number: int) -> int:
+        """With which record to begin instead of a later one, so that this one comes again."""
+        return min(number, self._count) if log == self._log else number
+
+    def took(self, log: str, count: int, data: bytes) -> None:
+        """A record came.
+
+        Raises:
+            LogWentBack: it is another one than stood there.
+        """
+        if log == self._log and count == self._count and data != self._data:
+            raise LogWentBack(f"the log has another record at {count} than it had")
+        if log != self._log or count > self._count:
+            self._log, self._count, self._data = log, count, data
 
 
 def place_in(log: str, after: Watermark | None) -> Place:

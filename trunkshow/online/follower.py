@@ -20,7 +20,7 @@ from typing import Never
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog, LogUnavailable, Read
+from trunkshow.eventlog.log import EventLog, LogUnavailable, LogWentBack, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online import lineage
 from trunkshow.online.lineage import Trail
@@ -89,7 +89,7 @@ class Follower:
         self._clock = clock
         self._sleep = sleep
         self._trail = Trail(lineage.LOOKS_MIN)
-        self._back, self._back_to = asyncio.Event(), Watermark("")
+        self._back = asyncio.Event()
         self._made_at = clock()
         self._moved = asyncio.Event()
         self._began = asyncio.Event()
@@ -192,8 +192,8 @@ class Follower:
             await whichever(self._follow(turns), self._back.wait())
             if why := self._trail.why:  # only now does nothing move any more
                 lineage.tell(self._source.url, why, "it is read again")
+                self._begin_after(await self._begun(None, from_end=from_end))
                 self._back.clear()
-                self._begin_after(self._back_to if from_end else None)
                 self._tell_back()
             await self._sleep(AGAIN_AFTER_S)
 
@@ -216,6 +216,8 @@ class Follower:
         after = self.progress.watermark
         try:
             await tell(self._source.follow(after), self._hearers, after, turns, self._moved_to)
+        except LogWentBack as error:
+            self._trail.why = str(error)
         except LogUnavailable as error:
             self._answers(error)
 
@@ -244,7 +246,6 @@ class Follower:
                 end = await self._source.end(ASK_WITHIN_S)
                 await self._trail.look(self._source, end)
                 if self._trail.why:
-                    self._back_to = end
                     self._back.set()
                 self.progress.ended(end, asked_at)
                 self._answers(None)

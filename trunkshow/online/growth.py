@@ -19,7 +19,7 @@ from typing import Never
 import structlog
 
 from trunkshow import pacing
-from trunkshow.eventlog.log import EventLog, LogUnavailable
+from trunkshow.eventlog.log import EventLog, LogUnavailable, LogWentBack
 from trunkshow.online import lineage
 from trunkshow.online.lineage import Trail
 from trunkshow.online.turns import Sleep
@@ -118,6 +118,8 @@ class Growth:
                     await self._take(version, read.record)
                     trail.read(known, read.watermark, read.record)
                     known = read.watermark
+        except LogWentBack as error:
+            trail.why = str(error)
         except LogUnavailable as error:
             log.warning("items.unread", log=self._source.url, error=str(error))
 

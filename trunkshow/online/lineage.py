@@ -3,8 +3,9 @@
 A log that is restored from an older copy keeps its name, and what comes then has the numbers of what was lost. As long
 as it is shorter than what was read its end tells that; once it has grown beyond, only its records do. So of each lane
 the last record that was read is remembered, as a hash, and looked at again: by the next export, and by what serves, for
-what a snapshot was built with and for what it heard itself. One that the log has removed since tells nothing. Reading
-is this module's only I/O.
+what a snapshot was built with and for what it heard itself. One that the log has removed since tells nothing. Where the
+log's adapter knows that it had to connect again it looks by itself (`LogWentBack`), so that nothing depends on how long
+the log was gone, or on who is first to be there again. Reading is this module's only I/O.
 """
 
 from __future__ import annotations
@@ -140,6 +141,7 @@ class Trail:
     def begin(self, read: Watermark | None) -> None:
         """Reading begins after a watermark."""
         self.why = ""
+        self._begun = object()
         self._read = read
         self._last: Stood | None = None
         self._sure: Stood | None = None  # the last one when nothing was doubted: behind it may be another log's
@@ -163,12 +165,16 @@ class Trail:
         Raises:
             LogUnavailable: the log does not answer.
         """
+        begun = self._begun
         why = await why_older(log, end, self._read, lineage_of(self._sure) if self._doubted else NO_LINEAGE)
+        if self._begun is not begun:
+            return  # what was looked for is not read any more
         if not why:
             self._short, self._doubted, self._sure = 0, False, self._last
             return
         is_short = self._read is not None and not end.covers(self._read)
         self._short += is_short
+        self._doubted = True  # it may grow beyond before it is looked at so often
         if not is_short or self._short >= self._looks_min:
             self.why = why
 

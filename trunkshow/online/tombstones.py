@@ -11,7 +11,7 @@ from typing import Never
 
 import structlog
 
-from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, Read
+from trunkshow.eventlog.log import EventLog, LogMissing, LogUnavailable, LogWentBack, Read
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online import lineage
 from trunkshow.online.forgotten import Forgotten
@@ -63,6 +63,8 @@ async def _hear_on(forgotten: Forgotten, source: EventLog) -> None:
     try:
         async for read in source.follow(forgotten.watermark):
             _heard(forgotten, read)
+    except LogWentBack as error:
+        forgotten.trail.why = str(error)
     except LogUnavailable as error:
         log.error("forgotten.unread", error=str(error))
 

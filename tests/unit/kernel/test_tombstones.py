@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from memory_log import MemoryLog
 
 from trunkshow.online.forgotten import Forgotten
-from trunkshow.online.lineage import WENT_BACK
+from trunkshow.online.lineage import WENT_BACK, Trail
 from trunkshow.online.tombstones import following
 from trunkshow.v1 import log_pb2
 
@@ -103,3 +103,20 @@ async def test_a_log_that_comes_back_as_it_was_is_read_on() -> None:
         await turns(lambda: len(forgotten) == 3)
         await some_turns()
         assert (told, found_back()) == (["dan"], before)
+
+
+async def test_a_log_that_was_short_for_a_moment_is_known_by_its_records_once_it_is_long_again() -> None:
+    """It was looked at once between the copy and what came then: too seldom for its end to tell."""
+    log, trail = MemoryLog("gone"), Trail(3)
+    await buried(log, ["ada", "bob", "eve"])
+    before = None
+    async for read in log.read(None, await log.end(1)):
+        trail.read(before, read.watermark, read.record)
+        before = read.watermark
+    await trail.look(log, await log.end(1))
+    del log.records[1:]
+    await trail.look(log, await log.end(1))
+    assert not trail.why
+    await buried(log, ["dan", "fay", "gus"])
+    await trail.look(log, await log.end(1))
+    assert trail.why

@@ -6,8 +6,9 @@ or one such event, or a list of them. Fields are called as in `events.proto`; en
 are RFC 3339 with a zone, or milliseconds since 1970 as `Date.now()` gives them. `sent` is the sender's clock when it
 sent: by as much as it differs from ours, the events' times are moved, so a clock that is wrong costs no events.
 
-What is no JSON of this form is refused whole; one event that cannot be read, by itself. Whether what was read is right
-is `trunkshow.eventlog.validation`'s to say.
+What is no JSON of this form is refused whole, and so are too many events, before they are read: one that is refused by
+itself takes more to tell than to send. One event that cannot be read is refused by itself. Whether what was read is
+right is `trunkshow.eventlog.validation`'s to say.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from trunkshow.errors import InvalidArgument
-from trunkshow.eventlog.validation import EVENT_ID_BYTES_MAX, Refusal
+from trunkshow.eventlog.faults import check_count
+from trunkshow.eventlog.validation import EVENT_ID_BYTES_MAX, EVENTS_MAX, Refusal
 from trunkshow.v1 import events_pb2 as pb
 
 USER_TOKEN = "user_token"  # noqa: S105  the name of a field
@@ -77,14 +79,16 @@ def read_body(body: bytes, now_s: float) -> Batch:
         now_s: seconds since 1970.
 
     Raises:
-        InvalidArgument: it is no JSON, or not of that form.
+        InvalidArgument: it is no JSON, or not of that form, or has no events or too many.
     """
     given = _json(body)
     ahead_s = 0.0
     if isinstance(given, dict) and "events" in given:
         ahead_s = _ahead_s(given.get("sent"), now_s)
         given = given["events"]
-    return read_all(given if isinstance(given, list) else [given], ahead_s)
+    events = given if isinstance(given, list) else [given]
+    check_count("events", events, EVENTS_MAX)
+    return read_all(events, ahead_s)
 
 
 def read_all(given: Sequence[Any], ahead_s: float = 0.0) -> Batch:

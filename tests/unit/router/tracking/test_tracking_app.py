@@ -139,6 +139,7 @@ async def test_where_nothing_is_right_it_is_the_callers_fault(world: World, give
         (b"{", {}, 400, "body", "JSON_INVALID"),
         ([], {}, 400, "events", "EVENTS_EMPTY"),
         ([event(number) for number in range(1001)], {}, 400, "events", "EVENTS_TOO_MANY"),
+        ([1] * 1001, {}, 400, "events", "EVENTS_TOO_MANY"),
         (b" " * 200_001, {}, 413, "body", "BODY_TOO_LARGE"),
         (event(), {"content_type": "image/png"}, 415, "content-type", "TYPE_UNKNOWN"),
         (event(), {"origin": "https://elsewhere.example"}, 403, "", "ORIGIN_NOT_ALLOWED"),

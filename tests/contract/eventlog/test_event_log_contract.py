@@ -9,8 +9,9 @@ from contextlib import aclosing
 import pytest
 from worlds import WITHIN_S, World, event, first, ids, opened, taken
 
-from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable
+from trunkshow.eventlog.log import EventLog, ItemLog, LogFull, LogUnavailable, Tombstones
 from trunkshow.eventlog.watermark import Watermark
+from trunkshow.v1 import events_pb2, log_pb2
 
 USERS = [f"user-{number}" for number in range(8)]
 
@@ -51,6 +52,26 @@ async def test_a_large_call_is_read_in_its_order(log: EventLog) -> None:
     reads = await first(log, 400)
     assert len(reads) > 1
     assert ids(reads) == [one.event_id for one in sent]
+
+
+async def test_a_tombstone_is_read_as_it_was_written(log: Tombstones) -> None:
+    """Its receipt's watermark is the reader's."""
+    told = log_pb2.Forget(id="t-1", user_id="ada", events_until="EVENTS-1/0:7,2:9")
+    told.timestamp.seconds = 1_700_000_000
+    mark = await log.forget(told, WITHIN_S)
+    (read,) = [read async for read in log.read(None, mark)]
+    assert read.record.forget == told
+    assert read.watermark.covers(mark)
+
+
+async def test_items_are_read_in_their_order_though_they_are_more_than_a_record(log: ItemLog) -> None:
+    """Of two of the same id the later one counts, so all are in one lane."""
+    told = [events_pb2.NewItem(id=f"item-{number % 7}", title=f"{number}" * 900) for number in range(900)]
+    mark = await log.tell(told, WITHIN_S)
+    reads = [read async for read in log.read(None, mark)]
+    assert len(reads) > 1
+    assert [item for read in reads for item in read.record.items] == told
+    assert len(mark.counts) == 1
 
 
 async def test_a_reader_gets_what_comes(log: EventLog) -> None:

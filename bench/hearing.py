@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import json
 import statistics
 import sys
@@ -183,11 +184,8 @@ class Bench:
         whole = Shard(self._snapshot, log, self.wall)
         one, two = Log(), Log()
         routers = [
-            Arrivals(_keeper(views), cast("EventLog", source), busy=bool)
-            for views, source in (
-                ({"one": View.of(self._snapshot)}, one),
-                ({"one": View.of(self._snapshot), "two": View.of(self._snapshot)}, two),
-            )
+            Arrivals(_keeper(self._snapshot, versions), cast("EventLog", source), busy=bool)
+            for versions, source in ((("one",), one), (("one", "two"), two))
         ]
         self._tasks = [running.create_task(whole.upkeep.follower.run(from_end=True))]
         self._tasks += [running.create_task(router.run()) for router in routers]
@@ -243,9 +241,14 @@ class Bench:
         return followed
 
 
-def _keeper(views: dict[str, View]) -> Keeper:
-    now = SimpleNamespace(current=next(iter(views.values())))
-    return cast("Keeper", SimpleNamespace(opened=views, now=now))
+def _keeper(snapshot: Snapshot, versions: Sequence[str]) -> Keeper:
+    """That has the snapshot open as each of these versions."""
+    views = {}
+    for version in versions:
+        twin = copy.copy(snapshot)
+        twin.version = version
+        views[version] = View.of(twin)
+    return cast("Keeper", SimpleNamespace(opened=views, now=SimpleNamespace(current=views[versions[0]])))
 
 
 def _read(records: Records) -> list[tuple[log_pb2.Record, Position]]:

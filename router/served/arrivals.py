@@ -119,11 +119,14 @@ class Arrivals:
         known = weakref.ref(view)  # a reading that was called off may be held in a circle, and the view is not to be
 
         def hear(event: events_pb2.Event, at: Position) -> None:
-            if self.forgotten.covers(event.user_id, at, event.timestamp.ToMilliseconds()):
+            if event.interaction not in SHARES:  # most events
+                return
+            time_ms = event.timestamp.ToMilliseconds()
+            if self.forgotten.covers(event.user_id, at, time_ms):
                 return
             view = self._keeper.opened.get(version)
-            if event.interaction in SHARES and view is not None and view is known():
-                _hear(view, since, event, at)
+            if view is not None and view is known():
+                _hear(view, since, event, at, time_ms)
 
         is_another = any(one.progress.is_caught_up(self._clock()) for one in self._readers.values())
         at_first = BEFORE_IT_SERVES if is_another else FOLLOWING
@@ -146,9 +149,9 @@ def _forget(view: View, tombstone: Tombstone) -> None:
     view.forget(tombstone.user_id, hide=not built_with.has(tombstone))
 
 
-def _hear(view: View, since: Since, event: events_pb2.Event, at: Position) -> None:
+def _hear(view: View, since: Since, event: events_pb2.Event, at: Position, time_ms: int) -> None:
     """An event, maybe of a newcomer, maybe their first."""
-    if not since.is_new(at, event.timestamp.ToMilliseconds()):
+    if not since.is_new(at, time_ms):
         return
     if view.home_in_snapshot(event.user_id) is not None:
         return

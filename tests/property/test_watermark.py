@@ -37,6 +37,7 @@ def test_a_lane_is_never_read_back(one: Watermark, lane: int, count: int) -> Non
     """What was read once was read."""
     assert one.advanced(lane, count).covers(one)
     assert one.advanced(lane, count).counts[lane] == max(count, one.counts.get(lane, 0))
+    assert one.advanced(lane, count) == one.joined(Watermark("log", {lane: count}))
 
 
 @given(WATERMARKS)

@@ -79,7 +79,7 @@ class Place:
             LOST.inc(lost - self.untold)
             _log.warning("log.records_lost", lane=lane, records=lost - self.untold, before=count)
         removed = missing if starts else 0
-        return replace(self, mark=mark, untold=0), Read(record, mark, lost, behind, written_ms, removed)
+        return Place(mark, self.anew), Read(record, mark, lost, behind, written_ms, removed)
 
 
 class Furthest:

@@ -58,7 +58,10 @@ class Watermark:
 
     def advanced(self, lane: int, count: int) -> Watermark:
         """With one lane read so far; never back."""
-        return self.joined(Watermark(self.log, {lane: count}))
+        known = self.counts.get(lane)
+        counts = {**self.counts, lane: count if known is None else max(known, count)}
+        ordered = counts if known is not None else dict(sorted(counts.items()))
+        return Watermark(self.log, MappingProxyType(ordered))
 
     def __str__(self) -> str:
         return f"{self.log}/" + ",".join(f"{lane}:{count}" for lane, count in sorted(self.counts.items()))

@@ -34,8 +34,9 @@ from trunkshow.serving import telemetry
 class ChaosOptions:
     """What to break, how long, and what to say of it."""
 
-    store: str
-    """The snapshot store: a folder, or s3://BUCKET/PREFIX. A copy of what it serves is served, and it is only read."""
+    store: str = ""
+    """The snapshot store: a folder, or s3://BUCKET/PREFIX; needed but for --list. A copy of what it serves is served,
+    and it is only read."""
 
     fault: Names = ()
     """Faults by name, separated by commas; all of them where none is named. `--list` tells them."""
@@ -86,7 +87,10 @@ class ChaosOptions:
     """Name the faults, and do nothing."""
 
 
-def chaos(*, options: ChaosOptions) -> None:
+DEFAULTS = ChaosOptions()
+
+
+def chaos(*, options: ChaosOptions = DEFAULTS) -> None:
     """Break a local cluster while it is asked: kill, freeze, slow and cut off its processes; say what became of it.
 
     Exits with 1 where a promise was not kept. Ctrl-C ends it, and tells what was found until then.
@@ -128,6 +132,8 @@ def check(options: ChaosOptions) -> None:
     Raises:
         UsageError: naming the flag.
     """
+    if not options.store:
+        raise UsageError("--store is needed: a folder, or s3://BUCKET/PREFIX")
     check_range("shards", options.shards, 1, 16)
     check_range("routers", options.routers, 1, 4)
     check_range("replicas", options.replicas, 1, 16)

@@ -104,6 +104,7 @@ def wrong_inputs(broken: str, folder: Path) -> dict[str, list[str]]:
         "no shards": ["up", "--store", str(folder), "--shards", "0"],
         "router with wrong settings": ["router", "--store", str(folder), "--shards", "a:1", "--deadline-ms", "0"],
         "address without a port": ["shard", "--store", str(folder), "--listen", "here"],
+        "nothing to break": ["chaos", "--seconds", "1"],
         "attribute without a value": ["recommend", "bob", "--attribute", "brand"],
     }
 
@@ -119,6 +120,12 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert len(printed.err.splitlines()) == 1
     assert printed.err.startswith("trunkshow: ")
     assert "Traceback" not in printed.err
+
+
+def test_the_faults_are_named_to_whoever_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a store to break, and in words that `--fault` takes."""
+    assert run(["chaos", "--list"]) == 0
+    assert {"steady", "log-killed", "burst"} <= set(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ The router makes its resident slates with it, and shards warm stand-ins up with 
 from __future__ import annotations
 
 from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Rows
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.records import NOBODY_NEAR, Neighbours, UserRecord
 
 
 class CatalogueShelf:
@@ -43,6 +43,11 @@ class CatalogueShelf:
         """Nobody lives here."""
         del vector, count
         return []
+
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
+        """Nobody lives here."""
+        del vector, count, most, but
+        return NOBODY_NEAR
 
     def lend(self) -> CatalogueShelf:
         """Itself: any thread may read it."""

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from datasets import Built
@@ -117,6 +118,7 @@ def test_any_list_of_members_is_read_or_refused(text: str) -> None:
 def test_any_record_is_read_or_refused(data: bytes, factors: int) -> None:
     """A user's bytes that end early are no user."""
     reads_or_refuses(lambda: records.decode(data, factors), ValueError)
+    reads_or_refuses(lambda: records.newest([(data, 1.0)], factors, 5, np.empty(0, np.int32)), ValueError)
     reads_or_refuses(lambda: records.decode_stand_in(data, factors), ValueError)
 
 

@@ -14,10 +14,11 @@ from trunkshow.candidates import kept
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.largest import largest
 from trunkshow.models.occasions import Occasions
-from trunkshow.models.protocol import Candidates, Floats, Query
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
 from trunkshow.models.user_neighbours import NEIGHBOURS, NEWEST_ITEMS, UserNeighbours
 from trunkshow.snapshot.arrays import Strings
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.catalogue import among
+from trunkshow.snapshot.records import Neighbours, UserRecord
 from trunkshow.stream.fatigue import sink
 from trunkshow.stream.ranking import best_first
 from trunkshow.taste import unit
@@ -79,6 +80,16 @@ def test_a_mask_keeps_what_it_allows(rows: list[int], allowed: list[bool], own: 
         assert list(after.reasons) == [f"of {row}" for row in after.rows]
 
 
+@given(
+    st.integers(1, 9).flatmap(lambda known: st.tuples(st.just(known), st.sets(st.integers(0, known - 1)))), st.data()
+)
+def test_a_filter_finds_the_codes_that_are_asked_for(asked: tuple[int, set[int]], data: st.DataObject) -> None:
+    """And never an item that has none."""
+    known, codes = asked
+    column = np.array(data.draw(st.lists(st.integers(-1, known - 1))), np.int32)
+    assert among(list(codes), known).take(column).tolist() == np.isin(column, list(codes)).tolist()
+
+
 histories = st.lists(
     st.tuples(st.integers(0, 90), st.sampled_from([-1.0, 0.0, 1.0, 2.0])), max_size=60, unique_by=lambda one: one[0]
 )
@@ -91,10 +102,16 @@ class Neighbourhood(CatalogueShelf):
         super().__init__(np.zeros((1, 2), np.float32))
         self._users = users
 
-    def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
         """Those that were given."""
         del vector
-        return list(self._users[:count])
+        others = [one for one in self._users[:count] if one[0].items.tolist() != but.tolist()]
+        return Neighbours(
+            [near for _, near in others],
+            [len(user.items[:most]) for user, _ in others],
+            np.concatenate([NO_ROWS, *(user.items[:most] for user, _ in others)]),
+            np.concatenate([NO_FLOATS, *(user.weights[:most] for user, _ in others)]),
+        )
 
 
 def shopper(history: list[tuple[int, float]]) -> UserRecord:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trunkshow.models.sweeps import Divided
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.records import Neighbours, UserRecord
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -201,6 +201,13 @@ class Shelf(Protocol):
 
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
         """Up to `count` users of this partition by cosine with a (factors,) vector, nearest first."""
+        ...
+
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
+        """What the users that `nearest_users` finds had last, in less than half of the time that their records take.
+
+        The newest items, up to `most`, of each; who has just the history `but` is left out.
+        """
         ...
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trunkshow.largest import largest
 from trunkshow.models.protocol import NOTHING, Arrays, Candidates, Query, Rows, Shelf, Training
+
+Votes = NDArray[np.float64]
 
 NEIGHBOURS = 30
 NEWEST_ITEMS = 40
@@ -38,24 +41,30 @@ class UserNeighbours:
         """Items by the summed similarity of the neighbours who had them, each neighbour voting once per item."""
         if not len(query.vector):
             return NOTHING
-        found = shelf.nearest_users(query.vector, NEIGHBOURS + 1)
         # The nearest one is the user, where the user lives here; nobody recommends to themselves. The history tells
         # who that is, not the vector: items in hand move it.
-        others = [(user, near) for user, near in found if near > 0 and not _same(user.items, query.history)]
-        if not others:
+        found = shelf.neighbours(query.vector, NEIGHBOURS + 1, NEWEST_ITEMS, query.history)
+        voters = min(sum(near > 0 for near in found.near), NEIGHBOURS)
+        if not voters:
             return NOTHING
-        voters = others[:NEIGHBOURS]
-        newest = [user.items[:NEWEST_ITEMS] for user, _ in voters]
-        liked = np.concatenate([user.weights[:NEWEST_ITEMS] for user, _ in voters]) > 0
-        votes = np.repeat([near for _, near in voters], [len(rows) for rows in newest])[liked]
-        rows, where = np.unique(np.concatenate(newest)[liked], return_inverse=True)
-        scores = np.asarray(np.bincount(where, votes, minlength=len(rows)), np.float64)
+        votes = np.repeat(found.near[:voters], found.counts[:voters])
+        liked = found.weights[: len(votes)] > 0
+        rows, scores, heads = _counted(found.items[: len(votes)][liked], votes[liked])
         order = largest(scores, count)
-        heads = np.bincount(where, minlength=len(rows))[order].tolist()
-        reasons = [f"{heads_} of {len(voters)} shoppers nearest to your taste had it" for heads_ in heads]
+        reasons = [f"{one} of {voters} shoppers nearest to your taste had it" for one in heads[order].tolist()]
         return Candidates(rows[order].tolist(), scores[order].tolist(), reasons=reasons)
 
 
-def _same(one: Rows, other: Rows) -> bool:
-    """Whether two histories are the same; mostly their lengths tell."""
-    return len(one) == len(other) and bool((one == other).all())
+def _counted(items: Rows, votes: Votes) -> tuple[NDArray[np.int64], Votes, NDArray[np.int64]]:
+    """Rows, each once, ascending; the sum of the (n,) votes for each, and their number.
+
+    As `np.unique` and its inverse say, in three quarters of the time: numbers are sorted faster than their positions
+    are, so each row is sorted with its position below it.
+    """
+    keys = items.astype(np.int64) << 32 | np.arange(len(items))
+    keys.sort()
+    ordered = keys >> 32
+    starts = np.concatenate((ordered[:1] == ordered[:1], ordered[1:] != ordered[:-1]))
+    where = starts.cumsum() - 1
+    scores = np.asarray(np.bincount(where, votes[keys & 0xFFFF_FFFF]), np.float64)
+    return ordered[starts], scores, np.bincount(where)

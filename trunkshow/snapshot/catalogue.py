@@ -165,23 +165,23 @@ class Catalogue:
         """
         if filters is None or not (filters.categories or filters.attributes or filters.include_unavailable):
             return self._unfiltered
-        tests: list[tuple[Codes, Codes]] = []
+        tests: list[tuple[Codes, NDArray[np.bool_]]] = []
         categories = tuple(self._category_codes[name] for name in filters.categories if name in self._category_codes)
         if filters.categories:
-            tests.append((self.categories, np.array(categories, np.int32)))
+            tests.append((self.categories, among(categories, len(self.category_names))))
         for asked in filters.attributes:
             if asked.name not in self._attributes:
                 known = ", ".join(self._attributes) or "none"
                 message = f"filters.attributes: the catalogue has no attribute {asked.name!r}; it has: {known}"
                 raise InvalidArgument(message, field="filters.attributes", reason="ATTRIBUTE_UNKNOWN")
             column, codes = self._attributes[asked.name]
-            tests.append((column, np.array([codes[value] for value in asked.values if value in codes], np.int32)))
+            tests.append((column, among([codes[value] for value in asked.values if value in codes], len(codes))))
         available = None if filters.include_unavailable else self._available
 
         def mask(rows: Rows) -> NDArray[np.bool_]:
-            allowed = np.ones(len(rows), np.bool_) if available is None else available[rows]
-            for column, codes in tests:
-                allowed = allowed & np.isin(column[rows], codes)
+            allowed = np.ones(len(rows), np.bool_) if available is None else available.take(rows)
+            for column, wanted in tests:
+                allowed &= wanted.take(column.take(rows))
             return allowed
 
         return Filter(mask, categories)
@@ -195,3 +195,13 @@ class Catalogue:
     def close(self) -> None:
         """Give the files back, unless the catalogue is lent."""
         self._rows.close()
+
+
+def among(codes: Sequence[int], known: int) -> NDArray[np.bool_]:
+    """(known + 1,) bool by code: whether it is among these. The last one stands for no code, which is -1.
+
+    To look up the codes of a few dozen items there takes a tenth of what `np.isin` does.
+    """
+    wanted = np.zeros(known + 1, np.bool_)
+    wanted[list(codes)] = True
+    return wanted

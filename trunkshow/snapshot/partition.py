@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from trunkshow.largest import largest
 from trunkshow.snapshot import arrays, index, kv, records, stand_ins
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.records import Neighbours, UserRecord
 from trunkshow.snapshot.user_columns import UserColumns
 from trunkshow.taste import unit
 
@@ -122,6 +122,14 @@ class Partition:
 
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
         """Up to `count` users of this partition by cosine with a (factors,) vector, nearest first."""
+        found = self._nearest_records(vector, count)
+        return [(records.decode(data, self._factors), cosine) for data, cosine in found]
+
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
+        """The newest items, up to `most` of each, of the `count` nearest users whose history is not just `but`."""
+        return records.newest(self._nearest_records(vector, count), self._factors, most, but)
+
+    def _nearest_records(self, vector: Floats, count: int) -> list[tuple[memoryview, float]]:
         positions, near = self._user_index.search(unit(vector[None])[0], count)
         found = []
         for position, cosine in zip(positions.tolist(), near.tolist(), strict=True):
@@ -129,8 +137,7 @@ class Partition:
             data = None if key is None else self._users.get(key)
             if data is not None:
                 found.append((data, cosine))
-        read = records.decode_all([data for data, _ in found], self._factors)
-        return [(record, cosine) for record, (_, cosine) in zip(read, found, strict=True)]
+        return found
 
     def lend(self) -> Partition:
         """The same partition for another thread; the files stay open until both were closed."""

@@ -78,45 +78,37 @@ class UserRecord(NamedTuple):
         return self.items[self.marks & marks.HIDDEN > 0] if len(self.marks) else self.items[:0]
 
 
+class Neighbours(NamedTuple):
+    """What several users had last, end to end.
+
+    Attributes:
+        near: how near each of them is, nearest first.
+        counts: how many of the items are each one's.
+        items: (n,) int32 item rows, each one's newest first.
+        weights: (n,) float32.
+    """
+
+    near: list[float]
+    counts: list[int]
+    items: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+
+NOBODY_NEAR = Neighbours([], [], np.empty(0, _I32), np.empty(0, _F32))
+
+
 def decode(data: bytes | memoryview, factors: int) -> UserRecord:
     """The record in `data`; all but its vector views those bytes, and lives only as long as the store is open.
 
     Raises:
         ValueError: another format, or fewer bytes than the header says.
     """
-    return decode_all((data,), factors)[0]
-
-
-def decode_all(values: Sequence[bytes | memoryview], factors: int) -> list[UserRecord]:
-    """As `decode`, of records of one format; a slate reads thirty neighbours, whose vectors are widened at once."""
-    if values and values[0][:1] == bytes([FORMAT_BEFORE]):
-        return [_decode_before(data, factors) for data in values]
-    heads = [_header(_HEADER, data) for data in values]
-    for form, *_ in heads:
-        if form != FORMAT:
-            message = f"user record of format {form}; this reads format {FORMAT}, or {FORMAT_BEFORE} alone"
-            raise ValueError(message)
-    vectors = _vectors(values, [head[4] for head in heads], factors)
-    at = _HEADER.size + 2 * factors
-    return [
-        _with_history(data, at, vector, marked, segment, count)
-        for data, vector, (_, marked, segment, count, _) in zip(values, vectors, heads, strict=True)
-    ]
-
-
-def _decode_before(data: bytes | memoryview, factors: int) -> UserRecord:
-    form, marked, segment, count = _header(_HEADER_BEFORE, data)
-    if form != FORMAT_BEFORE:
-        message = f"user record of format {form} among those of format {FORMAT_BEFORE}"
-        raise ValueError(message)
-    vector = np.frombuffer(data, _F32, factors, _HEADER_BEFORE.size)
-    return _with_history(data, _HEADER_BEFORE.size + 4 * factors, vector, marked, segment, count)
-
-
-def _with_history(
-    data: bytes | memoryview, at: int, vector: NDArray[np.float32], marked: int, segment: int, count: int
-) -> UserRecord:
-    """A record whose history begins at a byte of `data`."""
+    form, marked, segment, count = _header(_HEADER_BEFORE, data)  # which the one of now goes on from
+    at = _history_at(form, factors)
+    if form == FORMAT:
+        vector = _vector(data, _header(_HEADER, data)[4], factors)
+    else:
+        vector = np.frombuffer(data, _F32, factors, _HEADER_BEFORE.size)
     return UserRecord(
         segment,
         vector,
@@ -125,6 +117,51 @@ def _with_history(
         np.frombuffer(data, _U32, count, at + 8 * count),
         _marks(data, count, at + 12 * count) if marked else UNMARKED,
     )
+
+
+def newest(
+    found: Sequence[tuple[bytes | memoryview, float]], factors: int, most: int, but: NDArray[np.int32]
+) -> Neighbours:
+    """Copies of the newest items, up to `most`, of users and of their weights.
+
+    A slate needs no more of thirty neighbours; to decode them takes more than three times as long.
+
+    Args:
+        found: records of one format, nearest first, each with how near it is.
+        factors: of their vectors.
+        most: items of each.
+        but: (h,) whoever has just this history is left out.
+
+    Raises:
+        ValueError: another format, or fewer bytes than a header says.
+    """
+    near, counts, items, weights = [], [], [], []
+    form = _header(_HEADER_BEFORE, found[0][0])[0] if found else FORMAT
+    at, own = _history_at(form, factors), np.asarray(but, _I32).tobytes()
+    for data, nearness in found:
+        its, _, _, count = _header(_HEADER_BEFORE, data)
+        middle = at + 4 * count
+        if its != form or len(data) < middle + 8 * count:
+            message = f"record of {len(data)} bytes, format {its}, {count} items among those of format {form}"
+            raise ValueError(message)
+        if count == len(but) and data[at:middle] == own:
+            continue
+        few = min(count, most)
+        near.append(nearness)
+        counts.append(few)
+        items.append(data[at : at + 4 * few])
+        weights.append(data[middle : middle + 4 * few])
+    return Neighbours(near, counts, np.frombuffer(b"".join(items), _I32), np.frombuffer(b"".join(weights), _F32))
+
+
+def _history_at(form: int, factors: int) -> int:
+    """The byte at which a record's history begins."""
+    if form == FORMAT:
+        return _HEADER.size + 2 * factors
+    if form == FORMAT_BEFORE:
+        return _HEADER_BEFORE.size + 4 * factors
+    message = f"user record of format {form}; this reads formats {FORMAT_BEFORE} and {FORMAT}"
+    raise ValueError(message)
 
 
 def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
@@ -144,7 +181,7 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     liked = items >= 0
     return UserRecord(
         segment,
-        _vectors((data,), (scale,), factors)[0],
+        _vector(data, scale, factors),
         np.where(liked, items, ~items),
         np.where(liked, np.float32(1), np.float32(-1)),
         np.zeros(count, _U32),
@@ -152,15 +189,13 @@ def decode_stand_in(data: bytes | memoryview, factors: int) -> UserRecord:
     )
 
 
-def _vectors(values: Sequence[bytes | memoryview], scales: Sequence[float], factors: int) -> list[NDArray[np.float32]]:
-    """Of each record its vector, in single precision.
+def _vector(data: bytes | memoryview, scale: float, factors: int) -> NDArray[np.float32]:
+    """A record's vector, in single precision.
 
     Raises:
-        ValueError: one has fewer bytes than that takes.
+        ValueError: it has fewer bytes than that takes.
     """
-    start, end = _HEADER.size, _HEADER.size + 2 * factors
-    halves = np.frombuffer(b"".join([data[start:end] for data in values]), _F16).reshape(len(values), factors)
-    return list(halves * np.array(scales, _F32)[:, None])
+    return np.frombuffer(data, _F16, factors, _HEADER.size) * np.float32(scale)
 
 
 def _marks(data: bytes | memoryview, count: int, at: int) -> NDArray[np.uint8]:

@@ -69,15 +69,18 @@ def test_a_user_of_an_older_snapshot_comes_back_as_written(record: UserRecord) -
 
 
 @given(several=st.lists(user_records(), max_size=5), data=st.data())
-def test_several_users_are_read_as_each_of_them(several: list[UserRecord], data: st.DataObject) -> None:
-    """Reading them together saves time, and nothing else."""
-    factors = data.draw(st.integers(1, 8))
+def test_what_several_users_had_last_is_what_each_of_them_had(several: list[UserRecord], data: st.DataObject) -> None:
+    """Who has one history, whole, is left out; the others' newest items are there, in order, with their weights."""
+    factors, most = data.draw(st.integers(1, 8)), data.draw(st.integers(0, 4))
     vectors = [data.draw(np_st.arrays(np.float32, factors, elements=components)) for _ in several]
     written = [encoded(one._replace(vector=vector)) for one, vector in zip(several, vectors, strict=True)]
-    together, alone = records.decode_all(written, factors), [records.decode(one, factors) for one in written]
-    assert [(plain(one), one.vector.tolist()) for one in together] == [
-        (plain(one), one.vector.tolist()) for one in alone
-    ]
+    own = data.draw(st.sampled_from([one.items for one in several] or [np.empty(0, np.int32)]))
+    found = records.newest([(one, float(at)) for at, one in enumerate(written)], factors, most, own)
+    others = [(at, one) for at, one in enumerate(several) if one.items.tolist() != own.tolist()]
+    assert found.near == [at for at, _ in others]
+    assert found.counts == [len(one.items[:most]) for _, one in others]
+    assert found.items.tolist() == [row for _, one in others for row in one.items[:most].tolist()]
+    assert found.weights.tolist() == [weight for _, one in others for weight in one.weights[:most].tolist()]
 
 
 def test_formats_are_not_mixed() -> None:
@@ -86,7 +89,7 @@ def test_formats_are_not_mixed() -> None:
     written = encoded(record)
     for mixed in ([written, b"\x01" + written[1:]], [b"\x01" + written[1:], written]):
         with pytest.raises(ValueError, match="of format"):
-            records.decode_all(mixed, 2)
+            records.newest([(one, 1.0) for one in mixed], 2, 5, record.items[:0])
 
 
 @given(record=user_records(), data=st.data())
@@ -95,6 +98,19 @@ def test_a_record_cut_short_is_an_error(record: UserRecord, data: st.DataObject)
     written = encoded(record)
     with pytest.raises((ValueError, records.struct.error)):
         records.decode(written[: data.draw(st.integers(0, len(written) - 1))], len(record.vector))
+
+
+@given(record=user_records(), data=st.data())
+def test_a_history_cut_short_is_an_error(record: UserRecord, data: st.DataObject) -> None:
+    """Though the newest of it may be there."""
+    written = encoded(record._replace(marks=records.UNMARKED))
+    with pytest.raises(ValueError, match="bytes"):
+        records.newest(
+            [(written[: data.draw(st.integers(0, len(written) - 4 * len(record.items) - 1))], 1.0)],
+            len(record.vector),
+            5,
+            np.empty(0, np.int32),
+        )
 
 
 @given(record=user_records(), form=st.integers(3, 255))

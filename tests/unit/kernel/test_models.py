@@ -15,9 +15,9 @@ from trunkshow.models.item_neighbours import SHRINKAGE, ItemNeighbours
 from trunkshow.models.new_arrivals import NewArrivals
 from trunkshow.models.occasions import Occasions
 from trunkshow.models.popularity import CATEGORY_ITEMS_MAX, DAY_MS, Popularity, decayed_counts
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Settings, Training
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Rows, Settings, Training
 from trunkshow.models.user_neighbours import UserNeighbours
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.records import Neighbours, UserRecord
 
 NOWHERE = CatalogueShelf(np.zeros((10, 2), np.float32))
 NOW = 1000 * DAY_MS
@@ -233,10 +233,16 @@ class Neighbourhood(CatalogueShelf):
         super().__init__(np.zeros((10, 2), np.float32))
         self._users = list(users)
 
-    def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
         """Those that were given."""
         del vector
-        return self._users[:count]
+        others = [one for one in self._users[:count] if one[0].items.tolist() != but.tolist()]
+        return Neighbours(
+            [near for _, near in others],
+            [len(user.items[:most]) for user, _ in others],
+            np.concatenate([NO_ROWS, *(user.items[:most] for user, _ in others)]),
+            np.concatenate([NO_FLOATS, *(user.weights[:most] for user, _ in others)]),
+        )
 
 
 def shopper(

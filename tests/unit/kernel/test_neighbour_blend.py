@@ -14,7 +14,7 @@ from trunkshow.models import neighbour_blend
 from trunkshow.models.ials import ImplicitALS
 from trunkshow.models.neighbour_blend import ITEM_DAMPING, USER_DAMPING, NeighbourBlend, nearest, worths
 from trunkshow.models.protocol import Floats, Query, Rows, Settings, Training
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.snapshot.records import Neighbours, UserRecord
 
 SHARE = 0.25
 ITEMS = 40
@@ -38,6 +38,9 @@ class Everything:
         return self._vectors[rows] @ vector
 
     def nearest_users(self, vector: Floats, count: int) -> list[tuple[UserRecord, float]]:
+        raise NotImplementedError
+
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
         raise NotImplementedError
 
 

@@ -83,6 +83,14 @@ def test_nearest_users_are_by_cosine(shelf: Partition) -> None:
     assert (first.items.tolist(), cosine) == ([5], pytest.approx(1, abs=1e-3))
 
 
+def test_what_neighbours_had_last_is_of_the_nearest_users(shelf: Partition) -> None:
+    """All of them but who has the history of whoever asks."""
+    nearest = shelf.nearest_users(TASTES[5], 4)
+    found = shelf.neighbours(TASTES[5], 4, 40, np.array([5], np.int32))
+    assert found.near == [cosine for _, cosine in nearest[1:]]
+    assert (found.counts, found.items.tolist()) == ([1, 1, 1], [user.items[0] for user, _ in nearest[1:]])
+
+
 def test_a_sample_of_users_is_spread_over_the_partition(shelf: Partition) -> None:
     """As many as asked for, all different, all living here."""
     sample = shelf.sample_users(4)

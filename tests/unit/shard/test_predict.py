@@ -339,7 +339,7 @@ def test_a_model_that_raises_makes_a_partition_unfit_to_warm(snapshot: Snapshot,
     """A partition whose user index is another dimension's is found out before it is reported."""
 
     class Spoilt(Partition):
-        def nearest_users(self, vector: Any, count: int) -> Any:
+        def neighbours(self, vector: Any, count: int, most: int, but: Any) -> Any:
             raise ZeroDivisionError
 
     spoilt = object.__new__(Spoilt)

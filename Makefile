@@ -31,6 +31,8 @@ up: $(STAMP) ## the demo's cluster on 127.0.0.1:7450 until Ctrl-C
 	@$(BIN)/trunkshow up --store $(DEMO)/store --shards 3 --replicas 2 --listen 127.0.0.1:7450
 
 # Folders in their order: tests with processes of their own come first, so that none of these is what all wait for in the end.
+# Byte code is kept, also where the environment says otherwise: else every process that a test starts compiles all sources anew.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP) node-modules ## the whole test suite
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 

@@ -233,8 +233,9 @@ def small_disk(folder: str) -> Sequence[str]:
     if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("mount"):
         mount = f"mount -t tmpfs -o size=64k none '{folder}' && exec \"$@\""
         return ("unshare", "-m", "sh", "-c", mount, "sh")
-    # Without the right to mount: no file may grow beyond 64 KiB, which fails as EFBIG and not as ENOSPC.
-    return ("prlimit", "--fsize=65536")
+    # Without the right to mount: no file may grow beyond 64 KiB, which fails as EFBIG and not as ENOSPC. No byte code
+    # is written there: Python 3.11 keeps what there was room for, and whoever imports that fails.
+    return ("env", "PYTHONDONTWRITEBYTECODE=1", "prlimit", "--fsize=65536")
 
 
 @dataclass(frozen=True)

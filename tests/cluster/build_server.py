@@ -50,6 +50,7 @@ def run(dataset: Path, store: Path, point: str) -> int:
     """Build until the point; return how often fsync was called."""
     if point.startswith("disk:"):
         bytes_max = int(point.removeprefix("disk:"))
+        sys.dont_write_bytecode = True  # what there is room for would be kept, and whoever imports that fails
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
         command(["build", str(dataset), "--store", str(store), "--partitions", "3", "--json"])
 

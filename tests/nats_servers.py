@@ -15,7 +15,7 @@ from pathlib import Path
 from cli import nats
 from cli.addresses import free_address
 
-END_WITHIN_S = 20
+END_WITHIN_S = 60
 CLUSTER = "trunkshow-log"
 
 

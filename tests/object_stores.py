@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 BUCKET = "snapshots"
 USER, SECRET = "tester", "a secret of tests"
-UP_WITHIN_S = 60
+UP_WITHIN_S = 120
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from trunkshow.eventlog.validation import Policy
 from trunkshow.v1 import events_pb2 as pb
 
 HERE = "127.0.0.1:0"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 EVERY_S = 0.01
 FLAGS = (
     "--no-sandbox",

@@ -17,7 +17,7 @@ from cli.chaos import priority
 from cli.chaos.processes import Body
 from cli.chaos.starting import listens
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 SERVER = """
 import socket, sys, threading
 threading.Thread(target=threading.Event().wait, daemon=True).start()

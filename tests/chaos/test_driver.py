@@ -55,7 +55,7 @@ def test_another_router_is_given_what_is_left_of_the_promise(waited_s: float, pr
     assert promised(GIVE_UP_S - waited_s) == pytest.approx(promised_s)
 
 
-SERVED_WITHIN_S = 5.0
+SERVED_WITHIN_S = 60.0
 
 Slate = Callable[[pb.RecommendRequest, Any], Any]
 

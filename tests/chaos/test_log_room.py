@@ -12,7 +12,7 @@ from trunkshow.eventlog.opening import open_log
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.v1 import events_pb2
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 ROOM_BYTES = 4096
 
 

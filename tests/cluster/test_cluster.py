@@ -213,7 +213,7 @@ def test_every_process_is_healthy(cluster: Cluster) -> None:
     """Router and shards, by the standard health service."""
     for address in addresses(cluster):
         with grpc.insecure_channel(address) as channel:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING, address
 
 
@@ -223,7 +223,7 @@ def test_reflection_lists_the_services(cluster: Cluster) -> None:
     for address in addresses(cluster)[:2]:
         with grpc.insecure_channel(address) as channel:
             ask = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-            (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(ask, timeout=5)
+            (answer,) = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(ask, timeout=60)
         listed.append({service.name for service in answer.list_services_response.service})
     assert {SERVICE, "trunkshow.v1.ClusterService", "grpc.health.v1.Health"} <= listed[0]
     assert "trunkshow.v1.ShardService" in listed[1]
@@ -370,7 +370,7 @@ def test_build_up_and_recommend_work_on_a_parquet_data_set(
     log = command("status", "--target", ready["target"])["event_log"]
     slate = command("recommend", datasets.user_id(7), "--target", ready["target"], "--deadline-ms", "200")
     process.send_signal(signal.SIGTERM)
-    code = process.wait(20)
+    code = process.wait(60)
     assert slate["receipt"]["rung"] in {"FRESH", "SNAPSHOT", "SEGMENT"}
     assert slate["carousels"]
     assert (recorded["recorded"], log["reachable"], log["url"]) == (1, True, ready["log"])

@@ -62,7 +62,7 @@ class Routers:
     def numbers(self) -> str:
         """What the parent tells; nothing where it does not answer yet."""
         try:
-            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=60) as answer:
                 return str(answer.read(), "utf-8")
         except OSError:
             return ""

@@ -39,7 +39,7 @@ def test_a_running_cluster_is_scaled_up_and_down(built: Built, tmp_path: Path) -
         assert (done[2].returncode, "out of range" in done[2].stderr) == (2, True)
         up.send_signal(signal.SIGINT)
         rest = [event["event"] for event in events]
-        assert up.wait(30) == 0
+        assert up.wait(60) == 0
     finally:
         up.kill()
         up.wait()

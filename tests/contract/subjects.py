@@ -130,23 +130,23 @@ class Subject:
         if not isinstance(asked, bytes):
             asked = shard_pb2.PredictBatchRequest(requests=asked, together=together).SerializeToString()
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/PredictBatch")
-        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(asked, timeout=10)]
+        return [shard_pb2.PredictBatchResponse.FromString(answer) async for answer in call(asked, timeout=60)]
 
     async def features(self, asked: shard_pb2.ReadFeaturesRequest) -> shard_pb2.ReadFeaturesResponse:
         """ReadFeatures."""
         call = self.channel.unary_unary("/trunkshow.v1.ShardService/ReadFeatures")
-        return shard_pb2.ReadFeaturesResponse.FromString(await call(asked.SerializeToString(), timeout=10))
+        return shard_pb2.ReadFeaturesResponse.FromString(await call(asked.SerializeToString(), timeout=60))
 
     async def observe(self, seen: shard_pb2.ObserveRequest | bytes) -> shard_pb2.ObserveResponse:
         """Observe."""
         data = seen if isinstance(seen, bytes) else seen.SerializeToString()
         call = self.channel.unary_unary("/trunkshow.v1.ShardService/Observe")
-        return shard_pb2.ObserveResponse.FromString(await call(data, timeout=10))
+        return shard_pb2.ObserveResponse.FromString(await call(data, timeout=60))
 
     async def watch(self) -> AsyncIterator[shard_pb2.ShardStatus]:
         """Watch; the test reads as much as it wants."""
         call = self.channel.unary_stream("/trunkshow.v1.ShardService/Watch")
-        async for data in call(b"", timeout=10):
+        async for data in call(b"", timeout=60):
             yield shard_pb2.WatchResponse.FromString(data).status
 
 

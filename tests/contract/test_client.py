@@ -228,7 +228,7 @@ async def test_an_error_in_a_batch_becomes_an_exception(client: Any, router: Scr
 async def test_an_answer_that_is_late_is_a_deadline_exceeded(client: Any, router: ScriptedRouter) -> None:
     """Where the router does not answer in time the caller gets DeadlineExceeded, on time."""
     released = threading.Event()
-    router.answers["Recommend"] = lambda: released.wait(5)
+    router.answers["Recommend"] = lambda: released.wait(60)
     try:
         with pytest.raises(DeadlineExceeded):
             await client.recommend("bob", deadline_ms=30)
@@ -314,7 +314,7 @@ def test_the_recording_example_runs(router: ScriptedRouter) -> None:
 
 def run_example(command: list[str], router: ScriptedRouter) -> str:
     environment = {**os.environ, "TRUNKSHOW_TARGET": router.target, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -324,5 +324,5 @@ def node_is_missing() -> str:
     if shutil.which("node") is None:
         return "node is not installed"
     check = "require.resolve('@grpc/grpc-js'); require.resolve('@grpc/proto-loader')"
-    found = subprocess.run(["node", "-e", check], cwd=EXAMPLES / "node", capture_output=True, timeout=20, check=False)
+    found = subprocess.run(["node", "-e", check], cwd=EXAMPLES / "node", capture_output=True, timeout=60, check=False)
     return "" if found.returncode == 0 else "the example's modules are not installed: cd examples/node && npm install"

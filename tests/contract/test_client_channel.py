@@ -20,7 +20,7 @@ from trunkshow.client import AsyncClient, Client, Slate
 from trunkshow.errors import PartialAborted, TrunkshowError, Unavailable
 
 SERVICE = "trunkshow.v1.RecommendationService"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 SILENT_ROUTER = """
 import concurrent.futures, threading, grpc

@@ -19,7 +19,7 @@ from trunkshow.v1 import cluster_pb2, direct_pb2, features_pb2, recommendation_p
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "40"))
 """Of each method; `make fuzz` tries thousands."""
 
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 ENDLESS = {"Watch", "WatchPlacement"}
 WATCHED_S = 0.05
 """A stream without end is listened to for so long."""

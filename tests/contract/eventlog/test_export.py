@@ -139,7 +139,7 @@ async def test_who_only_reads_makes_no_log(nats_world: NatsWorld) -> None:
     log, tombstones = open_log(nats_world.url, READ_ONLY, {}), open_tombstones(nats_world.url, READ_ONLY, {})
     forgotten = Forgotten()
     running = asyncio.create_task(following(forgotten, tombstones))
-    await asyncio.wait_for(forgotten.whole.wait(), 10)
+    await asyncio.wait_for(forgotten.whole.wait(), 60)
     for _ in range(2):
         with pytest.raises(LogMissing, match="EVENTS"):
             await log.end(10)

@@ -57,7 +57,7 @@ def server(folder: Path, tls: Path) -> Iterator[str]:
         yield address
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(60)
 
 
 async def test_the_overlays_log_is_reached_with_the_overlays_settings(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_without_the_serving_extra_one_line_says_what_to_install(missing: set[st
     """Where the commands' libraries are not installed the script exits with 2 and one line, not a traceback."""
     code = WITHOUT.format(missing=missing, command=command)
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "trunkshow: cyclopts is not installed; the commands need trunkshow[serving]\n"

@@ -150,9 +150,9 @@ async def test_a_process_that_hangs_is_killed_and_those_that_serve_are_told_of(m
         supervisor = Supervisor([], lambda event, **details: None)
         supervisor.pids["1"] = hanging.pid
         watching = asyncio.create_task(several._watch(supervisor, Path("nowhere"), (1, 2), health))
-        await asyncio.wait_for(over.wait(), 30)
+        await asyncio.wait_for(over.wait(), 60)
         watching.cancel()
-        assert await asyncio.wait_for(hanging.wait(), 30) == -signal.SIGKILL
+        assert await asyncio.wait_for(hanging.wait(), 60) == -signal.SIGKILL
         request = health_pb2.HealthCheckRequest()
         assert (await health.Check(request, None)).status == health_pb2.HealthCheckResponse.SERVING
     finally:

@@ -20,7 +20,7 @@ from trunkshow.rival_batches import answers, answers_blocking
 from trunkshow.rival_rules import Hedge
 from trunkshow.v1 import recommendation_pb2 as pb
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 USERS = "abcde"
 
 Script = Callable[[int, "Stream"], None]

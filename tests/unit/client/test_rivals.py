@@ -18,7 +18,7 @@ from trunkshow.rivals import raced, raced_blocking
 from trunkshow.targets import Routers, host_of, listed
 from trunkshow.v1 import recommendation_pb2 as pb
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class Scripted:

@@ -308,7 +308,7 @@ def test_what_another_process_still_needs_stays_in_a_cache_that_they_share(share
             serve(ahead, ahead.pointer().current)
         with_the_other = copies_in(cache)
         other.stdin.close()
-        other.wait(30)
+        other.wait(60)
     publish(shared, "d")
     serve(ahead, ahead.pointer().current)
     assert (needed, with_the_other, copies_in(cache)) == ("a", ["a", "b", "c"], ["c", "d"])

@@ -47,7 +47,7 @@ def recalled(folder: Path) -> Forgotten:
 
 async def turns(until: Callable[[], bool]) -> None:
     """Give others turns until something is so."""
-    for _ in range(2000):
+    for _ in range(60_000):
         if until():
             return
         await asyncio.sleep(0.001)

@@ -26,7 +26,7 @@ def opened(version: str) -> Snapshot:
 
 async def reads(log: FollowedLog, count: int) -> None:
     """Return once the log was followed so many times."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(log.reads) < count:  # noqa: ASYNC110 - the reader is not ours
             await asyncio.sleep(0.001)
 
@@ -107,7 +107,7 @@ async def test_nothing_is_worked_out_before_an_item_came() -> None:
     assert asked == []
     log.records.append(log_pb2.Record(items=[events_pb2.NewItem(id="hat")]))
     log.turn()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "hat" not in asked:  # noqa: ASYNC110 - the reader is not ours
             await asyncio.sleep(0.001)
     assert asked == ["likeness", "hat"]

@@ -46,7 +46,7 @@ async def turn(seconds: float) -> None:
 
 async def until(true: Callable[[], bool]) -> None:
     """Give others turns until something is so; what is worked out in a thread takes some."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - the reader is not ours
             await asyncio.sleep(0)
 

@@ -121,7 +121,7 @@ def test_a_server_that_a_peer_started_is_ended_when_the_peer_is(folder: Path, mo
 
 def ended(pid: int) -> bool:
     """Whether there is no such process, or only its remains; a kill takes a moment."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         stat = Path(f"/proc/{pid}/stat")
         try:

@@ -52,7 +52,7 @@ async def shard(opened: Opened, partitions: range) -> tuple[FakeShard, str]:
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Bounded: the file is looked at every second."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not await true():  # noqa: ASYNC110  # a file sets no event of ours
             await asyncio.sleep(0.02)
 

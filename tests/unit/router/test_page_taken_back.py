@@ -24,7 +24,7 @@ from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 
-WITHIN_S = 30
+WITHIN_S = 60
 PATIENT = RouterConfig(store="", shards=("127.0.0.1:1",), deadline_ms=20_000)
 
 

@@ -75,7 +75,7 @@ async def test_while_there_is_nothing_to_serve_yet_probes_are_answered_and_a_sig
         return []
 
     options = ServerOptions(health_listen="127.0.0.1:0")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         with capture_logs() as logs:
             serving = asyncio.ensure_future(serve(never, listen="127.0.0.1:0", options=options))
             await making.wait()

@@ -53,7 +53,7 @@ class EchoProcess:
 @pytest.fixture
 async def process() -> AsyncIterator[EchoProcess]:
     """An echo process with a grace that a test would notice waiting for."""
-    started = await EchoProcess.start(drain_s=30)
+    started = await EchoProcess.start(drain_s=300)
     yield started
     if started.process.returncode is None:
         started.process.kill()
@@ -109,12 +109,12 @@ async def test_sigterm_lets_a_call_in_flight_finish(process: EchoProcess) -> Non
     """What was taken on is answered, and then the process leaves with code 0."""
     async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
         answer = asyncio.ensure_future(channel.unary_unary(f"/{echo.NAME}/Wait")(b"400"))
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        await asyncio.wait_for(channel.channel_ready(), 60)
         # A second call behind the first on the same connection: once it is answered, the first has arrived.
         await channel.unary_unary(f"/{echo.NAME}/Echo")(b"")
         process.process.send_signal(signal.SIGTERM)
         assert await answer == b"400"
-    assert await asyncio.wait_for(process.process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.process.wait(), 60) == 0
 
 
 async def test_sigterm_does_not_wait_for_an_endless_stream(process: EchoProcess) -> None:
@@ -123,7 +123,7 @@ async def test_sigterm_does_not_wait_for_an_endless_stream(process: EchoProcess)
         stream = channel.unary_stream(f"/{echo.NAME}/Forever")(b"hello")
         await stream.read()
         process.process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.process.wait(), 60) == 0
 
 
 async def test_a_second_signal_ends_the_process_at_once(process: EchoProcess) -> None:
@@ -134,7 +134,7 @@ async def test_a_second_signal_ends_the_process_at_once(process: EchoProcess) ->
         process.process.send_signal(signal.SIGTERM)
         await process.event("server.draining")
         process.process.send_signal(signal.SIGINT)
-        code = await asyncio.wait_for(process.process.wait(), 5)
+        code = await asyncio.wait_for(process.process.wait(), 60)
         with pytest.raises(grpc.aio.AioRpcError):
             await slow
     assert code == -signal.SIGINT
@@ -147,7 +147,7 @@ async def test_what_outlasts_the_grace_is_cut_off() -> None:
         slow = asyncio.ensure_future(channel.unary_unary(f"/{echo.NAME}/Wait")(b"60000"))
         await channel.unary_unary(f"/{echo.NAME}/Echo")(b"")
         process.process.send_signal(signal.SIGTERM)
-        code = await asyncio.wait_for(process.process.wait(), 5)
+        code = await asyncio.wait_for(process.process.wait(), 60)
         with pytest.raises(grpc.aio.AioRpcError):
             await slow
     assert code == 0
@@ -161,7 +161,7 @@ async def test_calls_are_answered_while_a_process_hands_over() -> None:
         process.process.send_signal(signal.SIGTERM)
         await process.event("server.draining")
         assert await channel.unary_unary(f"/{echo.NAME}/Echo")(b"hello") == b"hello"
-    assert await asyncio.wait_for(process.process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.process.wait(), 60) == 0
 
 
 @pytest.mark.parametrize(("handover", "said"), [("hang", "server.handover_late"), ("fail", "server.handover_failed")])
@@ -170,17 +170,17 @@ async def test_a_handover_that_comes_to_nothing_is_not_waited_for(handover: str,
     process = await EchoProcess.start(drain_s=0, handover=handover)
     process.process.send_signal(signal.SIGTERM)
     await process.event(said)
-    assert await asyncio.wait_for(process.process.wait(), 5) == 0
+    assert await asyncio.wait_for(process.process.wait(), 60) == 0
 
 
 async def test_a_process_whose_background_task_ends_answers_what_it_took_on_and_fails() -> None:
     """Half alive is not healthy: it drains as at a signal, and leaves with a failure that a supervisor sees."""
-    process = await EchoProcess.start(drain_s=30)
+    process = await EchoProcess.start(drain_s=300)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{process.port}") as channel:
         answer = asyncio.ensure_future(channel.unary_unary(f"/{echo.NAME}/Wait")(b"400"))
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        await asyncio.wait_for(channel.channel_ready(), 60)
         await channel.unary_unary(f"/{echo.NAME}/Kill")(b"")
         ended = await process.event("task.ended")
         assert await answer == b"400"
     assert (ended["task"], ended["why"]) == ("tend", "ZeroDivisionError()")
-    assert await asyncio.wait_for(process.process.wait(), 5) == 1
+    assert await asyncio.wait_for(process.process.wait(), 60) == 1

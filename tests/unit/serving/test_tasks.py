@@ -42,7 +42,7 @@ async def test_whatever_way_a_task_ends_the_process_is_told_and_fails(
     tasks.ending = ending.set
     with capture_logs() as logs:
         tasks.begin("work", work())
-        await asyncio.wait_for(ending.wait(), 5)
+        await asyncio.wait_for(ending.wait(), 60)
     assert [(one["event"], one["task"]) for one in logs] == [("task.ended", "work")]
     with pytest.raises(TaskEnded, match="work came to an end"):
         tasks.check()
@@ -54,7 +54,7 @@ async def test_the_failure_names_its_cause() -> None:
     tasks = Tasks()
     tasks.ending = ending.set
     tasks.begin("work", raises())
-    await asyncio.wait_for(ending.wait(), 5)
+    await asyncio.wait_for(ending.wait(), 60)
     with pytest.raises(TaskEnded) as ended:
         tasks.check()
     assert isinstance(ended.value.__cause__, ZeroDivisionError)

@@ -71,7 +71,7 @@ async def test_who_waits_holds_back_nothing_that_is_ready() -> None:
     predictor = Reading()
     service = serving(predictor)
     messages = aiter(service.predict_batch(batch(b"a", b"b", b"waits", b"d", together=True), CALL))
-    first = shard_pb2.PredictBatchResponse.FromString(await asyncio.wait_for(anext(messages), 10))
+    first = shard_pb2.PredictBatchResponse.FromString(await asyncio.wait_for(anext(messages), 60))
     assert [one.response.slate for one in each(first)] == [b"a", b"b"]
     predictor.comes.set()
     rest = [shard_pb2.PredictBatchResponse.FromString(one) async for one in messages]

@@ -78,7 +78,7 @@ async def test_a_shard_that_is_not_named_is_not_ready_until_it_is(keeper: Keeper
     assert (keeper.state(), ready.done(), OWN in keeper.why_not_ready) == (pb.SHARD_STATE_LOADING, False, True)
     with capture_logs() as logs:
         keeper.joined((OTHER, OWN))
-    await asyncio.wait_for(ready, 10)
+    await asyncio.wait_for(ready, 60)
     assert (keeper.state(), keeper.why_not_ready) == (pb.SHARD_STATE_READY, "")
     assert [line["event"] for line in logs] == ["member.known"]
 

@@ -49,7 +49,7 @@ async def late(lane: Lane, work: Gate) -> None:
 
 async def recovered(lane: Lane) -> None:
     """Wait until no thread is stuck."""
-    for _ in range(10_000):
+    for _ in range(60_000):
         if not lane.stuck:
             return
         await asyncio.sleep(0.001)
@@ -142,7 +142,7 @@ async def test_a_thread_without_work_ends_and_another_begins() -> None:
     """Snapshots come and go; what they started goes with them."""
     lane = Lane("m", idle_s=AT_ONCE_S)
     await lane.ask(lambda: "first", SURELY_S)
-    for _ in range(10_000):
+    for _ in range(60_000):
         if not lane.threads:
             break
         await asyncio.sleep(0.001)

@@ -35,7 +35,7 @@ async def full(start: Start) -> AsyncIterator[tuple[Caller, FakeShard]]:
     shard = FakeShard(waiting)
     caller = await start(shard, **FULL)
     first = asyncio.ensure_future(caller.recommend("u1"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not shard.asked:
             await caller.status()
     yield caller, shard

@@ -27,7 +27,7 @@ from trunkshow.v1 import recommendation_pb2 as pb
 
 BATCH = 40
 CHUNK = 5
-WITHIN_S = 30
+WITHIN_S = 60
 
 
 def nobody_is_shed(*_: object) -> bytes:

@@ -16,7 +16,7 @@ from router.cluster.lines import ShardLines, ToShards
 from router.cluster.shard_channel import ShardChannel
 from trunkshow.serving import reloaded
 
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 def write(folder: Path, authority: trustme.CA, name: str) -> tuple[Path, Path]:

@@ -30,7 +30,7 @@ from trunkshow.serving.server import Server
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
 
-WITHIN_S = 20
+WITHIN_S = 60
 DEADLINE_MS = 8_000
 ROUTE_S = 2.0
 SLOW_S = 5.0

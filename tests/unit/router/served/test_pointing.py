@@ -87,7 +87,7 @@ def following(shop: Shop, clock: Clock) -> tuple[Keeper, Pointing]:
 
 async def until(true: Callable[[], bool]) -> None:
     """Bounded: what is waited for is done by threads."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110  # a thread sets no event of ours
             await asyncio.sleep(0.002)
 
@@ -170,7 +170,7 @@ async def test_a_version_that_was_opened_twice_is_held_once(shop: Shop, monkeypa
     whole = shop.open
 
     def slow(version: str) -> View:
-        go.wait(10)
+        go.wait(60)
         view = whole(version)
         monkeypatch.setattr(view.snapshot, "close", lambda: closed.append(view))
         made.append(view)

@@ -283,7 +283,7 @@ SLACK = 8
 
 async def _turns(until: Callable[[], bool]) -> None:
     """Give others turns until something is so."""
-    for _ in range(2000):
+    for _ in range(60_000):
         if until():
             return
         await asyncio.sleep(0.001)

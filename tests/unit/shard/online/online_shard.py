@@ -76,7 +76,7 @@ class Shard:
         pieces = [Piece(self.snapshot.version, Kind.HOME, number) for number in numbers]
         self.upkeep.want(pieces)
         for piece in pieces:
-            await asyncio.wait_for(self.upkeep.whole(piece), 10)
+            await asyncio.wait_for(self.upkeep.whole(piece), 60)
 
     async def hears(self, *events: events_pb2.Event) -> Watermark:
         """These are recorded, and heard of."""
@@ -130,7 +130,7 @@ class Shard:
 
 async def turns(until: Callable[[], bool]) -> None:
     """Give others turns until something is so."""
-    for _ in range(2000):
+    for _ in range(60_000):
         if until():
             return
         await asyncio.sleep(0.001)

@@ -40,7 +40,7 @@ async def test_what_comes_before_following_begins_is_replayed(shard: Callable[..
     assert not up.residents.homes.whole
     await up.log.append([click(USER, unlike(up, USER)[0])], 1)
     following = asyncio.create_task(up.upkeep.follower.run(from_end=True))
-    assert await asyncio.wait_for(replay, 5)
+    assert await asyncio.wait_for(replay, 60)
     assert up.residents.homes.whole
     assert len(up.upkeep.hearing.users.of(USER)) == 1
     following.cancel()
@@ -96,8 +96,8 @@ async def test_who_waits_for_a_partition_that_is_not_wanted_any_more_goes_on(sha
     await some_turns()
     assert not waiting.done()
     up.upkeep.want(homes(up, 1))
-    await asyncio.wait_for(waiting, 5)
-    await asyncio.wait_for(up.upkeep.whole(homes(up, 0)[0]), 5)
+    await asyncio.wait_for(waiting, 60)
+    await asyncio.wait_for(up.upkeep.whole(homes(up, 0)[0]), 60)
 
 
 def test_who_lived_in_a_snapshot_that_is_closed_is_let_go_of_at_once(shard: Callable[..., Shard]) -> None:
@@ -143,13 +143,13 @@ async def test_a_replay_that_goes_on_is_waited_for_where_others_serve(shard: Cal
     up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 1))
     up.now += 0.005
     waiting = asyncio.create_task(up.upkeep.whole(first))
-    await asyncio.wait_for(up.upkeep.whole(sole), 5)
+    await asyncio.wait_for(up.upkeep.whole(sole), 60)
     assert not waiting.done()
     up.now += 0.006
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     up.now += 10
     up.upkeep._replaying._hear(up.residents, frozenset({0}), pb.Event(), Position("log", 0, 2))
-    await asyncio.wait_for(up.upkeep.whole(first), 5)
+    await asyncio.wait_for(up.upkeep.whole(first), 60)
 
 
 async def test_what_nobody_has_is_served_after_a_second_whatever_was_replayed(shard: Callable[..., Shard]) -> None:
@@ -160,7 +160,7 @@ async def test_what_nobody_has_is_served_after_a_second_whatever_was_replayed(sh
     up.now += MISSING_S
     up.upkeep._replaying._hear(up.residents, frozenset({1}), pb.Event(), Position("log", 0, 1))
     waiting = asyncio.create_task(up.upkeep.whole(sole))
-    await asyncio.wait_for(up.upkeep.whole(missing), 5)
+    await asyncio.wait_for(up.upkeep.whole(missing), 60)
     assert not waiting.done()
     waiting.cancel()
     assert not up.residents.is_whole(USER, 1)
@@ -178,4 +178,4 @@ async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[
     await some_turns()
     assert not waiting.done()
     up.upkeep.want([piece], [piece])
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)

@@ -115,7 +115,7 @@ class World:
 
     async def learned(self) -> None:
         """The past is heard."""
-        await asyncio.wait_for(self.statistics.learn(self.follower), 10)
+        await asyncio.wait_for(self.statistics.learn(self.follower), 60)
 
 
 async def turns(until: Callable[[], bool]) -> None:

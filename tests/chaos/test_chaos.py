@@ -40,7 +40,7 @@ def test_every_fault_is_called_by_its_name(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def result(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(built: Built, nobody_waits: None, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A short run of the faults that are quickest to show something."""
     ground = terrain(built.store, tmp_path_factory.mktemp("chaos"))
     plan = Plan(ground, SEED, FAULTS, seconds=1.2, rate=RATE, recovery_s=3.0)

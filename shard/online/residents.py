@@ -38,7 +38,7 @@ FOLDED_MAX = 8192
 """Users whose folded record is kept until their next event; one takes about 2 KB."""
 
 CATEGORIES_KEPT = 16_384
-"""Items whose category is kept; one takes about 250 bytes."""
+"""Items whose category is kept; one takes about 200 bytes."""
 
 
 class Residents:

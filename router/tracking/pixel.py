@@ -3,7 +3,8 @@
     /p.gif?user_id=…&item_id=…&interaction=impression&event_id=…&channel=email&context.campaign=spring
 
 Parameters are the fields of an event. Without an `event_id` one is made here, and every load counts; with one, which is
-right for e-mails, all loads count once. What is no field is passed over: senders of mails add parameters of their own.
+right for e-mails, all loads of a day count once (docs/tracking.md). What is no field is passed over: senders of mails
+add parameters of their own.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ from trunkshow.snapshot.store import Store, StoreError, open_store
 
 LOG_WITHIN_S = 10.0
 SLATE_WITHIN_MS = 2000
-"""Nobody waits for this page: a rung that a hurry costs would tell nothing about whom the cluster knows."""
+"""Nobody waits for this page. A router takes its own `--deadline-ms` at most; its answer may come late all the same."""
 
 
 @Parameter(name="*")

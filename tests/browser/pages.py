@@ -88,6 +88,7 @@ class Shop:
         log: where its events go.
         page: in the browser.
         sent: the bodies that it sent, read.
+        bytes: of each of them.
         errors: what reached the page.
     """
 
@@ -95,6 +96,7 @@ class Shop:
         self.log = MemoryLog()
         self.page = page
         self.sent: list[dict[str, Any]] = []
+        self.bytes: list[int] = []
         self.errors: list[str] = []
         self._scripted = scripted
         self._data = data
@@ -173,6 +175,7 @@ class Shop:
     def _note(self, request: Any) -> None:
         if request.method == "POST" and request.post_data:
             self.sent.append(json.loads(request.post_data))
+            self.bytes.append(len(request.post_data_buffer))
 
     async def _home(self, request: Request) -> Response:
         data = f"data-url='http://127.0.0.1:{self._tracker}/v1/events' {self._data}"

@@ -30,6 +30,13 @@ pytestmark = [
 ]
 
 RECORD = "count => { for (let n = 0; n < count; n++) trunkshow.record({item_id: 'hat', interaction: 'cart'}); }"
+LARGE = """count => {
+  const context = {};
+  for (let n = 10; n < 26; n++) context[`${n}${"\u6f22".repeat(84)}`] = "\u6f22".repeat(85);
+  for (let n = 0; n < count; n++) trunkshow.record({item_id: "hat", interaction: "cart", context});
+}"""
+"""Events as large as may be: 8.6 kB each, most of it characters of three bytes."""
+
 Open = Callable[..., Awaitable[Shop]]
 
 
@@ -260,6 +267,42 @@ async def test_what_waits_is_bounded(open_shop: Open) -> None:
     await shop.passes_until(lambda: len(shop.what()) >= 500)
     await shop.leave()
     assert len(shop.what()) == 500
+
+
+@both
+async def test_many_large_events_go_in_bodies_that_are_taken(open_shop: Open) -> None:
+    """Forty of them are five times what a body may have."""
+    shop = await open_shop()
+    await shop.page.evaluate(LARGE, 40)
+    await shop.passes_until(lambda: shop.what().count(("hat", "cart")) == 40)
+    assert 50_000 < max(shop.bytes) <= 65_536
+
+
+@both
+@pytest.mark.parametrize("first", ["", "navigator.sendBeacon = undefined"])
+async def test_more_than_may_outlive_a_page_is_not_lost_whole(open_shop: Open, first: str) -> None:
+    """Browsers let 64 KiB outlive it, whatever else waits."""
+    shop = await open_shop(first=first)
+    await shop.page.evaluate(LARGE, 12)
+    assert shop.sent == []
+    await shop.leave()
+    await shop.recorded(("hat", "cart"))
+    assert len(shop.what()) > 4
+
+
+@both
+async def test_what_is_too_large_by_itself_is_dropped_and_told(open_shop: Open) -> None:
+    """Once, and nothing else; what cannot be written at all is dropped, too, and neither holds up what comes then."""
+    shop = await open_shop()
+    told: list[str] = []
+    shop.page.on("console", lambda message: told.append(message.text[:15]) if message.type == "warning" else None)
+    await shop.page.click("#in-top")
+    await shop.page.evaluate("() => trunkshow.record({item_id: 'huge', context: {note: 'x'.repeat(7e4)}})")
+    await shop.page.evaluate("() => trunkshow.record({item_id: 'none', value: 1n})")
+    await shop.page.evaluate(RECORD, 30)
+    await shop.passes_until(lambda: len(shop.what()) >= 31)
+    assert {item for item, _ in await shop.so_far()} == {"top", "hat"}
+    assert (told, shop.errors) == (["Event too large"], [])
 
 
 async def test_a_clock_that_is_wrong_costs_nothing(open_shop: Open) -> None:

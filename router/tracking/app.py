@@ -7,6 +7,7 @@ GET  /trunkshow.js  the script for pages
 202  recorded, as far as the answer does not name an event as refused
 400  none of it is right, and which field is at fault; sent again, it would be refused again
 403  a page of that origin may not send           408, 413, 415  the body is late, too large, no JSON
+414  the pixel's address is too long
 429  beyond the limit of an address or of a user  503  the log is not there; with Retry-After, both
 
 Answers are JSON and name the field at fault, with a stable reason.
@@ -30,6 +31,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from router.recording.recorder import REFUSED
 from router.tracking import pixel, reading, script
 from router.tracking.counted import Counted
 from router.tracking.gate import TooMany
@@ -39,12 +41,16 @@ from trunkshow.errors import InvalidArgument, Overloaded, TrunkshowError, Unavai
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.telemetry import Throttle
 
+ADDRESS_CHARACTERS_MAX = 8000
+"""Of a pixel's path and query: what servers should take by RFC 9110 (4.1), and proxies in front of this one do."""
+
 BODY_S_MAX = 10.0
 """Within which a call's body is here."""
 
 RETRY_AFTER_S = 5
 """Where the log is not there, and nobody knows for how long."""
 
+URI_TOO_LONG = "URI_TOO_LONG"
 PREFLIGHT_S = 86_400
 _TYPES = frozenset(("application/json", "text/plain", ""))
 
@@ -114,6 +120,11 @@ class Tracking:
 
     async def pixel(self, request: Request) -> Response:
         """GET /p.gif; a HEAD has no event: it is how links are looked at before anybody opens a mail."""
+        if len(request.scope["raw_path"]) + len(request.scope["query_string"]) > ADDRESS_CHARACTERS_MAX:
+            self._lost(URI_TOO_LONG)
+            REFUSED.labels(URI_TOO_LONG).inc()
+            what = f"at most {ADDRESS_CHARACTERS_MAX} characters are allowed; POST /v1/events takes more"
+            return Refused(414, "address", URI_TOO_LONG, what).response()
         if request.method == "GET":
             await self._seen(request)
         return Response(pixel.GIF, media_type="image/gif", headers=pixel.NEVER_CACHED)

@@ -22,6 +22,7 @@ from router.tracking import script
 from router.tracking.app import Tracking
 from router.tracking.gate import Gate
 from router.tracking.intake import Intake
+from router.tracking.listener import Listener
 from router.tracking.options import TrackingOptions
 from router.tracking.pixel import GIF
 from router.tracking.user_tokens import fault, token_of
@@ -314,6 +315,28 @@ async def test_looking_at_a_link_is_no_event(world: World) -> None:
     async with world.browser() as browser:
         answer = await browser.head("/p.gif?" + urlencode(event()))
     assert (answer.status_code, world.log.events) == (200, [])
+
+
+@pytest.mark.parametrize(("characters", "status", "recorded"), [(8000, 200, 1), (8001, 414, 0), (15_000, 414, 0)])
+async def test_an_address_of_a_pixel_has_a_limit(
+    world: World, told: io.StringIO, characters: int, status: int, recorded: int
+) -> None:
+    """Over the listener itself. What is too long is looked at no further, and told as what is refused otherwise."""
+    query = urlencode(event(1, user_id="secret-ann"))
+    path = f"/p.gif?{query}&more=".ljust(characters + 1, "x")  # the question mark is neither path nor query
+    refused, answered = counted("trunkshow_events_refused_total", reason="URI_TOO_LONG"), asked("/p.gif", str(status))
+    listener = Listener(world.app, connections_max=8)
+    port = await listener.start("127.0.0.1:0")
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"http://127.0.0.1:{port}{path}")
+    finally:
+        await listener.stop()
+    assert (answer.status_code, len(world.log.events)) == (status, recorded)
+    assert recorded or (answer.json()["field"], answer.json()["reason"]) == ("address", "URI_TOO_LONG")
+    assert counted("trunkshow_events_refused_total", reason="URI_TOO_LONG") == refused + 1 - recorded
+    assert asked("/p.gif", str(status)) == answered + 1
+    assert ("URI_TOO_LONG" in told.getvalue(), "secret" in told.getvalue()) == (not recorded, False)
 
 
 async def test_what_was_refused_is_counted_and_told_without_the_user(world: World, told: io.StringIO) -> None:

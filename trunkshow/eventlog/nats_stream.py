@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from trunkshow.eventlog.log import LogMissing, LogUnavailable
 from trunkshow.eventlog.nats_connection import Connection
@@ -98,9 +98,12 @@ def _forgets(config: StreamConfig) -> bool:
 async def _made(connection: Connection, name: str, settings: LogSettings) -> StreamInfo:
     try:
         info = await connection.answered(connection.stream.add_stream(wanted(name, settings)))
-    except BadRequestError:
-        return await connection.answered(
-            connection.stream.stream_info(name)
-        )  # somebody else made it first, with other limits
+    except APIError as refused:
+        # Somebody else may have made it first: with other limits; or with these: a server that is no cluster looks
+        # for room for another one of that size before it looks whether there is one.
+        try:
+            return await connection.answered(connection.stream.stream_info(name))
+        except NotFoundError:
+            raise refused from None
     _log.info("log.made", stream=name, age_s_max=settings.age_s_max, bytes_max=settings.bytes_max)
     return info

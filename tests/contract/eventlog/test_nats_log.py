@@ -9,14 +9,16 @@ from contextlib import aclosing
 
 import nats
 import pytest
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import ServerError
 from structlog.testing import capture_logs
 from worlds import WITHIN_S, Following, NatsWorld, event, first, ids, opened, taken
 
+from cli.nats import STORE_BYTES_MAX
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable
 from trunkshow.eventlog.nats_line import Line
-from trunkshow.eventlog.nats_stream import why_unfit
+from trunkshow.eventlog.nats_stream import look_up, why_unfit
 from trunkshow.eventlog.settings import LogSettings
 from trunkshow.eventlog.watermark import Watermark
 
@@ -25,6 +27,18 @@ from trunkshow.eventlog.watermark import Watermark
 async def log(nats_world: NatsWorld) -> AsyncIterator[EventLog]:
     """A log on it."""
     made = opened(nats_world)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def line(nats_world: NatsWorld) -> AsyncIterator[Line]:
+    """A way to its server."""
+
+    async def options() -> dict[str, object]:
+        return {}
+
+    made = Line([nats_world.server.address], 1.0, options)
     yield made
     await made.close()
 
@@ -250,6 +264,33 @@ async def test_a_keeper_outlives_what_nobody_foresaw(nats_world: NatsWorld) -> N
             assert (await line.connected()).client.is_connected
     assert [one["log_level"] for one in said if one["event"] == "log.unreachable"] == ["error"]
     await line.close()
+
+
+async def test_a_stream_that_others_make_at_the_same_time_is_theirs_too(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large: a server has no room for it twice, and says so to all but the first."""
+    connection = await line.connected()
+    asked = asyncio.Barrier(3)
+
+    async def in_step(config: StreamConfig) -> StreamInfo:
+        await asked.wait()
+        return await made(config)
+
+    made = connection.stream.add_stream
+    monkeypatch.setattr(connection.stream, "add_stream", in_step)
+    settings = LogSettings(bytes_max=STORE_BYTES_MAX // 2 + 1)
+    async with asyncio.timeout(WITHIN_S):
+        streams = await asyncio.gather(*(look_up(connection, "EVENTS", settings) for _ in range(3)))
+    assert len(set(streams)) == 1
+    assert streams[0].bytes_max == settings.bytes_max
+
+
+async def test_a_stream_that_there_is_no_room_for_is_an_error(line: Line) -> None:
+    """The server's own, and not that there is none."""
+    connection = await line.connected()
+    with pytest.raises(ServerError, match="insufficient storage"):
+        await look_up(connection, "EVENTS", LogSettings(bytes_max=STORE_BYTES_MAX + 1))
 
 
 async def test_limits_that_a_stream_does_not_have_are_told_once(nats_world: NatsWorld, log: EventLog) -> None:

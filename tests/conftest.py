@@ -25,6 +25,16 @@ settings.load_profile("busy")
 
 SETTINGS = BuildSettings(partitions=4, factors=16)
 
+# Where nobody sets logging up, structlog draws tracebacks with rich: a fifth of a second for each, in a picture that
+# pytest shows of a failed test alone.
+PLAIN = [
+    structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    if isinstance(one, structlog.dev.ConsoleRenderer)
+    else one
+    for one in structlog.get_config()["processors"]
+]
+structlog.configure(processors=PLAIN)
+
 
 @pytest.fixture(autouse=True)
 def logging_for_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -32,8 +42,9 @@ def logging_for_this_test_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     configure = structlog.configure
     monkeypatch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
     yield
-    if structlog.is_configured():
+    if structlog.get_config()["processors"] is not PLAIN:
         structlog.reset_defaults()
+        configure(processors=PLAIN)
 
 
 @pytest.fixture(scope="session")

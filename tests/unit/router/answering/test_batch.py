@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
-from ladder_world import HOME, PREVIOUS, World
+from ladder_world import HOME, PREVIOUS, WANTED, World
 from structlog.testing import capture_logs
 
 from router.admission import line
@@ -367,7 +367,8 @@ async def test_a_caller_who_takes_nothing_keeps_no_room_from_others() -> None:
     batcher = Batcher(world.recommender, cast("Fanout", world.shards), *lines, nobody_is_shed, **sizes, clock=world.now)
     asking = Asking("r", world.now(), Deadline.after(60_000, world.now()), 60_000)
     batch = [
-        pb.RecommendRequest(user_id=f"stranger-{n}", context_item_ids=["i1"]) for n in range(READY_ANSWERS_MAX * 2)
+        pb.RecommendRequest(user_id=f"stranger-{n}", context_item_ids=["i1"], carousels=WANTED)
+        for n in range(READY_ANSWERS_MAX * 2)
     ]
     lease = Lease(world.views, lambda: None)
     slates = batcher.slates(batch, asking, lambda: lease)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import importlib
 import shutil
 import subprocess
@@ -31,8 +33,14 @@ pytestmark = kubectl
 
 
 def render(folder: str) -> list[dict[str, Any]]:
+    """What kustomize makes of a folder: made once, and each test has it for itself."""
+    return copy.deepcopy(_rendered(folder))
+
+
+@functools.cache
+def _rendered(folder: str) -> list[dict[str, Any]]:
     done = subprocess.run(["kubectl", "kustomize", str(K8S / folder)], capture_output=True, text=True, check=True)
-    return list(yaml.safe_load_all(done.stdout))
+    return list(yaml.load_all(done.stdout, yaml.CSafeLoader))
 
 
 @pytest.fixture(scope="module", params=RENDERED)
@@ -52,6 +60,16 @@ def of_kind(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, An
     return next(one for one in objects if one["kind"] == kind and one["metadata"]["name"] == name)
 
 
+@pytest.fixture(scope="module")
+def schemas() -> Iterator[None]:
+    """A file of schemas is read once, and not for every object."""
+    with pytest.MonkeyPatch.context() as changed:
+        read = functools.cache(kubernetes_validate.utils.schema_contents)
+        changed.setattr(kubernetes_validate.utils, "schema_contents", read)
+        yield
+
+
+@pytest.mark.usefixtures("schemas")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_is_valid(objects: list[dict[str, Any]], version: str) -> None:
     """Strictly: an unknown field is an error."""

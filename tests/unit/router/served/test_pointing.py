@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 import weakref
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,7 @@ class Shop:
         self.pointer = Pointer(1, {"v1": State.CURRENT})
         self.wrong: dict[str, Exception] = {}
         self.opened: list[str] = []
+        self._numbers = itertools.count()  # two threads that count at a time get a number each
         self.down: Exception | None = None
         self.hanging = threading.Event()
         self.hanging.set()
@@ -53,7 +55,7 @@ class Shop:
         self.opened.append(version)
         if version in self.wrong:
             raise self.wrong[version]
-        made = small_snapshot.make(self.folder / f"{version}-{len(self.opened)}")
+        made = small_snapshot.make(self.folder / f"{version}-{next(self._numbers)}")
         made.version = version
         return View.of(cast("Snapshot", made))
 

@@ -21,25 +21,31 @@ class KafkaBrokers:
 
     Attributes:
         servers: HOST:PORT of each broker.
+
+    Args:
+        topic: its name.
+        lanes: its partitions.
+        brokers: how many there are.
     """
 
-    def __init__(self, topic: str, lanes: int) -> None:
+    def __init__(self, topic: str, lanes: int, brokers: int = BROKERS) -> None:
         self._library = _library()
         said = ctypes.create_string_buffer(512)
         self._client = self._library.rd_kafka_new(_PRODUCER, self._library.rd_kafka_conf_new(), said, len(said))
         assert self._client, said.value.decode()
-        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, BROKERS)
-        assert not self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), lanes, BROKERS)
+        self._brokers = brokers
+        self._cluster = self._library.rd_kafka_mock_cluster_new(self._client, brokers)
+        assert not self._library.rd_kafka_mock_topic_create(self._cluster, topic.encode(), lanes, brokers)
         self.servers = tuple(self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode().split(","))
 
     def down(self) -> None:
         """Every broker hangs up, and takes no connection."""
-        for broker in range(1, BROKERS + 1):
+        for broker in range(1, self._brokers + 1):
             assert not self._library.rd_kafka_mock_broker_set_down(self._cluster, broker)
 
     def up(self) -> None:
         """They are there again."""
-        for broker in range(1, BROKERS + 1):
+        for broker in range(1, self._brokers + 1):
             assert not self._library.rd_kafka_mock_broker_set_up(self._cluster, broker)
 
     def close(self) -> None:
@@ -49,13 +55,13 @@ class KafkaBrokers:
 
 
 @contextmanager
-def running(topic: str, lanes: int) -> Iterator[KafkaBrokers]:
+def running(topic: str, lanes: int, brokers: int = BROKERS) -> Iterator[KafkaBrokers]:
     """Brokers for the time of the context."""
-    brokers = KafkaBrokers(topic, lanes)
+    made = KafkaBrokers(topic, lanes, brokers)
     try:
-        yield brokers
+        yield made
     finally:
-        brokers.close()
+        made.close()
 
 
 def _library() -> ctypes.CDLL:

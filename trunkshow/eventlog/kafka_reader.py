@@ -2,7 +2,7 @@
 
 Nobody else is asked where the reader was: it knows. The client reconnects by itself. A topic that was made anew shows
 by offsets that go back, or by what somebody else asked of it; then, and whenever the client says that something is
-wrong, the topic is looked at again.
+wrong, the topic is looked at again. One that was restored from an older copy shows by its records (`kafka_memory`).
 
 A lane that ends before what a bounded reading is to reach has not ended: after a change of leaders a partition may seem
 shorter for a moment than what was acknowledged. It is waited for, and then the log counts as gone.
@@ -11,46 +11,31 @@ shorter for a moment than what was acknowledged. It is waited for, and then the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
+from trunkshow.eventlog.kafka_consumer import BROKER_GONE, Client, Detached, Taken, take
+from trunkshow.eventlog.kafka_memory import Memory
+from trunkshow.eventlog.kafka_recheck import Recheck
 from trunkshow.eventlog.kafka_topic import Asker, Topic, why
-from trunkshow.eventlog.log import LogUnavailable, Read
+from trunkshow.eventlog.log import LogUnavailable, LogWentBack, Read
 from trunkshow.eventlog.reading import Place, place_in
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.telemetry import Throttle
 
-TAKEN_MAX = 512
-POLL_S = 0.5
 AGAIN_AFTER_S = 0.1
 READ_WITHIN_S = 10.0
 """Seconds for which a bounded reading waits for a log that is gone."""
 
 QUEUED_KB_MAX = 16 << 10
-_PASSING = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})
 _log = structlog.get_logger(__name__)
-
-
-class _Detached(Exception):
-    """What is read may be another topic by now."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """A record, or, without data, that a lane seems to have no more of them now."""
-
-    lane: int
-    count: int
-    behind: int
-    data: bytes | None
-    written_ms: int | None = None
 
 
 class Reader:
@@ -79,22 +64,28 @@ class Reader:
         self._throttle = Throttle(10.0)
 
     async def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
-        """Everything after a watermark, and what comes, without end."""
-        mark = after
+        """Everything after a watermark, and what comes, without end.
+
+        Raises:
+            LogWentBack: it is to be read from its beginning.
+        """
+        mark, memory = after, Memory()
         while True:
             try:
                 topic = await self._asker.topic(anew=True)
                 place = self._place(topic, mark, await self._asker.ends(topic.lanes))
-                async with aclosing(self._taken(place, range(topic.lanes))) as batches:
+                async with aclosing(self._taken(place, range(topic.lanes), memory)) as batches:
                     async for batch in batches:
                         if self._asker.known != topic:
-                            raise _Detached("it is another topic, or has other partitions, now")
+                            raise Detached("it is another topic, or has other partitions, now")
                         for one in batch:
                             place, read = _read(place, one)
                             if read is not None:
                                 mark = read.watermark
                                 yield read
-            except (_Detached, LogUnavailable, KafkaException) as error:
+            except LogWentBack:
+                raise
+            except (Detached, LogUnavailable, KafkaException) as error:
                 self._throttle.log(_log.warning, "log.reader_detached", error=why(error))
             await asyncio.sleep(AGAIN_AFTER_S)
 
@@ -108,7 +99,7 @@ class Reader:
             async with aclosing(self._read(after, until)) as reads:
                 async for read in reads:
                     yield read
-        except (_Detached, KafkaException) as error:
+        except (Detached, KafkaException) as error:
             raise LogUnavailable(f"topic {self._name}: {why(error)}") from error
 
     async def _read(self, after: Watermark | None, until: Watermark) -> AsyncGenerator[Read, None]:
@@ -124,7 +115,7 @@ class Reader:
         if not left:
             return
         heard_s = self._clock()
-        async with aclosing(self._taken(place, tuple(left))) as batches:
+        async with aclosing(self._taken(place, tuple(left), Memory())) as batches:
             async for batch in batches:
                 heard_s = self._clock() if any(one.data is not None for one in batch) else heard_s
                 if self._clock() - heard_s > READ_WITHIN_S:
@@ -160,64 +151,46 @@ class Reader:
             _log.warning("log.reader_went_back", read=str(place.mark))
         return replace(place, mark=Watermark(topic.log, counts))
 
-    async def _taken(self, place: Place, lanes: range | tuple[int, ...]) -> AsyncGenerator[list[_Taken], None]:
+    async def _taken(self, place: Place, lanes: Sequence[int], memory: Memory) -> AsyncGenerator[list[Taken], None]:
         """What comes of these lanes, as it comes; an empty list where nothing did for a while.
 
         Raises:
-            _Detached: it is over.
+            Detached: it is over.
+            LogWentBack: it is to be read from its beginning.
         """
+        memory.begin(place.mark.log)
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
-        consumer = Consumer(self._config)
+        consumer, recheck = Client(self._config), Recheck(self._config, self._name, memory, clock=self._clock)
         try:
-            wanted = [TopicPartition(self._name, lane, place.next_count(lane)) for lane in lanes]
+            reached = {lane: memory.start(lane, place.next_count(lane)) for lane in lanes}
+            wanted = [TopicPartition(self._name, lane, count) for lane, count in reached.items()]
             await loop.run_in_executor(thread, consumer.assign, wanted)
-            reached = {lane: place.next_count(lane) for lane in lanes}
             while True:
-                batch = await loop.run_in_executor(thread, _take, consumer)
+                batch = await loop.run_in_executor(thread, take, consumer)
                 for one in batch:
-                    if one.data is not None and one.count <= reached[one.lane]:
-                        raise _Detached("its offsets went back")
-                    reached[one.lane] = max(reached[one.lane], one.count)
-                yield batch
+                    _remember(memory, reached, one)
+                recheck.turn()
+                yield [one for one in batch if one.data is None or one.count > place.next_count(one.lane)]
         finally:
+            recheck.close()
             # After the call that may be under way; nobody waits for it.
             thread.submit(consumer.close)
             thread.shutdown(wait=False)
 
 
-def _read(place: Place, one: _Taken) -> tuple[Place, Read | None]:
+def _read(place: Place, one: Taken) -> tuple[Place, Read | None]:
     if one.data is None:
         return place, None
     return place.took(one.lane, one.count, one.data, one.behind, one.written_ms)
 
 
-def _take(consumer: Consumer) -> list[_Taken]:
-    """What is there, or the first that comes. It blocks."""
-    first = consumer.poll(POLL_S)
-    if first is None:
-        return []
-    messages = [first, *consumer.consume(TAKEN_MAX - 1, 0)]
-    return [one for one in (_told(consumer, message) for message in messages) if one is not None]
-
-
-def _told(consumer: Consumer, message: Message) -> _Taken | None:
-    """A message as it is; None for trouble that passes.
-
-    Raises:
-        _Detached: for any other.
-    """
-    error, lane, offset = message.error(), message.partition(), message.offset()
-    if error is not None and error.code() == KafkaError._PARTITION_EOF and lane is not None:
-        return _Taken(lane, offset or 0, 0, None)
-    if error is not None:
-        if error.code() in _PASSING:
-            return None
-        raise _Detached(error.str())
-    assert lane is not None
-    assert offset is not None
-    high = consumer.get_watermark_offsets(TopicPartition(message.topic() or "", lane), cached=True)
-    behind = max(0, high[1] - offset - 1) if high else 0
-    kind, moment_ms = message.timestamp()
-    written_ms = moment_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None  # else the producer's: a router's
-    return _Taken(lane, offset + 1, behind, message.value() or b"", written_ms)
+def _remember(memory: Memory, reached: dict[int, int], one: Taken) -> None:
+    if one is BROKER_GONE:
+        memory.doubt()
+        return
+    if one.data is not None:
+        if one.count <= reached[one.lane]:
+            raise Detached("its offsets went back")
+        memory.took(one.lane, one.count, one.data)
+    reached[one.lane] = max(reached[one.lane], one.count)

@@ -8,8 +8,8 @@ several that came at the same time. What an adapter promises:
 2. All events of a user are in one lane, and a reader gets a lane's records in the order in which they were appended.
 3. A reader outlives the log's absence: it waits, and goes on where it was. What was removed before it was read is
    skipped, and the reader is told (`Read.lost`); so is one that begins with what is left (`Read.removed`). One that
-   finds another record where the furthest one stood that it was given is told that the log went back. Kafka's client
-   connects again by itself and says nothing of it; there `trunkshow.online.lineage` has to find that out.
+   finds another record where the furthest one stood that it was given is told that the log went back: on NATS whenever
+   it connects again, on Kafka, whose client does that by itself, within seconds.
 4. Nothing is unbounded: in flight, in memory, in time.
 """
 

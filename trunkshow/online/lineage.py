@@ -4,8 +4,8 @@ A log that is restored from an older copy keeps its name, and what comes then ha
 as it is shorter than what was read its end tells that; once it has grown beyond, only its records do. So of each lane
 the last record that was read is remembered, as a hash, and looked at again: by the next export, and by what serves, for
 what a snapshot was built with and for what it heard itself. One that the log has removed since tells nothing. Where the
-log's adapter knows that it had to connect again it looks by itself (`LogWentBack`), so that nothing depends on how long
-the log was gone, or on who is first to be there again. Reading is this module's only I/O.
+log's adapter connects again, or cannot know whether its client did, it looks by itself (`LogWentBack`), so that nothing
+depends on how long the log was gone, or on who is first to be there again. Reading is this module's only I/O.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from confluent_kafka import KafkaError, Producer
 from worlds import LANES, WITHIN_S, KafkaWorld, event, first, ids, opened, taken
 
 from trunkshow.eventlog import kafka_reader
-from trunkshow.eventlog.kafka_log import KafkaLog, _Sender
+from trunkshow.eventlog.kafka_consumer import Taken
+from trunkshow.eventlog.kafka_log import KafkaLog
+from trunkshow.eventlog.kafka_sender import Sender
 from trunkshow.eventlog.kafka_topic import Asker, wanted
 from trunkshow.eventlog.log import LogUnavailable
 from trunkshow.eventlog.opening import open_log, open_tombstones
@@ -67,7 +69,7 @@ async def test_a_reading_whose_offsets_go_back_is_unavailable(
     log = opened(kafka_world)
     end = await log.append([event("user", 0), event("user-1", 0)], WITHIN_S)
     (lane, *_) = end.counts
-    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: [kafka_reader._Taken(lane, 0, 0, b"")])
+    monkeypatch.setattr(kafka_reader, "take", lambda consumer: [Taken(lane, 0, 0, b"")])
     with pytest.raises(LogUnavailable, match="went back"):
         async for read in log.read(None, end):
             raise AssertionError(read)
@@ -81,8 +83,8 @@ async def test_a_lane_that_seems_to_end_early_is_read_to_where_it_ends(
     log = opened(kafka_world)
     end = await log.append([event("user", number) for number in range(3)], WITHIN_S)
     ((lane, _),) = end.counts.items()
-    early, really = [[kafka_reader._Taken(lane, 0, 0, None)]], kafka_reader._take
-    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: early.pop() if early else really(consumer))
+    early, really = [[Taken(lane, 0, 0, None)]], kafka_reader.take
+    monkeypatch.setattr(kafka_reader, "take", lambda consumer: early.pop() if early else really(consumer))
     assert ids([read async for read in log.read(None, end)]) == ["user-0", "user-1", "user-2"]
     await log.close()
 
@@ -96,7 +98,7 @@ async def test_a_lane_that_stays_shorter_than_it_was_is_unavailable(
     end = await log.append([event("user", 0)], WITHIN_S)
     ((lane, _),) = end.counts.items()
     monkeypatch.setattr(log._reader, "_clock", count().__next__)
-    monkeypatch.setattr(kafka_reader, "_take", lambda consumer: [kafka_reader._Taken(lane, 0, 0, None)])
+    monkeypatch.setattr(kafka_reader, "take", lambda consumer: [Taken(lane, 0, 0, None)])
     with pytest.raises(LogUnavailable, match="nothing was read"):
         async for read in log.read(None, end):
             raise AssertionError(read)
@@ -221,7 +223,7 @@ def test_a_topic_is_made_so_that_most_copies_have_what_is_acknowledged(copies: i
 
 async def test_what_an_old_producer_says_late_leaves_the_new_one_alone() -> None:
     """Else each of its messages that fails would end the producer that took its place."""
-    sender = _Sender({"bootstrap.servers": "127.0.0.1:1"}, "EVENTS")
+    sender = Sender({"bootstrap.servers": "127.0.0.1:1"}, "EVENTS")
     old, new = sender._opened(), Producer({"bootstrap.servers": "127.0.0.1:1"})
     fatal = KafkaError(KafkaError._FATAL, "it is over", fatal=True)
     told = [asyncio.get_running_loop().create_future() for _ in range(2)]

@@ -155,7 +155,7 @@ class KafkaWorld:
             del consumer
             raise KafkaException(KafkaError(KafkaError._FATAL))
 
-        monkeypatch.setattr(kafka_reader, "_take", broken)
+        monkeypatch.setattr(kafka_reader, "take", broken)
 
     async def close(self) -> None:
         """End the cluster."""

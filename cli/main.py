@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownCommandError
 from cyclopts.config import Env
 
+from cli.imports import uncollected
 from cli.output import UsageError
 
 WRONG_INPUT = 2
@@ -111,7 +112,8 @@ def run(arguments: Sequence[str]) -> int:
     # Before gRPC is imported: it tells every handshake that failed, as often as a stranger likes, in no form of ours.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
-        command = _parse(arguments)
+        with uncollected():
+            command = _parse(arguments)
         command()
         sys.stdout.flush()
     except KeyboardInterrupt:

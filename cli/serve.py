@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cli.addresses import free_address, split_address
+from cli.imports import uncollected
 from router.config import RouterConfig
 from shard.config import ShardConfig
 from trunkshow.serving.options import UNIX, ServerOptions, address
@@ -23,7 +24,8 @@ Json = Annotated[bool, Parameter(help="Log JSON on a terminal too; elsewhere the
 def shard(*, config: Annotated[ShardConfig, Parameter(name="*")], json: Json = False) -> None:
     """Run one shard: open its share of a snapshot, and answer predictions over it until SIGTERM."""
     _solve_on_one_thread()
-    from shard.main import run
+    with uncollected():
+        from shard.main import run
 
     _check(config.listen, config.server, json=json)
     run(config)
@@ -41,7 +43,8 @@ def router(*, config: Annotated[RouterConfig, Parameter(name="*")], json: Json =
 
         run_several(config, sys.argv[1:])
         return
-    from router.main import run
+    with uncollected():
+        from router.main import run
 
     run(config)
 

@@ -22,39 +22,28 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import copy
 import json
 import statistics
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from bench import fresh_shop, tables
 from bench.fresh import shop_of
+from bench.hearing_parts import NAME, Log, Nothing, Shard, keeper_of
 from router.served.arrivals import Arrivals
-from router.served.keeper import Keeper
-from router.served.views import View
-from shard.config import ShardConfig
-from shard.online.features import FeatureCounters
-from shard.online.statistics import Heard, Statistic, Statistics
-from shard.online.trends import Trendspotting
-from shard.online.upkeep import Upkeep
-from shard.scene import Kind, Piece
-from trunkshow.eventlog.log import EventLog, Read
+from shard.online.statistics import Statistics
+from trunkshow.eventlog.log import EventLog
 from trunkshow.eventlog.packing import pack
 from trunkshow.eventlog.reading import place_in
-from trunkshow.eventlog.watermark import Watermark
-from trunkshow.online.forgotten import Forgotten
 from trunkshow.online.positions import Position, position_of
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import events_pb2, log_pb2
 
-NAME = "bench"
 EVENTS_PER_S = 2000.0
 ACTS = round(fresh_shop.ACTS_MEAN)
 IMPRESSION = events_pb2.INTERACTION_IMPRESSION
@@ -64,87 +53,6 @@ LOOK_S = 0.3
 
 Records = Sequence[bytes]
 Round = Callable[[int], Awaitable[float]]
-
-
-class Log:
-    """A log of one lane in memory."""
-
-    url = "memory:"
-    age_s = None
-
-    def __init__(self) -> None:
-        self._records: list[bytes] = []
-        self._moved = asyncio.Event()
-
-    def append(self, records: Iterable[bytes]) -> Watermark:
-        """More of it; where it ends now."""
-        self._records += records
-        self._moved.set()
-        return Watermark(NAME, {0: len(self._records)})
-
-    async def end(self, within_s: float) -> Watermark:
-        """Where it ends."""
-        del within_s
-        return Watermark(NAME, {0: len(self._records)} if self._records else {})
-
-    async def follow(self, after: Watermark | None) -> AsyncGenerator[Read, None]:
-        """What comes."""
-        place = place_in(NAME, after)
-        while True:
-            self._moved.clear()
-            while (at := place.next_count(0)) < len(self._records):
-                place, read = place.took(0, at + 1, self._records[at], len(self._records) - at - 1)
-                if read is not None:
-                    yield read
-            await self._moved.wait()
-
-
-class Nothing:
-    """A statistic that keeps nothing."""
-
-    name = "nothing"
-
-    def hear(self, heard: Heard) -> None:
-        """Nothing."""
-
-    def forget(self, user_id: str) -> None:
-        """Nothing."""
-
-
-class Shard:
-    """One that holds every partition of a snapshot, with its statistics."""
-
-    def __init__(self, snapshot: Snapshot, log: Log, wall: Callable[[], float]) -> None:
-        self.trends = Trendspotting(
-            lambda user: self.upkeep.opened.segment_of(user),
-            lambda item: self.upkeep.opened.usual_share(item),
-            wall=wall,
-        )
-        config = ShardConfig(store="")
-        self.features = FeatureCounters(config.feature_users_max, config.feature_items_max, wall)
-        self.upkeep = Upkeep(
-            cast("EventLog", log),
-            None,
-            (self.trends, self.features),
-            events_max=config.online_events_max,
-            impressions_max=config.online_impressions_max,
-            within_s=0,
-            wall=wall,
-        )
-        self.features.lives_here = self.upkeep.opened.has
-        self.features.category_of = self.upkeep.opened.category_of
-        self.upkeep.prepare(snapshot)
-        residents = self.upkeep.admit(snapshot)
-        self.upkeep.point(snapshot.version)
-        self.upkeep.want(Piece(snapshot.version, Kind.HOME, number) for number in range(snapshot.partitions))
-        residents.homes.replayed(frozenset(range(snapshot.partitions)))
-        self.upkeep.statistics.known_from_ms = 0
-
-    def counting(self, *listeners: Statistic, wall: Callable[[], float]) -> Statistics:
-        """Statistics of some of this shard's alone."""
-        made = Statistics(listeners, Forgotten(), wall=wall)
-        made.known_from_ms = 0
-        return made
 
 
 class Bench:
@@ -184,7 +92,7 @@ class Bench:
         whole = Shard(self._snapshot, log, self.wall)
         one, two = Log(), Log()
         routers = [
-            Arrivals(_keeper(self._snapshot, versions), cast("EventLog", source), busy=bool)
+            Arrivals(keeper_of(self._snapshot, versions), cast("EventLog", source), busy=bool)
             for versions, source in ((("one",), one), (("one", "two"), two))
         ]
         self._tasks = [running.create_task(whole.upkeep.follower.run(from_end=True))]
@@ -239,16 +147,6 @@ class Bench:
             return time.process_time() - began
 
         return followed
-
-
-def _keeper(snapshot: Snapshot, versions: Sequence[str]) -> Keeper:
-    """That has the snapshot open as each of these versions."""
-    views = {}
-    for version in versions:
-        twin = copy.copy(snapshot)
-        twin.version = version
-        views[version] = View.of(twin)
-    return cast("Keeper", SimpleNamespace(opened=views, now=SimpleNamespace(current=views[versions[0]])))
 
 
 def _read(records: Records) -> list[tuple[log_pb2.Record, Position]]:

@@ -31,8 +31,8 @@ ANSWER_S_MAX = 2.0
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
 
-Identity = Callable[[Mapping[str, Any], str], str]
-"""What tells a topic from another of its name, by the client's configuration and the name; it may block so long."""
+Identity = Callable[[AdminClient, str], str]
+"""What tells a topic from another of its name, by a client and the name; it may block so long."""
 
 
 class Topic(NamedTuple):
@@ -47,13 +47,13 @@ class Topic(NamedTuple):
     lanes: int
 
 
-def topic_id(config: Mapping[str, Any], name: str) -> str:
+def topic_id(client: AdminClient, name: str) -> str:
     """The id that the cluster gave a topic when it was made; clusters before Kafka 3.1 give none.
 
     Raises:
         KafkaException: it does not say.
     """
-    asked = AdminClient(dict(config)).describe_topics(TopicCollection([name]), request_timeout=ANSWER_S_MAX)
+    asked = client.describe_topics(TopicCollection([name]), request_timeout=ANSWER_S_MAX)
     return str(asked[name].result(ANSWER_S_MAX).topic_id)
 
 
@@ -83,6 +83,7 @@ class Asker:
         self._limits = limits
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-asker")
         self._consumer: Consumer | None = None
+        self._admin: AdminClient | None = None
         self._known: Topic | None = None
 
     @property
@@ -130,6 +131,11 @@ class Asker:
             self._consumer = Consumer(dict(self._config) | {"group.id": self._name})
         return self._consumer
 
+    def _administered(self) -> AdminClient:
+        if self._admin is None:
+            self._admin = AdminClient(dict(self._config))
+        return self._admin
+
     def _look(self) -> Topic:
         until_s = time.monotonic() + 2 * ANSWER_S_MAX
         listed = self._listed()
@@ -144,7 +150,7 @@ class Asker:
         if lanes > LANES_MAX:
             raise LogUnavailable(f"topic {self._name} has {lanes} partitions; a log has {LANES_MAX} at most")
         several = f"/{lanes}" if lanes > 1 else ""
-        identity = f"{listed.cluster_id}/{self._identity(self._config, self._name)}{several}"
+        identity = f"{listed.cluster_id}/{self._identity(self._administered(), self._name)}{several}"
         name = f"{self._name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         return Topic(name, lanes)
 
@@ -152,9 +158,8 @@ class Asker:
         return self._opened().list_topics(self._name, timeout=ANSWER_S_MAX)
 
     def _make(self) -> None:
-        made = AdminClient(dict(self._config)).create_topics(
-            [wanted(self._name, self._settings)], request_timeout=ANSWER_S_MAX
-        )
+        wants = [wanted(self._name, self._settings)]
+        made = self._administered().create_topics(wants, request_timeout=ANSWER_S_MAX)
         made[self._name].exception(ANSWER_S_MAX)  # somebody else may have been first; the list tells
         _log.info("log.made", topic=self._name, lanes=self._settings.lanes)
 

@@ -142,7 +142,7 @@ async def test_brokers_that_go_and_come_back_lose_nothing_that_was_acknowledged(
     """While they are away an append says so in time; who follows goes on where they were."""
     with kafka_brokers.running("EVENTS", LANES) as brokers:
         settings = LogSettings(lanes=LANES, connect_s_max=1.0)
-        log = KafkaLog(brokers.servers, "EVENTS", settings, {}, identity=lambda config, name: name)
+        log = KafkaLog(brokers.servers, "EVENTS", settings, {}, identity=lambda client, name: name)
         users = [f"user-{number}" for number in range(8)]
         acknowledged = await appended(log, users, 0)
         async with aclosing(log.follow(None)) as reads:

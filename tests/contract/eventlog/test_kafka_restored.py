@@ -48,7 +48,7 @@ class World:
 
     def __init__(self, detour: Detour, copy: KafkaBrokers) -> None:
         settings = LogSettings(lanes=LANES, connect_s_max=1.0)
-        self.log = KafkaLog([detour.address], "EVENTS", settings, {}, identity=lambda config, name: name)
+        self.log = KafkaLog([detour.address], "EVENTS", settings, {}, identity=lambda client, name: name)
         self.log._reader._clock = lambda: self.now_s
         self.detour, self.copy, self.now_s = detour, copy, 0.0
 

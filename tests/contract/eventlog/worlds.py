@@ -167,7 +167,7 @@ def opened(world: World, **limits: int | float) -> EventLog:
     usual: dict[str, int | float] = {"bytes_max": 64 << 20, "lanes": LANES, "connect_s_max": 1.0}
     settings = LogSettings(**usual | limits)  # type: ignore[arg-type]
     if isinstance(world, KafkaWorld):
-        ports = {"identity": lambda config, name: name, "limits": lambda config, name: {"retention.ms": "3600000"}}
+        ports = {"identity": lambda client, name: name, "limits": lambda config, name: {"retention.ms": "3600000"}}
         return KafkaLog(world.servers, "EVENTS", settings, {}, **ports)  # type: ignore[arg-type]
     return open_log(world.url, settings, {})
 

@@ -149,6 +149,9 @@ class Predictor:
         if keep is not None and not missing and self._again.may(asked, request, effort, seat):
             keep(self._again.kept(asked, request, rung, shown, began))
         response = self._response(shown, rung, missing, told, began, waited_ms)
+        if missing:
+            response.hidden.extend(self._seats.hidden(seat))
+            response.had.extend(self._seats.had(request, seat))
         # Without the wait, which has a limit of its own: a model that hangs must not make the work look dear.
         self._costs.learn(effort, looked_in, (self._clock() - began - waited) * 1000)
         return response

@@ -20,7 +20,7 @@ from shard.online.port import NOTHING_ONLINE, Online
 from trunkshow import carousels
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.errors import InvalidArgument, SnapshotMismatch
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Rows
 from trunkshow.proposals import Asking, Work
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
@@ -28,6 +28,9 @@ from trunkshow.snapshot.records import UserRecord
 from trunkshow.snapshot.stand_ins import StandIns
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
+
+TOLD_MAX = 1000
+"""Items of a user that a router is told of."""
 
 
 class Seat(NamedTuple):
@@ -133,6 +136,19 @@ class Seats:
         reordering = seat.lately.reordering if seat.lately is not None else None
         new = self._catalogue.additions.offered
         return Asking(wanted, query, seat.shelves, count, taken, work, reordering, new)
+
+    def hidden(self, seat: Seat) -> list[str]:
+        """Items that somebody does not want to see, the newest to this shard first, `TOLD_MAX` at most."""
+        return self._told((seat.folded or seat.user or NOBODY).hidden)
+
+    def had(self, request: pb.RecommendRequest, seat: Seat) -> list[str]:
+        """Items that somebody had, likewise; none where they are shown again."""
+        if self._snapshot.repeat or request.include_seen:
+            return []
+        return self._told((seat.folded or seat.user or NOBODY).had)
+
+    def _told(self, rows: Rows) -> list[str]:
+        return [self._catalogue.id(row) for row in rows[-TOLD_MAX:][::-1].tolist()]
 
     def _stand_in_seat(self, home: int, user_id: str, partitions: int) -> Seat:
         """The compact copy of a user who lives elsewhere, and the warm partitions nearest to their taste."""

@@ -82,6 +82,7 @@ class Finish:
             PartialAborted: the request would rather have this than a slate of so low a rung.
         """
         so_far = so_far.of_one_snapshot(partial(view.resident.narrowed, need=need))
+        view.resident.avoid(need, so_far.hidden, so_far.had)
         slate, more = view.resident.complete(so_far.wanted, so_far.made, so_far.missing, need)
         now = self._clock()
         meant = meant or (so_far.heard[0].version if so_far.heard else "")

@@ -52,6 +52,8 @@ class Heard(NamedTuple):
         receipts: of the shards.
         failures: models that failed.
         intent: what the user is doing, as far as a shard said.
+        hidden: items that must not stand in for what is missing.
+        had: items that do so only where there is nothing else.
     """
 
     version: str
@@ -62,6 +64,8 @@ class Heard(NamedTuple):
     receipts: Sequence[pb.Receipt] = ()
     failures: Sequence[pb.ModelFailure] = ()
     intent: pb.Intent | None = None
+    hidden: Sequence[str] = ()
+    had: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,16 @@ class Descent:
     def shown(self) -> frozenset[str]:
         """Items that must not be shown again."""
         return frozenset(item.item_id for carousel in self.made for item in carousel.items)
+
+    @property
+    def hidden(self) -> list[str]:
+        """Items that the user does not want to see, as far as shards that left something open said so."""
+        return [item for heard in self.heard for item in heard.hidden]
+
+    @property
+    def had(self) -> list[str]:
+        """Items that they had, likewise."""
+        return [item for heard in self.heard for item in heard.had]
 
     @property
     def version(self) -> str:
@@ -178,6 +192,8 @@ def heard_of_home(
         [slate.receipt],
         failures_of(answer),
         slate.intent if slate.HasField("intent") else None,
+        answer.hidden,
+        answer.had,
     )
 
 

@@ -41,12 +41,14 @@ class Need:
         query: what the models are asked.
         segment: of the user, -1 where none is known.
         taken: rows that must not be shown; grows with what is.
+        had: of these, those that are shown rather than nothing.
     """
 
     count: int
     query: Query
     segment: int = -1
     taken: set[int] = field(default_factory=set)
+    had: set[int] = field(default_factory=set)
 
 
 class Completed(NamedTuple):
@@ -101,6 +103,12 @@ class Resident:
         taken = {*self.rows(request.exclude_item_ids), *context}
         return Need(request.items_per_carousel or carousels.ITEMS_DEFAULT, query, segment, taken)
 
+    def avoid(self, need: Need, hidden: Sequence[str], had: Sequence[str]) -> None:
+        """What is missing is never replaced by what the user hid, and by what they had only in place of nothing."""
+        need.taken.update(self.rows(hidden))
+        need.had.update(set(self.rows(had)) - need.taken)
+        need.taken |= need.had
+
     def complete(
         self,
         wanted: Sequence[str],
@@ -133,6 +141,7 @@ class Resident:
                 reasons.append(pb.REASON_CAROUSEL_EMPTY)
             slate.extend(filled)
         if not slate:
+            need.taken -= need.had
             slate = self._replaced(wanted[0], need) or self._whatever_is_left(wanted[0], need)
         return Completed(slate, reasons)
 

@@ -27,7 +27,7 @@ from trunkshow.v1 import features_pb2 as trunkshow_dot_v1_dot_features__pb2
 from trunkshow.v1 import recommendation_pb2 as trunkshow_dot_v1_dot_recommendation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18trunkshow/v1/shard.proto\x12\x0ctrunkshow.v1\x1a\x19trunkshow/v1/events.proto\x1a\x1btrunkshow/v1/features.proto\x1a!trunkshow/v1/recommendation.proto\"9\n\x13ReadFeaturesRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"d\n\x14ReadFeaturesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.trunkshow.v1.Features\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.trunkshow.v1.Features\"\x98\x01\n\x0ePredictRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x18\n\x10snapshot_version\x18\x02 \x01(\t\x12\x16\n\npartitions\x18\x03 \x03(\rB\x02\x10\x01\x12\x11\n\tcarousels\x18\x04 \x03(\t\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12 \n\x04rung\x18\x06 \x01(\x0e\x32\x12.trunkshow.v1.Rung\"}\n\x0fPredictResponse\x12\r\n\x05slate\x18\x01 \x01(\x0c\x12&\n\x07missing\x18\x02 \x03(\x0b\x32\x15.trunkshow.v1.Missing\x12 \n\x04rung\x18\x03 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x11\n\twaited_ms\x18\x04 \x01(\x02\"P\n\x07Missing\x12\x10\n\x08\x63\x61rousel\x18\x01 \x01(\t\x12$\n\x06reason\x18\x02 \x01(\x0e\x32\x14.trunkshow.v1.Reason\x12\r\n\x05model\x18\x03 \x01(\t\"W\n\x13PredictBatchRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.trunkshow.v1.PredictRequest\x12\x10\n\x08together\x18\x02 \x01(\x08\"\x88\x01\n\x14PredictBatchResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1d.trunkshow.v1.PredictResponse\x12\x30\n\x04\x61lso\x18\x03 \x03(\x0b\x32\".trunkshow.v1.PredictBatchResponse\"\x0e\n\x0cWatchRequest\":\n\rWatchResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.trunkshow.v1.ShardStatus\"\xb0\x02\n\x0bShardStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.trunkshow.v1.ShardState\x12\x33\n\x0bgenerations\x18\x03 \x03(\x0b\x32\x1e.trunkshow.v1.GenerationStatus\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tcancelled\x18\x06 \x01(\x04\x12\x14\n\x0crefused_work\x18\x07 \x01(\x04\x12\x11\n\tforgotten\x18\x08 \x01(\t\x12$\n\x06trends\x18\t \x01(\x0b\x32\x14.trunkshow.v1.Trends\x12\x15\n\rwhy_not_ready\x18\n \x01(\t\x12\x17\n\x0f\x62\x61tch_users_max\x18\x0b \x01(\r\"\\\n\x06Trends\x12\x15\n\rknown_from_ms\x18\x01 \x01(\x03\x12\x13\n\x0bknown_to_ms\x18\x02 \x01(\x03\x12&\n\x05lists\x18\x03 \x03(\x0b\x32\x17.trunkshow.v1.TrendList\"\x9a\x01\n\tTrendList\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\x12\n\x06surges\x18\x03 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08observed\x18\x04 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08\x65xpected\x18\x05 \x03(\x02\x42\x02\x10\x01\x12*\n\x07windows\x18\x06 \x03(\x0b\x32\x19.trunkshow.v1.TrendWindow\"\x93\x01\n\x0bTrendWindow\x12\x13\n\x0bhalf_life_s\x18\x01 \x01(\x02\x12\x12\n\x06surges\x18\x02 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08observed\x18\x03 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08\x65xpected\x18\x04 \x03(\x02\x42\x02\x10\x01\x12/\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1f.trunkshow.v1.InteractionCounts\"W\n\x11InteractionCounts\x12.\n\x0binteraction\x18\x01 \x01(\x0e\x32\x19.trunkshow.v1.Interaction\x12\x12\n\x06\x63ounts\x18\x02 \x03(\x02\x42\x02\x10\x01\"\xe7\x01\n\x10GenerationStatus\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x10\n\x04warm\x18\x02 \x03(\rB\x02\x10\x01\x12\x13\n\x07loading\x18\x03 \x03(\rB\x02\x10\x01\x12\x13\n\x07refused\x18\x04 \x03(\rB\x02\x10\x01\x12\x15\n\tstand_ins\x18\x05 \x03(\rB\x02\x10\x01\x12\x13\n\x07surplus\x18\x06 \x03(\rB\x02\x10\x01\x12\x13\n\x0bwhy_refused\x18\x07 \x01(\t\x12\x1d\n\x11refused_stand_ins\x18\x08 \x03(\rB\x02\x10\x01\x12\x1d\n\x11loading_stand_ins\x18\t \x03(\rB\x02\x10\x01\"C\n\x0eObserveRequest\x12 \n\x04held\x18\x01 \x03(\x0b\x32\x12.trunkshow.v1.Held\x12\x0f\n\x07leaving\x18\x02 \x03(\t\"L\n\x04Held\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x16\n\npartitions\x18\x02 \x03(\rB\x02\x10\x01\x12\x12\n\x06others\x18\x03 \x03(\rB\x02\x10\x01\"\x11\n\x0fObserveResponse*\x8d\x01\n\nShardState\x12\x1b\n\x17SHARD_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SHARD_STATE_LOADING\x10\x01\x12\x15\n\x11SHARD_STATE_READY\x10\x02\x12\x18\n\x14SHARD_STATE_DRAINING\x10\x03\x12\x18\n\x14SHARD_STATE_DEGRADED\x10\x04\x32\x92\x03\n\x0cShardService\x12\x46\n\x07Predict\x12\x1c.trunkshow.v1.PredictRequest\x1a\x1d.trunkshow.v1.PredictResponse\x12W\n\x0cPredictBatch\x12!.trunkshow.v1.PredictBatchRequest\x1a\".trunkshow.v1.PredictBatchResponse0\x01\x12\x42\n\x05Watch\x12\x1a.trunkshow.v1.WatchRequest\x1a\x1b.trunkshow.v1.WatchResponse0\x01\x12\x46\n\x07Observe\x12\x1c.trunkshow.v1.ObserveRequest\x1a\x1d.trunkshow.v1.ObserveResponse\x12U\n\x0cReadFeatures\x12!.trunkshow.v1.ReadFeaturesRequest\x1a\".trunkshow.v1.ReadFeaturesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18trunkshow/v1/shard.proto\x12\x0ctrunkshow.v1\x1a\x19trunkshow/v1/events.proto\x1a\x1btrunkshow/v1/features.proto\x1a!trunkshow/v1/recommendation.proto\"9\n\x13ReadFeaturesRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\"d\n\x14ReadFeaturesResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x16.trunkshow.v1.Features\x12%\n\x05items\x18\x02 \x03(\x0b\x32\x16.trunkshow.v1.Features\"\x98\x01\n\x0ePredictRequest\x12\x0f\n\x07request\x18\x01 \x01(\x0c\x12\x18\n\x10snapshot_version\x18\x02 \x01(\t\x12\x16\n\npartitions\x18\x03 \x03(\rB\x02\x10\x01\x12\x11\n\tcarousels\x18\x04 \x03(\t\x12\x0e\n\x06vector\x18\x05 \x01(\x0c\x12 \n\x04rung\x18\x06 \x01(\x0e\x32\x12.trunkshow.v1.Rung\"\x9a\x01\n\x0fPredictResponse\x12\r\n\x05slate\x18\x01 \x01(\x0c\x12&\n\x07missing\x18\x02 \x03(\x0b\x32\x15.trunkshow.v1.Missing\x12 \n\x04rung\x18\x03 \x01(\x0e\x32\x12.trunkshow.v1.Rung\x12\x11\n\twaited_ms\x18\x04 \x01(\x02\x12\x0e\n\x06hidden\x18\x05 \x03(\t\x12\x0b\n\x03had\x18\x06 \x03(\t\"P\n\x07Missing\x12\x10\n\x08\x63\x61rousel\x18\x01 \x01(\t\x12$\n\x06reason\x18\x02 \x01(\x0e\x32\x14.trunkshow.v1.Reason\x12\r\n\x05model\x18\x03 \x01(\t\"W\n\x13PredictBatchRequest\x12.\n\x08requests\x18\x01 \x03(\x0b\x32\x1c.trunkshow.v1.PredictRequest\x12\x10\n\x08together\x18\x02 \x01(\x08\"\x88\x01\n\x14PredictBatchResponse\x12\r\n\x05index\x18\x01 \x01(\r\x12/\n\x08response\x18\x02 \x01(\x0b\x32\x1d.trunkshow.v1.PredictResponse\x12\x30\n\x04\x61lso\x18\x03 \x03(\x0b\x32\".trunkshow.v1.PredictBatchResponse\"\x0e\n\x0cWatchRequest\":\n\rWatchResponse\x12)\n\x06status\x18\x01 \x01(\x0b\x32\x19.trunkshow.v1.ShardStatus\"\xb0\x02\n\x0bShardStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.trunkshow.v1.ShardState\x12\x33\n\x0bgenerations\x18\x03 \x03(\x0b\x32\x1e.trunkshow.v1.GenerationStatus\x12\x10\n\x08requests\x18\x04 \x01(\x04\x12\x11\n\trss_bytes\x18\x05 \x01(\x04\x12\x11\n\tcancelled\x18\x06 \x01(\x04\x12\x14\n\x0crefused_work\x18\x07 \x01(\x04\x12\x11\n\tforgotten\x18\x08 \x01(\t\x12$\n\x06trends\x18\t \x01(\x0b\x32\x14.trunkshow.v1.Trends\x12\x15\n\rwhy_not_ready\x18\n \x01(\t\x12\x17\n\x0f\x62\x61tch_users_max\x18\x0b \x01(\r\"\\\n\x06Trends\x12\x15\n\rknown_from_ms\x18\x01 \x01(\x03\x12\x13\n\x0bknown_to_ms\x18\x02 \x01(\x03\x12&\n\x05lists\x18\x03 \x03(\x0b\x32\x17.trunkshow.v1.TrendList\"\x9a\x01\n\tTrendList\x12\x0f\n\x07segment\x18\x01 \x01(\t\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\x12\n\x06surges\x18\x03 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08observed\x18\x04 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08\x65xpected\x18\x05 \x03(\x02\x42\x02\x10\x01\x12*\n\x07windows\x18\x06 \x03(\x0b\x32\x19.trunkshow.v1.TrendWindow\"\x93\x01\n\x0bTrendWindow\x12\x13\n\x0bhalf_life_s\x18\x01 \x01(\x02\x12\x12\n\x06surges\x18\x02 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08observed\x18\x03 \x03(\x02\x42\x02\x10\x01\x12\x14\n\x08\x65xpected\x18\x04 \x03(\x02\x42\x02\x10\x01\x12/\n\x06\x63ounts\x18\x05 \x03(\x0b\x32\x1f.trunkshow.v1.InteractionCounts\"W\n\x11InteractionCounts\x12.\n\x0binteraction\x18\x01 \x01(\x0e\x32\x19.trunkshow.v1.Interaction\x12\x12\n\x06\x63ounts\x18\x02 \x03(\x02\x42\x02\x10\x01\"\xe7\x01\n\x10GenerationStatus\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x10\n\x04warm\x18\x02 \x03(\rB\x02\x10\x01\x12\x13\n\x07loading\x18\x03 \x03(\rB\x02\x10\x01\x12\x13\n\x07refused\x18\x04 \x03(\rB\x02\x10\x01\x12\x15\n\tstand_ins\x18\x05 \x03(\rB\x02\x10\x01\x12\x13\n\x07surplus\x18\x06 \x03(\rB\x02\x10\x01\x12\x13\n\x0bwhy_refused\x18\x07 \x01(\t\x12\x1d\n\x11refused_stand_ins\x18\x08 \x03(\rB\x02\x10\x01\x12\x1d\n\x11loading_stand_ins\x18\t \x03(\rB\x02\x10\x01\"C\n\x0eObserveRequest\x12 \n\x04held\x18\x01 \x03(\x0b\x32\x12.trunkshow.v1.Held\x12\x0f\n\x07leaving\x18\x02 \x03(\t\"L\n\x04Held\x12\x18\n\x10snapshot_version\x18\x01 \x01(\t\x12\x16\n\npartitions\x18\x02 \x03(\rB\x02\x10\x01\x12\x12\n\x06others\x18\x03 \x03(\rB\x02\x10\x01\"\x11\n\x0fObserveResponse*\x8d\x01\n\nShardState\x12\x1b\n\x17SHARD_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13SHARD_STATE_LOADING\x10\x01\x12\x15\n\x11SHARD_STATE_READY\x10\x02\x12\x18\n\x14SHARD_STATE_DRAINING\x10\x03\x12\x18\n\x14SHARD_STATE_DEGRADED\x10\x04\x32\x92\x03\n\x0cShardService\x12\x46\n\x07Predict\x12\x1c.trunkshow.v1.PredictRequest\x1a\x1d.trunkshow.v1.PredictResponse\x12W\n\x0cPredictBatch\x12!.trunkshow.v1.PredictBatchRequest\x1a\".trunkshow.v1.PredictBatchResponse0\x01\x12\x42\n\x05Watch\x12\x1a.trunkshow.v1.WatchRequest\x1a\x1b.trunkshow.v1.WatchResponse0\x01\x12\x46\n\x07Observe\x12\x1c.trunkshow.v1.ObserveRequest\x1a\x1d.trunkshow.v1.ObserveResponse\x12U\n\x0cReadFeatures\x12!.trunkshow.v1.ReadFeaturesRequest\x1a\".trunkshow.v1.ReadFeaturesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -68,44 +68,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELD'].fields_by_name['partitions']._serialized_options = b'\020\001'
   _globals['_HELD'].fields_by_name['others']._loaded_options = None
   _globals['_HELD'].fields_by_name['others']._serialized_options = b'\020\001'
-  _globals['_SHARDSTATE']._serialized_start=2160
-  _globals['_SHARDSTATE']._serialized_end=2301
+  _globals['_SHARDSTATE']._serialized_start=2190
+  _globals['_SHARDSTATE']._serialized_end=2331
   _globals['_READFEATURESREQUEST']._serialized_start=133
   _globals['_READFEATURESREQUEST']._serialized_end=190
   _globals['_READFEATURESRESPONSE']._serialized_start=192
   _globals['_READFEATURESRESPONSE']._serialized_end=292
   _globals['_PREDICTREQUEST']._serialized_start=295
   _globals['_PREDICTREQUEST']._serialized_end=447
-  _globals['_PREDICTRESPONSE']._serialized_start=449
-  _globals['_PREDICTRESPONSE']._serialized_end=574
-  _globals['_MISSING']._serialized_start=576
-  _globals['_MISSING']._serialized_end=656
-  _globals['_PREDICTBATCHREQUEST']._serialized_start=658
-  _globals['_PREDICTBATCHREQUEST']._serialized_end=745
-  _globals['_PREDICTBATCHRESPONSE']._serialized_start=748
-  _globals['_PREDICTBATCHRESPONSE']._serialized_end=884
-  _globals['_WATCHREQUEST']._serialized_start=886
-  _globals['_WATCHREQUEST']._serialized_end=900
-  _globals['_WATCHRESPONSE']._serialized_start=902
-  _globals['_WATCHRESPONSE']._serialized_end=960
-  _globals['_SHARDSTATUS']._serialized_start=963
-  _globals['_SHARDSTATUS']._serialized_end=1267
-  _globals['_TRENDS']._serialized_start=1269
-  _globals['_TRENDS']._serialized_end=1361
-  _globals['_TRENDLIST']._serialized_start=1364
-  _globals['_TRENDLIST']._serialized_end=1518
-  _globals['_TRENDWINDOW']._serialized_start=1521
-  _globals['_TRENDWINDOW']._serialized_end=1668
-  _globals['_INTERACTIONCOUNTS']._serialized_start=1670
-  _globals['_INTERACTIONCOUNTS']._serialized_end=1757
-  _globals['_GENERATIONSTATUS']._serialized_start=1760
-  _globals['_GENERATIONSTATUS']._serialized_end=1991
-  _globals['_OBSERVEREQUEST']._serialized_start=1993
-  _globals['_OBSERVEREQUEST']._serialized_end=2060
-  _globals['_HELD']._serialized_start=2062
-  _globals['_HELD']._serialized_end=2138
-  _globals['_OBSERVERESPONSE']._serialized_start=2140
-  _globals['_OBSERVERESPONSE']._serialized_end=2157
-  _globals['_SHARDSERVICE']._serialized_start=2304
-  _globals['_SHARDSERVICE']._serialized_end=2706
+  _globals['_PREDICTRESPONSE']._serialized_start=450
+  _globals['_PREDICTRESPONSE']._serialized_end=604
+  _globals['_MISSING']._serialized_start=606
+  _globals['_MISSING']._serialized_end=686
+  _globals['_PREDICTBATCHREQUEST']._serialized_start=688
+  _globals['_PREDICTBATCHREQUEST']._serialized_end=775
+  _globals['_PREDICTBATCHRESPONSE']._serialized_start=778
+  _globals['_PREDICTBATCHRESPONSE']._serialized_end=914
+  _globals['_WATCHREQUEST']._serialized_start=916
+  _globals['_WATCHREQUEST']._serialized_end=930
+  _globals['_WATCHRESPONSE']._serialized_start=932
+  _globals['_WATCHRESPONSE']._serialized_end=990
+  _globals['_SHARDSTATUS']._serialized_start=993
+  _globals['_SHARDSTATUS']._serialized_end=1297
+  _globals['_TRENDS']._serialized_start=1299
+  _globals['_TRENDS']._serialized_end=1391
+  _globals['_TRENDLIST']._serialized_start=1394
+  _globals['_TRENDLIST']._serialized_end=1548
+  _globals['_TRENDWINDOW']._serialized_start=1551
+  _globals['_TRENDWINDOW']._serialized_end=1698
+  _globals['_INTERACTIONCOUNTS']._serialized_start=1700
+  _globals['_INTERACTIONCOUNTS']._serialized_end=1787
+  _globals['_GENERATIONSTATUS']._serialized_start=1790
+  _globals['_GENERATIONSTATUS']._serialized_end=2021
+  _globals['_OBSERVEREQUEST']._serialized_start=2023
+  _globals['_OBSERVEREQUEST']._serialized_end=2090
+  _globals['_HELD']._serialized_start=2092
+  _globals['_HELD']._serialized_end=2168
+  _globals['_OBSERVERESPONSE']._serialized_start=2170
+  _globals['_OBSERVERESPONSE']._serialized_end=2187
+  _globals['_SHARDSERVICE']._serialized_start=2334
+  _globals['_SHARDSERVICE']._serialized_end=2736
 # @@protoc_insertion_point(module_scope)

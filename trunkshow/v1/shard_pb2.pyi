@@ -56,16 +56,20 @@ class PredictRequest(_message.Message):
     def __init__(self, request: _Optional[bytes] = ..., snapshot_version: _Optional[str] = ..., partitions: _Optional[_Iterable[int]] = ..., carousels: _Optional[_Iterable[str]] = ..., vector: _Optional[bytes] = ..., rung: _Optional[_Union[_recommendation_pb2.Rung, str]] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("slate", "missing", "rung", "waited_ms")
+    __slots__ = ("slate", "missing", "rung", "waited_ms", "hidden", "had")
     SLATE_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     RUNG_FIELD_NUMBER: _ClassVar[int]
     WAITED_MS_FIELD_NUMBER: _ClassVar[int]
+    HIDDEN_FIELD_NUMBER: _ClassVar[int]
+    HAD_FIELD_NUMBER: _ClassVar[int]
     slate: bytes
     missing: _containers.RepeatedCompositeFieldContainer[Missing]
     rung: _recommendation_pb2.Rung
     waited_ms: float
-    def __init__(self, slate: _Optional[bytes] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ..., rung: _Optional[_Union[_recommendation_pb2.Rung, str]] = ..., waited_ms: _Optional[float] = ...) -> None: ...
+    hidden: _containers.RepeatedScalarFieldContainer[str]
+    had: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, slate: _Optional[bytes] = ..., missing: _Optional[_Iterable[_Union[Missing, _Mapping]]] = ..., rung: _Optional[_Union[_recommendation_pb2.Rung, str]] = ..., waited_ms: _Optional[float] = ..., hidden: _Optional[_Iterable[str]] = ..., had: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Missing(_message.Message):
     __slots__ = ("carousel", "reason", "model")

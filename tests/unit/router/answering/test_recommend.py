@@ -92,6 +92,21 @@ async def test_what_the_user_is_doing_is_told_on(start: Start) -> None:
         assert response.intent == slate.intent
 
 
+async def test_what_a_user_hid_does_not_stand_in_for_an_empty_carousel(start: Start) -> None:
+    """The shard knows what that is, and the router's lists do not; what they had stands in only in place of nothing."""
+    whole = await (await start(FakeShard(failing()))).recommend(carousels=["for-you"])
+    first, second, *others = ids(whole.carousels[0])
+    empty = shard_pb2.PredictResponse(slate=answer([]).slate, hidden=[first], had=[second])
+    empty.missing.add(carousel="for-you", reason=pb.REASON_CAROUSEL_EMPTY)
+    caller = await start(FakeShard(always(empty)))
+    shown = ids((await caller.recommend(carousels=["for-you"])).carousels[0])
+    assert shown[: len(others)] == others
+    assert not {first, second} & set(shown)
+    nothing_else = [f"i{row}" for row in range(40) if f"i{row}" not in (first, second)]
+    left = await caller.recommend(carousels=["for-you"], exclude_item_ids=nothing_else)
+    assert [ids(one) for one in left.carousels] == [[second]]
+
+
 async def test_where_no_shard_answers_nothing_recent_is_in_the_slate(start: Start) -> None:
     """Who asked for it is told; nobody else is."""
     caller = await start(FakeShard(failing()))

@@ -29,7 +29,7 @@ from trunkshow.snapshot.additions import Addition, Additions
 from trunkshow.snapshot.likeness import Description
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.v1 import events_pb2
+from trunkshow.v1 import events_pb2, shard_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 
@@ -144,6 +144,20 @@ async def test_what_was_folded_in_stays_when_the_log_goes(shard: Callable[..., S
         receipt = slate.receipt
         assert items(slate) == items(fresh)
         assert (receipt.rung, receipt.watermark, receipt.events_folded) == (pb.RUNG_SNAPSHOT, str(mark), 1)
+
+
+async def test_a_router_is_told_what_must_not_stand_in_for_an_empty_carousel(shard: Callable[..., Shard]) -> None:
+    """A newcomer who did nothing but to hide items has no taste: the router's list would begin with what they hid."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        await up.hears(*(event(NEW, f"item-000{number}", events_pb2.INTERACTION_HIDE) for number in (3, 5)))
+        request = pb.RecommendRequest(user_id=NEW).SerializeToString()
+        asked = {"snapshot_version": up.snapshot.version, "partitions": [0], "request": request}
+        empty = await up.predictor.predict(shard_pb2.PredictRequest(**asked, carousels=["for-you"]))
+        assert [one.reason for one in empty.missing] == [pb.REASON_CAROUSEL_EMPTY]
+        assert (list(empty.hidden), list(empty.had)) == (["item-0005", "item-0003"], [])
+        whole = await up.predictor.predict(shard_pb2.PredictRequest(**asked, carousels=["popular"]))
+        assert not (whole.missing or whole.hidden)
 
 
 async def test_what_is_hidden_is_not_shown_again(shard: Callable[..., Shard]) -> None:

@@ -1,5 +1,8 @@
 """Reads the log of new items for every snapshot that is open, so that its catalogue grows (`Snapshot.add`).
 
+They are listed at once. What they are placed by is worked out once there is one, out of the way of requests, which may
+take seconds; those that came meanwhile get their place then.
+
 Each snapshot's is read from its beginning, by a reader of its own: what is new differs from snapshot to snapshot, and
 one that is built later knows most of it. Items come at once while the log answers; one that is told of before its
 event log's readers know it does no harm, nor does one that comes after events with it (`shard.online.homes`).
@@ -110,11 +113,11 @@ class Growth:
 
     async def _read_on(self, version: str, trail: Trail) -> None:
         """Read the log from its beginning, until it cannot be read."""
-        ready, known = False, None
+        placing, known = None, None
         try:
             async with aclosing(self._source.follow(None)) as reads:
                 async for read in reads:
-                    ready = ready or await self._compared(version)
+                    placing = placing or asyncio.create_task(self._place(version))
                     await self._take(version, read.record)
                     trail.read(known, read.watermark, read.record)
                     known = read.watermark
@@ -122,6 +125,9 @@ class Growth:
             trail.why = str(error)
         except LogUnavailable as error:
             log.warning("items.unread", log=self._source.url, error=str(error))
+        finally:
+            if placing is not None:
+                placing.cancel()
 
     async def _take(self, version: str, record: log_pb2.Record) -> None:
         for some in _additions(record):
@@ -131,19 +137,29 @@ class Growth:
     def _add(self, version: str, some: list[Addition]) -> None:
         snapshot = self._snapshots.get(version)
         try:
-            if snapshot is not None and snapshot.add(some):
+            if snapshot is not None and snapshot.add(some, at_once=True):
                 log.info("items.new", snapshot=version, items=len(snapshot.catalogue.additions))
         except Exception as error:  # one record that is no good must not end the reading of all others
             UNREADABLE.inc()
             log.error("items.unreadable", snapshot=version, exc_info=error)
 
-    async def _compared(self, version: str) -> bool:
-        """Work out what new items are placed by, out of the way of requests; only once there is one."""
+    async def _place(self, version: str) -> None:
+        """Work out what new items are placed by; only once there is one. Then place those that came before that."""
         try:
             await asyncio.to_thread(self._worked_out, version)
-        except Exception as error:  # then no item can be placed; what was built is served all the same
+            came = self._ids(version)
+            for start in range(0, len(came), ITEMS_AT_ONCE):
+                if (snapshot := self._snapshots.get(version)) is not None:
+                    snapshot.place(came[start : start + ITEMS_AT_ONCE])
+                del snapshot
+                await self._sleep(0)
+            log.info("items.placed", snapshot=version, items=len(came))
+        except Exception as error:  # then no item can be placed; all are listed, and what was built is served as ever
             log.error("items.unlike", snapshot=version, exc_info=error)
-        return True
+
+    def _ids(self, version: str) -> list[str]:
+        snapshot = self._snapshots.get(version)
+        return [] if snapshot is None else [one.id for one in snapshot.catalogue.additions.items]
 
     def _worked_out(self, version: str) -> None:
         if (snapshot := self._snapshots.get(version)) is not None:

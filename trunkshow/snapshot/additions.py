@@ -121,6 +121,13 @@ class Additions:
             vectors.append(np.array([vector_of(one.said) for one in changed.values()], np.float32))
         return replace(self, items=tuple(known), vectors=np.concatenate(vectors))._trimmed()
 
+    def placed(self, item_ids: Iterable[str], vector_of: Callable[[Description], Floats]) -> Additions:
+        """With other vectors of some items, as far as these are offered still."""
+        vectors = self.vectors.copy()
+        for position in (self._positions[one] for one in item_ids if one in self._positions):
+            vectors[position] = vector_of(self.items[position].said)
+        return replace(self, vectors=vectors)
+
     def _trimmed(self) -> Additions:
         """Without the oldest, where there are too many."""
         if len(self) <= KEPT_MAX:

@@ -13,13 +13,13 @@ import numpy as np
 
 from trunkshow import carousels, models, pacing
 from trunkshow.models.ials import ImplicitALS, joined
-from trunkshow.models.protocol import Family, Floats, Model, Query, Rows
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Family, Floats, Model, Query, Rows
 from trunkshow.snapshot import arrays, kinds, partition, stand_ins
 from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.directory import Directory
 from trunkshow.snapshot.growing import GrowingCatalogue
 from trunkshow.snapshot.kinds import Kinds
-from trunkshow.snapshot.likeness import SAMPLE_MAX, Likeness, weights_of
+from trunkshow.snapshot.likeness import SAMPLE_MAX, Description, Likeness, weights_of
 from trunkshow.snapshot.manifest import File, Manifest, SnapshotRefused
 from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.stand_ins import StandIns
@@ -155,17 +155,42 @@ class Snapshot:
         described = [self.catalogue.described(row) for row in pacing.resting(rows.tolist())]
         return Likeness(rows, described, self.ials.vectors[rows], weights_of(scales[rows]), scales[rows])
 
-    def add(self, items: Iterable[Addition]) -> bool:
-        """Items were told of; whether the catalogue has others now. What it was built with stays as it was built."""
+    @property
+    def can_place(self) -> bool:
+        """Whether `likeness` was worked out: until then new items are listed, and nobody's taste."""
+        return "likeness" in self.__dict__
+
+    def add(self, items: Iterable[Addition], *, at_once: bool = False) -> bool:
+        """Items were told of; whether the catalogue has others now. What it was built with stays as it was built.
+
+        Args:
+            items: told of.
+            at_once: not to wait for `likeness`: without it they lie nowhere, until `place` is called.
+        """
         if not self._open:
             return False
         catalogue, before = self.catalogue, self.catalogue.additions
         new = [one for one in items if catalogue.built_row(one.id) is None]
-        catalogue.additions = before.with_items(new, lambda said: self.likeness.vector(said))
+        vector_of = self._nowhere if at_once and not self.can_place else self._vector
+        catalogue.additions = before.with_items(new, vector_of)
         return catalogue.additions is not before
+
+    def place(self, item_ids: Iterable[str]) -> None:
+        """Items that came before they could be placed get their vectors."""
+        if self._open:
+            self.catalogue.additions = self.catalogue.additions.placed(item_ids, self._vector)
+
+    def _vector(self, said: Description) -> Floats:
+        return self.likeness.vector(said)
+
+    def _nowhere(self, said: Description) -> Floats:
+        del said
+        return np.zeros(self.ials.factors, np.float32)
 
     def like(self, row: int, count: int) -> tuple[Rows, Floats]:
         """Up to `count` of the items that are had most, by cosine with a new one, and these; nearest first."""
+        if not self.can_place:
+            return NO_ROWS, NO_FLOATS
         return self.likeness.nearest(self.catalogue.additions.vectors_of(np.array([row], np.int32))[0], count)
 
     def solve(self, items: Rows, weights: Floats) -> Floats:
@@ -174,7 +199,7 @@ class Snapshot:
         new = items >= additions.built
         if not new.any():
             return equations.solve(items, weights)
-        kept = (weights > 0) & (items < additions.start + len(additions))
+        kept = (weights > 0) & (items < (additions.start + len(additions) if self.can_place else additions.built))
         items, weights, new = items[kept], weights[kept], new[kept]
         if not len(items):
             return np.zeros(self.ials.factors, np.float32)

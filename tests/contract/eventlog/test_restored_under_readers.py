@@ -64,7 +64,7 @@ class Opened:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def add(self, items: Sequence[Addition]) -> bool:
+    def add(self, items: Sequence[Addition], *, at_once: bool) -> bool:
         """Items came."""
         self.told += [item.id for item in items]
         return True

@@ -157,3 +157,21 @@ def test_a_closed_snapshot_grows_no_more(built: Built) -> None:
     snapshot = Snapshot.open(open_store(built.store))
     snapshot.close()
     assert not snapshot.add([of_taste(1)])
+
+
+def test_an_item_that_came_before_it_could_be_placed_gets_its_vector_later(opened: Snapshot) -> None:
+    """Until then it is listed, and nobody's taste; nothing waits for what it is placed by."""
+    solved = opened.solve(np.array([4], np.int32), np.ones(1, np.float32))
+    assert opened.add([of_taste(1)], at_once=True)
+    row = len(opened.catalogue)
+    both, ones = np.array([4, row], np.int32), np.ones(2, np.float32)
+    assert not opened.can_place
+    assert opened.catalogue.additions.offered.rows.tolist() == [row]
+    assert not opened.catalogue.additions.offered.vectors.any()
+    assert len(opened.like(row, 5)[0]) == 0
+    assert opened.solve(both, ones).tolist() == solved.tolist()
+    _ = opened.likeness
+    opened.place(["new", "gone by now"])
+    expected = opened.likeness.vector(of_taste(1).said)
+    assert opened.catalogue.additions.offered.vectors.tolist() == [expected.tolist()]
+    assert opened.solve(both, ones).tolist() != solved.tolist()

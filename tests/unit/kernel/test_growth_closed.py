@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from followed_log import FollowedLog
 
 from trunkshow.online.growth import Growth
 from trunkshow.snapshot.additions import Addition
+from trunkshow.snapshot.likeness import Description
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import events_pb2, log_pb2
 
@@ -79,38 +81,52 @@ async def test_a_snapshot_that_is_closed_is_held_by_nobody_who_read_for_it() -> 
             await running
 
 
-async def test_nothing_is_worked_out_before_an_item_came() -> None:
-    """It takes the better part of a second of a processor, in every process and at every swap."""
-    asked: list[str] = []
+async def test_an_item_is_listed_at_once_and_what_it_is_placed_by_is_worked_out_only_then() -> None:
+    """That takes the better part of a second of a processor, and far longer beside requests; an item does not wait."""
+    told: list[str] = []
+    may_go_on = threading.Event()
 
     class Opened:
-        """A snapshot that tells when it is asked for what new items are placed by."""
+        """A snapshot that tells what is asked of it."""
 
         version = "v1"
-        catalogue: Any = SimpleNamespace(additions=())
+        catalogue: Any = SimpleNamespace(additions=SimpleNamespace(items=(Addition("hat", Description()),)))
 
         @property
         def likeness(self) -> None:
             """Asked for."""
-            asked.append("likeness")
+            told.append("likeness")
+            assert may_go_on.wait(60)
 
-        def add(self, items: Sequence[Addition]) -> bool:
+        def add(self, items: Sequence[Addition], *, at_once: bool) -> bool:
             """Items came."""
-            asked.extend(item.id for item in items)
+            assert at_once
+            told.extend(item.id for item in items)
             return False
+
+        def place(self, item_ids: Sequence[str]) -> None:
+            """Items get their vectors."""
+            told.extend(f"{one} placed" for one in item_ids)
+
+    async def are_told(*wanted: str) -> None:
+        async with asyncio.timeout(60):
+            while not set(wanted) <= set(told):  # noqa: ASYNC110 - the reader is not ours
+                await asyncio.sleep(0.001)
 
     log = FollowedLog()
     growth = Growth(log)
     running = asyncio.ensure_future(growth.run())
     growth.admit(cast("Snapshot", Opened()))
     await reads(log, 1)
-    assert asked == []
-    log.records.append(log_pb2.Record(items=[events_pb2.NewItem(id="hat")]))
+    assert told == []
+    for item in ("hat", "cap"):
+        log.records.append(log_pb2.Record(items=[events_pb2.NewItem(id=item)]))
     log.turn()
-    async with asyncio.timeout(60):
-        while "hat" not in asked:  # noqa: ASYNC110 - the reader is not ours
-            await asyncio.sleep(0.001)
-    assert asked == ["likeness", "hat"]
+    await are_told("hat", "cap", "likeness")
+    assert "hat placed" not in told
+    may_go_on.set()
+    await are_told("hat placed")
+    assert sorted(told) == ["cap", "hat", "hat placed", "likeness"]
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := .demo
-# How many test processes; the cluster tests start processes of their own.
+# How many processes test, and how many check types; the cluster tests start processes of their own.
 WORKERS ?= 2
 
 help: ## this list
@@ -55,7 +55,7 @@ lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check --quiet .
 
 type: $(STAMP) ## mypy, strict
-	@$(BIN)/mypy
+	@$(BIN)/mypy -n $(WORKERS)
 
 imports: $(STAMP) ## who may import whom
 	@$(BIN)/lint-imports --no-cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -34,6 +35,12 @@ PLAIN = [
     for one in structlog.get_config()["processors"]
 ]
 structlog.configure(processors=PLAIN)
+
+
+def pytest_collection_finish() -> None:
+    """Five thousand tests stay to the end: nobody need look for garbage among them at every full collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

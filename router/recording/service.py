@@ -85,7 +85,9 @@ class EventService:
         try:
             done = await self._recorder.record(events, call.deadline(self._deadline_ms))
         except Unavailable as error:
-            raise self._last_word(error, call) from error
+            if not self._is_last_word(error, call):
+                raise
+            raise Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN) from error
         return pb.RecordEventsResponse(
             recorded=done.recorded,
             refused=[one.to_message() for one in done.refused],
@@ -115,7 +117,9 @@ class EventService:
         try:
             return (await self._items.record(items, call.deadline(self._deadline_ms))).SerializeToString()
         except Unavailable as error:
-            raise self._last_word(error, call) from error
+            if not self._is_last_word(error, call):
+                raise
+            raise Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN) from error
 
     async def stream_events(self, requests: AsyncIterator[bytes], call: CallView) -> bytes:
         """StreamEvents.
@@ -134,12 +138,10 @@ class EventService:
             raise _after(tally.recorded, error) from error
         return tally.answer().SerializeToString()
 
-    def _last_word(self, error: Unavailable, call: CallView) -> Unavailable:
-        """The same; where the time is all but up gRPC is told not to ask again, so that the caller hears this."""
+    def _is_last_word(self, error: Unavailable, call: CallView) -> bool:
+        """Whether the time is all but up; then gRPC is told not to ask again, so that the caller hears this."""
         left_ms = call.deadline(FOREVER_MS).remaining_ms(self._clock())
-        if error.retry_after_ms is not None or left_ms >= WORTH_ANOTHER_TRY_MS:
-            return error
-        return Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN)
+        return error.retry_after_ms is None and left_ms < WORTH_ANOTHER_TRY_MS
 
     async def _patiently(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
         while True:

@@ -50,6 +50,7 @@ class Groups:
             return await answer
         finally:
             self._waiting.pop(answer, None)
+            del answer  # what it raises goes through here: together they would hold the events for long
 
     def close(self) -> None:
         """Give up what is on its way; whoever waits for it is bounded from outside."""

@@ -17,7 +17,6 @@ import grpc
 import grpc.aio
 import structlog
 
-from trunkshow.errors import TrunkshowError
 from trunkshow.serving import metrics, statuses
 from trunkshow.serving.arriving import arriving
 from trunkshow.serving.auth import Guard, Role
@@ -32,6 +31,7 @@ OK, CANCELLED = "OK", "CANCELLED"
 
 Unary = Callable[[bytes, CallView], Awaitable[bytes]]
 Stream = Callable[[bytes, CallView], AsyncIterator[bytes]]
+Status = tuple[grpc.StatusCode, str, statuses.Metadata]
 Upload = Callable[[AsyncIterator[bytes], CallView], Awaitable[bytes]]
 
 log = structlog.get_logger()
@@ -181,13 +181,15 @@ def _answered(
             code = OK
             return response
         except Exception as error:  # whatever it was, the process lives
-            outcome = _outcome(call, gate.method, error)
-            code = outcome.code.name
-            await _refuse(context, outcome)
+            status = _status(call, gate.method, error)
+            code = status[0].name
         finally:
             in_flight.leave()
             meter.ended(code)
             meter.took(monotonic() - call.arrived)
+        # Here, and without the request: gRPC's own exception keeps frames, and what is handled meanwhile, and itself.
+        del asked
+        return await _refuse(context, status)
 
     return answered
 
@@ -198,19 +200,22 @@ def _stream(handler: Stream, gate: _Gate, *, endless: bool = False) -> Callable[
     async def answer(request: bytes, context: Context) -> AsyncIterator[bytes]:
         call = Call(context)
         code = CANCELLED
+        status: Status | None = None
         try:
             gate.check(request, call)
             async for response in handler(request, call):
                 yield response
             code = OK
         except Exception as error:  # as above
-            outcome = _outcome(call, gate.method, error)
-            code = outcome.code.name
-            await _refuse(context, outcome)
+            status = _status(call, gate.method, error)
+            code = status[0].name
         finally:
             meter.ended(code)
             if not endless:
                 meter.took(monotonic() - call.arrived)
+        if status is not None:
+            del request  # as above
+            await _refuse(context, status)
 
     return answer
 
@@ -248,13 +253,17 @@ def _until(handler: Stream, over: asyncio.Event) -> Stream:
     return answer
 
 
-def _outcome(call: Call, method: str, error: Exception) -> TrunkshowError:
+def _status(call: Call, method: str, error: Exception) -> Status:
+    """What the caller is told, and not the exception: kept in a frame that it went through, it would hold itself.
+
+    With it all that the call had would stay, its request included, until the garbage collector comes by.
+    """
     outcome = statuses.as_outcome(error)
     if outcome is None:
         log.error("request.failed", method=method, request_id=call.request_id, exc_info=error)
         outcome = statuses.internal(call.request_id)
-    return outcome
+    return outcome.code, outcome.message, statuses.trailing_metadata(outcome)
 
 
-async def _refuse(context: Context, outcome: TrunkshowError) -> Never:
-    await context.abort(outcome.code, outcome.message, statuses.trailing_metadata(outcome))
+async def _refuse(context: Context, status: Status) -> Never:
+    await context.abort(*status)

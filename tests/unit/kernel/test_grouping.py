@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -146,3 +148,28 @@ async def test_a_groups_failure_is_each_members_own() -> None:
     await settled()
     sender.acknowledge(2)
     assert (await after).counts == {0: 3}
+
+
+async def test_who_was_refused_holds_nothing() -> None:
+    """Neither its events nor itself, without the garbage collector."""
+
+    class Sent(list[events_pb2.Event]):
+        """What can be missed."""
+
+    sender = Sender()
+    groups = Groups(sender.send, at_a_time=1)
+    sent = Sent([events_pb2.Event(event_id="a")])
+    gone = weakref.ref(sent)
+    gc.disable()
+    try:
+        appended = asyncio.ensure_future(groups.append(sent, 1))
+        del sent
+        await settled()
+        sender.refuse(0)
+        with pytest.raises(LogFull):
+            await appended
+        del appended
+        await settled()
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import gc
+import weakref
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import grpc
@@ -12,7 +14,7 @@ import pytest
 from conftest import Start
 from memory_log import MemoryLog
 
-from router.recording.recorder import Recorder
+from router.recording.recorder import Outcome, Recorder
 from router.recording.service import EventService
 from trunkshow.errors import PermissionDenied, Unavailable, from_rpc_error
 from trunkshow.eventlog.log import LogUnavailable, Read
@@ -20,6 +22,7 @@ from trunkshow.eventlog.validation import Policy
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.forgotten_file import FILE_NAME
 from trunkshow.serving.auth import CallerGuard, Principal, Role
+from trunkshow.serving.deadline import Deadline
 from trunkshow.serving.server import Server
 from trunkshow.v1 import events_pb2 as pb
 from trunkshow.v1 import log_pb2
@@ -184,3 +187,37 @@ async def test_who_records_needs_the_role(method: str, role: str, may: bool) -> 
             admitted = not isinstance(from_rpc_error(error), PermissionDenied)
     await server.stop(0)
     assert admitted is may
+
+
+class Events:
+    """What a call held, which can be missed."""
+
+
+@pytest.mark.parametrize("seconds", [0.3, 30], ids=["told not to ask again", "may ask again"])
+async def test_a_call_that_failed_holds_its_events_no_longer(seconds: float) -> None:
+    """A log that hangs would cost a router as much as all callers send until the garbage collector comes by."""
+    held: list[weakref.ref[Events]] = []
+
+    class Failing(Recorder):
+        """Has something in its frame when it fails."""
+
+        async def record(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
+            """Nothing is recorded."""
+            mine = Events()
+            held.append(weakref.ref(mine))
+            raise Unavailable("the log does not answer", reason="LOG_UNAVAILABLE")
+
+    server = Server([EventService(Failing(MemoryLog(), Policy(86_400.0)), 2000).service()])
+    port = await server.start("127.0.0.1:0")
+    gc.disable()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            record = channel.unary_unary("/trunkshow.v1.EventService/RecordEvents")
+            with pytest.raises(grpc.aio.AioRpcError):
+                await record(pb.RecordEventsRequest(events=[CLICK]).SerializeToString(), timeout=seconds)
+            async with asyncio.timeout(60):
+                while held[0]() is not None:  # noqa: ASYNC110 - gRPC lets go of the call a moment after its answer
+                    await asyncio.sleep(0.001)
+    finally:
+        gc.enable()
+        await server.stop(0)

@@ -127,12 +127,15 @@ class Supervisor:
         Raises:
             ChildGaveUp: one is past help; the others were ended.
         """
+        given_up: list[BaseException] = []
         try:
             async with self._group:
                 for child in self._children:
                     self.add(child)
         except* ChildGaveUp as gave_up:
-            raise gave_up.exceptions[0] from None
+            given_up += gave_up.exceptions
+        if given_up:  # raised out here: within, Python before 3.11.4 makes a group of it
+            raise given_up[0]
 
     def add(self, child: Child) -> None:
         """Keep one more, while `run` runs."""

@@ -79,6 +79,7 @@ class Connection:
                     connect_timeout=within_s,  # type: ignore[arg-type]  # so is this
                     ping_interval=3600,
                     pending_size=PENDING_BYTES_MAX,
+                    flush_timeout=SILENCE_S_MAX,  # else who writes beyond that waits for ever once the connection ends
                     closed_cb=self._ended,
                     error_cb=self._failed,
                     **options,
@@ -111,13 +112,16 @@ class Connection:
         return _read(message.data)
 
     async def answered(self, question: Awaitable[_Answer]) -> _Answer:
-        """The answer to a question about a stream.
+        """The answer to what is asked of the client; who is called off, or told that it is lost, waits no longer.
+
+        The client takes some cancellations for itself, and may then wait for a connection that has ended.
 
         Raises:
             ConnectionLost: before it came.
             OSError | NatsError | TimeoutError: it is none.
         """
         asking = asyncio.ensure_future(question)
+        asking.add_done_callback(_hear)
         ending = asyncio.create_task(self.lost.wait())
         try:
             await asyncio.wait({asking, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -182,6 +186,12 @@ class Connection:
                 answer.set_exception(ConnectionLost())
         for tell in tuple(self._told):
             tell()
+
+
+def _hear(asked: asyncio.Future[Any]) -> None:
+    """What it raised when nobody waited any more is nobody's concern."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 def _read(data: bytes) -> Mapping[str, Any]:

@@ -203,7 +203,7 @@ class Reader:
             queue.put_nowait(message)
 
         inbox = connection.client.new_inbox()
-        subscription = await connection.client.subscribe(inbox, cb=arrived)
+        subscription = await connection.answered(connection.client.subscribe(inbox, cb=arrived))
         forget = connection.on_lost(lambda: queue.put_nowait(None))
         consumer = ""
         try:
@@ -240,7 +240,7 @@ class Reader:
             "idle_heartbeat": int(HEARTBEAT_S * _NANOS),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._name}.{consumer}"
-        await connection.client.publish(subject, json.dumps(wanted).encode(), reply=inbox)
+        await connection.answered(connection.client.publish(subject, json.dumps(wanted).encode(), reply=inbox))
 
     async def _leave(self, connection: Connection, unsubscribe: Callable[[], Awaitable[None]], consumer: str) -> None:
         """Let the server forget it now; it would in a minute anyway."""
@@ -248,9 +248,9 @@ class Reader:
             return
         with suppress(OSError, NatsError, TimeoutError):
             async with asyncio.timeout(1):
-                await unsubscribe()
+                await connection.answered(unsubscribe())
                 if consumer:
-                    await connection.stream.delete_consumer(self._name, consumer)
+                    await connection.answered(connection.stream.delete_consumer(self._name, consumer))
 
 
 def _start(stream: Stream, after: Watermark | None) -> tuple[Place, int]:

@@ -17,6 +17,7 @@ from worlds import WITHIN_S, Following, NatsWorld, event, first, ids, opened, ta
 from cli.nats import STORE_BYTES_MAX
 from trunkshow.eventlog import nats_reader
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable
+from trunkshow.eventlog.nats_connection import PENDING_BYTES_MAX, ConnectionLost
 from trunkshow.eventlog.nats_line import Line
 from trunkshow.eventlog.nats_stream import look_up, why_unfit
 from trunkshow.eventlog.settings import LogSettings
@@ -304,3 +305,19 @@ async def test_limits_that_a_stream_does_not_have_are_told_once(nats_world: Nats
     assert (told["age_s"], told["age_s_wanted"]) == (LogSettings().age_s_max, 7.0)
     assert other.age_s == LogSettings().age_s_max
     await other.close()
+
+
+async def test_whoever_waits_for_a_server_that_froze_hears_that_the_connection_is_lost(
+    nats_world: NatsWorld, line: Line
+) -> None:
+    """Also where so much is to be written that the client waits before it takes more."""
+    connection = await line.connected()
+    nats_world.server.pause()
+    mebibytes = PENDING_BYTES_MAX >> 20
+    written = [asyncio.create_task(connection.publish("EVENTS", bytes(1000 << 10))) for _ in range(2 * mebibytes)]
+    await asyncio.sleep(0)
+    asked = [connection.answered(connection.stream.delete_consumer("EVENTS", "nobody")) for _ in range(3)]
+    async with asyncio.timeout(WITHIN_S):
+        ended = await asyncio.gather(*written, *asked, return_exceptions=True)
+    assert {type(one) for one in ended} <= {ConnectionLost}, ended
+    nats_world.server.resume()

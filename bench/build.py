@@ -244,6 +244,8 @@ def main() -> None:
     chosen = parser.parse_args()
     base = SMALL if chosen.small else FULL
     shape = Shape(chosen.events or base.events, chosen.users or base.users, chosen.items or base.items)
+    if chosen.work is not None:
+        chosen.work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=chosen.work) as folder:
         found = measure(Path(folder), shape, chosen.form, chosen.threads, chosen.workers, chosen.evaluate)
     if chosen.json:

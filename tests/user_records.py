@@ -1,4 +1,4 @@
-"""Users' records, as a builder would have them: column by column."""
+"""Users' records, as a builder would have them: column by column; and a shelf of some that are near."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from trunkshow import marks
-from trunkshow.snapshot.records import UserRecord
+from trunkshow.catalogue_shelf import CatalogueShelf
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Rows
+from trunkshow.snapshot.records import Neighbours, UserRecord
 from trunkshow.snapshot.user_columns import UserColumns
 
 
@@ -37,3 +39,22 @@ def encoded(user: UserRecord) -> bytes:
 def stand_in(user: UserRecord) -> bytes:
     """One record's compact bytes."""
     return next(columns([user], len(user.vector)).stand_ins())
+
+
+class Neighbourhood(CatalogueShelf):
+    """A shelf with users, nearest first."""
+
+    def __init__(self, *users: tuple[UserRecord, float]) -> None:
+        super().__init__(np.zeros((10, 2), np.float32))
+        self._users = list(users)
+
+    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
+        """Those that were given."""
+        del vector
+        others = [one for one in self._users[:count] if one[0].items.tolist() != but.tolist()]
+        return Neighbours(
+            [near for _, near in others],
+            [len(user.items[:most]) for user, _ in others],
+            np.concatenate([NO_ROWS, *(user.items[:most] for user, _ in others)]),
+            np.concatenate([NO_FLOATS, *(user.weights[:most] for user, _ in others)]),
+        )

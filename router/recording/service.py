@@ -85,9 +85,8 @@ class EventService:
         try:
             done = await self._recorder.record(events, call.deadline(self._deadline_ms))
         except Unavailable as error:
-            if not self._is_last_word(error, call):
-                raise
-            raise Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN) from error
+            self._have_the_last_word(error, call)
+            raise
         return pb.RecordEventsResponse(
             recorded=done.recorded,
             refused=[one.to_message() for one in done.refused],
@@ -117,9 +116,8 @@ class EventService:
         try:
             return (await self._items.record(items, call.deadline(self._deadline_ms))).SerializeToString()
         except Unavailable as error:
-            if not self._is_last_word(error, call):
-                raise
-            raise Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN) from error
+            self._have_the_last_word(error, call)
+            raise
 
     async def stream_events(self, requests: AsyncIterator[bytes], call: CallView) -> bytes:
         """StreamEvents.
@@ -138,10 +136,15 @@ class EventService:
             raise _after(tally.recorded, error) from error
         return tally.answer().SerializeToString()
 
-    def _is_last_word(self, error: Unavailable, call: CallView) -> bool:
-        """Whether the time is all but up; then gRPC is told not to ask again, so that the caller hears this."""
+    def _have_the_last_word(self, error: Unavailable, call: CallView) -> None:
+        """Where the time is all but up, gRPC is told not to ask again, so that the caller hears this.
+
+        Raises:
+            Unavailable: the same, with that.
+        """
         left_ms = call.deadline(FOREVER_MS).remaining_ms(self._clock())
-        return error.retry_after_ms is None and left_ms < WORTH_ANOTHER_TRY_MS
+        if error.retry_after_ms is None and left_ms < WORTH_ANOTHER_TRY_MS:
+            raise Unavailable(error.message, reason=error.reason, retry_after_ms=NOT_AGAIN) from error
 
     async def _patiently(self, events: Sequence[pb.Event], deadline: Deadline) -> Outcome:
         while True:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from user_records import Neighbourhood
 
 from trunkshow.candidates import kept
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.largest import largest
 from trunkshow.models.occasions import Occasions
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Candidates, Floats, Query, Rows
+from trunkshow.models.protocol import Candidates, Floats, Query
 from trunkshow.models.user_neighbours import NEIGHBOURS, NEWEST_ITEMS, UserNeighbours
 from trunkshow.snapshot.arrays import Strings
 from trunkshow.snapshot.catalogue import among
-from trunkshow.snapshot.records import Neighbours, UserRecord
+from trunkshow.snapshot.records import UserRecord
 from trunkshow.stream.fatigue import sink
 from trunkshow.stream.ranking import best_first
 from trunkshow.taste import unit
@@ -95,25 +94,6 @@ histories = st.lists(
 )
 
 
-class Neighbourhood(CatalogueShelf):
-    """A shelf with users, nearest first."""
-
-    def __init__(self, users: Sequence[tuple[UserRecord, float]]) -> None:
-        super().__init__(np.zeros((1, 2), np.float32))
-        self._users = users
-
-    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
-        """Those that were given."""
-        del vector
-        others = [one for one in self._users[:count] if one[0].items.tolist() != but.tolist()]
-        return Neighbours(
-            [near for _, near in others],
-            [len(user.items[:most]) for user, _ in others],
-            np.concatenate([NO_ROWS, *(user.items[:most] for user, _ in others)]),
-            np.concatenate([NO_FLOATS, *(user.weights[:most] for user, _ in others)]),
-        )
-
-
 def shopper(history: list[tuple[int, float]]) -> UserRecord:
     """A user with a history."""
     items, weights = np.array([row for row, _ in history], np.int32), np.array([w for _, w in history], np.float32)
@@ -129,7 +109,7 @@ def test_neighbours_vote_once_for_each_item_that_they_kept(
     user = shopper(own)
     found = UserNeighbours().recommend(
         Query(vector=user.vector, history=user.items, weights=user.weights),
-        Neighbourhood([(shopper(history), cosine) for history, cosine in near]),
+        Neighbourhood(*((shopper(history), cosine) for history, cosine in near)),
         count,
     )
     others = [

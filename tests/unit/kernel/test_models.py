@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from user_records import Neighbourhood
 
 from trunkshow import models
 from trunkshow.catalogue_shelf import CatalogueShelf
@@ -15,9 +16,9 @@ from trunkshow.models.item_neighbours import SHRINKAGE, ItemNeighbours
 from trunkshow.models.new_arrivals import NewArrivals
 from trunkshow.models.occasions import Occasions
 from trunkshow.models.popularity import CATEGORY_ITEMS_MAX, DAY_MS, Popularity, decayed_counts
-from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Rows, Settings, Training
+from trunkshow.models.protocol import NO_FLOATS, NO_ROWS, Floats, Query, Settings, Training
 from trunkshow.models.user_neighbours import UserNeighbours
-from trunkshow.snapshot.records import Neighbours, UserRecord
+from trunkshow.snapshot.records import UserRecord
 
 NOWHERE = CatalogueShelf(np.zeros((10, 2), np.float32))
 NOW = 1000 * DAY_MS
@@ -224,25 +225,6 @@ def test_because_you_liked_is_about_the_newest_item_with_neighbours(
 def test_nobody_likes_nothing(pairs: ItemNeighbours) -> None:
     """Without a history there is no item to name."""
     assert list(pairs.recommend(Query(), NOWHERE, 5).rows) == []
-
-
-class Neighbourhood(CatalogueShelf):
-    """A shelf with users, nearest first."""
-
-    def __init__(self, *users: tuple[UserRecord, float]) -> None:
-        super().__init__(np.zeros((10, 2), np.float32))
-        self._users = list(users)
-
-    def neighbours(self, vector: Floats, count: int, most: int, but: Rows) -> Neighbours:
-        """Those that were given."""
-        del vector
-        others = [one for one in self._users[:count] if one[0].items.tolist() != but.tolist()]
-        return Neighbours(
-            [near for _, near in others],
-            [len(user.items[:most]) for user, _ in others],
-            np.concatenate([NO_ROWS, *(user.items[:most] for user, _ in others)]),
-            np.concatenate([NO_FLOATS, *(user.weights[:most] for user, _ in others)]),
-        )
 
 
 def shopper(

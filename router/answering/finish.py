@@ -142,7 +142,9 @@ class Finish:
             self._tell(meant, place.view.version, rung, so_far, whole, _ms(asking, self._clock()))
         if reasons or so_far.heard:
             whole = so_far.reach.plus(reach._replace(answered=reach.asked))
-            return answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, self._clock())
+            told = answer.slate + receipt.routers_part(asking, whole, reasons, so_far.failures, self._clock())
+            # Of all that places asked before may have told, this alone a shard's own receipt may say as well.
+            return receipt.reasons_once(told) if pb.REASON_REDUCED_EFFORT in reasons else told
         return answer.slate + self._plain(asking, reach)
 
     def _plain(self, asking: Asking, reach: Reach) -> bytes:

@@ -94,6 +94,15 @@ def routers_part(
     return response.SerializeToString()
 
 
+def reasons_once(data: bytes) -> bytes:
+    """A serialised RecommendResponse whose receipt was put together from parts, each reason in it once."""
+    response = pb.RecommendResponse.FromString(data)
+    reasons = once(response.receipt.reasons)
+    response.receipt.ClearField("reasons")
+    response.receipt.reasons.extend(reasons)
+    return response.SerializeToString()
+
+
 def whole(
     asking: Asking,
     reach: Reach,

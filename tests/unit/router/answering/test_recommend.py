@@ -198,6 +198,23 @@ async def test_an_empty_list_of_the_shop_is_left_out(start: Start) -> None:
     )
 
 
+async def test_a_reason_that_two_places_gave_stands_once(start: Start) -> None:
+    """The first one had too little time for any of it; who stands in made all of it, with little time, and says so."""
+    made = answer([carousel("for-you", ["i1"], rung=pb.RUNG_STAND_IN)])
+    slate = pb.RecommendResponse.FromString(made.slate)
+    slate.receipt.reasons.append(pb.REASON_REDUCED_EFFORT)
+    made.slate = slate.SerializeToString()
+
+    async def script(asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        return made if asked.rung == pb.RUNG_STAND_IN else answer((), [("for-you", pb.REASON_REDUCED_EFFORT)])
+
+    shard = FakeShard(script)
+    shard.status.generations[0].stand_ins.extend(range(4))
+    got = await (await start(shard)).recommend(carousels=["for-you"])
+    assert [one.rung for one in got.carousels] == [pb.RUNG_STAND_IN]
+    assert list(got.receipt.reasons) == [pb.REASON_REDUCED_EFFORT]
+
+
 async def test_a_page_is_never_empty_while_there_is_something_popular(start: Start) -> None:
     """Where only an empty list was asked for, the popular one takes its place."""
     caller = await start(FakeShard(always(answer((), [("occasion:ball", pb.REASON_CAROUSEL_EMPTY)]))))

@@ -13,6 +13,7 @@ from router.admission.door import Admission
 from router.admission.limiter import Limiter
 from router.admission.line import Lines, line_alone
 from router.admission.reserve import Reserve
+from router.answering import last_resort
 from router.answering.batch import Batcher
 from router.answering.batch_slates import TAKEN_BACK
 from router.answering.chunk_users import ChunkUsers
@@ -124,11 +125,8 @@ class RecommendationService:
         request = pb.RecommendRequest.FromString(data)
         with self._keeper.lease() as views:
             route.check(request, views)
-            for sample in self._samplers:
-                sample(data, call.arrived)
             asking = self._asking(call, self._config.deadline_ms, self._reserve.ms)
-            if request.at_least_as_fresh:
-                await self._arrived(request, views, asking)
+            await self._begun(data, request, asking, views)
             slate = await self._admission.slate(data, request, asking, views)
             if not self._was_taken_back(slate, call, views):
                 return slate
@@ -171,6 +169,16 @@ class RecommendationService:
         async with aclosing(slates) as answers:
             async for answer in answers:
                 yield answer
+
+    async def _begun(self, data: bytes, request: pb.RecommendRequest, asking: Asking, views: Views) -> None:
+        """Samplers are shown a request, and a newcomer is waited for; what breaks in that costs nobody the slate."""
+        try:
+            for sample in self._samplers:
+                sample(data, asking.arrived)
+            if request.at_least_as_fresh:
+                await self._arrived(request, views, asking)
+        except Exception as error:
+            last_resort.report(error, asking.request_id)
 
     async def _arrived(self, request: pb.RecommendRequest, views: Views, asking: Asking) -> None:
         """Wait for what makes a stranger a newcomer, half of the time that there is at most."""

@@ -15,7 +15,8 @@ from trunkshow.v1 import recommendation_pb2 as pb
 REASONS = (pb.REASON_ROUTER_FAILED,)
 
 BROKEN = metrics.counter(
-    "trunkshow_router_broken_slates_total", "Slates in whose making the router raised an error; resident ones went out."
+    "trunkshow_router_broken_slates_total",
+    "Slates in whose making the router raised an error: resident ones went out, or those without what broke.",
 )
 
 log = structlog.get_logger()

@@ -16,6 +16,7 @@ from fake_shard import FakeShard, everything
 from router.admission import shed
 from router.answering.last_resort import BROKEN
 from router.answering.recommend import Recommender
+from router.recommendation import RecommendationService
 from trunkshow.errors import NotFound
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
@@ -226,3 +227,17 @@ async def test_who_would_rather_have_an_error_gets_one_from_a_bug_too(
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await caller.recommend("u0", partial=pb.PARTIAL_ABORT)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_bug_before_the_slate_costs_nothing_of_it(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what waits for newcomers, or of who is shown requests: it is counted, and the slate is the shard's."""
+
+    async def broken(*arguments: object) -> None:
+        raise RuntimeError("scripted")
+
+    monkeypatch.setattr(RecommendationService, "_arrived", broken)
+    before = BROKEN._value.get()
+    caller = await start(FakeShard(everything()))
+    got = await caller.recommend("u0", carousels=["for-you"], at_least_as_fresh="log/0:7")
+    assert got.receipt.rung == pb.RUNG_SNAPSHOT
+    assert BROKEN._value.get() - before == 1

@@ -34,6 +34,7 @@ from trunkshow.offload import Offload, Stuck
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.snapshot import acceptance
+from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
 from trunkshow.v1 import shard_pb2 as pb
@@ -234,12 +235,12 @@ class Opening:
         self._store.forget(version)
 
     def _compare(self, version: str, parent: str) -> None:
-        """Hold a version's dimensions and counts against its parent's; a parent that is gone proves nothing."""
+        """Hold a version's dimensions and counts against its parent's; one that is gone, or spoilt, proves nothing."""
         if not parent or parent == version:
             return
         try:
             before = self._store.manifest(parent)
-        except StoreError:
+        except (StoreError, SnapshotRefused):
             return
         acceptance.compare(self._store.manifest(version), before, self.variance)
 

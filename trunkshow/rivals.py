@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
 import grpc
+import grpc.aio
 
 from trunkshow.rival_rules import RIVALS, SPARED_S, Hedge
 
@@ -63,7 +65,7 @@ async def _raced(
         raise
     for one in asked - {winner}:
         asyncio.get_running_loop().call_later(SPARED_S, _spared, hedge, one, one is first)
-        one.add_done_callback(forget)
+        one.add_done_callback(partial(_ended, hedge) if one is first else forget)
     return winner.result()
 
 
@@ -93,6 +95,13 @@ def _spared(hedge: Hedge, one: asyncio.Future[Any], first: bool) -> None:
     if first and not one.done():
         hedge.was_right()
     one.cancel()
+
+
+def _ended(hedge: Hedge, first: asyncio.Future[Any]) -> None:
+    """A first call has ended that was outrun. By its own deadline, which may come before its while is over: silent."""
+    error = None if first.cancelled() else first.exception()
+    if isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        hedge.was_right()
 
 
 def forget(one: asyncio.Future[Any]) -> None:

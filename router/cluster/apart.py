@@ -23,7 +23,7 @@ class ChannelApart(ShardChannel):
         super().__init__(line.address)
 
     def _open(self) -> None:
-        """It is open."""
+        """It is open already."""
 
     def predict(self, request: bytes, *, timeout: float | None = None, metadata: Metadata = ()) -> UnaryCall:
         """Predict over bytes."""

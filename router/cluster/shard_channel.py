@@ -81,7 +81,11 @@ class ShardChannel:
         self._retired: set[asyncio.Future[None]] = set()
         self._coming: _Coming | None = None
         self._version = lines.version
-        self._take(lines.open(address, OPTIONS))
+        self._open()
+
+    def _open(self) -> None:
+        """Open the line."""
+        self._take(self._lines.open(self.address, OPTIONS))
 
     def _take(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel

@@ -34,7 +34,7 @@ from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
-from trunkshow.snapshot.store import NoSuchSnapshot
+from trunkshow.snapshot.store import NoSuchSnapshot, StoreError
 from trunkshow.v1 import recommendation_pb2 as pb
 
 BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
@@ -226,7 +226,7 @@ def proved(view: View) -> View:
         view.find("-")
         need = view.resident.need(request, segment=-1)
         view.resident.complete(view.wanted(request, impersonal=True), (), {}, need)
-    except (OSError, MemoryError):  # of this machine, maybe: it is tried again
+    except (OSError, MemoryError, StoreError):  # of this machine, maybe, or of the store: it is tried again
         view.snapshot.close()
         raise
     except Exception as error:

@@ -75,7 +75,7 @@ def configure(level: Level = "info", *, stream: TextIO | None = None, user_ids: 
     )
     if bound:
         structlog.contextvars.bind_contextvars(**bound)
-    _adopt_stdlib(target, shared, rendered)
+    _adopt_stdlib(target, [*shared, *([] if user_ids else [_first_words])], rendered)
 
 
 # Without the frames' local variables, which structlog tells by default: requests are among them, and credentials.
@@ -87,6 +87,13 @@ def _untold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
     """The event without the messages of its exceptions."""
     if "exception" in event:
         event["exception"] = _without_messages(event["exception"])
+    return event
+
+
+def _first_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What asyncio says of a task or a callback that failed, without what it was given and what it raised."""
+    if event["_record"].name == "asyncio":
+        event["event"] = event["event"].partition("\n")[0].partition("(")[0].rstrip()
     return event
 
 

@@ -157,9 +157,10 @@ class FolderStore:
         """Rename a finished build into place, and let the pointer know."""
         version = manifest.version
         checksum = hashlib.sha256((built / FILE_NAME).read_bytes()).hexdigest()
+        with self._writing():
+            _sync_tree(built)  # before the lock: nobody who moves the pointer, to roll back, is to wait for the disk
         with self._writing(), _locked(self.root / "LOCK"):
             after = self.pointer().pushed(version, who, checksum)  # a name that is taken is refused before any rename
-            _sync_tree(built)
             with self._noted(version) as target:
                 built.rename(target)
                 _sync(target.parent)

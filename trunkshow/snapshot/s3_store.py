@@ -81,10 +81,18 @@ class S3Store:
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it, unless somebody else did meanwhile; then try again."""
+        sent: set[bytes] = set()
         for _ in range(MOVES_MAX):
-            before, tag = self._pointer()
+            found, tag = self._document()
+            before = self._loaded(found)
+            if found in sent:  # it was given up for lost, and made after all
+                return before
             after = change(before)
-            if after is before or self._put(after, tag):
+            if after is before:
+                return after
+            data = _marked(after)
+            sent.add(data)
+            if self._put(data, tag):
                 return after
         raise StoreUnreachable(f"{self.url}: {MOVES_MAX} others moved the pointer first; try again")
 
@@ -137,7 +145,7 @@ class S3Store:
         if not tag:
             if self.versions():
                 raise PointerLost(self.url)
-            self._put(pointer, tag)
+            self._put(_marked(pointer), tag)
         try:
             with tempfile.TemporaryDirectory(prefix="trunkshow-build-") as folder:
                 yield Path(folder)
@@ -180,18 +188,25 @@ class S3Store:
 
     def _pointer(self) -> tuple[Pointer, str]:
         """The pointer, and the tag on whose condition it may be replaced; an empty tag where there is none."""
+        found, tag = self._document()
+        return self._loaded(found), tag
+
+    def _document(self) -> tuple[bytes | None, str]:
+        """The same, as it is written; None where there is none."""
         try:
             with told(self.url):
-                data, tag = self._read(POINTER, POINTER_BYTES_MAX)
-            return pointer_json.loads(data), tag
+                return self._read(POINTER, POINTER_BYTES_MAX)
         except FileNotFoundError:
-            return Pointer(), ""
+            return None, ""
+
+    def _loaded(self, found: bytes | None) -> Pointer:
+        try:
+            return Pointer() if found is None else pointer_json.loads(found)
         except PointerUnreadable as error:
             raise StoreError(f"{self.url}: {error}") from error
 
-    def _put(self, pointer: Pointer, tag: str) -> bool:
+    def _put(self, data: bytes, tag: str) -> bool:
         """Write the pointer on condition; whether it was written."""
-        data = pointer_json.dumps(pointer, mark=secrets.token_hex(8)).encode()
         try:
             with told(self.url):
                 obstore.put(
@@ -204,12 +219,8 @@ class S3Store:
         return True
 
     def _was_put(self, data: bytes, tag: str, error: StoreUnreachable) -> bool:
-        """Whether a put that failed was made all the same; False where it certainly was not."""
-        try:
-            with told(self.url):
-                found, tag_now = self._read(POINTER, POINTER_BYTES_MAX)
-        except FileNotFoundError:
-            found, tag_now = b"", ""
+        """Whether a put that failed was made all the same; False where it was not, so far."""
+        found, tag_now = self._document()
         if found == data:
             return True
         if tag_now == tag:
@@ -254,6 +265,11 @@ class S3Store:
         except FileNotFoundError:
             return False
         return True
+
+
+def _marked(pointer: Pointer) -> bytes:
+    """As it is put: no other put is of these very bytes."""
+    return pointer_json.dumps(pointer, mark=secrets.token_hex(8)).encode()
 
 
 def _key(version: str, path: str) -> str:

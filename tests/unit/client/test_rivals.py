@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 
 from trunkshow import channel as wire
@@ -195,6 +196,26 @@ async def test_a_token_comes_back_where_the_first_router_was_silent(
     else:
         scripted.calls[0].set_result("slow")
         await asyncio.wait(scripted.calls, return_when=asyncio.FIRST_COMPLETED)
+    assert hedge.spend(0) is left
+
+
+@pytest.mark.parametrize(
+    ("code", "left"), [(grpc.StatusCode.DEADLINE_EXCEEDED, True), (grpc.StatusCode.UNAVAILABLE, False)]
+)
+async def test_a_token_comes_back_where_the_first_call_ran_into_its_deadline(
+    monkeypatch: pytest.MonkeyPatch, code: grpc.StatusCode, left: bool
+) -> None:
+    """One of 200 ms does so before its while is over: whoever said nothing until then stands still as well."""
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slate = asking(scripted, hedge)
+    await scripted.until(3)
+    scripted.calls[1].set_result("second")
+    assert await slate == "second"
+    assert not hedge.spend(0)
+    nothing = grpc.aio.Metadata()
+    scripted.calls[0].set_exception(grpc.aio.AioRpcError(code, nothing, nothing))
+    await asyncio.wait(scripted.calls[:1])
     assert hedge.spend(0) is left
 
 

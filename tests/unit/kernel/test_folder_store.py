@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tiny_snapshots import publish, push, write
 
-from trunkshow.snapshot import manifest
+from trunkshow.snapshot import folder_store, manifest
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
@@ -70,6 +70,23 @@ def test_a_name_that_was_pushed_before_is_refused_and_the_build_stays(store: Fol
         with pytest.raises(LifecycleError, match="pushed before"):
             store.push(folder / "snapshot", manifest, who())
         assert (folder / "snapshot").exists()
+
+
+def test_nobody_who_moves_the_pointer_waits_for_a_builders_disk(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback is effective within a second, however much a push has still to write down."""
+    publish(store, "a", "b")
+    moved: list[str] = []
+
+    def slowly(folder: Path) -> None:
+        with (store.root / "LOCK").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the push holds it
+        moved.append(store.move(lambda pointer: pointer.rolled_back(who())).current)
+
+    monkeypatch.setattr(folder_store, "_sync_tree", slowly)
+    push(store, "c")
+    assert (moved, store.pointer().current, "c" in store.pointer().states) == (["a"], "a", True)
 
 
 def test_the_next_build_removes_what_a_dead_builder_left(store: FolderStore) -> None:

@@ -95,6 +95,23 @@ def test_a_move_that_was_not_made_is_made_again(store: S3Store, bucket: Scripted
     assert list(store.pointer().states) == ["a", "b"]
 
 
+def test_a_move_that_is_made_after_it_was_given_up_is_found_to_be_made(store: S3Store, bucket: ScriptedBucket) -> None:
+    """A bucket may be slow to take it: to make it once more would fail, since it was made."""
+    push(store)
+    looked = store._was_put
+
+    def made_late(data: bytes, tag: str, error: StoreUnreachable) -> bool:
+        was_put = looked(data, tag, error)
+        bucket.objects[POINTER] = data
+        return was_put
+
+    store._was_put = made_late  # type: ignore[method-assign]
+    bucket.faults = ["", "drop", ""]
+    moved = store.move(lambda pointer: pointer.promoted("a", who()))
+    assert (moved.current, moved.serial) == ("a", 2)
+    assert [move.event for move in store.pointer().history] == ["pushed", "promoted"]
+
+
 def test_a_move_that_may_have_been_made_before_anothers_is_not_made_twice(
     store: S3Store, bucket: ScriptedBucket
 ) -> None:

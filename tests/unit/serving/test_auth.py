@@ -224,6 +224,11 @@ def test_a_token_is_held_to_what_it_says(tmp_path: Path, claims: dict[str, Any],
     assert reason(tokens(tmp_path)[0], bearer(token(**claims))) == why
 
 
+def test_a_moment_that_no_clock_ever_shows_is_none(tmp_path: Path) -> None:
+    """JSON has whole numbers that are larger than any float: they are no bug of ours."""
+    assert reason(tokens(tmp_path)[0], bearer(token(exp=10**400))) == "CREDENTIALS_INVALID"
+
+
 def test_a_token_that_ends_while_it_is_in_the_cache_ends(tmp_path: Path) -> None:
     """The cache keeps nobody in for longer than their credential lives."""
     guard, clock = tokens(tmp_path)

@@ -31,7 +31,7 @@ from trunkshow.snapshot import partition
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.lifecycle import Pointer, Who
-from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.manifest import FILE_NAME, SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreError, StoreUnreachable
@@ -205,6 +205,17 @@ async def test_a_version_unlike_the_one_before_is_not_opened_beyond_the_variance
     await stage.settle()
     assert (ours in stage.keeper.generations) is opened
     assert before in stage.keeper.generations
+
+
+async def test_a_version_is_opened_although_the_manifest_of_the_one_before_is_spoilt(stage: Stage) -> None:
+    """It proves nothing; to promote another one is the way out of it, and is allowed."""
+    path = stage.folder(stage.pointer.previous) / FILE_NAME
+    path.write_bytes(path.read_bytes()[:-2])
+    with capture_logs() as logs:
+        await stage.settle()
+    assert stage.warm() == {stage.pointer.current: EVERYTHING}
+    assert stage.state == pb.SHARD_STATE_READY
+    assert {line["snapshot"] for line in logs if line["event"] == "snapshot.refused"} == {stage.pointer.previous}
 
 
 async def test_a_shard_holds_its_share_and_the_copies_of_its_neighbours_users(stage: Stage) -> None:

@@ -27,7 +27,7 @@ from trunkshow.snapshot.lifecycle import Pointer, Who
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
-from trunkshow.snapshot.store import NoSuchSnapshot, StoreUnreachable
+from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreUnreachable
 
 
 class Shop:
@@ -222,6 +222,33 @@ async def test_a_version_that_the_store_fails_to_give_is_tried_again_later(shop:
     clock.s += 0.6
     await heard(pointing, shop)
     assert (tries, keeper.now.current.version) == (1, "v2")
+
+
+@pytest.mark.parametrize("failure", [StoreUnreachable("not now"), DiskFailed("no room")], ids=repr)
+async def test_a_version_whose_directory_the_store_fails_to_give_is_not_refused(shop: Shop, failure: Exception) -> None:
+    """The directory is fetched last, when the first user is looked for: that is no check that it failed, either."""
+    clock = Clock()
+    keeper, pointing = following(shop, clock)
+    whole = shop.open
+
+    class Away:
+        def find(self, _: str) -> None:
+            raise failure
+
+    def short_of_it(version: str) -> View:
+        view = whole(version)
+        cast("Any", view.snapshot).directory = Away()
+        return view
+
+    pointing._open = short_of_it
+    shop.promote("v2")
+    for _ in range(3):
+        await heard(pointing, shop)
+        clock.s += 60
+    refused = dict(pointing.refused)
+    pointing._open = whole
+    await heard(pointing, shop)
+    assert (refused, keeper.now.current.version) == ({}, "v2")
 
 
 async def test_a_rollback_needs_nothing_opened(shop: Shop) -> None:

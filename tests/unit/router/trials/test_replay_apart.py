@@ -16,6 +16,7 @@ from router.admission.limiter import Limiter
 from router.asking.fanout import Fanout
 from router.asking.health import LIMITS
 from router.cluster.apart import ChannelsApart
+from router.cluster.lines import ShardLines
 from router.cluster.shard_channel import ShardChannel, ShardChannels
 from router.served.views import View
 from router.trials.measures import Answer
@@ -168,4 +169,15 @@ async def test_lines_apart_are_those_that_are_open() -> None:
     assert again is not None
     assert again.in_flight == 0
     assert len(apart) == len(list(apart)) == len(lines)
+    await lines.close()
+
+
+async def test_lines_apart_open_none_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked over them goes over the owner's."""
+    lines = ShardChannels(["127.0.0.1:1"])
+    opened: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardLines, "open", lambda _, address, options: opened.append(address))
+        assert ChannelsApart(lines).get("127.0.0.1:1") is not None
+    assert opened == []
     await lines.close()

@@ -53,6 +53,9 @@ def _spoilt(data: bytes, at: int, put: bytes) -> bytes:
 
 
 def _field(field: FieldDescriptor) -> st.SearchStrategy[Any]:
+    if field.type == FieldDescriptor.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+        key, value = (_value(one) for one in field.message_type.fields)
+        return st.dictionaries(key, value, max_size=LIST_MAX)
     one = _value(field)
     return st.lists(one, max_size=LIST_MAX) if field.is_repeated else one
 

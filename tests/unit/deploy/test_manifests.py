@@ -225,6 +225,34 @@ def test_probes_are_three_and_grpc(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", RENDERED[:3])
+def test_an_eviction_takes_one_pod_at_a_time_and_each_drains(folder: str) -> None:
+    """Of routers, shards and the log; they are spread over zones and nodes, and told before SIGTERM comes."""
+    objects = render(folder)
+    servers = [one for one in objects if one["kind"] in SERVERS]
+    assert {one["metadata"]["name"] for one in servers} == {"trunkshow-router", "trunkshow-shard", "trunkshow-log"}
+    for one in servers:
+        budget = of_kind(objects, "PodDisruptionBudget", one["metadata"]["name"])["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
+        spec = one["spec"]["template"]["spec"]
+        spread = {constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]}
+        assert spread == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+        assert all(container["lifecycle"]["preStop"] for container in spec["containers"])
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
+def test_routers_scale_by_themselves(folder: str) -> None:
+    """How many there are is the autoscaler's to say, and nobody else's; it goes by the processor that they ask for."""
+    objects = render(folder)
+    scaler = of_kind(objects, "HorizontalPodAutoscaler", "trunkshow-router")["spec"]
+    router = of_kind(objects, "Deployment", "trunkshow-router")["spec"]
+    assert (scaler["scaleTargetRef"]["kind"], scaler["scaleTargetRef"]["name"]) == ("Deployment", "trunkshow-router")
+    assert 1 <= scaler["minReplicas"] < scaler["maxReplicas"]
+    assert "replicas" not in router
+    assert all(one["resources"]["requests"]["cpu"] for one in router["template"]["spec"]["containers"])
+
+
+@pytest.mark.parametrize("folder", RENDERED[:3])
 def test_scaling_shards_is_one_act(folder: str) -> None:
     """Membership comes from the headless service, which lists shards that are still loading, and from nowhere else."""
     objects = render(folder)

@@ -108,7 +108,7 @@ def _json_lines(text: io.TextIOWrapper) -> Iterator[tuple[int, Any]]:
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return str(error)
 
 

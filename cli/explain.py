@@ -161,7 +161,7 @@ def read(text: str) -> Receipt:
     try:
         plain = json.loads(text)
         return Receipt.from_json(plain.get("receipt", plain))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         hint = "give the output of `trunkshow recommend USER --json`"
         raise UsageError(f"this is no receipt ({type(error).__name__}: {error}); {hint}") from None
 

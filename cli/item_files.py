@@ -40,7 +40,7 @@ def read_items(path: Path) -> list[NewItem]:
         rows = list(_rows(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, ValueError, csv.Error) as error:
+    except (UnicodeDecodeError, ValueError, RecursionError, csv.Error) as error:
         raise UsageError(f"{path}: {error}") from None
     return [_item(path, number, row) for number, row in enumerate(rows, 1)]
 

@@ -64,6 +64,6 @@ def _fields(row: dict[str, Any]) -> dict[str, Any] | str:
     if isinstance(fields.get("context"), str):
         try:
             fields["context"] = json.loads(fields["context"])
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"context: {error}"
     return fields

@@ -86,7 +86,7 @@ def _split(text: str | None, separator: str) -> list[str]:
     if text.startswith("["):
         try:
             return [str(one) for one in json.loads(text) if one is not None]
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # an occasion may be called "[new]"
     return text.split(separator)
 

@@ -9,6 +9,7 @@ import pytest
 
 from builder.dataset import load_dataset
 from builder.errors import ColumnMissing, SourceEmpty, SourceMissing, TimestampUnreadable, TooManyBadRows
+from builder.ingest.table_rows import _split
 from builder.tables import ItemTable, UserTable, read_items, read_users
 
 SHOP = """
@@ -147,6 +148,12 @@ def test_an_occasion_may_begin_with_a_bracket(tmp_path: Path) -> None:
     """Text that only looks like a JSON list is text."""
     (tmp_path / "items.csv").write_text("sku,for\na,[new]|work\nb,work\n")
     assert items(tmp_path, columns='occasions = "for"').occasions.to_list() == [["[new]", "work"], ["work"]]
+
+
+def test_what_is_nested_beyond_reason_is_text_too() -> None:
+    """The parser's own recursion is no reason for a traceback."""
+    deep = "[" * 100_000
+    assert _split(deep, "|") == [deep]
 
 
 def test_of_items_with_one_id_the_first_wins(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cli import explain
 from cli.main import run
+from cli.output import UsageError
 from trunkshow.receipts import Attempt, Effort, ModelFailure, Outcome, Reason, Receipt, Rung, Stage
 
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "receipts.md"
@@ -99,6 +100,12 @@ def test_a_receipt_is_read_from_standard_input(
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(RECEIPT.to_json())))
     assert run(["explain-receipt"]) == 0
     assert "STAND_IN" in capsys.readouterr().out
+
+
+def test_what_is_nested_beyond_reason_is_no_receipt() -> None:
+    """The parser's own recursion is no reason for a traceback."""
+    with pytest.raises(UsageError, match="no receipt"):
+        explain.read("[" * 100_000)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"receipt": 3}', '{"rung": "BEST"}', "null"])

@@ -75,3 +75,11 @@ def test_what_is_no_file_of_items_is_refused(tmp_path: Path, name: str, text: st
         path.write_text(text)
     with pytest.raises(UsageError, match=name):
         read_items(path)
+
+
+@pytest.mark.parametrize("name", ["items.json", "items.jsonl"])
+def test_a_file_nested_beyond_reason_is_refused(tmp_path: Path, name: str) -> None:
+    """The parser's own recursion is no reason for a traceback."""
+    (tmp_path / name).write_text("[" * 100_000)
+    with pytest.raises(UsageError, match=name):
+        read_items(tmp_path / name)

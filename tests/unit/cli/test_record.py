@@ -182,6 +182,19 @@ def test_a_file_that_cannot_be_read_is_wrong_input(tmp_path: Path, name: str) ->
         EventFile(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["events.jsonl", "events.parquet"])
+def test_json_that_is_nested_beyond_reason_is_no_event(tmp_path: Path, name: str) -> None:
+    """The parser's own recursion is no reason for a traceback."""
+    path, deep = tmp_path / name, "[" * 100_000
+    if name.endswith("jsonl"):
+        path.write_text(deep + "\n")
+    else:
+        pl.DataFrame([{"user_id": "ann", "item_id": "hat", "interaction": "view", "context": deep}]).write_parquet(path)
+    file = EventFile(path)
+    assert [row.event for row in file.rows()] == [None]
+    file.close()
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\n", b'{"a": "' + b"x" * (1 << 20)])
 def test_bytes_that_are_no_lines_of_text_are_wrong_input(tmp_path: Path, content: bytes) -> None:
     """And fill no memory."""

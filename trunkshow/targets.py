@@ -46,7 +46,10 @@ class Routers:
     def several(self) -> bool:
         """Whether there is more than one, as far as is known."""
         if self._clock() >= self._due and self._looking.acquire(blocking=False):
-            self._apart(self._look)
+            try:
+                self._apart(self._look)
+            except RuntimeError:  # the system gives no thread: nobody's call is to fail for it
+                self._looked()
         return self._count > 1
 
     def _look(self) -> None:
@@ -55,8 +58,11 @@ class Routers:
         except (OSError, UnicodeError):  # the name's server may be away; what was known still holds
             pass
         finally:
-            self._due = self._clock() + LOOK_EVERY_S
-            self._looking.release()
+            self._looked()
+
+    def _looked(self) -> None:
+        self._due = self._clock() + LOOK_EVERY_S
+        self._looking.release()
 
 
 def in_a_thread(work: Callable[[], None]) -> None:

@@ -365,6 +365,15 @@ async def test_the_example_goes_the_short_way(world: World) -> None:
     assert "Ways(direct=" in done.stdout
 
 
+async def test_a_client_that_was_closed_follows_nobody_any_more() -> None:
+    """Who asks it all the same, as a handler may while its process ends, leaves nothing running."""
+    client = AsyncDirectClient("127.0.0.1:1")
+    await client.close()
+    with suppress(Exception):  # whatever gRPC says of a channel that is closed
+        await client.recommend(USER, deadline_ms=50)
+    assert not client._tasks
+
+
 def test_importing_it_costs_grpc_and_protobuf_alone() -> None:
     """As the plain client's: a backend service has nothing else installed."""
     heavy = ("numpy", "structlog", "lmdb", "faiss", "uvloop", "cyclopts", "prometheus_client")

@@ -50,6 +50,7 @@ class AsyncDirectClient(AsyncClient):
         self._shard_options = line_options(shard_name)
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[object]] = set()
+        self._closed = False
         self._wanted = asyncio.Event()
         self._told = asyncio.Event()
 
@@ -68,6 +69,7 @@ class AsyncDirectClient(AsyncClient):
 
     async def close(self) -> None:
         """Close the connections; calls under way are cancelled."""
+        self._closed = True
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
@@ -143,7 +145,7 @@ class AsyncDirectClient(AsyncClient):
         return None
 
     def _begin(self) -> None:
-        if not self._tasks:
+        if not (self._tasks or self._closed):
             self._tasks = {asyncio.create_task(self._watch()), asyncio.create_task(self._route())}
 
     async def _watch(self) -> Never:

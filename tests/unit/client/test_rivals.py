@@ -362,3 +362,20 @@ def test_a_name_has_as_many_routers_as_addresses() -> None:
         assert not looks
         now[0] += 31
     assert seen == [False, True, True, True, True, False]
+
+
+def test_where_no_thread_is_to_be_had_a_name_is_looked_up_later() -> None:
+    """A call does not fail for it."""
+    now, found = [0.0], list[object]()
+
+    def apart(look: Any) -> None:
+        if not now[0]:
+            raise RuntimeError("can't start new thread")
+        found.append(look())
+
+    routers = Routers("router.shop:7450", lambda host: 3, lambda: now[0], apart)
+    assert not routers.several()
+    assert not routers.several()
+    now[0] += 31
+    assert routers.several()
+    assert len(found) == 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
-from conftest import Caller
 from fake_shard import FakeShard, everything
+from router_caller import Caller
 
 from router.config import RouterConfig
 from router.served.views import View, Views

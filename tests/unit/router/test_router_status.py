@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conftest import Start
 from fake_shard import FakeShard, everything
+from router_caller import Start
 
 from trunkshow.cluster import ClusterStatus
 from trunkshow.online.trends import Listed, Trends, TrendWindow

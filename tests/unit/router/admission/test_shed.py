@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from conftest import Caller, Start
 from fake_shard import FakeShard, everything
+from router_caller import Caller, Start
 
 from router.admission import shed
 from router.answering.last_resort import BROKEN

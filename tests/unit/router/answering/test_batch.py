@@ -9,9 +9,9 @@ from typing import Any, cast
 import grpc
 import grpc.aio
 import pytest
-from conftest import Caller, Start
 from fake_shard import FakeShard, Script, answer, everything, failing, late
 from ladder_world import HOME, PREVIOUS, WANTED, World
+from router_caller import Caller, Start
 from structlog.testing import capture_logs
 
 from router.admission import line

@@ -7,8 +7,8 @@ import asyncio
 import grpc
 import grpc.aio
 import pytest
-from conftest import Start
 from fake_shard import FakeShard, always, answer, carousel, everything, failing, knowing_nobody, late, status
+from router_caller import Start
 
 from trunkshow.errors import SnapshotMismatch, from_rpc_error
 from trunkshow.serving import metrics

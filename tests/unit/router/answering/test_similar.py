@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 import grpc.aio
 import pytest
-from conftest import NOBODY, Start
 from fake_shard import FakeShard, everything, failing
+from router_caller import NOBODY, Start
 
 from trunkshow.errors import NotFound, from_rpc_error
 from trunkshow.v1 import recommendation_pb2 as pb

@@ -13,9 +13,9 @@ import grpc
 import grpc.aio
 import pytest
 import small_snapshot
-from conftest import Caller, Start
 from fake_shard import FakeShard, everything
 from memory_log import MemoryLog
+from router_caller import Caller, Start
 
 from router.cluster.topology import Generation, ShardFacts, Topology
 from router.config import RouterConfig

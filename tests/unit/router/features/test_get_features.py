@@ -7,8 +7,8 @@ import asyncio
 import grpc
 import grpc.aio
 import pytest
-from conftest import NOBODY, Start
 from fake_shard import FakeShard, counting, everything
+from router_caller import NOBODY, Start
 
 from router.features.service import FeatureService
 from trunkshow.errors import Overloaded, TrunkshowError, from_rpc_error

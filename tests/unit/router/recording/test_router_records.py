@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 import grpc.aio
 import pytest
-from conftest import Start
 from memory_log import MemoryLog
+from router_caller import Start
 
 from router.recording.recorder import Outcome, Recorder
 from router.recording.service import EventService

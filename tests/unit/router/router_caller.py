@@ -71,3 +71,11 @@ class Caller:
 
 
 Start = Callable[..., Awaitable[Caller]]
+
+TWO = ["for-you", "popular"]
+"""Carousels to ask for."""
+
+
+def ids(made: pb.Carousel) -> list[str]:
+    """What a carousel shows."""
+    return [item.item_id for item in made.items]

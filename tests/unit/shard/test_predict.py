@@ -2,101 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import datasets
 import numpy as np
 import pytest
 from datasets import Built, Event
 from scipy.sparse import csr_matrix
+from whole_shard import HOME, USER, Shard, described, had, shown
 
 from builder.pipeline import BuildSettings, build
-from shard.predict import Predictor
-from trunkshow import carousels
-from trunkshow.errors import InvalidArgument, SnapshotMismatch
-from trunkshow.snapshot.partition import Partition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import open_store
 from trunkshow.v1 import recommendation_pb2 as pb
-from trunkshow.v1 import shard_pb2
-
-HOME = carousels.resolve((), "home", impersonal=False)
-USER = datasets.user_id(17)
-
-
-class Shard:
-    """A snapshot with all its partitions at hand."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.partitions = {number: snapshot.open_partition(number) for number in range(snapshot.partitions)}
-        self.stand_ins = {number: snapshot.open_stand_ins(number) for number in range(snapshot.partitions)}
-        self.predictor = Predictor(snapshot, self.partitions, self.stand_ins)
-
-    def home(self, user: str) -> int:
-        """The partition that a user lives in."""
-        found = self.snapshot.directory.find(user)
-        assert found is not None
-        return found.partition
-
-    def answer(self, asked: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
-        """Predict."""
-        return asyncio.run(self.predictor.predict(asked))
-
-    def slate(
-        self, user: str = USER, wanted: tuple[str, ...] = HOME, vector: np.ndarray | None = None, **request: Any
-    ) -> dict[str, pb.Carousel]:
-        """A user's carousels by id; of one who is folded in where there is a vector."""
-        return {carousel.id: carousel for carousel in self.full(user, wanted, vector, **request)[0].carousels}
-
-    def full(
-        self, user: str = USER, wanted: tuple[str, ...] = HOME, vector: np.ndarray | None = None, **request: Any
-    ) -> tuple[pb.RecommendResponse, dict[str, int]]:
-        """A user's slate, and why carousels are missing from it."""
-        partitions = [self.home(user)] if vector is None else sorted(self.partitions)
-        answer = self.answer(
-            shard_pb2.PredictRequest(
-                request=pb.RecommendRequest(user_id=user, **request).SerializeToString(),
-                snapshot_version=self.snapshot.version,
-                partitions=partitions,
-                carousels=wanted,
-                vector=b"" if vector is None else vector.astype("<f4").tobytes(),
-            )
-        )
-        return pb.RecommendResponse.FromString(answer.slate), {lost.carousel: lost.reason for lost in answer.missing}
-
-    def close(self) -> None:
-        """Give the files back."""
-        for opened in (*self.partitions.values(), *self.stand_ins.values()):
-            opened.close()
-
-
-@pytest.fixture(scope="module")
-def shard(snapshot: Snapshot) -> Iterator[Shard]:
-    """The built snapshot, all of it. Look, but do not touch."""
-    opened = Shard(snapshot)
-    yield opened
-    opened.close()
-
-
-def had(built: Built, user: str) -> list[str]:
-    """What a user bought, newest first."""
-    events = [event for event in built.shop.events if event.user == user]
-    return [event.item for event in sorted(events, key=lambda event: -event.time_ms)]
-
-
-def shown(slate: dict[str, pb.Carousel]) -> list[str]:
-    """Every item of a slate."""
-    return [item.item_id for carousel in slate.values() for item in carousel.items]
-
-
-def described(built: Built, item: str) -> datasets.Item:
-    """An item's row of the items table."""
-    return built.shop.items[int(item.removeprefix("item-"))]
 
 
 def test_a_known_user_gets_every_carousel_of_the_home_surface(shard: Shard) -> None:
@@ -265,65 +183,6 @@ def test_a_merging_router_may_ask_for_more_than_a_caller(shard: Shard, snapshot:
     assert len(items) == len(set(items))
 
 
-def test_a_user_who_does_not_live_here_is_told_as_missing(shard: Shard) -> None:
-    """The router then serves the stranger that they are."""
-    slate = shard.answer(
-        shard_pb2.PredictRequest(
-            request=pb.RecommendRequest(user_id="stranger").SerializeToString(),
-            snapshot_version=shard.snapshot.version,
-            partitions=[0],
-            carousels=["for-you", "popular"],
-        )
-    )
-    assert [(lost.carousel, lost.reason) for lost in slate.missing] == [
-        ("for-you", pb.REASON_USER_UNKNOWN),
-        ("popular", pb.REASON_USER_UNKNOWN),
-    ]
-
-
-def test_an_unknown_attribute_is_the_callers_error(shard: Shard) -> None:
-    """It is not taken for a model's failure."""
-    with pytest.raises(InvalidArgument, match="no attribute 'size'"):
-        shard.slate(filters=pb.Filters(attributes=[pb.AttributeFilter(name="size", values=["7"])]))
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        shard_pb2.PredictRequest(snapshot_version="another", partitions=[0]),
-        shard_pb2.PredictRequest(partitions=[99]),
-    ],
-    ids=["another snapshot", "a partition that is not here"],
-)
-def test_what_is_not_held_warm_is_a_mismatch(shard: Shard, asked: shard_pb2.PredictRequest) -> None:
-    """The router asks another replica."""
-    asked.snapshot_version = asked.snapshot_version or shard.snapshot.version
-    with pytest.raises(SnapshotMismatch):
-        shard.answer(asked)
-
-
-def test_a_wrapped_request_that_is_none_is_refused(shard: Shard) -> None:
-    """Malformed bytes are named."""
-    asked = shard_pb2.PredictRequest(request=b"\xff", snapshot_version=shard.snapshot.version, partitions=[0])
-    with pytest.raises(InvalidArgument, match="no RecommendRequest"):
-        shard.answer(asked)
-
-
-@pytest.mark.parametrize("asked", [[], [0]], ids=["no partition", "a partition"])
-def test_a_vector_of_another_length_is_refused(shard: Shard, asked: list[int]) -> None:
-    """Inner products with it would mean nothing."""
-    request = shard_pb2.PredictRequest(
-        snapshot_version=shard.snapshot.version, partitions=asked, carousels=["for-you"], vector=b"\0" * 12
-    )
-    with pytest.raises(InvalidArgument):
-        shard.answer(request)
-
-
-def test_warming_up_asks_for_users_who_live_there(shard: Shard) -> None:
-    """A partition that answers is warm; nothing is raised."""
-    shard.predictor.warm_up(shard.partitions[0], 8)
-
-
 def test_where_items_come_back_what_a_user_had_is_shown(tmp_path: Path) -> None:
     """Groceries: `repeat = true`."""
     buyers = [Event(f"u{user}", f"i{item}", datasets.START_MS + item) for user in range(5) for item in range(4)]
@@ -333,19 +192,6 @@ def test_where_items_come_back_what_a_user_had_is_shown(tmp_path: Path) -> None:
     shop = Shard(Snapshot.open(open_store(tmp_path / "store")))
     assert "i0" in [item.item_id for item in shop.slate("u0")["for-you"].items]
     shop.close()
-
-
-def test_a_model_that_raises_makes_a_partition_unfit_to_warm(snapshot: Snapshot, shard: Shard) -> None:
-    """A partition whose user index is another dimension's is found out before it is reported."""
-
-    class Spoilt(Partition):
-        def neighbours(self, vector: Any, count: int, most: int, but: Any) -> Any:
-            raise ZeroDivisionError
-
-    spoilt = object.__new__(Spoilt)
-    spoilt.__dict__.update(shard.partitions[0].__dict__)
-    with pytest.raises(RuntimeError, match="people-like-you: ZeroDivisionError"):
-        shard.predictor.warm_up(spoilt, 1)
 
 
 def test_an_occasion_asked_for_by_name_is_not_shown_again_with_the_group(shard: Shard) -> None:
@@ -376,119 +222,3 @@ def test_a_snapshot_built_with_neighbours_serves_the_blend_that_it_was_evaluated
     assert shown(slate) == best
     assert best != sorted(best, key=lambda item: -ials.vectors[shop.snapshot.catalogue.row(item)] @ user.vector)
     shop.close()
-
-
-# --- standing in ---
-
-
-def standing_in(shard: Shard, user: str, home: int, **request: Any) -> shard_pb2.PredictResponse:
-    """What a shard that holds every partition but the user's home answers from its copy of the user."""
-    elsewhere = {number: opened for number, opened in shard.partitions.items() if number != home}
-    asked = shard_pb2.PredictRequest(
-        request=pb.RecommendRequest(user_id=user, **request).SerializeToString(),
-        snapshot_version=shard.snapshot.version,
-        partitions=[home],
-        carousels=HOME,
-        rung=pb.RUNG_STAND_IN,
-    )
-    return asyncio.run(Predictor(shard.snapshot, elsewhere, shard.stand_ins).predict(asked))
-
-
-def carousels_of(answer: shard_pb2.PredictResponse) -> dict[str, pb.Carousel]:
-    """By id."""
-    return {one.id: one for one in pb.RecommendResponse.FromString(answer.slate).carousels}
-
-
-def test_a_stand_in_makes_every_carousel_of_a_slate(shard: Shard) -> None:
-    """Without the partition that the user lives in, each at the rung STAND_IN."""
-    answer = standing_in(shard, USER, shard.home(USER))
-    made = carousels_of(answer)
-    assert (list(made)[:5], list(answer.missing)) == (list(HOME[:5]), [])
-    assert {one.rung for one in made.values()} == {pb.RUNG_STAND_IN}
-
-
-def test_a_stand_in_hides_what_a_user_had(built: Built, shard: Shard) -> None:
-    """It knows of everything."""
-    answer = standing_in(shard, USER, shard.home(USER), items_per_carousel=100)
-    assert not set(shown(carousels_of(answer))) & set(had(built, USER))
-
-
-def test_a_stand_in_names_the_same_liked_item_as_home(shard: Shard) -> None:
-    """Neighbours need the history alone, not its weights."""
-    made = carousels_of(standing_in(shard, USER, shard.home(USER)))
-    assert made["because-you-liked"].title == shard.slate()["because-you-liked"].title
-
-
-def test_a_stand_ins_slate_is_close_to_the_one_at_home(shard: Shard) -> None:
-    """Most of what home would show for-you, for every eighth user, although a quarter of the shop is gone."""
-    shares = []
-    for user in map(datasets.user_id, range(0, 400, 8)):
-        home = {item.item_id for item in shard.slate(user)["for-you"].items}
-        made = carousels_of(standing_in(shard, user, shard.home(user)))
-        shares.append(len(home & {item.item_id for item in made["for-you"].items}) / len(home))
-    assert np.mean(shares) > 0.7
-
-
-def test_a_stand_in_looks_where_the_taste_is_near(shard: Shard) -> None:
-    """With the home itself warm, which is the nearest, it lists what home does."""
-    asked = shard_pb2.PredictRequest(
-        request=pb.RecommendRequest(user_id=USER).SerializeToString(),
-        snapshot_version=shard.snapshot.version,
-        partitions=[shard.home(USER)],
-        carousels=["for-you"],
-        rung=pb.RUNG_STAND_IN,
-    )
-    made, home = carousels_of(shard.answer(asked)), shard.slate(wanted=("for-you",))
-    assert {item.item_id for item in made["for-you"].items} == {item.item_id for item in home["for-you"].items}
-
-
-def test_a_stand_in_of_nobody_is_told_as_missing(shard: Shard) -> None:
-    """The user is not of that partition."""
-    answer = standing_in(shard, "stranger", 0)
-    assert {lost.reason for lost in answer.missing} == {pb.REASON_USER_UNKNOWN}
-
-
-@pytest.mark.parametrize("warm", [True, False], ids=["no copy of it", "nothing warm"])
-def test_where_nothing_can_stand_in_it_is_a_mismatch(shard: Shard, warm: bool) -> None:
-    """The router asks for the next rung."""
-    predictor = Predictor(shard.snapshot, shard.partitions) if warm else Predictor(shard.snapshot, {}, shard.stand_ins)
-    asked = shard_pb2.PredictRequest(
-        request=pb.RecommendRequest(user_id=USER).SerializeToString(),
-        snapshot_version=shard.snapshot.version,
-        partitions=[shard.home(USER)],
-        rung=pb.RUNG_STAND_IN,
-    )
-    with pytest.raises(SnapshotMismatch):
-        asyncio.run(predictor.predict(asked))
-
-
-def test_warming_up_stand_ins_asks_for_those_they_stand_for(shard: Shard) -> None:
-    """A copy that can be read is warm; nothing is raised."""
-    shard.predictor.warm_up_stand_ins(shard.stand_ins[0], 8)
-
-
-def test_carousels_are_of_the_rung_that_was_asked_for(shard: Shard) -> None:
-    """A router that serves from the previous snapshot says so."""
-    asked = shard_pb2.PredictRequest(
-        request=pb.RecommendRequest(user_id=USER).SerializeToString(),
-        snapshot_version=shard.snapshot.version,
-        partitions=[shard.home(USER)],
-        carousels=["for-you", "popular"],
-        rung=pb.RUNG_PREVIOUS,
-    )
-    slate = pb.RecommendResponse.FromString(shard.answer(asked).slate)
-    assert {slate.receipt.rung, *(one.rung for one in slate.carousels)} == {pb.RUNG_PREVIOUS}
-
-
-@pytest.mark.parametrize("short", [MemoryError(), OSError(errno.EMFILE, "Too many open files")])
-def test_what_the_machine_lacks_while_a_partition_warms_up_is_raised_as_such(
-    snapshot: Snapshot, shard: Shard, monkeypatch: pytest.MonkeyPatch, short: Exception
-) -> None:
-    """Whoever opens it must not take it for a fault of the snapshot's."""
-
-    def fails(*_: object) -> None:
-        raise short
-
-    monkeypatch.setattr(snapshot.ials, "recommend", fails)
-    with pytest.raises(type(short)):
-        shard.predictor.warm_up(shard.partitions[0], 2)

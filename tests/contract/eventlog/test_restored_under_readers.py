@@ -11,11 +11,11 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import nats_servers
 import pytest
+from told_snapshot import Opened
 from worlds import NatsWorld, event
 
 from trunkshow.eventlog.opening import open_items, open_log, open_tombstones
@@ -26,7 +26,6 @@ from trunkshow.online.growth import Growth
 from trunkshow.online.positions import Position
 from trunkshow.online.tombstones import following
 from trunkshow.serving.deadline import monotonic
-from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import events_pb2, log_pb2
 
@@ -53,21 +52,6 @@ class Logs:
         """Let go of them."""
         for one in (self.events, self.items, self.tombstones):
             await one.close()
-
-
-class Opened:
-    """As much of a snapshot as is read for; it knows what was added to it."""
-
-    version, likeness = "v1", None
-    catalogue: Any = SimpleNamespace(additions=())
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def add(self, items: Sequence[Addition], *, at_once: bool) -> bool:
-        """Items came."""
-        self.told += [item.id for item in items]
-        return True
 
 
 class Readers:

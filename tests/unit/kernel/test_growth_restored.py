@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 from memory_log import MemoryLog
 from structlog.testing import capture_logs
+from told_snapshot import Opened
 
 from trunkshow.online.growth import Growth
-from trunkshow.snapshot.additions import Addition
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import events_pb2
-
-
-class Opened:
-    """As much of a snapshot as is read for; it knows what was added to it."""
-
-    version, likeness = "v1", None
-    catalogue: Any = SimpleNamespace(additions=())
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def add(self, items: Sequence[Addition], *, at_once: bool) -> bool:
-        """Items came."""
-        self.told += [item.id for item in items]
-        return True
 
 
 async def tell(log: MemoryLog, *items: str) -> None:

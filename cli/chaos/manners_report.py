@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cli.chaos.manners import BRIEF_MS, HURRIED_MS
+from cli.chaos.markdown import markdown_table
 from cli.chaos.verdict import HURRIED_MIN, MISSED_ONE_IN, Verdict
 
 COLUMNS = ("fault", "in haste", "missed", "choosy", "aborted", "with a watermark", "not as fresh", "hung up")
@@ -42,9 +43,7 @@ def section(verdicts: Sequence[Verdict]) -> list[str]:
         "",
         "Among the requests, a few in a hundred:",
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(cells(verdict)) + " |" for verdict in verdicts),
+        *markdown_table(COLUMNS, map(cells, verdicts)),
         "",
         *LEGEND,
         "",

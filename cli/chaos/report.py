@@ -13,6 +13,7 @@ from rich.table import Table
 
 from cli.chaos import manners_report
 from cli.chaos.ledger import Account
+from cli.chaos.markdown import markdown_table
 from cli.chaos.processes import ROOT
 from cli.chaos.run import Result
 from cli.chaos.verdict import Verdict
@@ -126,9 +127,7 @@ def markdown(result: Result, command: str) -> str:
         "",
         *summary(verdicts),
         "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-        *("| " + " | ".join(cells(verdict)) + " |" for verdict in verdicts),
+        *markdown_table(COLUMNS, map(cells, verdicts)),
         "",
         *_LEGEND,
         "",
@@ -137,9 +136,7 @@ def markdown(result: Result, command: str) -> str:
         "",
         *_EVENTS_TOLD,
         "",
-        "| " + " | ".join(EVENT_COLUMNS) + " |",
-        "|" + "---|" * len(EVENT_COLUMNS),
-        *("| " + " | ".join(row) + " |" for row in map(event_cells, verdicts) if row),
+        *markdown_table(EVENT_COLUMNS, filter(None, map(event_cells, verdicts))),
         "",
         *_EVENTS_LEGEND,
         "",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from cli.chaos.markdown import markdown_table
 from cli.chaos.report import commit, machine
-from cli.chaos.soak import Soaked
+from cli.chaos.soak import Flatness, Soaked
 
 SOAK_TITLE = "# Soak"
+
+COLUMNS = ("process", "memory MiB, early", "late", "with files, early", "late", "descriptors, early", "late", "flat")
 
 
 def soak_markdown(soaked: Soaked, command: str) -> str:
@@ -23,14 +26,13 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
         "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",
         "",
-        "| process | memory MiB, early | late | with files, early | late | descriptors, early | late | flat |",
-        "|---|---|---|---|---|---|---|---|",
-        *(
-            f"| {one.name} | {one.early.own_bytes / 2**20:.1f} | {one.late.own_bytes / 2**20:.1f} "
-            f"| {one.early.rss_bytes / 2**20:.1f} | {one.late.rss_bytes / 2**20:.1f} "
-            f"| {one.early.descriptors} | {one.late.descriptors} | {'yes' if one.is_flat else 'no'} |"
-            for one in soaked.processes
-        ),
+        *markdown_table(COLUMNS, map(_cells, soaked.processes)),
         "",
     ]
     return "\n".join(lines)
+
+
+def _cells(one: Flatness) -> tuple[str, ...]:
+    weights = (one.early.own_bytes, one.late.own_bytes, one.early.rss_bytes, one.late.rss_bytes)
+    memory = (f"{weight / 2**20:.1f}" for weight in weights)
+    return (one.name, *memory, str(one.early.descriptors), str(one.late.descriptors), "yes" if one.is_flat else "no")

@@ -177,7 +177,7 @@ def _work(chosen: Path | None) -> Iterator[Path]:
 
 def _tell(options: ChaosOptions, result: Result) -> bool:
     """Say what became of it; whether every promise was kept."""
-    again = _again(options, result.plan.seed)
+    again = _again(options, result.plan.seed, result.rate)
     if options.markdown is not None:
         _replace(options.markdown, report.markdown(result, again), soak=False)
     if options.json:
@@ -192,7 +192,7 @@ def _tell(options: ChaosOptions, result: Result) -> bool:
 
 def _tell_soak(options: ChaosOptions, soaked: Soaked, seed: int) -> bool:
     """The same of a soak."""
-    text = soak_report.soak_markdown(soaked, _again(options, seed))
+    text = soak_report.soak_markdown(soaked, _again(options, seed, soaked.rate))
     if options.markdown is not None:
         _replace(options.markdown, text, soak=True)
     if options.json:
@@ -211,13 +211,13 @@ def _replace(path: Path, text: str, *, soak: bool) -> None:
     path.write_text(whole.lstrip(), encoding="utf-8")
 
 
-def _again(options: ChaosOptions, seed: int) -> str:
-    """The command that does the same again."""
+def _again(options: ChaosOptions, seed: int, rate: float) -> str:
+    """The command that does the same again, at the same rate, though another machine may sustain another one."""
     said = {"store": options.store, "seed": seed, "seconds": options.seconds, "load": options.load}
     said |= {"shards": options.shards, "replicas": options.replicas, "routers": options.routers}
     optional = {"fault": ",".join(options.fault), "minutes": options.minutes, "requests": options.requests}
     optional["soak-minutes"] = options.soak_minutes
-    said |= {name: value for name, value in {**optional, "rate": options.rate}.items() if value}
+    said |= {name: value for name, value in {**optional, "rate": round(rate, 1)}.items() if value}
     return "trunkshow chaos " + " ".join(f"--{name} {value}" for name, value in said.items()) + " --s3" * options.s3
 
 

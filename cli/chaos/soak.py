@@ -1,7 +1,7 @@
-"""A soak: hours in minutes. Half load and a new snapshot every minute; what a process holds must stay what it held.
+"""A soak: hours in minutes. Half load, events, a new snapshot every minute; what a process holds stays what it held.
 
-Memory and file descriptors of every process are looked at all the time. The first quarter is for warming up; then the
-mean of the second quarter is compared with that of the last.
+No event may be lost, or counted twice. Memory and file descriptors of every process are looked at all the time. The
+first quarter is for warming up; then the mean of the second quarter is compared with that of the last.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ from dataclasses import dataclass
 import psutil
 
 from cli.chaos.ground import LOG, Ground, standing
+from cli.chaos.ledger import Account
+from cli.chaos.looking import looking
+from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
-from cli.chaos.run import BREATH_S, LAGGARDS_S, Plan, Say, sustained
+from cli.chaos.recording import recording
+from cli.chaos.run import BREATH_S, LAGGARDS_S, WHOLE_WITHIN_S, Plan, Say, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import LATE_ONE_IN
@@ -82,6 +86,7 @@ class Soaked:
         rate: requests a second.
         swaps: snapshots promoted.
         tally: of all requests.
+        events: what became of those that were recorded beside the requests.
         processes: what each held.
     """
 
@@ -89,15 +94,22 @@ class Soaked:
     rate: float
     swaps: int
     tally: Tally
+    events: Account
     processes: tuple[Flatness, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether it was asked and swapped as planned, nothing failed, was wrong or late, and nothing grew."""
+        """Whether it was asked and swapped as planned, nothing failed, was wrong, late or lost, and nothing grew."""
         asked = self.tally.requests >= ASKED_SHARE * self.rate * self.minutes * 60
         swapped = self.swaps >= int(self.minutes * 60 / SWAP_EVERY_S) - 1
         bad = self.tally.failed or self.tally.wrong or self.tally.late * LATE_ONE_IN > self.tally.requests
-        return asked and swapped and not bad and all(one.is_flat for one in self.processes)
+        return asked and swapped and not bad and self._kept() and all(one.is_flat for one in self.processes)
+
+    def _kept(self) -> bool:
+        """Whether every event that was acknowledged is in the slates, once, and nobody who was forgotten is known."""
+        events = self.events
+        good = not (events.lost or events.twice or events.strange or events.remembered)
+        return good and events.acknowledged > 0 and events.fresh_s is not None
 
 
 async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
@@ -111,7 +123,12 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
         rate = plan.rate or plan.load * await sustained(ground, ground.depot.base, plan.seed)
         say("traffic.flows", rate=round(rate), sustained=0)
         orders = Orders(ground.target, ground.depot.oracle, ground.depot.base, plan.seed, rate=rate)
-        async with flowing([orders], ground.logs) as traffic:
+        facts = await asyncio.to_thread(Facts, ground.depot.oracle / ground.depot.base)
+        async with (
+            flowing([orders], ground.logs) as traffic,
+            recording(facts, ground.target, plan.seed) as recorded,
+            looking(recorded.ledger, ground.routers.values(), ground.log) as looker,
+        ):
             await asyncio.sleep(BREATH_S)
             began = time.monotonic()
             promoted: list[str] = []
@@ -119,10 +136,15 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
             weights = await _watch(ground, began + 60 * minutes)
             await ground.stop_doing("swaps")
             ended = time.monotonic()
-            await asyncio.sleep(LAGGARDS_S)
+            cohort = recorded.turn()
+            fresh_s = await looker.settled(cohort, ended, ended + WHOLE_WITHIN_S)
+            await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
+            events = await looker.account(cohort, fresh_s)
             traffic.check()
+            recorded.check()
             tally = traffic.series.between(began, ended)
-    return Soaked((ended - began) / 60, rate, len(promoted), tally, tuple(flatness(*one) for one in weights.items()))
+    flat = tuple(flatness(*one) for one in weights.items())
+    return Soaked((ended - began) / 60, rate, len(promoted), tally, events, flat)
 
 
 async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -> None:

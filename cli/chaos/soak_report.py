@@ -13,7 +13,10 @@ COLUMNS = ("process", "memory MiB, early", "late", "with files, early", "late", 
 
 def soak_markdown(soaked: Soaked, command: str) -> str:
     """A section for `bench/RELIABILITY.md`."""
-    tally = soaked.tally
+    tally, events = soaked.tally, soaked.events
+    fresh = (
+        "not seen to be in every slate" if events.fresh_s is None else f"in every slate after {events.fresh_s:.1f} s"
+    )
     lines = [
         SOAK_TITLE,
         "",
@@ -22,6 +25,10 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
         f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
         f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
+        "",
+        f"{events.acknowledged:,} events of {events.users:,} users acknowledged, of {events.events:,} that were sent "
+        f"{events.tries:,} times: {events.lost:,} lost, {events.twice:,} counted twice; at the end {fresh}. "
+        f"{events.forgotten:,} people were forgotten, {events.remembered:,} known since.",
         "",
         "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
         "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",

@@ -9,17 +9,23 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.chaos.ledger import Account
 from cli.chaos.soak import Flatness, Soaked, Weight, flatness
 from cli.chaos.tally import Tally
 
 FLAT = Flatness("shard-0", Weight(100 << 20, 300 << 20, 50), Weight(104 << 20, 400 << 20, 51))
 
 
+EVENTS = Account(
+    events=36_000, tries=40_000, recorded=36_000, acknowledged=36_000, users=400, forgotten=30, fresh_s=2.0
+)
+
+
 def soaked(**counts: int) -> Soaked:
     """Thirty minutes at ten requests a second, all well but for the counts given."""
     tally = Tally()
     tally.counts.update({"requests": 18_000, **counts})
-    return Soaked(30.0, 10.0, 29, tally, (FLAT,))
+    return Soaked(30.0, 10.0, 29, tally, EVENTS, (FLAT,))
 
 
 def test_a_soak_passes_where_all_is_well() -> None:
@@ -35,10 +41,30 @@ def test_a_soak_passes_where_all_is_well() -> None:
         soaked(late=2),
         replace(soaked(), tally=Tally()),
         replace(soaked(), swaps=28),
+        replace(soaked(), events=replace(EVENTS, lost=1)),
+        replace(soaked(), events=replace(EVENTS, twice=1)),
+        replace(soaked(), events=replace(EVENTS, strange=1)),
+        replace(soaked(), events=replace(EVENTS, remembered=1)),
+        replace(soaked(), events=replace(EVENTS, fresh_s=None)),
+        replace(soaked(), events=Account()),
         replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(106 << 20, 300 << 20, 50)))),
         replace(soaked(), processes=(FLAT, replace(FLAT, late=Weight(100 << 20, 300 << 20, 53)))),
     ],
-    ids=["failed", "wrong", "late", "nothing asked", "swaps missing", "memory grew", "descriptors grew"],
+    ids=[
+        "failed",
+        "wrong",
+        "late",
+        "nothing asked",
+        "swaps missing",
+        "lost",
+        "twice",
+        "strange",
+        "remembered",
+        "stale",
+        "nothing recorded",
+        "memory grew",
+        "descriptors grew",
+    ],
 )
 def test_a_soak_fails(bad: Soaked) -> None:
     """By any one of these."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import random
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ import datasets
 import pytest
 from datasets import Built, Shop
 from processes import DEADLINE_MS, READY_WITHIN_S, Process
+from swapping import built_of, push
 
 from builder.pipeline import BuildSettings, build
 from cli.addresses import free_address
@@ -50,12 +50,6 @@ QUICK = {
 }
 
 
-def retrained(shop: Shop) -> Shop:
-    """The same shop a little later: one event in ten is another one."""
-    chance = random.Random(3)
-    return replace(shop, events=tuple(event for event in shop.events if chance.random() < 0.9))
-
-
 def shuffled(shop: Shop) -> Shop:
     """What a join by the wrong key makes of it: every event is somebody else's."""
     users = [event.user for event in shop.events]
@@ -64,24 +58,10 @@ def shuffled(shop: Shop) -> Shop:
     return replace(shop, events=tuple(replace(event, user=user) for event, user in pairs))
 
 
-@pytest.fixture(scope="module")
-def make(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Shop], Shop]], Path]:
-    """Builds the shop, changed; gives the snapshot's folder."""
-
-    def making(change: Callable[[Shop], Shop]) -> Path:
-        folder = tmp_path_factory.mktemp(change.__name__)
-        dataset = datasets.write(change(built.shop), folder / "data")
-        report = build(dataset, folder / "store", BuildSettings(partitions=4, factors=16))
-        return folder / "store" / "snapshots" / report.manifest.version
-
-    return making
-
-
 @pytest.fixture
-def store(built: Built, tmp_path: Path) -> Store:
-    """A store of one's own that serves the built snapshot."""
-    shutil.copytree(built.store, tmp_path / "store")
-    return open_store(tmp_path / "store")
+def mixed_up(built: Built, tmp_path: Path) -> Path:
+    """The folder of a snapshot of the shop, as that join would leave it."""
+    return built_of(shuffled(built.shop), tmp_path / "mixed up")
 
 
 NAPPING = """
@@ -135,16 +115,6 @@ def nap(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield making
     installed.cache_clear()
     sys.modules.pop("napping", None)
-
-
-def push(store: Store, snapshot: Path) -> str:
-    """As a builder does; nothing is promoted."""
-    version = snapshot.name
-    manifest = open_store(snapshot.parents[1]).manifest(version)
-    with store.building() as folder:
-        shutil.copytree(snapshot, folder / "snapshot")
-        store.push(folder / "snapshot", manifest, who())
-    return version
 
 
 @contextmanager
@@ -217,12 +187,10 @@ def last(pointer: Pointer, version: str) -> Move:
     return [move for move in pointer.history if move.version == version][-1]
 
 
-def test_a_good_snapshot_is_rehearsed_shown_to_some_and_promoted(
-    store: Store, make: Callable[[Callable[[Shop], Shop]], Path], tmp_path: Path
-) -> None:
+def test_a_good_snapshot_is_rehearsed_shown_to_some_and_promoted(store: Store, second: Path, tmp_path: Path) -> None:
     """By itself, under load, and nobody gets less than a slate of a snapshot meanwhile."""
     before = store.pointer().current
-    version = push(store, make(retrained))
+    version = push(store, second)
 
     async def run(target: str) -> tuple[list[Slate], Pointer]:
         async with shoppers(target) as slates:
@@ -240,12 +208,10 @@ def test_a_good_snapshot_is_rehearsed_shown_to_some_and_promoted(
     assert {receipt.snapshot_version for receipt in shown} == {version}
 
 
-def test_a_bad_snapshot_is_refused_by_its_rehearsal(
-    store: Store, make: Callable[[Callable[[Shop], Shop]], Path], tmp_path: Path
-) -> None:
+def test_a_bad_snapshot_is_refused_by_its_rehearsal(store: Store, mixed_up: Path, tmp_path: Path) -> None:
     """No shopper ever sees it, and the history says what was wrong with it."""
     before = store.pointer().current
-    version = push(store, make(shuffled))
+    version = push(store, mixed_up)
 
     async def run(target: str) -> tuple[list[Slate], Pointer]:
         async with shoppers(target) as slates:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import datasets
 import pytest
 from datasets import Built
-from processes import DEADLINE_MS, READY_WITHIN_S, Process, is_held
-from test_swap import push, second, serving  # noqa: F401  # a fixture
+from processes import DEADLINE_MS, READY_WITHIN_S, Cluster, is_held, running
+from swapping import push, serving
 
 from cli.cluster import until_ready
 from trunkshow.answers import Slate
 from trunkshow.direct import AsyncDirectClient
 from trunkshow.receipts import Rung
-from trunkshow.snapshot.store import Store, open_store, who
+from trunkshow.snapshot.store import Store, who
 
 EVERYONE = [datasets.user_id(number) for number in range(100)]
 ROUTE_S = 2.0
@@ -28,17 +26,27 @@ WITHIN_S = 60
 ASKING_AT_ONCE = 4
 
 
-@pytest.fixture(autouse=True)
-def told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def told() -> Iterator[None]:
     """Routers that are started here tell such clients where to go."""
-    monkeypatch.setenv("TRUNKSHOW_ROUTER_DIRECT", "true")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRUNKSHOW_ROUTER_DIRECT", "true")
+        environment.setenv("TRUNKSHOW_ROUTER_DIRECT_ROUTE_S", str(ROUTE_S))
+        yield
+
+
+@pytest.fixture(scope="module")
+def started(built: Built, told: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A router, and two shards, each of which has everything; one may have ended since."""
+    with running(built.store, tmp_path_factory.mktemp("logs"), shards=2) as started:
+        yield started
 
 
 @pytest.fixture
-def store(built: Built, tmp_path: Path) -> Store:
-    """A store of one's own that serves the built snapshot."""
-    shutil.copytree(built.store, tmp_path / "store")
-    return open_store(tmp_path / "store")
+def cluster(started: Cluster) -> Cluster:
+    """The same, whole."""
+    started.mend()
+    return started
 
 
 class Shoppers:
@@ -81,15 +89,6 @@ class Shoppers:
                 self._over = True
 
 
-@contextmanager
-def direct(store: Store, logs: Path) -> Iterator[tuple[str, dict[str, Process]]]:
-    """A router that tells such clients, and two shards, each of which has everything."""
-    with serving(store, logs, [{}] * 2, direct_route_s=str(ROUTE_S)) as cluster:
-        held = until_ready(cluster.target, lambda status: is_held(status, 2))
-        asyncio.run(asyncio.wait_for(held, READY_WITHIN_S))
-        yield cluster.target, cluster.shards
-
-
 def under_load(target: str, happening: Callable[[Shoppers], Awaitable[None]]) -> Shoppers:
     """What shoppers got while that happened."""
 
@@ -102,46 +101,44 @@ def under_load(target: str, happening: Callable[[Shoppers], Awaitable[None]]) ->
     return asyncio.run(asking())
 
 
-def test_a_shard_is_killed_and_nobody_gets_an_error(store: Store, tmp_path: Path) -> None:
+def test_a_shard_is_killed_and_nobody_gets_an_error(cluster: Cluster) -> None:
     """Nor a slate that is not their own: another one has every partition; and the short way goes on without it."""
-    with direct(store, tmp_path / "logs") as (target, shards):
-        killed, process = next(iter(shards.items()))
+    killed, process = next(iter(cluster.shards.items()))
 
-        async def killing(shoppers: Shoppers) -> None:
-            await shoppers.until(lambda: len(shoppers.directly()) > 100)
-            process.kill()
-            at = time.monotonic()
-            await shoppers.until(lambda: len(shoppers.directly(at)) > 200)
-            answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
-            assert killed not in answered
+    async def killing(shoppers: Shoppers) -> None:
+        await shoppers.until(lambda: len(shoppers.directly()) > 100)
+        process.kill()
+        at = time.monotonic()
+        await shoppers.until(lambda: len(shoppers.directly(at)) > 200)
+        answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
+        assert killed not in answered
 
-        shoppers = under_load(target, killing)
+    shoppers = under_load(cluster.target, killing)
     assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
 
 
-def test_a_shard_that_hangs_is_soon_left_alone(store: Store, tmp_path: Path) -> None:
+def test_a_shard_that_hangs_is_soon_left_alone(cluster: Cluster) -> None:
     """Its requests are answered by the router meanwhile, and nobody waits for it to the end of their time."""
-    with direct(store, tmp_path / "logs") as (target, shards):
-        stopped, process = next(iter(shards.items()))
+    stopped, process = list(cluster.shards.items())[-1]  # not the one that was killed
 
-        async def stopping(shoppers: Shoppers) -> None:
-            await shoppers.until(lambda: len(shoppers.directly()) > 100)
-            process.signal(signal.SIGSTOP)
-            at = time.monotonic()
+    async def stopping(shoppers: Shoppers) -> None:
+        await shoppers.until(lambda: len(shoppers.directly()) > 100)
+        process.signal(signal.SIGSTOP)
+        at = time.monotonic()
+        try:
             await shoppers.until(lambda: len(shoppers.directly(at)) > 300)
+        finally:
             process.signal(signal.SIGCONT)
-            answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
-            assert answered.count(stopped) < len(answered) / 10
+        answered = [slate.receipt.attempts[0].replica for slate in shoppers.directly(at)]
+        assert answered.count(stopped) < len(answered) / 10
 
-        shoppers = under_load(target, stopping)
+    shoppers = under_load(cluster.target, stopping)
     assert max(slate.receipt.rung for _, slate in shoppers.slates) <= Rung.SNAPSHOT
     assert max(slate.receipt.elapsed_ms for _, slate in shoppers.slates) < DEADLINE_MS
 
 
 def test_traffic_moves_and_no_shard_is_asked_of_the_old_snapshot_any_more(
-    store: Store,
-    tmp_path: Path,
-    second: Path,  # noqa: F811
+    store: Store, tmp_path: Path, second: Path
 ) -> None:
     """While it moves the router answers; then shards are asked of the new one, and of nothing else."""
     after = push(store, second)
@@ -154,8 +151,10 @@ def test_traffic_moves_and_no_shard_is_asked_of_the_old_snapshot_any_more(
         store.move(lambda pointer: pointer.promoted(after, who()))
         await shoppers.until(lambda: len(newly(shoppers)) > 200)
 
-    with direct(store, tmp_path / "logs") as (target, _):
-        shoppers = under_load(target, promoting)
+    with serving(store, tmp_path / "logs", [{}] * 2) as cluster:
+        held = until_ready(cluster.target, lambda status: is_held(status, 2))
+        asyncio.run(asyncio.wait_for(held, READY_WITHIN_S))
+        shoppers = under_load(cluster.target, promoting)
     moved = newly(shoppers)[0]
     assert {one.receipt.snapshot_version for one in shoppers.directly(moved)} == {after}
     assert {one.receipt.snapshot_version for at, one in shoppers.slates if at >= moved + ROUTE_S} <= {after}

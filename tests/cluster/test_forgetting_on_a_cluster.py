@@ -14,22 +14,24 @@ import pytest
 from datasets import Built
 from nats_servers import NatsServer
 from processes import DEADLINE_MS, Cluster, running
+from swapping import push
 
-from builder.pipeline import BuildSettings, build
 from cli.main import run
 from trunkshow.client import Client, Event, Reason, Rung
-from trunkshow.snapshot.store import open_store
+from trunkshow.snapshot.store import open_store, who
 
 USER = datasets.user_id(17)
 WITHIN_S = 60.0
 
 
 @pytest.fixture
-def store(built: Built, tmp_path: Path) -> Path:
+def store(built: Built, second: Path, tmp_path: Path) -> Path:
     """With two versions that both know the user."""
     copied = tmp_path / "store"
     shutil.copytree(built.store, copied)
-    build(built.dataset, copied, BuildSettings(partitions=4, factors=16))
+    store = open_store(copied)
+    version = push(store, second)
+    store.move(lambda pointer: pointer.promoted(version, who()))
     return copied
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cli.addresses import free_address
 from cli.cluster import until_ready
+from trunkshow.client import Client
 from trunkshow.cluster import ClusterStatus, ShardState
 
 READY_WITHIN_S = 120
@@ -145,3 +146,8 @@ def running(store: Path, logs: Path, shards: int = 3, replicas: int = 2, log: st
         yield cluster
     finally:
         cluster.end()
+
+
+def asking(cluster: Cluster) -> Client:
+    """A client that is in no hurry."""
+    return Client(cluster.target, deadline_ms=DEADLINE_MS)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import datasets
 import grpc
@@ -22,7 +17,8 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from processes import BATCH_DEADLINE_MS, DEADLINE_MS, READY_WITHIN_S, Cluster, running
+from processes import BATCH_DEADLINE_MS, DEADLINE_MS, READY_WITHIN_S, Cluster, asking, running
+from swapping import EVERYONE, own_taste_share
 
 from trunkshow.client import AsyncClient, Client, Reason, Rung, Slate, SlateRequest
 from trunkshow.errors import DOMAIN, REASON_KEY
@@ -31,7 +27,6 @@ from trunkshow.receipts import Outcome
 from trunkshow.v1 import recommendation_pb2 as pb
 
 SERVICE = "trunkshow.v1.RecommendationService"
-EVERYONE = [datasets.user_id(number) for number in range(400)]
 
 
 @pytest.fixture(scope="module")
@@ -55,20 +50,6 @@ def fresh(built: Built, tmp_path: Path) -> Iterator[Cluster]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def frugal_once(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster of one shard and a router; the shard may have ended since."""
-    with running(built.store, tmp_path_factory.mktemp("frugal"), shards=1, replicas=1) as started:
-        yield started
-
-
-@pytest.fixture
-def frugal(frugal_once: Cluster) -> Cluster:
-    """The same, whole."""
-    frugal_once.mend()
-    return frugal_once
-
-
 @pytest.fixture
 def client(cluster: Cluster) -> Iterator[Client]:
     """Somebody who asks the whole cluster."""
@@ -76,21 +57,10 @@ def client(cluster: Cluster) -> Iterator[Client]:
         yield opened
 
 
-def asking(cluster: Cluster) -> Client:
-    """A client that is in no hurry."""
-    return Client(cluster.target, deadline_ms=DEADLINE_MS)
-
-
 def call(cluster: Cluster, method: str, request: bytes) -> bytes:
     """One unary call over bytes."""
     with grpc.insecure_channel(cluster.target) as channel:
         return bytes(channel.unary_unary(f"/{SERVICE}/{method}")(request, timeout=DEADLINE_MS / 1000))
-
-
-def own_taste_share(slate: Slate, user: str) -> float:
-    """How much of what is for the user was made for their taste."""
-    items = [item.item_id for item in slate.carousels[0].items]
-    return sum(datasets.taste_of_item(item) == datasets.taste_of_user(user) for item in items) / len(items)
 
 
 # ---- everyone is answered
@@ -297,82 +267,3 @@ def test_a_shard_that_is_told_to_stop_drains(cluster: Cluster) -> None:
     answers = asyncio.run(stream_of_requests(cluster.target, EVERYONE, 100, lambda: leaver.signal(signal.SIGTERM)))
     assert leaver.wait() == 0
     assert rungs(answers) == {Rung.SNAPSHOT: 400}
-
-
-def test_without_any_shard_everyone_gets_what_is_popular(frugal: Cluster) -> None:
-    """With their segment where they are known, and the receipt says why."""
-    for shard in frugal.shards.values():
-        shard.kill()
-    with asking(frugal) as client:
-        known = client.recommend(EVERYONE[3]).receipt
-        stranger = client.recommend("stranger", items=["item-0002"]).receipt
-        everyone = [client.recommend(user) for user in EVERYONE[:50]]
-    assert (known.rung, stranger.rung) == (Rung.SEGMENT, Rung.POPULAR)
-    for receipt in (known, stranger):
-        assert {Reason.NO_REPLICA, Reason.SHARD_FAILED} & set(receipt.reasons)
-    assert all(slate.carousels[0].items for slate in everyone)
-
-
-def test_a_router_that_is_told_to_stop_exits_with_0(frugal: Cluster) -> None:
-    """And so does its shard."""
-    processes = [frugal.router, *frugal.shards.values()]
-    for process in processes:
-        process.signal(signal.SIGTERM)
-    assert [process.wait() for process in processes] == [0, 0]
-
-
-# ---- the commands
-
-
-def command(*arguments: str) -> dict[str, Any]:
-    """The JSON that a command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", *arguments, "--json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
-    """`trunkshow build` of a Parquet data set, and `trunkshow up` on it."""
-    dataset = datasets.write(datasets.clustered(120, 80, 12), tmp_path / "data", form="parquet")
-    command("build", str(dataset), "--store", str(tmp_path / "store"), "--partitions", "5", "--factors", "8")
-    options = ["--store", str(tmp_path / "store"), "--shards", "2", "--replicas", "1", "--listen", "127.0.0.1:0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "up", *options, "--json"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        events = (json.loads(line) for line in process.stdout)
-        yield next(event for event in events if event["event"] == "cluster.ready"), process
-    finally:
-        # Its children end with it, by the kernel's doing if need be.
-        process.kill()
-        process.communicate()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_build_up_and_recommend_work_on_a_parquet_data_set(
-    up: tuple[dict[str, Any], subprocess.Popen[str]],
-) -> None:
-    """The three commands in a row, and an event recorded; then SIGTERM ends the cluster with every process of it."""
-    ready, process = up
-    recorded = command("record", datasets.user_id(7), "anything", "click", "--target", ready["target"])
-    log = command("status", "--target", ready["target"])["event_log"]
-    slate = command("recommend", datasets.user_id(7), "--target", ready["target"], "--deadline-ms", "200")
-    process.send_signal(signal.SIGTERM)
-    code = process.wait(60)
-    assert slate["receipt"]["rung"] in {"FRESH", "SNAPSHOT", "SEGMENT"}
-    assert slate["carousels"]
-    assert (recorded["recorded"], log["reachable"], log["url"]) == (1, True, ready["log"])
-    assert log["position"] == recorded["watermark"]
-    assert (code, [pid for pid in ready["pids"].values() if is_alive(pid)]) == (0, [])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -280,33 +278,6 @@ def test_a_snapshot_for_a_person(built: Any, capsys: pytest.CaptureFixture[str])
         assert part in shown
 
 
-async def test_up_serves_until_sigterm_and_leaves_nothing(built: Any, tmp_path: Path) -> None:
-    """`up --json` reports a ready cluster of real processes; SIGTERM ends it with 0, and no process is left."""
-    command = (sys.executable, "-m", "cli.main", "up", "--json", "--store", str(built.store), "--shards", "2")
-    up = await asyncio.create_subprocess_exec(
-        *command, "--listen", "127.0.0.1:0", "--logs", str(tmp_path), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-    )
-    assert up.stdout is not None
-    events: list[dict[str, Any]] = []
-    try:
-        async with asyncio.timeout(60):
-            async for line in up.stdout:
-                events.append(json.loads(line))
-                if events[-1]["event"] == "cluster.ready":
-                    up.send_signal(signal.SIGTERM)
-            exit_code = await up.wait()
-    finally:
-        if up.returncode is None:
-            up.kill()
-            await up.wait()
-    ready = next(event for event in events if event["event"] == "cluster.ready")
-    assert (exit_code, sorted(ready["pids"])) == (0, ["log", "router", "shard-0", "shard-1"])
-    assert events[-1]["event"] == "cluster.stopped"
-    assert not any(map(lives, ready["pids"].values()))
-    (logs,) = names(tmp_path)
-    assert set(names(tmp_path / logs)) == {"log.log", "router.log", "shard-0.log", "shard-1.log"}
-
-
 def test_up_gives_up_where_a_partition_is_refused(
     built: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,14 +302,6 @@ def test_up_listens_on_this_machine_alone_and_says_so_before_it_starts_anything(
     said = capsys.readouterr()
     assert (said.out, logs.exists()) == ("", False)
     assert f"--listen {listen} is not this machine alone" in said.err
-
-
-def lives(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-def names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir()]
 
 
 @pytest.mark.parametrize("written", ["STAND_IN", "stand-in"])

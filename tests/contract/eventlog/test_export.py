@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+from collections.abc import Awaitable, Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from worlds import NatsWorld, opened
 
 from builder.pipeline import BuildSettings, build
+from cli.main import run
 from router.recording.forgetter import Forgetter, Logs
 from trunkshow.eventlog.log import LogMissing
 from trunkshow.eventlog.opening import open_log, open_tombstones
@@ -51,13 +52,25 @@ async def recorded(world: NatsWorld, events: list[Event]) -> Watermark:
     return watermark
 
 
-async def exported(world: NatsWorld, folder: Path) -> dict[str, Any]:
+Saying = Callable[..., Awaitable[tuple[int, dict[str, Any]]]]
+
+
+@pytest.fixture
+def saying(capsys: pytest.CaptureFixture[str]) -> Saying:
+    """What a command says, after its exit code; it runs in a thread, with a loop of its own."""
+
+    async def said(*arguments: str) -> tuple[int, dict[str, Any]]:
+        capsys.readouterr()
+        code = await asyncio.wait_for(asyncio.to_thread(run, [*arguments, "--json"]), 60)
+        return code, json.loads(capsys.readouterr().out)
+
+    return said
+
+
+async def exported(saying: Saying, world: NatsWorld, folder: Path) -> dict[str, Any]:
     """Run the command; what it says."""
-    command = (sys.executable, "-m", "cli.main", "export-events", "--log", world.url, "--out", str(folder), "--json")
-    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    said, _ = await asyncio.wait_for(child.communicate(), 60)
-    assert child.returncode == 0
-    told: dict[str, Any] = json.loads(said)
+    code, told = await saying("export-events", "--log", world.url, "--out", str(folder))
+    assert code == 0
     return told
 
 
@@ -72,14 +85,14 @@ def history(store: Path, user: str) -> set[str]:
             return {snapshot.catalogue.id(row) for row in record.items.tolist()}
 
 
-async def test_what_was_recorded_is_in_the_next_snapshot(nats_world: NatsWorld, tmp_path: Path) -> None:
+async def test_what_was_recorded_is_in_the_next_snapshot(saying: Saying, nats_world: NatsWorld, tmp_path: Path) -> None:
     """In the users' histories; and the manifest says from where on shards replay."""
     events = shop_events()
     half = len(events) // 2
     await recorded(nats_world, events[:half])
-    await exported(nats_world, tmp_path / "log")
+    await exported(saying, nats_world, tmp_path / "log")
     watermark = await recorded(nats_world, events[half:])
-    await exported(nats_world, tmp_path / "log")
+    await exported(saying, nats_world, tmp_path / "log")
 
     report = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
 
@@ -91,42 +104,39 @@ async def test_what_was_recorded_is_in_the_next_snapshot(nats_world: NatsWorld, 
     }
 
 
-async def test_what_was_exported_is_told(nats_world: NatsWorld, tmp_path: Path) -> None:
+async def test_what_was_exported_is_told(saying: Saying, nats_world: NatsWorld, tmp_path: Path) -> None:
     """As JSON, with the watermark to go on from."""
     watermark = await recorded(nats_world, shop_events()[:150])
-    told = await exported(nats_world, tmp_path / "log")
+    told = await exported(saying, nats_world, tmp_path / "log")
     assert (told["events"], told["watermark"], told["lost"]) == (150, str(watermark), 0)
 
 
-async def forgotten(world: NatsWorld, store: Path, user: str) -> dict[str, bool]:
+async def forgotten(saying: Saying, world: NatsWorld, store: Path, user: str) -> dict[str, bool]:
     """What the command says: whether somebody is gone, by place."""
-    command = (sys.executable, "-m", "cli.main", "forgotten", user, "--log", world.url, "--store", str(store), "--json")
-    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    said, _ = await asyncio.wait_for(child.communicate(), 60)
-    told: dict[str, Any] = json.loads(said)
-    assert child.returncode == (0 if told["forgotten"] else 2)
+    code, told = await saying("forgotten", user, "--log", world.url, "--store", str(store))
+    assert code == (0 if told["forgotten"] else 2)
     return {one["place"]: one["done"] for one in told["places"]}
 
 
-async def test_a_forgotten_user_is_in_no_next_snapshot(nats_world: NatsWorld, tmp_path: Path) -> None:
+async def test_a_forgotten_user_is_in_no_next_snapshot(saying: Saying, nats_world: NatsWorld, tmp_path: Path) -> None:
     """Nor in the export; and `forgotten` tells where they still are, and where not."""
     events = shop_events()
     user = events[-1].user_id
     await recorded(nats_world, events)
-    await exported(nats_world, tmp_path / "log")
+    await exported(saying, nats_world, tmp_path / "log")
     first = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
-    assert not any((await forgotten(nats_world, tmp_path / "store", user)).values())
+    assert not any((await forgotten(saying, nats_world, tmp_path / "store", user)).values())
 
     log, tombstones = opened(nats_world), open_tombstones(nats_world.url, LogSettings(), {})
     logs = Logs(log, tombstones, Forgotten())
     receipt = await Forgetter(logs, 30).forget(user, Deadline.after(2_000, monotonic()))
     await log.close()
     await tombstones.close()
-    await exported(nats_world, tmp_path / "log")
+    await exported(saying, nats_world, tmp_path / "log")
     second = await asyncio.to_thread(build, tmp_path / "log" / "dataset.toml", tmp_path / "store", SMALL)
 
     assert second.manifest.forgotten_watermark == receipt.watermark
-    assert await forgotten(nats_world, tmp_path / "store", user) == {
+    assert await forgotten(saying, nats_world, tmp_path / "store", user) == {
         "tombstone": True,
         "event log": False,
         f"snapshot {first.manifest.version}": False,

@@ -101,7 +101,7 @@ class ScriptedShard:
     def _predict(self, data: bytes, context: grpc.ServicerContext) -> bytes:
         asked = shard_pb2.PredictRequest.FromString(data)
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        self.seen.append(Seen(asked, metadata, context.time_remaining() or 0.0))
+        self.seen.append(Seen(asked, metadata, context.time_remaining() or 0.0, context.is_active))
         script = self.script
         if script is None:
             given_up = threading.Event()

@@ -113,11 +113,16 @@ STATUS = cluster_pb2.GetClusterStatusResponse(
 
 @dataclass
 class Seen:
-    """A call as it arrived."""
+    """A call as it arrived.
+
+    Attributes:
+        live: whether it is under way still: neither answered nor called off.
+    """
 
     request: Any
     metadata: dict[str, str]
     time_remaining_s: float
+    live: Callable[[], bool]
 
 
 @dataclass
@@ -205,7 +210,7 @@ class ScriptedRouter:
 
     def _note(self, request: Any, context: grpc.ServicerContext) -> None:
         metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        self.seen.append(Seen(request, metadata, context.time_remaining() or 0.0))
+        self.seen.append(Seen(request, metadata, context.time_remaining() or 0.0, context.is_active))
 
     def _give(self, answer: Any, context: grpc.ServicerContext) -> Any:
         if isinstance(answer, TrunkshowError):

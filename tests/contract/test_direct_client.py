@@ -6,18 +6,19 @@ import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_direct import ScriptedShard, Told, made_of, placement, scripted_shard, whole
-from scripted_router import ScriptedRouter, scripted_router
+from scripted_router import SLATE, ScriptedRouter, Seen, scripted_router
 
 from trunkshow import Client
-from trunkshow.direct import AsyncDirectClient, DirectClient
+from trunkshow.direct import AsyncDirectClient, DirectClient, async_client
 from trunkshow.direct.ways import ShortWay
 from trunkshow.errors import (
     DeadlineExceeded,
@@ -31,6 +32,7 @@ from trunkshow.errors import (
 from trunkshow.hedging import PATIENCE, Patience
 from trunkshow.receipts import Outcome, Rung
 from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.v1 import shard_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = "bob"
@@ -236,6 +238,49 @@ async def test_a_shard_that_hangs_costs_its_patience_and_is_let_go(on: World) ->
     assert (receipt.hedged, receipt.attempts[0].outcome) == (True, Outcome.CANCELLED)
     assert receipt.elapsed_ms < DEADLINE_MS / 2
     assert on.client.real.ways.hedged == 1
+
+
+@asynccontextmanager
+async def outrun(on: World) -> AsyncIterator[Seen]:
+    """A call to the router, begun before the shard answered, that gets no answer as long as the block lasts."""
+    await on.opened()
+    on.grow_impatient()
+    asked, over = threading.Event(), threading.Event()
+
+    def router() -> pb.RecommendResponse:
+        asked.set()
+        over.wait(WITHIN_S)
+        return SLATE
+
+    def shard(request: shard_pb2.PredictRequest) -> shard_pb2.PredictResponse:
+        asked.wait(WITHIN_S)
+        return whole(request)
+
+    on.router.answers["Recommend"], on.shard.script = router, shard
+    try:
+        receipt = (await on.client.recommend(USER)).receipt
+        assert (receipt.direct, receipt.hedged) == (True, True)
+        yield on.router.seen[0]
+    finally:
+        over.set()
+
+
+async def test_a_router_that_is_outrun_gets_a_while_to_answer(on: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For gRPC a call that is called off is a failure: it would leave a router alone that is well."""
+    monkeypatch.setattr(async_client, "SPARED_S", WITHIN_S)
+    async with outrun(on) as call:
+        await on.client.status()  # over the same connection: it would have been called off before
+        assert call.live()
+
+
+async def test_a_router_that_is_silent_for_its_while_is_called_off(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stands still. A client that blocks leaves it to its own deadline."""
+    monkeypatch.setattr(async_client, "SPARED_S", 0.0)
+    world.client = Awaiting(world.router.target)
+    async with world.client.real, outrun(world) as call:
+        await world.until(lambda: not call.live())
 
 
 async def test_what_a_shard_cannot_make_whole_is_left_to_the_router(on: World) -> None:

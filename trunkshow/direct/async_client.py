@@ -20,6 +20,8 @@ from trunkshow.direct.following import AGAIN, GATHER_S, ROUTES_MS, USERS_MAX, ch
 from trunkshow.direct.routes import ROUTES_MAX
 from trunkshow.direct.trip import Trip
 from trunkshow.direct.ways import SILENCE_S, ShortWay, Ways
+from trunkshow.rival_rules import SPARED_S
+from trunkshow.rivals import forget
 from trunkshow.v1 import direct_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -117,6 +119,9 @@ class AsyncDirectClient(AsyncClient):
                     await _rung(woken, trip.wait_s(monotonic()))
                 over = shard if trip.flying and shard is not None and shard.done() else None
                 if over is not None and (slate := await _landed(trip, over)) is not None:
+                    if router is not None:
+                        _spare(router)
+                        router = None
                     return slate
                 if router is None and trip.asks_router(monotonic()):
                     left_ms = trip.left_ms(monotonic())
@@ -202,6 +207,12 @@ class AsyncDirectClient(AsyncClient):
                     self._way.learn(users, answer, asked_at)
                 except Exception:  # whatever it is, the router answers for these users meanwhile
                     await asyncio.sleep(AGAIN.first_s)
+
+
+def _spare(router: asyncio.Future[Slate]) -> None:
+    """Give a router that was outrun its while: see rule 5 of `trunkshow.rival_rules`."""
+    router.add_done_callback(forget)
+    asyncio.get_running_loop().call_later(SPARED_S, router.cancel)
 
 
 async def _rung(woken: asyncio.Event, seconds: float | None) -> None:

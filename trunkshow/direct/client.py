@@ -134,6 +134,7 @@ class DirectClient(Client):
                     woken.clear()
                 landed = trip.flying and shard is not None and shard.done()
                 if landed and (slate := self._landed(trip, shard)) is not None:
+                    router = None  # left to its own deadline (rule 5 of `trunkshow.rival_rules`); its callback holds it
                     return slate
                 if router is None and trip.asks_router(monotonic()):
                     router = self._ask_router(trip, message)

@@ -2,7 +2,8 @@
 
     asked for → open                    it was fetched, verified, opened and warmed
     asked for → refused, or not given   the log has it once, however many pieces fail of one cause; `shard.work` has why
-    closed    → forgotten               between two openings: the store may remove the copies that it keeps here
+    closed    → forgotten               between two openings: the store may remove the copies that it keeps here; one
+                                        that hangs in it is not opened again before it is done
 
 They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
 is served; what is served itself, after `HANGS_S`, by what else is. What a thread still reads that nobody waits for any
@@ -19,7 +20,6 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -108,6 +108,7 @@ class Opening:
         self._busy: dict[Key, float] = {}
         self._read: list[str] = []
         self._closed: list[_Closed] = []
+        self._leaving: list[str] = []
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._passing: Offload[Snapshot | Opened] = Offload("opening served", stuck_max=STUCK_MAX, late=_give_back)
         self._forgetting: Offload[None] = Offload("forgetting")
@@ -118,9 +119,10 @@ class Opening:
         return [piece for generation in self.generations.values() for piece in generation.pieces]
 
     def next(self, wanted: Iterable[Key]) -> Key | None:
-        """Of what is wanted, in this order, what to try now; None where all is open, on its way, or has to rest."""
-        opened = {*self.generations, *self.pieces, *self._busy}
-        return self.failures.next((one for one in wanted if one not in opened), self._clock())
+        """Of what is wanted, in this order, what to try now; None where all is open, on its way or has to rest."""
+        opened, leaving = {*self.generations, *self.pieces, *self._busy}, frozenset(self._leaving)
+        missing = (one for one in wanted if one not in opened and _version(one) not in leaving)
+        return self.failures.next(missing, self._clock())
 
     def is_held_up(self, version: str) -> bool:
         """Whether all that is under way has been for so long that the store may hang."""
@@ -197,8 +199,11 @@ class Opening:
             if held and self._clock() - one.at < HELD_S:
                 self._closed.append(one)
                 continue
-            with suppress(Stuck):
+            try:
                 await self._forgetting.run(partial(self._forgotten, one.version, held=held), FORGET_WITHIN_S)
+            except Stuck:
+                if one.version not in self._leaving:  # it was not begun: another one hangs
+                    self._closed.append(one)
 
     def close(self) -> None:
         """Give every file back."""
@@ -229,10 +234,14 @@ class Opening:
             self._read.remove(piece.version)
 
     def _forgotten(self, version: str, *, held: bool) -> None:
-        """In a thread."""
-        if held:
-            gc.collect()  # its files stay mapped until somebody looks for what holds it
-        self._store.forget(version)
+        """In a thread, which may be left to itself: what is fetched again before it is done, would be removed by it."""
+        self._leaving.append(version)
+        try:
+            if held:
+                gc.collect()  # its files stay mapped until somebody looks for what holds it
+            self._store.forget(version)
+        finally:
+            self._leaving.remove(version)
 
     def _compare(self, version: str, parent: str) -> None:
         """Hold a version's dimensions and counts against its parent's; one that is gone, or spoilt, proves nothing."""

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from keeper_stage import EVERYTHING, NEIGHBOUR, OWN, PARTITIONS, Stage, Store
+from keeper_stage import EVERYTHING, NEIGHBOUR, OWN, PARTITIONS, WHO, Stage, Store
 
 from shard import opening
+from shard.holdings import LINGER_S
 from shard.opening import HANGS_S, HELD_UP_S
 from trunkshow.snapshot.states import State
 
@@ -122,3 +123,36 @@ async def test_what_a_thread_reads_that_nobody_waits_for_any_more_stays_open(
     await store.until(lambda: not keeper.opening._read)
     keeper.tend()
     assert candidate not in keeper.generations
+
+
+async def test_what_is_being_forgotten_is_not_opened_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was fetched meanwhile would be removed; and what is closed meanwhile is forgotten later."""
+    go, forgotten = threading.Event(), list[str]()
+
+    def forget(_: Store, version: str) -> None:
+        forgotten.append(version)
+        go.wait(WITHIN_S)
+
+    monkeypatch.setattr(Store, "forget", forget)
+    monkeypatch.setattr(opening, "FORGET_WITHIN_S", 0.2)
+    current, previous = stage.pointer.current, stage.pointer.previous
+    back = stage.pointer.rolled_back(WHO)
+    await stage.settle()
+    await stage.settle(back)
+    stage.now += LINGER_S
+    await stage.settle(back)
+    await stage.settle()
+    assert (forgotten, [*stage.warm()]) == ([current], [previous])
+    for piece in [*stage.keeper.opening.pieces]:
+        stage.keeper.opening.drop(piece)
+    stage.keeper.opening.close_but([])
+    await stage.keeper.opening.forget()
+    assert (forgotten, stage.warm()) == ([current], {})
+    go.set()
+    async with asyncio.timeout(WITHIN_S):
+        while stage.keeper.opening._forgetting._stuck:  # noqa: ASYNC110  # a thread sets no event of ours
+            await asyncio.sleep(0.002)
+    await stage.keeper.opening.forget()
+    assert forgotten == [current, previous]
+    await stage.settle()
+    assert stage.warm()[current] == EVERYTHING

@@ -12,6 +12,7 @@
     python -m bench.ingest      rows per second and memory of reading ten million events
     python -m bench.fresh       from an event to its effect, beside 2,000 events and 200 requests a second
     python -m bench.hearing     what an event of the log costs a shard, part by part, and a router
+    python -m bench.replays     what it costs to read the log again for a version that comes
     python -m bench.trending    planted surges found in a replay, beside counts and plainer scores
     python -m bench.peers       what users would use instead, beside a shard of ours, at equal recall
     python -m bench.intent      next-item hit@20 within sessions, without and with the present intent

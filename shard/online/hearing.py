@@ -91,16 +91,22 @@ class Hearing:
     def _hear_again(self, residents: Residents, partitions: Collection[int], event: pb.Event, at: Position) -> None:
         if residents is not self._opened.get(residents.version):
             return  # its snapshot was closed meanwhile
-        if event.interaction == pb.INTERACTION_IMPRESSION:
-            self.show(event, at)
+        user_id, kind = event.user_id, event.interaction
+        if kind == pb.INTERACTION_IMPRESSION:
+            if not self._was_heard(user_id, at, event.timestamp.ToMilliseconds()):
+                self.show(event, at)
             return
-        if event.interaction not in SHARES:
+        if kind not in SHARES:
             return
         time_ms = event.timestamp.ToMilliseconds()
-        if self._forgotten.covers(event.user_id, at, time_ms):
+        if self._forgotten.covers(user_id, at, time_ms):
             return
-        if residents.homes.takes(event, at, time_ms, partitions):
+        if residents.homes.takes(event, at, time_ms, partitions) and not self._was_heard(user_id, at, time_ms):
             self._keep(event, at, time_ms)
+
+    def _was_heard(self, user_id: str, at: Position, time_ms: int) -> bool:
+        """Whether what is replayed was heard before: a version that comes finds most of its users here."""
+        return any(one.homes.has_all(user_id, at, time_ms) for one in self._opened)
 
     def show(self, event: pb.Event, at: Position) -> None:
         """Something was shown to somebody, who matters if they live here; nobody moves in by it."""

@@ -89,6 +89,17 @@ class Homes:
         """Whether somebody lives in what is held, or may turn out to."""
         return self.partition_of(user_id) in self.held or self._newcomers.lead(user_id) is not None
 
+    def has_all(self, user_id: str, at: Position, time_ms: int) -> bool:
+        """Whether what stands there, and happened then, was heard here of somebody whom the snapshot knows.
+
+        That is so of what the snapshot lacks, once the log was replayed for it. Of what it was built with a replay
+        hears no more than the end, and that may have been freed again.
+        """
+        if not self.whole or not self.since.lacks(at, time_ms):
+            return False
+        home = self.of(user_id)
+        return home is not None and home.partition in self.whole
+
     def partition_of(self, user_id: str) -> int | None:
         """Where somebody lives; None for a stranger."""
         home = self.of(user_id)

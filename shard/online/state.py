@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from bisect import insort
-from operator import itemgetter
+from operator import indexOf, itemgetter
 from typing import NamedTuple
 
 from trunkshow.online.positions import Position
@@ -76,7 +76,7 @@ def compact(event: pb.Event, at: Position, time_ms: int) -> Event:
 def applied(events: Events, event: Event, most: int = EVENTS_MAX) -> Applied:
     """With one more event, of which at most so many are kept."""
     if event.key in map(_key, events):
-        known = next(one for one in events if one.key == event.key)
+        known = events[indexOf(map(_key, events), event.key)]
         if known.at <= event.at:
             return Applied(events)
         events = tuple(one for one in events if one is not known)

@@ -100,7 +100,8 @@ class Users:
         after = tuple(event for event in before if wanted(event))
         self.events += len(after) - len(before)
         if after:
-            self._of[user_id] = after
+            if len(after) < len(before):  # else it stays the same value, by which what was folded in is known again
+                self._of[user_id] = after
             return
         self._of.pop(user_id, None)
         if (cut := self._cut.pop(user_id, None)) is not None:

@@ -23,6 +23,7 @@ from nats.js.errors import NotFoundError
 from trunkshow.eventlog.log import LogUnavailable, LogWentBack, Read
 from trunkshow.eventlog.nats_connection import Connection
 from trunkshow.eventlog.nats_line import Line
+from trunkshow.eventlog.nats_message import Message, message_of
 from trunkshow.eventlog.nats_stream import Stream
 from trunkshow.eventlog.reading import Furthest, Place, place_in
 from trunkshow.eventlog.watermark import Watermark
@@ -53,16 +54,6 @@ _log = structlog.get_logger(__name__)
 
 class _Detached(Exception):
     """The consumer is gone, or lost a message."""
-
-
-class _Message(NamedTuple):
-    """A record as the server gave it, numbered in the stream and in what this consumer was given, and its time."""
-
-    sequence: int
-    given: int
-    left: int
-    written_ms: int
-    data: bytes
 
 
 class _Step(NamedTuple):
@@ -195,7 +186,7 @@ class Reader:
                 place, read = place.took(LANE, message.sequence, message.data, message.left, message.written_ms)
                 yield _Step(place.mark, read)
 
-    async def _messages(self, connection: Connection, start: int) -> AsyncGenerator[_Message | None, None]:
+    async def _messages(self, connection: Connection, start: int) -> AsyncGenerator[Message | None, None]:
         """What a new consumer gives from there on, batch by batch; None for a sign of life."""
         queue: asyncio.Queue[Msg | None] = asyncio.Queue()
 
@@ -266,13 +257,12 @@ def _start(stream: Stream, after: Watermark | None) -> tuple[Place, int]:
     return place, min(read, stream.last) + 1
 
 
-async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | int | None:
+async def _next(queue: asyncio.Queue[Msg | None]) -> Message | int | None:
     """A record; None for a sign of life; or how many records a batch ended without."""
     try:
-        async with asyncio.timeout(SILENCE_S_MAX):
-            message = await queue.get()
-    except TimeoutError:
-        raise _Detached from None
+        message = queue.get_nowait()  # most are there: the deadline of each would cost as much as its parsing
+    except asyncio.QueueEmpty:
+        message = await _awaited(queue)
     if message is None:
         raise _Detached
     headers = message.headers or {}
@@ -283,6 +273,15 @@ async def _next(queue: asyncio.Queue[Msg | None]) -> _Message | int | None:
         return int(headers.get("Nats-Pending-Messages", BATCH_RECORDS))
     if status:
         raise _Detached
-    told = message.metadata
-    written_ms = round(told.timestamp.timestamp() * 1000)
-    return _Message(told.sequence.stream, told.sequence.consumer, told.num_pending, written_ms, message.data)
+    try:
+        return message_of(message)
+    except ValueError:
+        raise _Detached from None
+
+
+async def _awaited(queue: asyncio.Queue[Msg | None]) -> Msg | None:
+    try:
+        async with asyncio.timeout(SILENCE_S_MAX):
+            return await queue.get()
+    except TimeoutError:
+        raise _Detached from None

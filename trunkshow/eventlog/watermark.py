@@ -43,7 +43,11 @@ class Watermark:
             LogsDiffer: it is of another log.
         """
         self._refuse_another(other)
-        return all(self.counts.get(lane, 0) >= count for lane, count in other.counts.items())
+        known = self.counts
+        for lane, count in other.counts.items():  # noqa: SIM110 - of every record, several times: `all` takes longer
+            if known.get(lane, 0) < count:
+                return False
+        return True
 
     def joined(self, other: Watermark) -> Watermark:
         """The least one that covers both.

@@ -157,7 +157,8 @@ class Trail:
             self._doubted = self._doubted or not now.covers(self._read)
             return
         known = self._read if self._read is not None and self._read.log == now.log else now
-        self._read, self._last = known.joined(now), Stood(position_of(before, now), record)
+        self._read = now if now.covers(known) else known.joined(now)
+        self._last = Stood(position_of(before, now), record)
 
     async def look(self, log: EventLog, end: Watermark) -> None:
         """Look whether it is; it ends there now.

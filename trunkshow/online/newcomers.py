@@ -93,6 +93,9 @@ class Newcomers:
             at: where it stands.
             built_row: the row of an item that was there when the snapshot was built.
         """
+        known = self._arrivals.get(event.user_id)
+        if known is not None and known >> _HOME_BITS <= self._place(at):
+            return _home_in(known)
         bad = SHARES[event.interaction] <= 0
         row = None if bad else built_row(event.item_id)  # homes follow from the snapshot alone
         if row is not None:

@@ -104,6 +104,21 @@ def test_who_is_unsettled_when_there_is_no_room_stays_so() -> None:
     assert (known.lead("new"), known.has_lost("new")) == (Lead(False, at(1), "brand-new"), False)
 
 
+def test_a_newcomers_item_is_looked_up_only_where_it_may_lead_to_their_home() -> None:
+    """Most events of a newcomer come after the first, and change nothing."""
+    asked: list[str] = []
+
+    def asking(item_id: str) -> int | None:
+        asked.append(item_id)
+        return built_row(item_id)
+
+    known = newcomers()
+    home = known.take(event("3"), at(5), asking)
+    assert known.take(event("4"), at(6), asking) == known.take(event("5", pb.INTERACTION_HIDE), at(7), asking) == home
+    assert asked == ["3"]
+    assert known.take(event("6"), at(4), asking) == home_of(EQUATIONS, BOOK, 6)
+
+
 def test_who_did_something_that_leads_nowhere_did_not_do_nothing() -> None:
     """They have no home all the same, until they do something that leads to one; forgotten, they are a stranger."""
     known = newcomers()

@@ -74,6 +74,18 @@ def test_nothing_is_kept_of_who_is_forgotten_or_held_no_more_or_has_everything_i
     assert users.is_whole("known", BEFORE)
 
 
+def test_events_of_which_none_went_stay_the_same_value() -> None:
+    """By it a shard knows that what it folded in is as it was."""
+    users = Users(events_max=10)
+    users.add("a", event(1))
+    users.add("a", event(2))
+    before = users.of("a")
+    users.keep("a", lambda one: True)
+    assert users.of("a") is before
+    users.keep("a", lambda one: one.time_ms > 1)
+    assert (users.of("a"), users.events) == (before[1:], 1)
+
+
 def test_who_did_more_than_is_kept_of_one_user_is_not_whole_until_a_snapshot_has_what_went() -> None:
     """What is left is kept; a replay that brings what went once more changes nothing; nobody else is concerned."""
     users = Users(events_max=10 * EVENTS_MAX)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import datasets
 import pytest
-from online_shard import USER, Shard, click, unlike
+from online_shard import NEW, USER, Shard, click, event, turns, unlike
 
 from shard.online.patience import MISSING_S
+from shard.online.residents import Residents
 from shard.scene import Kind, Piece
 from trunkshow.eventlog.watermark import Watermark
 from trunkshow.online.positions import Position
@@ -179,3 +182,69 @@ async def test_who_waits_hears_that_nobody_else_has_it_any_more(shard: Callable[
     assert not waiting.done()
     up.upkeep.want([piece], [piece])
     await asyncio.wait_for(waiting, 60)
+
+
+def another_version(up: Shard) -> Residents:
+    """The same snapshot under another name, opened beside it."""
+    twin = copy.copy(up.snapshot)
+    twin.version = f"{up.snapshot.version}.again"
+    return up.upkeep.admit(twin)
+
+
+def of_both(up: Shard, other: Residents) -> list[Piece]:
+    """All partitions of both versions."""
+    return [*homes(up, *up.partitions), *(Piece(other.version, Kind.HOME, number) for number in up.partitions)]
+
+
+async def test_a_version_that_comes_keeps_again_only_what_nobody_here_had_heard(
+    shard: Callable[..., Shard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most of what is replayed for it was heard for the one before; a newcomer's home in it is its own."""
+    async with shard().up() as up:
+        await up.hold(*up.partitions)
+        item = unlike(up, USER)[0]
+        await up.hears(click(USER, item), click(NEW, item), event(USER, item, pb.INTERACTION_IMPRESSION))
+        before = up.upkeep.hearing.users.of(USER)
+        added, shown = [], []
+        monkeypatch.setattr(up.upkeep.hearing.users, "add", lambda user, one: added.append((user, one.item)))
+        monkeypatch.setattr(up.upkeep.hearing, "show", lambda one, at: shown.append(one.user_id))
+        other = another_version(up)
+        up.upkeep.want(of_both(up, other))
+        await turns(lambda: not other.homes.lacking)
+        assert (added, shown) == ([(NEW, item)], [])
+        assert other.homes.partition_of(NEW) == up.residents.homes.partition_of(NEW)
+        assert before
+        assert up.upkeep.hearing.users.of(USER) is before
+        assert other.is_whole(USER, up.home(USER))
+
+
+async def test_a_version_that_comes_hears_of_users_whose_partition_was_not_held(shard: Callable[..., Shard]) -> None:
+    """What was followed while nobody here held them is in the log alone."""
+    async with shard().up() as up:
+        others = [number for number in up.partitions if number != up.home(USER)]
+        await up.hold(*others)
+        await up.hears(click(USER, "item-0001"))
+        assert not up.upkeep.hearing.users.of(USER)
+        other = another_version(up)
+        held = [*homes(up, *others), Piece(other.version, Kind.HOME, up.home(USER))]
+        up.upkeep.want(held)
+        await turns(lambda: not other.homes.lacking)
+        assert len(up.upkeep.hearing.users.of(USER)) == 1
+
+
+def test_what_a_version_was_built_with_is_not_said_to_be_kept_for_it(shard: Callable[..., Shard]) -> None:
+    """It may have been freed, and a version from before, which comes again, lacks it."""
+    up = shard()
+    kept, home = up.residents.homes, up.home(USER)
+    time_ms = kept.since.data_until_ms + 1
+    one, two = Position(up.log.name, 0, 1), Position(up.log.name, 0, 2)
+    kept.hold(frozenset({home}))
+    assert not kept.has_all(USER, two, time_ms)
+    kept.replayed(kept.replaying())
+    assert kept.has_all(USER, two, time_ms)
+    assert not kept.has_all(USER, two, time_ms - 1)
+    kept.since = replace(kept.since, watermark=Watermark(up.log.name, {0: 1}))
+    assert [kept.has_all(USER, at, time_ms) for at in (one, two)] == [False, True]
+    assert not kept.has_all(NEW, two, time_ms)
+    kept.replay_anew()
+    assert not kept.has_all(USER, two, time_ms)

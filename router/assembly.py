@@ -80,7 +80,7 @@ def keeper_of(views: Views, store: Store | None) -> Keeper:
 
 
 def pointing_of(
-    config: RouterConfig, store: Store, keeper: Keeper, settled: Callable[[], None], clock: Clock
+    config: RouterConfig, store: Store, keeper: Keeper, board: Board, settled: Callable[[], None], clock: Clock
 ) -> Pointing:
     """Who follows a store's pointer.
 
@@ -88,6 +88,7 @@ def pointing_of(
         config: of the process.
         store: whose pointer it is.
         keeper: who is given what the pointer names.
+        board: with the newest topology.
         settled: called when that was done.
         clock: monotonic.
     """
@@ -96,6 +97,7 @@ def pointing_of(
         partial(opened, store),
         keeper,
         every_s=config.pointer_period_s,
+        topology=lambda: board.topology,
         settled=settled,
         clock=clock,
     )

@@ -17,7 +17,7 @@ from router.assembly import listener_of, opened
 from router.config import RouterConfig
 from router.logs import items_of, log_of, tombstones_of
 from router.served.choosing import chosen, versions_of
-from router.served.pointing import proved
+from router.served.proving import proved
 from router.served.views import View, Views
 from router.service import Router
 from router.tracking.listener import Listener

@@ -97,7 +97,9 @@ class Router:
         self.fanout = Fanout(self._channels, self.board, observe=self.limiter.observe, clock=clock)
         self._following = Following(self.board, self._channels, self._follow, clock=clock)
         self._pointing = (
-            assembly.pointing_of(config, store, self.keeper, self.advance, clock) if store is not None else None
+            assembly.pointing_of(config, store, self.keeper, self.board, self.advance, clock)
+            if store is not None
+            else None
         )
         self._status = Status(
             self.keeper, self.store_reachable, self.fanout, self.limiter, self.board, self._channels, self.counters
@@ -114,6 +116,8 @@ class Router:
         self._arrivals = arrivals = (
             logs.arrivals_of(config, event_log, tombstones, self.keeper, self.limiter, clock) if event_log else None
         )
+        if arrivals is not None:
+            self.keeper.arriving = arrivals.forget_all
         self._status.forgotten = lambda: str((arrivals and arrivals.forgotten.watermark) or "")
         self._direct = assembly.direct_of(
             config,
@@ -182,6 +186,8 @@ class Router:
         )
         # A shard that takes the connection and says nothing is lost after the silence: this always ends.
         await self.board.everyone_answered.wait()
+        if self._pointing is not None:
+            await self._pointing.begin()
         self.advance()
         self.tasks.begin("tending", rounds(self._tend, TEND_EVERY_S, failed="tending.failed"))
         self.tasks.begin("observer", Observer(self.board, self._channels).run())

@@ -187,6 +187,11 @@ class Topology:
         """How many of a snapshot's partitions can be asked for."""
         return len(self._indexes.warm.get(version, ()))
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Of the snapshots of which anything can be asked for."""
+        return tuple(self._indexes.warm)
+
     def serves_other_than(self, version: str) -> bool:
         """Whether reachable shards have partitions of other snapshots warm, and not one of this."""
         return bool(self._indexes.warm) and version not in self._indexes.warm

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Never
 
 from router.served.keeper import Keeper
@@ -68,7 +68,7 @@ class Arrivals:
         if file is not None:
             file.recall(self.forgotten)
             for view in keeper.opened.values():  # before anything is served from them
-                self._forget_all(view)
+                self.forget_all(view)
         NEWCOMERS.set_function(lambda: len(keeper.now.current.newcomers))
 
     async def run(self) -> Never:
@@ -115,7 +115,7 @@ class Arrivals:
 
     def _read_for(self, view: View) -> None:
         since, version = Since.of(view.snapshot.manifest), view.version
-        self._forget_all(view)
+        self.forget_all(view)
         known = weakref.ref(view)  # a reading that was called off may be held in a circle, and the view is not to be
 
         def hear(event: events_pb2.Event, at: Position) -> None:
@@ -134,19 +134,20 @@ class Arrivals:
         self._readers[view] = reader
         self._running[view] = asyncio.create_task(reader.run(since))
 
-    def _forget_all(self, view: View) -> None:
-        for tombstone in self.forgotten.tombstones():
-            _forget(view, tombstone)
+    def forget_all(self, view: View) -> None:
+        """Hide everybody from a view who is to be forgotten, before anything is served from it."""
+        _forget(view, self.forgotten.tombstones())
 
     def _forget(self, tombstone: Tombstone) -> None:
-        for view in self._running:
-            _forget(view, tombstone)
+        for view in self._keeper.opened.values() if self._running else ():  # the first look at them tells them all
+            _forget(view, (tombstone,))
 
 
-def _forget(view: View, tombstone: Tombstone) -> None:
-    """To a snapshot that was built without the tombstone the person is a stranger from now on."""
+def _forget(view: View, tombstones: Iterable[Tombstone]) -> None:
+    """To a snapshot that was built without a tombstone the person is a stranger from now on."""
     built_with = BuiltWith.of(view.snapshot.manifest)
-    view.forget(tombstone.user_id, hide=not built_with.has(tombstone))
+    for tombstone in tombstones:
+        view.forget(tombstone.user_id, hide=not built_with.has(tombstone))
 
 
 def _hear(view: View, since: Since, event: events_pb2.Event, at: Position, time_ms: int) -> None:

@@ -10,14 +10,19 @@ Rules, by which a pointer of the store and the snapshots that are open become wh
    serve.
 3. What is poisoned or refused is never served; where what served until now is, the pointer's previous one is instead.
    Where what served until now is the current one, as after a rollback, nothing is to be moved.
-4. What a pointer does not name any more is not served, unless by rule 1 or 2.
+4. What a pointer does not name any more is not served, unless by rule 1, 2 or 5.
+5. A router that starts while promotions overtake one another may find neither of the two that the pointer names whole
+   on the shards, which serve on what made way before. That of which they have the most is opened as well
+   (`overtaken`), and traffic moves from there (`moving_from`), as it does in routers that saw it served.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from router.served.moving import Moves
+from router.cluster.topology import Topology
+from router.served.moving import Moves, spoilt, spoilt_copies
 from router.served.views import Candidate, View, Views
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.states import State
@@ -51,6 +56,34 @@ def chosen(pointer: Pointer, opened: Mapping[str, View], was: Views | None) -> V
     else:
         moves = _begun(current, served)
     return Views(current, previous or served, _candidate(pointer, opened, was), moves, pointer.serial, served)
+
+
+def ahead(views: Views, topology: Topology) -> frozenset[str]:
+    """Versions of which shards have more than of any that is served here; none where they have all of one of these.
+
+    Partitions are counted, since how many there should be is known of what is open alone.
+    """
+    served = (views.current, *views.earlier)
+    if any(topology.covered(view.version) >= view.partitions for view in served):
+        return frozenset()
+    most = max(topology.covered(view.version) for view in served)
+    return frozenset(version for version in topology.versions if topology.covered(version) > most)
+
+
+def overtaken(pointer: Pointer, views: Views, topology: Topology) -> str:
+    """The version that made way, and that shards serve more of than of any that is served here; empty where none is.
+
+    Of several it is the one of which they have the most, and of these the newest.
+    """
+    found = ahead(views, topology)
+    made_way = [one for one in reversed(list(pointer.states)) if pointer.states[one] is State.RETIRED and one in found]
+    sound = [one for one in made_way if not spoilt(topology, one) and not spoilt_copies(topology, one)]
+    return max(sound, key=topology.covered, default="")
+
+
+def moving_from(views: Views, served: View) -> Views:
+    """With nothing moved yet to the current version from another one than until now."""
+    return replace(views, previous=views.previous or served, served=served, moves=_begun(views.current, served))
 
 
 def _begun(current: View, served: View | None) -> Moves:

@@ -69,6 +69,7 @@ class Keeper:
 
     Attributes:
         opened: views by version, served or on their way to be.
+        arriving: told of a view that was opened, before it may be served.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Keeper:
         self._named: frozenset[str] = frozenset(self.opened)
         self._current = Lease(first, self._left)
         self._outdated: list[Lease] = []
+        self.arriving: Callable[[View], None] = lambda view: None
         self._closed = closed
         self._clock = clock
         self._gone: list[tuple[weakref.ref[View], float]] = []
@@ -95,6 +97,8 @@ class Keeper:
         """A view was opened; one of a version that is open already, tried twice as it took long, is closed again."""
         if self.opened.setdefault(view.version, view) is not view:
             view.snapshot.close()
+            return
+        self.arriving(view)
 
     def adopt(self, views: Views, named: Collection[str]) -> None:
         """Serve these from now on.

@@ -23,9 +23,11 @@ from typing import NamedTuple, Never
 
 import structlog
 
-from router.served.choosing import chosen, versions_of
+from router.cluster.topology import Topology
+from router.served.choosing import ahead, chosen, moving_from, overtaken, versions_of
 from router.served.keeper import Keeper
-from router.served.views import View
+from router.served.proving import proved
+from router.served.views import View, Views
 from trunkshow import pacing
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
@@ -34,8 +36,7 @@ from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.manifest import SnapshotRefused
-from trunkshow.snapshot.store import NoSuchSnapshot, StoreError
-from trunkshow.v1 import recommendation_pb2 as pb
+from trunkshow.snapshot.store import NoSuchSnapshot
 
 BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
 OPENING_MAX = 4
@@ -44,6 +45,9 @@ OPENING_MAX = 4
 READ_WITHIN_S = 5.0
 OPEN_WITHIN_S = 600.0
 """Long enough for a catalogue to come over a slow line; a store that hangs has this version tried again after it."""
+
+BEGIN_WITHIN_S = 10.0
+"""That a start waits for a version which shards serve and the pointer names no more; it is served later then."""
 
 REFUSED = metrics.counter(
     "trunkshow_router_snapshots_refused_total", "Snapshots that failed a check in this router, or were not there."
@@ -67,6 +71,7 @@ class Pointing:
         opening: verifies and opens a version. May hang.
         keeper: serves what was opened.
         every_s: between two looks at the pointer.
+        topology: what shards hold now.
         settled: called whenever something else is served.
         silence_s: without a look that succeeded, the store counts as unreachable.
         clock: monotonic.
@@ -79,6 +84,7 @@ class Pointing:
         keeper: Keeper,
         *,
         every_s: float,
+        topology: Callable[[], Topology] = lambda: Topology.of(()),
         settled: Callable[[], None] = lambda: None,
         silence_s: float = 2.0,
         clock: Clock = monotonic,
@@ -87,6 +93,7 @@ class Pointing:
         self._open = opening
         self._keeper = keeper
         self._every_s = every_s
+        self._topology = topology
         self._settled = settled
         self._silence_s = silence_s
         self._clock = clock
@@ -100,6 +107,7 @@ class Pointing:
         self._retries: dict[str, Retry] = {}
         self._missing: set[str] = set()
         self._doubted: set[str] = set()
+        self._overtaken = ""
         self.refused: dict[str, str] = {}
 
     @property
@@ -111,6 +119,22 @@ class Pointing:
     def candidate(self) -> str:
         """The version that the pointer has tried, open here or not; empty where there is none."""
         return self._pointer.candidate if self._pointer is not None else ""
+
+    async def begin(self) -> None:
+        """Open what shards serve although it made way, where they have more of it than of what is served here.
+
+        Rule 5 of `choosing`: to be called once the shards were heard, before anybody is answered. Returns once that is
+        served, or was waited for long enough.
+        """
+        if not ahead(self._keeper.now, self._topology()):  # nearly always: a store that hangs is not asked for this
+            return
+        await self._look()
+        if self._pointer is None:
+            return
+        self._overtaken = overtaken(self._pointer, self._keeper.now, self._topology())
+        self._open_named()
+        if (opening := self._opening.get(self._overtaken)) is not None:
+            await asyncio.wait({opening}, timeout=BEGIN_WITHIN_S)
 
     async def follow(self) -> Never:
         """Follow the pointer until cancelled."""
@@ -134,6 +158,8 @@ class Pointing:
         self._reachable = reachable  # where it is not, whoever read its copy on this disk has told the log
         if self._pointer is None or not pointer.may_be_past(self._pointer):
             self._pointer = pointer
+        if self._overtaken:  # until it is open, or needed no more
+            self._overtaken = overtaken(self._pointer, self._keeper.now, self._topology())
         self._open_named()
         self._settle()
 
@@ -149,9 +175,13 @@ class Pointing:
         for task in self._opening.values():
             task.cancel()
 
-    def _open_named(self) -> None:
+    def _wanted(self) -> tuple[str, ...]:
+        """Versions that are to be open, the most urgent first."""
         assert self._pointer is not None
-        for version in versions_of(self._pointer):
+        return tuple(filter(None, (*versions_of(self._pointer), self._overtaken)))
+
+    def _open_named(self) -> None:
+        for version in self._wanted():
             if version in self._keeper.opened or version in self._opening or version in self.refused:
                 continue
             retry = self._retries.get(version)
@@ -207,29 +237,21 @@ class Pointing:
         """Serve what the pointer names, as far as it is open."""
         assert self._pointer is not None
         was = self._keeper.now
-        views = chosen(self._pointer, self._keeper.opened, was) or was
-        self._keeper.adopt(views, versions_of(self._pointer))
+        views = self._from_overtaken(chosen(self._pointer, self._keeper.opened, was) or was)
+        self._keeper.adopt(views, self._wanted())
         self._settled()
         if views.current is not was.current:
             previous = views.previous.version if views.previous else ""
             log.info("snapshot.current", snapshot=views.current.version, previous=previous, serial=views.serial)
 
-
-def proved(view: View) -> View:
-    """A view that has shown that it can make the last rung, which also brings its pages into memory.
-
-    Raises:
-        SnapshotRefused: it cannot.
-    """
-    request = pb.RecommendRequest(user_id="-")
-    try:
-        view.find("-")
-        need = view.resident.need(request, segment=-1)
-        view.resident.complete(view.wanted(request, impersonal=True), (), {}, need)
-    except (OSError, MemoryError, StoreError):  # of this machine, maybe, or of the store: it is tried again
-        view.snapshot.close()
-        raise
-    except Exception as error:
-        view.snapshot.close()
-        raise SnapshotRefused(f"snapshot {view.version} opens, but makes no slate: {error!r}") from error
-    return view
+    def _from_overtaken(self, views: Views) -> Views:
+        """With the traffic to be moved from what shards serve, once that is open, where it still is so."""
+        assert self._pointer is not None
+        view = self._keeper.opened.get(self._overtaken)
+        if view is None:
+            return views
+        self._overtaken = ""
+        if overtaken(self._pointer, views, self._topology()) != view.version:
+            return views
+        log.warning("snapshot.overtaken", snapshot=views.current.version, served=view.version)
+        return moving_from(views, view)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 from memory_log import MemoryLog
+from small_snapshot import SmallSnapshot
 
 from router.config import RouterConfig
 from router.served.arrivals import Arrivals
@@ -21,7 +23,7 @@ from trunkshow.online.turns import BEFORE_IT_SERVES, FOLLOWING
 from trunkshow.serving.call import CallView
 from trunkshow.serving.deadline import Deadline
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.v1 import events_pb2
+from trunkshow.v1 import events_pb2, log_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
 BUDGET_MS = 200.0
@@ -90,6 +92,25 @@ async def test_a_page_comes_though_nothing_is_heard_of_a_stranger(snapshot: Snap
     assert slate.carousels[0].items
     assert pb.REASON_NOT_AS_FRESH in slate.receipt.reasons
     assert max(arrivals.waited_s) <= BUDGET_MS / 1000 / 2
+
+
+async def test_a_snapshot_that_comes_knows_nobody_who_is_to_be_forgotten(snapshot: Snapshot) -> None:
+    """From the moment on in which it was opened: it may be served at once."""
+    first = View.of(snapshot)
+    router = Router(
+        RouterConfig(store="", shards=("127.0.0.1:1",)),
+        Views.of(first),
+        event_log=MemoryLog("log"),
+        tombstones=MemoryLog("gone"),
+    )
+    assert router._arrivals is not None
+    forget = log_pb2.Forget(id="t", user_id="u0", events_until="log/0:1")
+    forget.timestamp.FromJsonString("2024-02-01T00:00:00Z")
+    router._arrivals.forgotten.hear(log_pb2.Record(forget=forget), Watermark("gone", {0: 1}))
+    second = View.of(cast("Snapshot", replace(cast("SmallSnapshot", snapshot), version="v2")))
+    router.keeper.arrived(second)
+    await router.close()
+    assert [second.find(user) is None for user in ("u0", "u1")] == [True, False]
 
 
 async def test_a_stranger_whose_events_are_in_no_slate_is_told_so(snapshot: Snapshot) -> None:

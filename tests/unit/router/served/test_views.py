@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.served.choosing import chosen, versions_of
+from router.cluster.topology import Generation, ShardFacts, Topology
+from router.served.choosing import chosen, moving_from, overtaken, versions_of
 from router.served.keeper import Keeper
 from router.served.views import Candidate, View, Views
 from trunkshow.snapshot.lifecycle import Pointer, Who
@@ -253,6 +256,87 @@ def test_a_canary_is_shown_to_its_share_of_the_users_always_the_same() -> None:
     assert not any(rehearsed.canary_of(user) for user in users)
 
 
+# --- a router that starts ---
+
+ALL_OF_IT = range(4)
+
+
+def cluster(refused: str = "", **warm: Iterable[int]) -> Topology:
+    """A shard that has these partitions warm, by version; of one version it refused the last partition."""
+    held = tuple(
+        Generation(version, frozenset(numbers), refused=frozenset({3}) if version == refused else frozenset())
+        for version, numbers in warm.items()
+    )
+    return Topology.of(["s:1"]).updated("s:1", ShardFacts("s", generations=held))
+
+
+def begun(pointer: Pointer) -> Views:
+    """What a router serves that has just begun: what the pointer names."""
+    views = chosen(pointer, {one: view(one) for one in versions_of(pointer)}, None)
+    assert views is not None
+    return views
+
+
+def test_a_router_that_starts_while_promotions_overtake_one_another_moves_from_what_serves() -> None:
+    """As the routers do that saw it served; and so it goes on until all has moved."""
+    store = promoted("v1", "v2", "v3")
+    views = begun(store)
+    assert overtaken(store, views, cluster(v1=ALL_OF_IT, v2=[0], v3=[1, 2])) == "v1"
+    now = moving_from(views, V1)
+    assert (names(now), now.before, now.everybodys) == (("v3", "v2"), V1, V1)
+    opened = {one.version: one for one in now}
+    after = chosen(store, opened, now)
+    assert after is not None
+    assert (after.before, after.moves, set(after)) == (V1, now.moves, set(opened.values()))
+    assert V1 not in set(complete(after))
+
+
+def test_where_the_newest_version_alone_opens_traffic_moves_from_what_serves_too() -> None:
+    """Nothing was to be moved before."""
+    views = chosen(promoted("v1", "v2", "v3"), {"v3": V3}, None)
+    assert views is not None
+    assert views.moves.complete
+    now = moving_from(views, V1)
+    assert (now.before, now.previous, now.moves.complete) == (V1, V1, False)
+
+
+@pytest.mark.parametrize(
+    "topology",
+    [
+        cluster(),
+        cluster(v1=ALL_OF_IT, v3=ALL_OF_IT),
+        cluster(v1=ALL_OF_IT, v2=ALL_OF_IT),
+        cluster(v1=[0, 1], v3=[2, 3]),
+        cluster(v3=[0], v9=ALL_OF_IT),
+        cluster(refused="v1", v1=[0, 1, 2]),
+    ],
+    ids=["nothing", "the current one", "the previous one", "as much of it", "one that nobody promoted", "spoilt"],
+)
+def test_a_router_that_starts_opens_nothing_more_where_it_serves_what_shards_have(topology: Topology) -> None:
+    """Or where shards have nothing that may be served."""
+    store = promoted("v1", "v2", "v3")
+    assert overtaken(store, begun(store), topology) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "found"),
+    [([0, 1, 2, 3], [0, 1, 2], "v0"), ([0, 1, 2, 3], [0, 1, 2, 3], "v1"), ([0], [1, 2], "v1")],
+    ids=["the most complete", "of these the newest", "though none is whole"],
+)
+def test_of_several_that_made_way_the_most_complete_one_is_opened(
+    first: list[int], second: list[int], found: str
+) -> None:
+    """Most users have theirs there."""
+    store = promoted("v0", "v1", "v2", "v3")
+    assert overtaken(store, begun(store), cluster(v0=first, v1=second, v3=[])) == found
+
+
+def test_what_is_poisoned_is_not_served_however_much_of_it_shards_still_have() -> None:
+    """They heard of the rollback a moment later than the router that begins."""
+    store = promoted("v1", "v2").rolled_back(WHO)
+    assert overtaken(store, begun(store), cluster(v1=[0], v2=ALL_OF_IT)) == ""
+
+
 # --- the keeper ---
 
 
@@ -284,6 +368,17 @@ def test_who_keeps_copies_is_told_what_was_closed() -> None:
         assert told == []
     keeper.adopt(keeper.now, ["v2"])
     assert told == ["v1"]
+
+
+def test_of_a_view_that_was_opened_somebody_hears_before_it_can_be_served() -> None:
+    """Once: one that is open already is closed again instead."""
+    keeper = Keeper(Views.of(view("v1")))
+    told: list[View] = []
+    keeper.arriving = told.append
+    new, again = view("v2"), view("v2")
+    keeper.arrived(new)
+    keeper.arrived(again)
+    assert (told, snapshot_of(again).closed) == ([new], 1)
 
 
 def test_who_comes_after_the_change_sees_the_new_one() -> None:

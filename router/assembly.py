@@ -137,6 +137,7 @@ def conductor_of(
         partial(who, by=f"router {config.listen}"),
         named=lambda: pointing.candidate,
         refused=lambda: pointing.refused,
+        spoilt=lambda: pointing.spoilt,
         warm_s=config.rehearsal.rehearsal_warm_s,
         canary=config.canary,
         patience=patience_of(config),

@@ -172,6 +172,11 @@ def opened_by_all(topology: Topology, version: str) -> bool:
     return all(any(one.version == version for one in view.held) for view in staying)
 
 
+def opened_by_some(topology: Topology, version: str) -> bool:
+    """Whether a shard has opened a version: the files that all of its partitions share passed their checks there."""
+    return bool(_held(topology, version))
+
+
 def _held(topology: Topology, version: str) -> list[Generation]:
     """A snapshot as each reachable shard holds it."""
     return [

@@ -35,7 +35,7 @@ from trunkshow.serving.backoff import Backoff
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
-from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.manifest import FileSpoilt, SnapshotRefused
 from trunkshow.snapshot.store import NoSuchSnapshot
 
 BACKOFF = Backoff(first_s=0.5, longest_s=30.0)
@@ -75,6 +75,10 @@ class Pointing:
         settled: called whenever something else is served.
         silence_s: without a look that succeeded, the store counts as unreachable.
         clock: monotonic.
+
+    Attributes:
+        refused: versions that failed a check here, and why.
+        spoilt: of these, those of which a file was spoilt that shards open, too.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class Pointing:
         self._doubted: set[str] = set()
         self._overtaken = ""
         self.refused: dict[str, str] = {}
+        self.spoilt: set[str] = set()
 
     @property
     def store_reachable(self) -> bool:
@@ -193,7 +198,7 @@ class Pointing:
         try:
             view = await self._bringing.run(partial(self._opened, version), OPEN_WITHIN_S)
         except SnapshotRefused as error:
-            self._failed_a_check(version, str(error))
+            self._failed_a_check(version, error)
         except NoSuchSnapshot as error:
             if version not in self._missing:
                 self._missing.add(version)
@@ -218,15 +223,17 @@ class Pointing:
         except Exception as error:  # the next look at the pointer tries again
             log.error("pointing.failed", exc_info=error)
 
-    def _failed_a_check(self, version: str, error: str) -> None:
+    def _failed_a_check(self, version: str, error: SnapshotRefused) -> None:
         if version not in self._doubted:
             self._doubted.add(version)
             self._retries[version] = Retry(self._clock() + BACKOFF.first_s, 1)
-            log.warning("snapshot.doubted", snapshot=version, error=error)
+            log.warning("snapshot.doubted", snapshot=version, error=str(error))
             return
-        self.refused[version] = error
+        self.refused[version] = str(error)
+        if isinstance(error, FileSpoilt):
+            self.spoilt.add(version)
         REFUSED.inc()
-        log.error("snapshot.refused", snapshot=version, error=error)
+        log.error("snapshot.refused", snapshot=version, error=str(error))
 
     def _opened(self, version: str) -> View:
         """In a thread, out of the way of requests."""

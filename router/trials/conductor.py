@@ -1,7 +1,6 @@
 """Tries the candidate that the store's pointer names, and moves the pointer on; by itself, in every router.
 
-    a check refused it here             → refused
-    not open here                       → waited for; withdrawn after `rehearsal_warm_s`, unless it is a canary by then
+    cannot be opened here               → refused, or withdrawn after a while (`router.trials.unopened`)
     not warm                            → waited for; withdrawn after `rehearsal_warm_s`
     a part of it is spoilt              → refused, rehearsing or canary (`router.trials.suspicion`)
     shards refused a part of it, but    → waited for; refused after `rehearsal_warm_s`
@@ -28,7 +27,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from functools import partial
 from typing import Never
@@ -40,9 +39,10 @@ from router.cluster.watch import Board
 from router.served.keeper import Keeper
 from router.served.moving import Patience
 from router.trials.canary import CanaryLimits, Decision, Served
-from router.trials.course import Course, Intent, Outcome, given_back, moved, refused_candidate
+from router.trials.course import Course, Intent, Outcome, moved
 from router.trials.looking import LOOK_EVERY_S, MOVE_WITHIN_S, RETRY_S
 from router.trials.rehearser import Rehearser
+from router.trials.unopened import Unopened
 from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
@@ -72,6 +72,7 @@ class Conductor:
         who: this router as a mover of the pointer, now.
         named: the candidate that the store's pointer names, open here or not; empty where there is none.
         refused: versions that this router's own checks refused, and why.
+        spoilt: of these, those of which a file was spoilt that shards open, too.
         warm_s: within which a candidate must be warm on enough shards.
         canary: limits of one.
         patience: when a partition is warm on enough shards.
@@ -89,6 +90,7 @@ class Conductor:
         *,
         named: Callable[[], str],
         refused: Callable[[], Mapping[str, str]],
+        spoilt: Callable[[], Collection[str]] = frozenset,
         warm_s: float,
         canary: CanaryLimits,
         patience: Patience,
@@ -100,17 +102,15 @@ class Conductor:
         self._rehearser = rehearser
         self._move = move
         self._who = who
-        self._named = named
-        self._refused = refused
         self._warm_s = warm_s
         self._canary = canary
         self._patience = patience
         self._clock = clock
         self._sleep = sleep
         self._moving = Offload[Pointer]("move")
-        self._refusals_told: set[str] = set()
-        self._refusals_after = clock()
-        self._awaited = ("", 0.0)
+        self._unopened = Unopened(
+            keeper, board, move, who, named=named, refused=refused, spoilt=spoilt, warm_s=warm_s, clock=clock
+        )
         self._course: Course | None = None
 
     async def run(self) -> Never:
@@ -119,7 +119,7 @@ class Conductor:
 
     async def look(self) -> None:
         """Do what is to be done now; a whole rehearsal, where one is due."""
-        await self._tell_unopened()
+        await self._unopened.look()
         course = self._course = self._followed()
         if course is None:
             return
@@ -207,40 +207,3 @@ class Conductor:
             TRIALS.labels(course.phase, intent.outcome.value).inc()
             say = log.info if intent.outcome is Outcome.PASSED else log.warning
             say(intent.event(course.phase), snapshot=course.version, why=intent.why, **intent.measures)
-
-    async def _tell_unopened(self) -> None:
-        """Refuse a candidate that failed a check here; give one back that could not be opened here."""
-        refused = {version: why for version, why in self._refused().items() if version not in self._refusals_told}
-        overdue = self._overdue()
-        for version, error in refused.items():
-            who = self._who(f"a router's checks failed: {error}")
-            if await self._told(version, partial(refused_candidate, version=version, who=who)):
-                self._refusals_told.add(version)
-        if overdue and overdue not in refused:
-            who = self._who(f"a router could not open it within {self._warm_s:g} s")
-            if await self._told(overdue, partial(given_back, version=overdue, who=who)):
-                self._awaited = ("", self._clock())  # it may be a candidate again
-
-    async def _told(self, version: str, change: Change) -> bool:
-        """Whether the store took a move; one that just failed is not asked."""
-        if self._clock() < self._refusals_after:
-            return False
-        try:
-            await self._moving.run(partial(self._move, change), MOVE_WITHIN_S)
-        except Exception as error:  # whatever a store raises, it is told again
-            self._refusals_after = self._clock() + RETRY_S
-            log.warning("conductor.unheard", snapshot=version, error=str(error) or repr(error))
-            return False
-        return True
-
-    def _overdue(self) -> str:
-        """The candidate, where it was to be opened here for so long in vain; empty where none is."""
-        version, now = self._named(), self._clock()
-        if not version or version in self._keeper.opened:
-            self._awaited = ("", now)
-            return ""
-        awaited, since = self._awaited
-        if awaited != version:
-            self._awaited = (version, now)
-            return ""
-        return version if now - since > self._warm_s else ""

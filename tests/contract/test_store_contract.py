@@ -14,7 +14,7 @@ import tiny_snapshots
 from tiny_snapshots import publish, push
 
 from trunkshow.snapshot.lifecycle import LifecycleError, Pointer
-from trunkshow.snapshot.manifest import FILE_NAME, File, SnapshotRefused
+from trunkshow.snapshot.manifest import FILE_NAME, File, FileSpoilt, SnapshotRefused
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import Store, StoreError, open_store, resolve, who
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_not_what_the_manifest_says_is_refused(store: Store) -> N
     files = push(store, "a").files
     size, sha256 = (files["taste/directions.npy"].bytes, files["taste/directions.npy"].sha256)
     for other in (File(size + 1, sha256), File(size, sha256[::-1])):
-        with pytest.raises(SnapshotRefused, match=r"taste/directions\.npy"):
+        with pytest.raises(FileSpoilt, match=r"taste/directions\.npy"):
             store.ensure("a", {"taste/directions.npy": other})
 
 

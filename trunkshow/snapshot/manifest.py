@@ -36,6 +36,10 @@ class SnapshotRefused(Exception):
     """A snapshot that must not be served; the message says why, in one line."""
 
 
+class FileSpoilt(SnapshotRefused):
+    """A file is not what the manifest says: it is spoilt where it lies, or was on its way here."""
+
+
 @dataclass(frozen=True)
 class File:
     """A file of the snapshot.
@@ -188,7 +192,7 @@ def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:
         called: what to call a file in a refusal; its path where empty.
 
     Raises:
-        SnapshotRefused: the first file that is missing, of another size, or of other content.
+        FileSpoilt: the first file that is missing, of another size, or of other content.
         OSError: it cannot be read, for no fault of its own.
     """
     for path, expected in files.items():
@@ -196,11 +200,11 @@ def verify(folder: Path, files: Mapping[str, File], called: str = "") -> None:
         try:
             size = (folder / path).stat().st_size
             if size != expected.bytes:
-                raise SnapshotRefused(f"{name} has {size} bytes; the manifest says {expected.bytes}")
+                raise FileSpoilt(f"{name} has {size} bytes; the manifest says {expected.bytes}")
             found = describe(folder / path)
         except OSError as error:
             if error.errno not in ABSENT:
                 raise
-            raise SnapshotRefused(f"{name} cannot be read: {error.strerror}") from error
+            raise FileSpoilt(f"{name} cannot be read: {error.strerror}") from error
         if found.sha256 != expected.sha256:
-            raise SnapshotRefused(f"{name} does not have the checksum that the manifest says")
+            raise FileSpoilt(f"{name} does not have the checksum that the manifest says")

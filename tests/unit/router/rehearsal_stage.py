@@ -108,6 +108,7 @@ class Stage:
         self.board = Board(Topology.of(()))
         self.sample = Sample(random.Random(1).random)
         self.refused: dict[str, str] = {}
+        self.spoilt: set[str] = set()
         self.busy = False
         self.channels = ShardChannels()
         self._shards: dict[str, FakeShard] = {}
@@ -133,6 +134,7 @@ class Stage:
             someone,
             named=lambda: self.store.pointer.candidate,
             refused=lambda: self.refused,
+            spoilt=lambda: self.spoilt,
             warm_s=60,
             canary=CANARY,
             patience=Patience(replicas=1, patience_s=0),

@@ -25,7 +25,7 @@ from router.served.views import View, Views
 from router.slates.resident import Resident
 from trunkshow.serving.deadline import monotonic
 from trunkshow.snapshot.lifecycle import Pointer, Who
-from trunkshow.snapshot.manifest import SnapshotRefused
+from trunkshow.snapshot.manifest import FileSpoilt, SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.states import State
 from trunkshow.snapshot.store import DiskFailed, NoSuchSnapshot, StoreUnreachable
@@ -64,6 +64,21 @@ class Shop:
         """Move the pointer."""
         states = {self.pointer.current: State.PREVIOUS, version: State.CURRENT}
         self.pointer = Pointer(self.pointer.serial + 1, states)
+
+
+class Undirected:
+    """A snapshot whose directory is spoilt, and nothing else."""
+
+    def __init__(self, whole: Snapshot) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._whole, name)
+
+    @property
+    def directory(self) -> object:
+        """Fails its check as it is first read."""
+        raise FileSpoilt("directory/users.npy does not have the checksum that the manifest says")
 
 
 class Clock:
@@ -208,6 +223,42 @@ async def test_a_version_that_opens_and_makes_no_slate_is_refused_too(shop: Shop
         await heard(pointing, shop)
         clock.s += 0.6
     assert (keeper.now.current.version, list(pointing.refused)) == ("v1", ["v2"])
+
+
+@pytest.mark.parametrize(
+    ("error", "spoilt"),
+    [(FileSpoilt("taste/x does not have the checksum"), {"v2"}), (SnapshotRefused("no slate"), set())],
+)
+async def test_files_that_shards_open_too_are_told_from_what_routers_alone_read(
+    shop: Shop, error: SnapshotRefused, spoilt: set[str]
+) -> None:
+    """Of these shards can say whether they are spoilt for everybody."""
+    clock = Clock()
+    _, pointing = following(shop, clock)
+    shop.wrong["v2"] = error
+    shop.promote("v2")
+    for _ in range(2):
+        await heard(pointing, shop)
+        clock.s += 0.6
+    assert (list(pointing.refused), pointing.spoilt) == (["v2"], spoilt)
+
+
+async def test_a_version_whose_directory_alone_is_spoilt_is_none_of_which_shards_can_say(shop: Shop) -> None:
+    """They may never read it."""
+    clock = Clock()
+    _, pointing = following(shop, clock)
+    whole = shop.open
+
+    def without_directory(version: str) -> View:
+        view = whole(version)
+        return replace(view, snapshot=cast("Snapshot", Undirected(view.snapshot)))
+
+    pointing._open = without_directory
+    shop.promote("v2")
+    for _ in range(2):
+        await heard(pointing, shop)
+        clock.s += 0.6
+    assert (list(pointing.refused), pointing.spoilt) == (["v2"], set())
 
 
 async def test_a_version_that_the_store_fails_to_give_is_tried_again_later(shop: Shop) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from fake_shard import FakeShard, Script, answer, carousel, everything, status
 from rehearsal_stage import CANDIDATE, CURRENT, Stage, holding, someone
+from structlog.testing import capture_logs
 
 from router.trials.course import Intent, Outcome, Overtaken, moved
 from router.trials.suspicion import PATIENCE_S
+from router.trials.unopened import WITNESS_S
 from trunkshow.errors import TrunkshowError
 from trunkshow.snapshot.lifecycle import LifecycleError
 from trunkshow.snapshot.states import State
@@ -241,14 +243,54 @@ async def test_a_partition_that_another_shard_is_loading_is_waited_for(stage: Ma
 
 
 async def test_a_candidate_that_this_router_refuses_is_refused(stage: MakeStage) -> None:
-    """Its shared files failed a check here; told once."""
+    """Its directory failed a check here, which routers alone read; told once."""
     on = stage()
-    on.refused[CANDIDATE] = "catalogue/ids.lmdb: checksum"
+    on.refused[CANDIDATE] = "directory/homes.npy: checksum"
     assert await state_after_a_look(on) is State.REFUSED
     assert "checksum" in on.store.pointer.history[-1].why
     moves = on.store.moves
     await on.conductor.look()
     assert on.store.moves == moves
+
+
+async def test_a_candidate_that_this_machine_alone_spoils_is_left_to_the_others(stage: MakeStage) -> None:
+    """A shard has the same files open. It is told once, and given back in the end where no other router tries it."""
+    on = stage(opens=False)
+    on.refused[CANDIDATE], on.spoilt = "catalogue/ids.lmdb: checksum", {CANDIDATE}
+    await on.add(FakeShard(SAME), holding(candidate=[]))
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert await state_after_a_look(on) is State.REHEARSING
+            on.clock.now += WITNESS_S
+    assert [one["event"] for one in logs].count("snapshot.refused_alone") == 1
+    on.clock.now += 1
+    assert await state_after_a_look(on) is State.PUSHED
+    assert "could not open it within 60 s" in on.store.pointer.history[-1].why
+
+
+async def test_a_shard_that_opens_it_a_little_later_is_heard(stage: MakeStage) -> None:
+    """It fetches the same files at the same time, at its own pace."""
+    on, shard = stage(opens=False), FakeShard(SAME)
+    on.refused[CANDIDATE], on.spoilt = "catalogue/ids.lmdb: checksum", {CANDIDATE}
+    await on.add(shard, status(CURRENT, range(4)))
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += 0.9 * WITNESS_S
+    on.reported(shard, holding(candidate=[]))
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.reported(shard, status(CURRENT, range(4)))
+    on.clock.now += 0.2 * WITNESS_S
+    assert await state_after_a_look(on) is State.REHEARSING
+
+
+async def test_a_candidate_whose_files_no_shard_opens_either_is_refused(stage: MakeStage) -> None:
+    """They are spoilt in the store."""
+    on = stage(opens=False)
+    on.refused[CANDIDATE], on.spoilt = "catalogue/ids.lmdb: checksum", {CANDIDATE}
+    await on.add(FakeShard(SAME), status(CURRENT, range(4)))
+    assert await state_after_a_look(on) is State.REHEARSING
+    on.clock.now += WITNESS_S
+    assert await state_after_a_look(on) is State.REFUSED
+    assert "checksum" in on.store.pointer.history[-1].why
 
 
 async def test_a_candidate_that_cannot_be_opened_here_is_given_back(stage: MakeStage) -> None:

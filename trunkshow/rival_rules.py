@@ -4,9 +4,10 @@ A router that stands still (its machine paused, its disk or its network gone) ke
 in seconds only; until then a call to it is to cost a hedge, not an answer. Rules:
 
 1. Only where it does no harm to ask twice (`hedges`): what asks, and events, which count once by their ids. New items
-   and tombstones are not sent twice: one that a router wakes up with later would undo what came after it. And only
-   where the target names several routers (`targets`). What takes long by its caller's wish, or because a log does, is
-   waited for nearly as long as a router may make it wait. Batches have rules of their own beside these:
+   and tombstones are not sent twice: neither has an id by which it would count once, and one that a router wakes up
+   with later would undo what came after it. Nor can a stream be, of which a part is sent. And only where the target
+   names several routers (`targets`). What takes long by its caller's wish, or because a log does, is waited for
+   nearly as long as a router may make it wait. Batches have rules of their own beside these:
    `trunkshow.batch_parts`.
 2. Patience and budget are those of `trunkshow.hedging`: the p99 of what callers waited of late, within bounds, and a
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
@@ -28,7 +29,14 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping
 
-from trunkshow.channel import DEADLINE_MS, GET_FEATURES, RECOMMEND, RECORD_EVENTS, SIMILAR_ITEMS
+from trunkshow.channel import (
+    DEADLINE_MS,
+    GET_CLUSTER_STATUS,
+    GET_FEATURES,
+    RECOMMEND,
+    RECORD_EVENTS,
+    SIMILAR_ITEMS,
+)
 from trunkshow.hedging import Patience, Tokens
 from trunkshow.latencies import Latencies
 
@@ -71,6 +79,10 @@ WAITED_SHARE = 0.8
 PROMISED_S = DEADLINE_MS / 1e3
 RECORDED_S = 2.0
 """That a router gives its log at most."""
+
+TOLD_S = 0.5
+"""For a status, of which others are asked after four fifths: a call that asks for nothing took 0.39 s at most where a
+router had far too much to do (docs/faults.md)."""
 
 SPARED_S = 0.4
 """For a call that was outrun: who is silent for so long stands still. Threads leave it to its own deadline."""
@@ -202,8 +214,9 @@ class Hedge:
 
 
 def hedges(several: Callable[[], bool]) -> Mapping[str, Hedge]:
-    """A client's, by the path of the method: what asks has one budget, and events have one of their own."""
-    asking, recording = Hedge(several), Hedge(several, waits_s=RECORDED_S)
+    """A client's, by the path of the method: what asks for shoppers has one budget, events and statuses one each."""
+    asking, recording, telling = Hedge(several), Hedge(several, waits_s=RECORDED_S), Hedge(several, waits_s=TOLD_S)
     return {method.path: asking for method in (RECOMMEND, SIMILAR_ITEMS, GET_FEATURES)} | {
-        RECORD_EVENTS.path: recording
+        RECORD_EVENTS.path: recording,
+        GET_CLUSTER_STATUS.path: telling,
     }

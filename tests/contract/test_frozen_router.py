@@ -31,7 +31,8 @@ def batch(request, context):
         yield pb.RecommendBatchResponse(index=index, response=pb.RecommendResponse())
 answer = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
 server = grpc.server(concurrent.futures.ThreadPoolExecutor(8))
-names = {"trunkshow.v1.RecommendationService": "Recommend", "trunkshow.v1.EventService": "RecordEvents"}
+names = {"trunkshow.v1.RecommendationService": "Recommend", "trunkshow.v1.EventService": "RecordEvents",
+         "trunkshow.v1.ClusterService": "GetClusterStatus"}
 server.add_generic_rpc_handlers(
     tuple(grpc.method_handlers_generic_handler(name, {method: answer}) for name, method in names.items()))
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("trunkshow.v1.RecommendationService", {
@@ -179,6 +180,38 @@ def test_events_of_threads_are_recorded_by_another_too() -> None:
         events = [Event("ann", "hat", "click") for _ in range(6)]
         list(threads.map(lambda one: client.record(one, deadline_ms=60_000), events))
         assert {one.event_id for one in living.events} >= {one.event_id for one in events}
+
+
+STATUS_MS = 2_000.0
+"""Less than the 3 s within which a ping finds a router that stands still: who is not answered until then fails."""
+
+
+async def test_a_status_that_was_asked_of_a_router_that_stands_still_is_told_by_another(
+    frozen: tuple[str, subprocess.Popen[bytes]],
+) -> None:
+    """Whoever looks for what is wrong is not to wait for the one that is."""
+    target, process = frozen
+    async with AsyncClient(target) as client:
+        until, told = time.monotonic() + 60, set[str]()
+        while len(told) < 2:  # until both are connected: what the one that is to stand still says is empty
+            assert time.monotonic() < until, "it is always the same router that is asked"
+            told.add((await client.status(deadline_ms=60_000)).snapshot_version)
+        process.send_signal(signal.SIGSTOP)
+        statuses = await asyncio.gather(*(client.status(deadline_ms=STATUS_MS) for _ in range(6)))
+        assert {one.snapshot_version for one in statuses} == {"v1"}
+
+
+def test_a_status_of_threads_is_told_by_another_too(frozen: tuple[str, subprocess.Popen[bytes]]) -> None:
+    """As that of tasks is."""
+    target, process = frozen
+    with Client(target) as client, ThreadPoolExecutor(6) as threads:
+        until, told = time.monotonic() + 60, set[str]()
+        while len(told) < 2:
+            assert time.monotonic() < until, "it is always the same router that is asked"
+            told.add(client.status(deadline_ms=60_000).snapshot_version)
+        process.send_signal(signal.SIGSTOP)
+        statuses = list(threads.map(lambda _: client.status(deadline_ms=STATUS_MS), range(6)))
+        assert {one.snapshot_version for one in statuses} == {"v1"}
 
 
 async def failing(options: Sequence[tuple[str, Any]], for_s: float) -> list[tuple[float, bool]]:

@@ -305,9 +305,9 @@ async def test_what_was_waited_for_by_wish_says_nothing_of_routers() -> None:
 
 
 def test_only_what_does_no_harm_twice_is_asked_of_others() -> None:
-    """A tombstone or an item that a router wakes up with later would undo what came after it."""
+    """A tombstone or an item that a router wakes up with later would undo what came after it. Streams are sent once."""
     each = hedges(lambda: True)
-    twice = {wire.RECOMMEND, wire.SIMILAR_ITEMS, wire.GET_FEATURES, wire.RECORD_EVENTS}
+    twice = {wire.RECOMMEND, wire.SIMILAR_ITEMS, wire.GET_FEATURES, wire.RECORD_EVENTS, wire.GET_CLUSTER_STATUS}
     assert set(each) == {method.path for method in twice}
     assert each[wire.RECOMMEND.path].patience_s(5.0) == pytest.approx(0.06)
 
@@ -318,6 +318,14 @@ def test_events_are_waited_for_as_long_as_a_router_waits_for_its_log(timeout_s: 
     each = hedges(lambda: True)
     assert each[wire.RECORD_EVENTS.path].patience_s(timeout_s) == pytest.approx(patience_s)
     assert each[wire.RECORD_EVENTS.path] is not each[wire.RECOMMEND.path]
+
+
+@pytest.mark.parametrize(("timeout_s", "patience_s"), [(0.3, 0.24), (2.0, 0.4)])
+def test_of_a_status_others_are_asked_in_time(timeout_s: float, patience_s: float) -> None:
+    """Who wants to see a cluster of which one router stands still. What it spends no slate lacks."""
+    each = hedges(lambda: True)
+    assert each[wire.GET_CLUSTER_STATUS.path].patience_s(timeout_s) == pytest.approx(patience_s)
+    assert each[wire.GET_CLUSTER_STATUS.path] not in (each[wire.RECOMMEND.path], each[wire.RECORD_EVENTS.path])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from cli.chaos.caller_faults import CallersCutOff
 from cli.chaos.faults import (
     Drained,
     Fault,
@@ -143,6 +144,14 @@ def _freeze_router(draw: random.Random, terrain: Terrain) -> Fault:
     return Frozen("freeze-router", victims, Promise(answered=survivors, healthy=survivors, whole=survivors))
 
 
+def _callers_cut_off(draw: random.Random, terrain: Terrain) -> Fault:
+    survivors = terrain.routers > 1
+    router, weather = draw.choice(terrain.router_names), draw.choice((PARTED, HALF_OPEN))
+    return CallersCutOff(
+        "callers-cut-off", router, weather, Promise(answered=survivors, healthy=survivors, whole=survivors)
+    )
+
+
 def _restart_in_turn(draw: random.Random, terrain: Terrain) -> Fault:
     order = draw.sample(terrain.shard_names + terrain.router_names, terrain.shards + terrain.routers)
     survivable = _survivable(terrain) and terrain.routers > 1
@@ -263,6 +272,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "router-cut-off": _router_cut_off,
         "kill-router": _kill_router,
         "freeze-router": _freeze_router,
+        "callers-cut-off": _callers_cut_off,
         "restart-in-turn": _restart_in_turn,
         "power-cut": _power_cut,
         "swap": _swap,

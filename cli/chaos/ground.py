@@ -6,6 +6,8 @@
 
     routers and shards ──► link ─► log            one for all of them
 
+Callers go by a link, too, while `cli.chaos.caller_faults` has one for them, and not else: it would be in every latency.
+
 Routers are given the links' addresses, shards know each other by their own; both look up in files who is a member. The
 store is a copy (hard links, or a bucket) of the one that was given, so that nothing that is done here reaches it;
 `oracle` holds every version that was ever pushed here, and no fault touches that.
@@ -91,6 +93,7 @@ class Ground:
         terrain: what it is made of.
         bodies: its processes by name.
         links: from each router to each shard, by both names.
+        fronts: from callers to a router, by its name, while they are to go by one.
         routers: addresses, by name.
         shards: the same; their own addresses, on no link.
         depot: the copy of the store that is served.
@@ -111,6 +114,7 @@ class Ground:
         self.logs = terrain.work / "logs"
         self.bodies: dict[str, Body] = {}
         self.links: dict[tuple[str, str], Link] = {}
+        self.fronts: dict[str, Link] = {}
         self.routers: dict[str, str] = {}
         self.shards: dict[str, str] = {}
         self.caches = {name: terrain.work / "cache" / name for name in terrain.shard_names + terrain.router_names}
@@ -127,8 +131,9 @@ class Ground:
 
     @property
     def target(self) -> str:
-        """Every router, as gRPC resolves it."""
-        return "ipv4:" + ",".join(self.routers.values())
+        """Every router, as gRPC resolves it; by the link to it where callers are to go by one."""
+        fronts = {name: link.address for name, link in self.fronts.items()}
+        return "ipv4:" + ",".join({**self.routers, **fronts}.values())
 
     @property
     def places(self) -> dict[str, str]:
@@ -193,7 +198,7 @@ class Ground:
         """End every process, and every link."""
         await asyncio.gather(*map(self.stop_doing, tuple(self._doing)), return_exceptions=True)
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
-        await asyncio.gather(*(link.close() for link in (*self.links.values(), self.log_link)))
+        await asyncio.gather(*(link.close() for link in (*self.links.values(), *self.fronts.values(), self.log_link)))
         await asyncio.to_thread(self.depot.close)
         await self.depot.place.end()
 

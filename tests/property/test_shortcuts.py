@@ -11,7 +11,7 @@ from user_records import Neighbourhood
 
 from trunkshow.candidates import kept
 from trunkshow.catalogue_shelf import CatalogueShelf
-from trunkshow.largest import largest
+from trunkshow.largest import MANY, STRIDE, largest
 from trunkshow.models.occasions import Occasions
 from trunkshow.models.protocol import Candidates, Floats, Query
 from trunkshow.models.user_neighbours import NEIGHBOURS, NEWEST_ITEMS, UserNeighbours
@@ -29,6 +29,21 @@ tied = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan])
 @given(arrays(np.float32, st.integers(0, 40), elements=tied | floats), st.integers(0, 45))
 def test_the_largest_are_the_first_of_all_in_order(scores: Floats, count: int) -> None:
     """Whatever is equal, infinite, or no number."""
+    assert largest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
+
+
+@given(
+    arrays(np.float32, st.integers(MANY, 2 * MANY), elements=floats, fill=tied),
+    st.integers(1, 300),
+    st.sampled_from(["as they come", "ascending", "descending", "all looked at"]),
+)
+def test_so_are_they_of_many(scores: Floats, count: int, order: str) -> None:
+    """Whatever lies where it is looked first: all of the best, none of them, or the same everywhere."""
+    scores = {"as they come": scores, "ascending": np.sort(scores), "descending": np.sort(scores)[::-1]}.get(
+        order, scores
+    )
+    if order == "all looked at":
+        scores[::STRIDE] = 4096 + np.arange(len(scores[::STRIDE]))
     assert largest(scores, count).tolist() == np.argsort(-scores, kind="stable")[:count].tolist()
 
 

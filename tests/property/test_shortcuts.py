@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.sparse import csr_matrix
 from user_records import Neighbourhood
 
 from trunkshow.candidates import kept
 from trunkshow.catalogue_shelf import CatalogueShelf
 from trunkshow.largest import MANY, STRIDE, largest
+from trunkshow.models import item_neighbours
 from trunkshow.models.occasions import Occasions
-from trunkshow.models.protocol import Candidates, Floats, Query
+from trunkshow.models.protocol import Candidates, Floats, Query, Settings, Training
 from trunkshow.models.user_neighbours import NEIGHBOURS, NEWEST_ITEMS, UserNeighbours
 from trunkshow.snapshot.arrays import Strings
 from trunkshow.snapshot.catalogue import among
@@ -163,3 +168,26 @@ def test_an_occasion_is_scored_alike_whether_its_vectors_are_at_hand_or_not(
             order = np.argsort(-scores, kind="stable")[:7]
             assert list(found.rows) == rows[order].tolist()
             assert list(found.scores) == scores[order].tolist()
+
+
+@given(st.lists(st.sets(st.integers(0, 6)), min_size=1, max_size=9), st.sampled_from([1, 3, 1000]), st.integers(1, 3))
+def test_items_are_nearest_by_cosine_however_they_are_counted(
+    users: list[set[int]], pairs_at_once: int, threads: int
+) -> None:
+    """In blocks of any size, by any number of threads: of equal ones the lower row first, and none without users."""
+    had = np.zeros((len(users), 7), np.float32)
+    for user, items in enumerate(users):
+        had[user, list(items)] = 2.5
+    training = cast("Training", SimpleNamespace(matrix=csr_matrix(had), settings=Settings(threads=threads)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(item_neighbours, "PAIRS_AT_ONCE", pairs_at_once)
+        patch.setattr(item_neighbours, "NEIGHBOURS_MAX", 4)
+        found = item_neighbours.ItemNeighbours.fit(training)
+    shared = (had > 0).T.astype(float) @ (had > 0)
+    sizes = np.sqrt(np.diag(shared))
+    near = shared / (np.outer(sizes, sizes) + item_neighbours.SHRINKAGE)
+    np.fill_diagonal(near, 0)
+    for item in range(7):
+        best = [other for other in np.argsort(-near[item], kind="stable")[:4] if near[item, other] > 0]
+        assert found["rows"][item].tolist() == [*best, *[-1] * (4 - len(best))]
+        assert found["scores"][item] == pytest.approx([*near[item, best], *[0.0] * (4 - len(best))])

@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := .demo
-# How many processes test, and how many check types; the cluster tests start processes of their own.
-WORKERS ?= 2
+# How many processes test: one more than two processors, since tests of clusters wait more than they compute.
+WORKERS ?= 3
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,7 +55,7 @@ lint: $(STAMP) ## ruff
 	@$(BIN)/ruff check --quiet .
 
 type: $(STAMP) ## mypy, strict
-	@$(BIN)/mypy -n $(WORKERS)
+	@$(BIN)/mypy -n 2
 
 imports: $(STAMP) ## who may import whom
 	@$(BIN)/lint-imports --no-cache

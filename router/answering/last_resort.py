@@ -1,7 +1,8 @@
 """What is done where the router itself broke on a request: a bug of ours, of which the caller must not suffer.
 
 It is logged with its traceback and counted, and the slate is made of the router's own lists instead, for the reason
-ROUTER_FAILED. Who asked for something that cannot be, or would rather have an error, still gets that.
+ROUTER_FAILED. Who asked for something that cannot be, or would rather have an error, still gets that. What breaks
+before the making of a slate begins is told likewise, and costs nothing of it (`router.recommendation`).
 """
 
 from __future__ import annotations

@@ -204,7 +204,13 @@ def _store_hangs(draw: random.Random, terrain: Terrain) -> Fault:
 
 
 def _disk_full(draw: random.Random, terrain: Terrain) -> Fault:
-    return DiskFull("disk-full", _one(draw, terrain), Promise(healthy=_survivable(terrain)))
+    return DiskFull("disk-full", _one(draw, terrain), promise=Promise(healthy=_survivable(terrain)))
+
+
+def _disk_full_of_router(draw: random.Random, terrain: Terrain) -> Fault:
+    survivors = terrain.routers > 1
+    router = draw.choice(terrain.router_names)
+    return DiskFull("disk-full-of-router", router, for_one=True, promise=Promise(answered=survivors, healthy=survivors))
 
 
 def _clock_step(draw: random.Random, terrain: Terrain) -> Fault:
@@ -287,6 +293,7 @@ FAULTS: Mapping[str, Draw] = MappingProxyType(
         "store-gone": _store_gone,
         "store-hangs": _store_hangs,
         "disk-full": _disk_full,
+        "disk-full-of-router": _disk_full_of_router,
         CLOCK_STEP: _clock_step,
         "overload": _overload,
         "log-killed": _log_killed,

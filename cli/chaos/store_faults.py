@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from cli.chaos import versions
 from cli.chaos.faults import Promise
@@ -23,6 +24,9 @@ from cli.chaos.processes import spawn
 from cli.output import UsageError
 
 WHOLE = Promise(whole=True)
+
+ROOM_BYTES = 64 << 10
+"""Of a disk that is full."""
 
 
 @dataclass(frozen=True)
@@ -203,20 +207,25 @@ class PushKilled:
 
 @dataclass(frozen=True)
 class DiskFull:
-    """A shard's cache is on a disk that is full; it is restarted there, and a new snapshot is promoted."""
+    """A cache is on a disk that is full; its process is restarted there, and a new snapshot is promoted.
+
+    Attributes:
+        for_one: whether there is room for the version that is served, and for no second one.
+    """
 
     name: str
     victim: str
+    for_one: bool = False
     promise: Promise = field(default=Promise())
 
     async def inject(self, ground: Ground) -> None:
         """Restart the victim on a small disk of its own, or where there is no right to mount one, under a limit."""
-        body = ground.bodies[self.victim]
+        body, cache = ground.bodies[self.victim], ground.caches[self.victim]
         await body.kill()
-        cache = ground.caches[self.victim]
+        room = ROOM_BYTES + (_bytes_of(cache, ground.depot.expected) * 3 // 2 if self.for_one else 0)
         shutil.rmtree(cache, ignore_errors=True)
         cache.mkdir(parents=True)
-        body.wrapper = small_disk(str(cache))
+        body.wrapper = small_disk(str(cache), room)
         await body.start()
         await ground.depot.promote(await ground.depot.push())
 
@@ -228,14 +237,19 @@ class DiskFull:
         await body.start()
 
 
-def small_disk(folder: str) -> Sequence[str]:
-    """A command to run another one under, to which `folder` is a disk of 64 KiB."""
+def _bytes_of(cache: Path, version: str) -> int:
+    """That a version's copies take."""
+    return sum(path.stat().st_size for path in cache.rglob("*") if path.is_file() and version in path.parts)
+
+
+def small_disk(folder: str, room_bytes: int = ROOM_BYTES) -> Sequence[str]:
+    """A command to run another one under, to which `folder` is a disk of so many bytes."""
     if os.geteuid() == 0 and shutil.which("unshare") and shutil.which("mount"):
-        mount = f"mount -t tmpfs -o size=64k none '{folder}' && exec \"$@\""
+        mount = f"mount -t tmpfs -o size={room_bytes} none '{folder}' && exec \"$@\""
         return ("unshare", "-m", "sh", "-c", mount, "sh")
     # Without the right to mount: no file may grow beyond 64 KiB, which fails as EFBIG and not as ENOSPC. No byte code
     # is written there: Python 3.11 keeps what there was room for, and whoever imports that fails.
-    return ("env", "PYTHONDONTWRITEBYTECODE=1", "prlimit", "--fsize=65536")
+    return ("env", "PYTHONDONTWRITEBYTECODE=1", "prlimit", f"--fsize={ROOM_BYTES}")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,9 @@ TRANSFERS = 8
 """Files sent or fetched at a time."""
 
 
+_SEE_HISTORY = "and others moved the pointer since, so see its history for this move"
+
+
 class S3Store:
     """A store in a bucket.
 
@@ -82,18 +85,23 @@ class S3Store:
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
         """Replace the pointer by what `change` makes of it, unless somebody else did meanwhile; then try again."""
         sent: set[bytes] = set()
+        given_up: str | None = None
         for _ in range(MOVES_MAX):
             found, tag = self._document()
             before = self._loaded(found)
             if found in sent:  # it was given up for lost, and made after all
                 return before
+            if given_up is not None and tag != given_up:
+                raise StoreUnreachable(f"{self.url}: one move was not answered, {_SEE_HISTORY}")
             after = change(before)
             if after is before:
                 return after
             data = _marked(after)
             sent.add(data)
-            if self._put(data, tag):
+            made = self._put(data, tag)
+            if made:
                 return after
+            given_up = tag if made is None else given_up
         raise StoreUnreachable(f"{self.url}: {MOVES_MAX} others moved the pointer first; try again")
 
     def manifest(self, version: str) -> Manifest:
@@ -205,8 +213,8 @@ class S3Store:
         except PointerUnreadable as error:
             raise StoreError(f"{self.url}: {error}") from error
 
-    def _put(self, data: bytes, tag: str) -> bool:
-        """Write the pointer on condition; whether it was written."""
+    def _put(self, data: bytes, tag: str) -> bool | None:
+        """Write the pointer on condition; whether it was written. None where it may be yet: nobody answered."""
         try:
             with told(self.url):
                 obstore.put(
@@ -218,14 +226,14 @@ class S3Store:
             return self._was_put(data, tag, error)
         return True
 
-    def _was_put(self, data: bytes, tag: str, error: StoreUnreachable) -> bool:
-        """Whether a put that failed was made all the same; False where it was not, so far."""
+    def _was_put(self, data: bytes, tag: str, error: StoreUnreachable) -> bool | None:
+        """Whether a put that failed was made all the same; None where it was not, so far."""
         found, tag_now = self._document()
         if found == data:
             return True
         if tag_now == tag:
-            return False
-        raise StoreUnreachable(f"{error}; others moved the pointer since, so see its history for this move") from error
+            return None
+        raise StoreUnreachable(f"{error}; {_SEE_HISTORY}") from error
 
     def _read(self, path: str, bytes_max: int) -> tuple[bytes, str]:
         answer = obstore.get(self._clients.small, path)

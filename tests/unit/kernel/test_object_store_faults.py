@@ -100,7 +100,7 @@ def test_a_move_that_is_made_after_it_was_given_up_is_found_to_be_made(store: S3
     push(store)
     looked = store._was_put
 
-    def made_late(data: bytes, tag: str, error: StoreUnreachable) -> bool:
+    def made_late(data: bytes, tag: str, error: StoreUnreachable) -> bool | None:
         was_put = looked(data, tag, error)
         bucket.objects[POINTER] = data
         return was_put
@@ -110,6 +110,24 @@ def test_a_move_that_is_made_after_it_was_given_up_is_found_to_be_made(store: S3
     moved = store.move(lambda pointer: pointer.promoted("a", who()))
     assert (moved.current, moved.serial) == ("a", 2)
     assert [move.event for move in store.pointer().history] == ["pushed", "promoted"]
+
+
+def test_a_move_that_is_made_late_and_moved_on_from_is_not_made_twice(store: S3Store, bucket: ScriptedBucket) -> None:
+    """What stands there now is another's: a person has to look. To promote it once more would fail."""
+    push(store)
+    intruding, looked = S3Store(store.url), store._was_put
+
+    def made_late(data: bytes, tag: str, error: StoreUnreachable) -> bool | None:
+        was_put = looked(data, tag, error)
+        bucket.objects[POINTER] = data
+        push(intruding, "b")
+        return was_put
+
+    store._was_put = made_late  # type: ignore[method-assign]
+    bucket.faults = ["", "drop", ""]
+    with pytest.raises(StoreUnreachable, match="see its history"):
+        store.move(lambda pointer: pointer.promoted("a", who()))
+    assert [move.event for move in store.pointer().history] == ["pushed", "promoted", "pushed"]
 
 
 def test_a_move_that_may_have_been_made_before_anothers_is_not_made_twice(

@@ -13,9 +13,10 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
    stands still, where answers take as long as the bounds. A token comes back where the router first asked gave no
    answer at all, and the hedge was right; routers that are merely slow, since there is too much to do, are soon asked
-   no more than once each. Who got no token then has another chance later, on a reserve: what is silent for so long may
-   stand still, and slow answers before it are not to have spent what that needs. Neither is spent where hardly anybody
-   who asked later has been answered: what everybody waits for is not one router, and another one would not help.
+   no more than once each. Who got no token then has another chance later, and again and again as long as there is
+   time, on a reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what
+   that needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not
+   one router, and another one would not help; what everybody waited for once may be one router a moment later.
 3. Two calls go out at once. gRPC's round robin does not say which router a call went to, nor takes one back; but calls
    that are begun one right after the other go to different ones, so that one of the two goes past whichever is slow.
 4. The first answer counts. An error counts once all have failed, and then it is that of the first.
@@ -27,7 +28,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from trunkshow.channel import (
     DEADLINE_MS,
@@ -58,7 +59,8 @@ BURST = 64
 """Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""
 
 LAST_SHARE = 0.6
-"""Of a call's time, after which it may be hedged on the reserve."""
+"""Of a call's time, or of what a router promises where that is less, after each of which it may be hedged on the
+reserve."""
 
 ANSWERED_SHARE = 0.15
 """Of the calls begun later than one, how many are answered by the time that others are asked for it. Where one of two
@@ -187,21 +189,30 @@ class Hedge:
         with self._lock:
             self._flow.end(number)
 
+    def looks(self, patience_s: float, timeout_s: float) -> Iterator[tuple[float, Callable[[int], bool]]]:
+        """When a call of so many seconds is looked at, in seconds after its beginning, and who is asked then.
+
+        That says of the call's number whether others may be asked now. The first look is once its patience is over, on
+        the budget; the others, as long as there is time, are on the reserve.
+        """
+        yield patience_s, self.spend
+        every_s = LAST_SHARE * min(timeout_s, self._promised_s)
+        at_s = max(every_s, patience_s)
+        while at_s < timeout_s:
+            yield at_s, self.spend_last
+            at_s += every_s
+
     def spend(self, number: int) -> bool:
         """Whether others may be asked now for a call."""
         return self._passes(number) and self._budget.spend()
 
     def spend_last(self, number: int) -> bool:
-        """The same of who was refused, once `last_s` of the call have passed."""
+        """The same of who was refused before."""
         return self._passes(number) and self._reserve.spend()
 
     def _passes(self, number: int) -> bool:
         with self._lock:
             return self._flow.passes(number)
-
-    def last_s(self, timeout_s: float) -> float:
-        """Of a call of so many seconds, after which others may be asked on the reserve."""
-        return LAST_SHARE * min(timeout_s, self._promised_s)
 
     def was_right(self) -> None:
         """Whoever was asked first never answered."""

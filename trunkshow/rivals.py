@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import grpc
 import grpc.aio
@@ -18,6 +19,10 @@ import grpc.aio
 from trunkshow.rival_rules import RIVALS, SPARED_S, Hedge
 
 Answer = TypeVar("Answer")
+Looks = Iterator[tuple[float, Callable[[int], bool]]]
+
+_OUTRUN: WeakSet[asyncio.Future[Any]] = WeakSet()
+"""Tasks that nobody waits for any more."""
 
 
 async def raced(
@@ -54,30 +59,39 @@ async def _raced(
     first: asyncio.Future[Answer] = asyncio.ensure_future(begin(timeout_s))
     asked = {first}
     try:
-        hedged = await _is_hedged(hedge, number, first, patience_s, hedge.last_s(timeout_s) - patience_s)
+        hedged = await _is_hedged(hedge, number, first, hedge.looks(patience_s, timeout_s))
         left_s = until - monotonic()
         if hedged and left_s > 0:
             asked |= {asyncio.ensure_future(begin(left_s)) for _ in range(RIVALS)}
-        winner = await _winner(set(asked)) or first
+        winner = await _winner(set(asked))
     except asyncio.CancelledError:
         for one in asked:
             one.cancel()
         raise
-    for one in asked - {winner}:
+    outrun = asked - {winner} if len(asked) > 1 else set()
+    for one in outrun:
         asyncio.get_running_loop().call_later(SPARED_S, _spared, hedge, one, one is first)
         one.add_done_callback(partial(_ended, hedge) if one is first else forget)
-    return winner.result()
+    return (winner or first).result()
 
 
-async def _is_hedged(
-    hedge: Hedge, number: int, first: asyncio.Future[Answer], patience_s: float, further_s: float
-) -> bool:
-    """Whether others are to be asked, once it is time for that; not where the first has come before."""
-    await asyncio.wait({first}, timeout=patience_s)
-    if first.done() or hedge.spend(number):
-        return not first.done()
-    await asyncio.wait({first}, timeout=max(further_s, 0))
-    return not first.done() and hedge.spend_last(number)
+async def _is_hedged(hedge: Hedge, number: int, first: asyncio.Future[Answer], looks: Looks) -> bool:
+    """Whether others are to be asked, once it is time for that; not where the first has come, or nobody waits."""
+    began = monotonic()
+    for at_s, spend in looks:
+        await asyncio.wait({first}, timeout=max(began + at_s - monotonic(), 0))
+        if first.done() or asyncio.current_task() in _OUTRUN:
+            return False
+        if spend(number):
+            return True
+    return False
+
+
+def spare(task: asyncio.Future[Any]) -> None:
+    """Give a task that was outrun, and may be in `raced`, its while (rule 5); it asks nobody else meanwhile."""
+    _OUTRUN.add(task)
+    task.add_done_callback(forget)
+    asyncio.get_running_loop().call_later(SPARED_S, task.cancel)
 
 
 async def _winner(waiting: set[asyncio.Future[Answer]]) -> asyncio.Future[Answer] | None:
@@ -148,12 +162,13 @@ def _raced_blocking(
         for call in begun:
             call.add_done_callback(lambda _: woken.set())
 
-    until, last_s = monotonic() + timeout_s, hedge.last_s(timeout_s)
+    began = monotonic()
     ask(timeout_s)
-    hedged = not woken.wait(patience_s) and hedge.spend(number)
-    if not hedged and not woken.wait(max(last_s - patience_s, 0)):
-        hedged = hedge.spend_last(number)
-    if hedged and (left_s := until - monotonic()) > 0:
+    hedged = False
+    for at_s, spend in hedge.looks(patience_s, timeout_s):
+        if woken.wait(max(began + at_s - monotonic(), 0)) or (hedged := spend(number)):
+            break
+    if hedged and (left_s := began + timeout_s - monotonic()) > 0:
         ask(left_s, RIVALS)
         calls[0].add_done_callback(lambda first: _judged(hedge, first))
     while True:

@@ -133,11 +133,15 @@ class Pointing:
         """
         if not ahead(self._keeper.now, self._topology()):  # nearly always: a store that hangs is not asked for this
             return
-        await self._look()
-        if self._pointer is None:
+        try:
+            await self._look()
+            if self._pointer is None:
+                return
+            self._overtaken = overtaken(self._pointer, self._keeper.now, self._topology())
+            self._open_named()
+        except Exception as error:  # as in `follow`: what nobody foresaw must not keep a router from starting
+            log.error("pointing.failed", exc_info=error)
             return
-        self._overtaken = overtaken(self._pointer, self._keeper.now, self._topology())
-        self._open_named()
         if (opening := self._opening.get(self._overtaken)) is not None:
             await asyncio.wait({opening}, timeout=BEGIN_WITHIN_S)
 

@@ -17,8 +17,8 @@ import pytest
 from scripted_direct import ScriptedShard, Told, made_of, placement, scripted_shard, whole
 from scripted_router import SLATE, ScriptedRouter, Seen, scripted_router
 
-from trunkshow import Client
-from trunkshow.direct import AsyncDirectClient, DirectClient, async_client
+from trunkshow import Client, rivals
+from trunkshow.direct import AsyncDirectClient, DirectClient
 from trunkshow.direct.ways import ShortWay
 from trunkshow.errors import (
     DeadlineExceeded,
@@ -267,7 +267,7 @@ async def outrun(on: World) -> AsyncIterator[Seen]:
 
 async def test_a_router_that_is_outrun_gets_a_while_to_answer(on: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """For gRPC a call that is called off is a failure: it would leave a router alone that is well."""
-    monkeypatch.setattr(async_client, "SPARED_S", WITHIN_S)
+    monkeypatch.setattr(rivals, "SPARED_S", WITHIN_S)
     async with outrun(on) as call:
         await on.client.status()  # over the same connection: it would have been called off before
         assert call.live()
@@ -277,7 +277,7 @@ async def test_a_router_that_is_silent_for_its_while_is_called_off(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands still. A client that blocks leaves it to its own deadline."""
-    monkeypatch.setattr(async_client, "SPARED_S", 0.0)
+    monkeypatch.setattr(rivals, "SPARED_S", 0.0)
     world.client = Awaiting(world.router.target)
     async with world.client.real, outrun(world) as call:
         await world.until(lambda: not call.live())

@@ -20,8 +20,7 @@ from trunkshow.direct.following import AGAIN, GATHER_S, ROUTES_MS, USERS_MAX, ch
 from trunkshow.direct.routes import ROUTES_MAX
 from trunkshow.direct.trip import Trip
 from trunkshow.direct.ways import SILENCE_S, ShortWay, Ways
-from trunkshow.rival_rules import SPARED_S
-from trunkshow.rivals import forget
+from trunkshow.rivals import spare
 from trunkshow.v1 import direct_pb2
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -120,7 +119,7 @@ class AsyncDirectClient(AsyncClient):
                 over = shard if trip.flying and shard is not None and shard.done() else None
                 if over is not None and (slate := await _landed(trip, over)) is not None:
                     if router is not None:
-                        _spare(router)
+                        spare(router)
                         router = None
                     return slate
                 if router is None and trip.asks_router(monotonic()):
@@ -207,12 +206,6 @@ class AsyncDirectClient(AsyncClient):
                     self._way.learn(users, answer, asked_at)
                 except Exception:  # whatever it is, the router answers for these users meanwhile
                     await asyncio.sleep(AGAIN.first_s)
-
-
-def _spare(router: asyncio.Future[Slate]) -> None:
-    """Give a router that was outrun its while: see rule 5 of `trunkshow.rival_rules`."""
-    router.add_done_callback(forget)
-    asyncio.get_running_loop().call_later(SPARED_S, router.cancel)
 
 
 async def _rung(woken: asyncio.Event, seconds: float | None) -> None:

@@ -13,9 +13,9 @@ import grpc.aio
 import pytest
 
 from trunkshow import channel as wire
-from trunkshow import rival_rules
+from trunkshow import rival_rules, rivals
 from trunkshow.rival_rules import Hedge, hedges
-from trunkshow.rivals import raced, raced_blocking
+from trunkshow.rivals import raced, raced_blocking, spare
 from trunkshow.targets import Routers, host_of, listed
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -179,13 +179,79 @@ def test_threads_have_a_reserve_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not hedge.spend_last(0)
 
 
+def refused_twice(hedge: Hedge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody who asks later is answered, until a call was not hedged for that at two looks."""
+    later, refused, passes = [hedge.begin() for _ in range(20)], [0], hedge._passes
+
+    def counting(number: int) -> bool:
+        passed = passes(number)
+        refused[0] += not passed
+        if refused[0] == 2:
+            while later:
+                hedge.end(later.pop())
+        return passed
+
+    monkeypatch.setattr(hedge, "_passes", counting)
+
+
+async def test_who_waited_with_everybody_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What held up all callers was not one router at two looks, and is at the third."""
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slate = asking(scripted, hedge)
+    await scripted.until(1)
+    refused_twice(hedge, monkeypatch)
+    await scripted.until(1 + rival_rules.RIVALS)
+    scripted.calls[-1].set_result("from another")
+    assert await slate == "from another"
+
+
+def test_threads_that_waited_with_everybody_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As tasks are."""
+    hedge, over = Hedge(lambda: True), threading.Event()
+    over.set()
+    calls = iter([Answered(threading.Event()), *[Answered(over)] * rival_rules.RIVALS])
+
+    def begin(seconds: float) -> Answered:
+        call = next(calls)
+        if not call.done():
+            refused_twice(hedge, monkeypatch)
+        return call
+
+    assert raced_blocking(hedge, begin, 0.0, TIMEOUT_S) == "answered"
+
+
+async def test_who_was_outrun_elsewhere_asks_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets its while, and spends nobody's tokens in it."""
+    monkeypatch.setattr(rivals, "SPARED_S", 0.3)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slate = asking(scripted, hedge)
+    await scripted.until(1)
+    spare(slate)
+    await asyncio.wait({slate})
+    assert [call.cancelled() for call in scripted.calls] == [True]
+
+
+async def test_a_token_comes_back_where_all_ran_into_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first router was silent, whatever others were."""
+    monkeypatch.setattr(rival_rules, "BURST", 1)
+    scripted, hedge = Scripted(), Hedge(lambda: True)
+    slate = asking(scripted, hedge)
+    await scripted.until(3)
+    nothing = grpc.aio.Metadata()
+    for call in scripted.calls:
+        call.set_exception(grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, nothing, nothing))
+    with pytest.raises(grpc.aio.AioRpcError):
+        await slate
+    assert hedge.spend(0)
+
+
 @pytest.mark.parametrize(("silent", "left"), [(True, True), (False, False)])
 async def test_a_token_comes_back_where_the_first_router_was_silent(
     monkeypatch: pytest.MonkeyPatch, silent: bool, left: bool
 ) -> None:
     """It stands still, and the next call may go past it too; one that is merely slow has too much to do as it is."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    monkeypatch.setattr(rival_rules, "SPARED_S", 0.01 if silent else TIMEOUT_S)
+    monkeypatch.setattr(rivals, "SPARED_S", 0.01 if silent else TIMEOUT_S)
     scripted, hedge = Scripted(), Hedge(lambda: True)
     slate = asking(scripted, hedge)
     await scripted.until(3)

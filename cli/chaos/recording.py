@@ -66,13 +66,15 @@ class Recording:
         facts: whose users and items the events are about.
         target: of the routers, as gRPC resolves it.
         seed: of everything that is drawn.
+        items_max: that the events are about; all where None.
     """
 
-    def __init__(self, facts: Facts, target: str, seed: int) -> None:
+    def __init__(self, facts: Facts, target: str, seed: int, items_max: int | None = None) -> None:
         self.ledger = Ledger()
         self.times = 1.0
         self.context: Mapping[str, str] = {}
         self._facts = facts
+        self._items = facts.ids[:items_max]
         self._random = random.Random(seed)  # noqa: S311 - as for all visitors
         self._ids = itertools.count()
         self._users = self._who()
@@ -202,7 +204,7 @@ class Recording:
 
     def _event(self, user: str, kinds: Sequence[Interaction]) -> Event:
         draw = self._random
-        item, kind = draw.choice(self._facts.ids), draw.choice(kinds)
+        item, kind = draw.choice(self._items), draw.choice(kinds)
         event_id = f"chaos-{next(self._ids)}"
         return Event(user, item, kind, datetime.now(UTC), event_id=event_id, context=self.context)
 
@@ -216,9 +218,9 @@ class Recording:
 
 
 @asynccontextmanager
-async def recording(facts: Facts, target: str, seed: int) -> AsyncIterator[Recording]:
+async def recording(facts: Facts, target: str, seed: int, items_max: int | None = None) -> AsyncIterator[Recording]:
     """A visitor who records for the time of the context."""
-    visitor = Recording(facts, target, seed)
+    visitor = Recording(facts, target, seed, items_max)
     visitor.start()
     try:
         yield visitor

@@ -31,6 +31,10 @@ SWAP_EVERY_S = 60.0
 KEPT_VERSIONS = 2
 """Retired snapshots that stay; older ones are collected, as an operator would."""
 
+ITEMS_MAX = 300
+"""That events are about. A shard keeps some 2 KiB of each item for its windows, up to a limit that no soak fills
+(docs/operations.md); of these few it keeps them before the second quarter."""
+
 MEMORY_GROWTH_MAX = 0.05
 DESCRIPTORS_GROWTH_MAX = 0.05
 QUARTERS = 4
@@ -126,7 +130,7 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / ground.depot.base)
         async with (
             flowing([orders], ground.logs) as traffic,
-            recording(facts, ground.target, plan.seed) as recorded,
+            recording(facts, ground.target, plan.seed, ITEMS_MAX) as recorded,
             looking(recorded.ledger, ground.routers.values(), ground.log) as looker,
         ):
             await asyncio.sleep(BREATH_S)

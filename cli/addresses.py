@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import socket
+from contextlib import suppress
 
 from cli.output import UsageError
 
 LOOPBACK = "127.0.0.1"
 PORT_MAX = 65535
 TRIES = 100
+PORTS = range(10_000, 32_768)
+"""Of which free ones are drawn: below those that Linux takes for the callers' ends of connections (ip(7),
+ip_local_port_range), of which one may be taken between here and whoever is to listen on it."""
+
 _given: set[int] = set()
-"""Ports that were found free here: while nobody listens on one yet, the system may name it again."""
+"""Ports that were found free here: while nobody listens on one yet, it may be drawn again."""
 
 
 def free_address(host: str = LOOPBACK, port: int = 0, *, option: str = "--listen") -> str:
@@ -20,14 +26,21 @@ def free_address(host: str = LOOPBACK, port: int = 0, *, option: str = "--listen
         UsageError: somebody listens there.
     """
     try:
-        for _ in range(TRIES):
-            found = _free_port(host, port)
-            if port or found not in _given:
-                break
+        found = _free_port(host, port) if port else _any_free_port(host)
     except OSError as error:
         raise UsageError(f"cannot listen on {host}:{port} ({error.strerror}); choose another with {option}") from None
     _given.add(found)
     return f"{host}:{found}"
+
+
+def _any_free_port(host: str) -> int:
+    """One that no connection is given, where there is one left."""
+    for _ in range(TRIES):
+        with suppress(OSError):
+            found = _free_port(host, random.choice(PORTS))  # noqa: S311  # no secret hangs on it
+            if found not in _given:
+                return found
+    return _free_port(host, 0)
 
 
 def _free_port(host: str, port: int) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MANY = 2_048
-"""Scores from which on a look at a few of them saves one at most of the others."""
+"""Scores, from which on a few are looked at first, so that most of the others need not be put in any order."""
 
 STRIDE = 64
 """Every so many scores one is looked at first."""
@@ -20,8 +20,8 @@ MANY_TIMES = 20
 def largest(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     """(k,) positions of the `count` largest of (n,) scores, largest first; of equal ones the first; NaN last.
 
-    All of them where `count` is more than there are. As `argsort(-scores, kind="stable")[:count]` says; of 100,000 in
-    a tenth of the time that partitioning them takes, which is a fifth of sorting them.
+    All of them where `count` is more than there are. As `argsort(-scores, kind="stable")[:count]` says; the best 20
+    of 100,000 in a ninth, and the best 800 in a fifth of the time that partitioning all of them takes.
     """
     if len(scores) >= MANY and 0 < count <= len(scores) // MANY_TIMES:
         few = _above_a_guess(scores, count)

@@ -104,7 +104,6 @@ class Ground:
         stalls: of this process, which carries the links.
         traffic: the drivers; set by who starts them.
         recording: who records events beside them; set likewise.
-        sustained: requests a second that the cluster was measured to sustain; set likewise.
         notes: what faults measured, in words; whoever judges one takes them.
     """
 
@@ -125,7 +124,6 @@ class Ground:
         self.stalls = Stalls()
         self.traffic = Traffic()
         self.recording: Recording
-        self.sustained = 0.0
         self.notes: list[str] = []
         self._doing: dict[str, asyncio.Task[None]] = {}
 

@@ -151,7 +151,6 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         result.rate = plan.rate or plan.load * result.sustained
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
         orders = [Orders(ground.target, ground.depot.oracle, version, plan.seed, rate=result.rate)]
-        ground.sustained = result.sustained or plan.rate
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
         settle()
         async with (

@@ -7,7 +7,7 @@ are late at all, is `cli.chaos.tally`'s to say.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,6 +72,11 @@ class Latecomer:
         parts += [f"{name} {ms:.0f}" for name, ms in self.stages]
         parts += [f"{places.get(replica, replica)} {outcome} {ms:.0f}" for replica, outcome, ms in self.attempts]
         return "; ".join(parts)
+
+    def named(self, places: Mapping[str, str]) -> Latecomer:
+        """With places for those addresses that are known: the next run's processes have others, or the same again."""
+        asked = tuple((places.get(replica, replica), outcome, ms) for replica, outcome, ms in self.attempts)
+        return replace(self, attempts=asked)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -61,7 +61,12 @@ class Account:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {**asdict(self), "fresh_s": None if self.fresh_s is None else round(self.fresh_s, 2)}
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Account:
+        """The account that `to_json` wrote."""
+        return cls(**raw)
 
     @classmethod
     def sum(cls, parts: Iterable[Account]) -> Account:

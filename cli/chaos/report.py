@@ -1,21 +1,15 @@
-"""A run's verdicts as a table for a person, as JSON for a machine, and as Markdown for the repository."""
+"""A run's verdicts as a table for a person, and as Markdown for the repository; as JSON: `cli.chaos.result`."""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.table import Table
 
-from cli.chaos import manners_report
+from cli.chaos import manners_report, origin
 from cli.chaos.ledger import Account
 from cli.chaos.markdown import markdown_table
-from cli.chaos.processes import ROOT
-from cli.chaos.run import Result
+from cli.chaos.result import Result
 from cli.chaos.verdict import Verdict
 from trunkshow.client import Rung
 
@@ -28,30 +22,6 @@ EVENT_COLUMNS = (
     *("fault", "events", "sent", "recorded", "acknowledged", "refused", "unanswered", "rejected"),
     *("lost", "twice", "forgotten", "known since", "fresh again"),
 )
-
-
-def to_json(result: Result) -> dict[str, Any]:
-    """Everything, with what it takes to do it again."""
-    return {
-        "seed": result.plan.seed,
-        "commit": commit(),
-        "machine": machine(),
-        "cluster": {
-            "shards": result.plan.terrain.shards,
-            "replicas": result.plan.terrain.replicas,
-            "routers": result.plan.terrain.routers,
-        },
-        "rate": round(result.rate, 1),
-        "sustained": round(result.sustained, 1),
-        "passed": passed(result),
-        "places": result.places,
-        "verdicts": [verdict.to_json() for verdict in result.by_fault],
-    }
-
-
-def passed(result: Result) -> bool:
-    """Whether every promise was kept."""
-    return not any(verdict.broken for verdict in result.by_fault)
 
 
 def cells(verdict: Verdict) -> tuple[str, ...]:
@@ -119,7 +89,7 @@ def markdown(result: Result, command: str) -> str:
         "",
         f"    {command}",
         "",
-        f"Seed {result.plan.seed}, commit {commit()}, {machine()}; "
+        f"Seed {result.plan.seed}, {origin.told(result.parts)}; "
         f"{result.plan.terrain.shards} shards, {result.plan.terrain.replicas} replicas of each partition, "
         f"{result.plan.terrain.routers} routers behind one client; {result.rate:.0f} requests a second in an open loop"
         + (f", of {result.sustained:.0f} that the cluster sustains on this machine" if result.sustained else "")
@@ -225,23 +195,3 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         manners_report.summary(verdicts),
         f"- {events.forgotten:,} people were told that they are forgotten; {events.remembered:,} were known since.",
     ]
-
-
-def machine() -> str:
-    """What it ran on."""
-    return f"{os.cpu_count()} CPUs, Python {platform.python_version()}, {sys.platform}"
-
-
-def commit() -> str:
-    """Of the checkout that runs, marked where it was changed since; unknown outside of one."""
-    try:
-        done = subprocess.run(  # noqa: S603 - no input from anywhere
-            ["git", "-C", ROOT, "describe", "--always", "--dirty"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=5,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.strip()

@@ -6,24 +6,22 @@ steady ─► injected ─► (the fault lasts) ─► healed ─► (time to re
 from __future__ import annotations
 
 import asyncio
-import itertools
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 
-from cli.chaos import catalogue
-from cli.chaos.faults import Fault
-from cli.chaos.ground import READY_WITHIN_S, Ground, Terrain, standing
+from cli.chaos.ground import READY_WITHIN_S, Ground, standing
+from cli.chaos.judging import Moments, judge
 from cli.chaos.looking import Looker, looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
+from cli.chaos.plan import Plan, Step, steps
 from cli.chaos.recording import recording
+from cli.chaos.result import Result
 from cli.chaos.stalls import settle
 from cli.chaos.tally import SLICE_S
 from cli.chaos.traffic import flowing
-from cli.chaos.verdict import Moments, Verdict, judge, merged
+from cli.chaos.verdict import Verdict
 from cli.output import UsageError
 
 CALIBRATE_S = 3.0
@@ -46,121 +44,42 @@ BREATH_S = 1.0
 Say = Callable[..., None]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One fault of a run, and how long it lasts."""
-
-    fault: Fault
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run, drawn.
-
-    Attributes:
-        terrain: the cluster.
-        seed: of everything.
-        faults: by name; each comes once in a round.
-        seconds: that each lasts, about.
-        load: share of what the cluster sustains that is asked of it.
-        rate: requests a second instead; 0 where it is measured.
-        recovery_s: looked at after every heal.
-        requests: go on, drawing anew, until so many were sent during faults; 0 for once through.
-        minutes: go on, drawing anew, for so long.
-    """
-
-    terrain: Terrain
-    seed: int
-    faults: tuple[str, ...]
-    seconds: float
-    load: float = 0.5
-    rate: float = 0.0
-    recovery_s: float = 8.0
-    requests: int = 0
-    minutes: float = 0.0
-
-
-@dataclass
-class Result:
-    """What a run came to.
-
-    Attributes:
-        plan: what was to be done.
-        rate: requests a second that were sent.
-        sustained: requests a second that the cluster was measured to sustain; 0 where it was not measured.
-        verdicts: in the order of the plan.
-        places: what is at an address that receipts name.
-    """
-
-    plan: Plan
-    rate: float = 0.0
-    sustained: float = 0.0
-    verdicts: list[Verdict] = field(default_factory=list)
-    places: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def requests(self) -> int:
-        """Sent during faults and recoveries."""
-        return sum(verdict.tally.requests for verdict in self.verdicts)
-
-    @property
-    def by_fault(self) -> list[Verdict]:
-        """One verdict per fault."""
-        return merged(self.verdicts)
-
-
-def draw_steps(names: Sequence[str], seed: int, terrain: Terrain, seconds: float) -> tuple[Step, ...]:
-    """The faults named, in an order and with particulars that the seed says, each lasting about so many seconds.
-
-    The steady stretch, where it is asked for, comes first: what is measured then is what the rest is compared with.
-    """
-    draw = random.Random(seed)  # noqa: S311 - the same seed draws the same run
-    order = [name for name in names if name != catalogue.STEADY]
-    draw.shuffle(order)
-    if catalogue.STEADY in names:
-        order.insert(0, catalogue.STEADY)
-    return tuple(Step(catalogue.FAULTS[name](draw, terrain), seconds * draw.uniform(0.8, 1.2)) for name in order)
-
-
-def steps(plan: Plan, goes_on: Callable[[], bool]) -> Iterator[Step]:
-    """Round after round, each drawn anew, for as long as it is to go on; at least one."""
-    for number in itertools.count():
-        yield from draw_steps(plan.faults, plan.seed + number, plan.terrain, plan.seconds)
-        if not goes_on():
-            return
-
-
 async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
     """Do it.
 
     Args:
         plan: what.
         say: told of every step.
-        result: filled as it goes, so that a run that is cancelled has not been for nothing.
+        result: filled as it goes, so that a run that is cancelled has not been for nothing. Where it has verdicts
+            already, they are of an earlier part of the run, and this one begins with the step after them; other
+            visitors ask than did then.
 
     Raises:
-        UsageError: the cluster does not come up, or does not come back.
+        UsageError: the cluster does not come up, or does not come back, or the earlier part was on another snapshot.
     """
     result = result or Result(plan)
+    done, seed = len(result.verdicts), plan.seed + len(result.verdicts)
     async with standing(plan.terrain) as ground:
         version = ground.depot.base
-        result.places = ground.places
+        if result.snapshot not in ("", version):
+            raise UsageError(f"the report's run began on snapshot {result.snapshot}, and the store has {version}")
+        result.snapshot, result.places = version, ground.places
         say("cluster.ready", snapshot=version, target=ground.target)
-        result.sustained = 0.0 if plan.rate else await sustained(ground, version, plan.seed)
+        if not plan.rate:
+            result.sustained = await sustained(ground, version, seed)
         result.rate = plan.rate or plan.load * result.sustained
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
-        orders = [Orders(ground.target, ground.depot.oracle, version, plan.seed, rate=result.rate)]
+        orders = [Orders(ground.target, ground.depot.oracle, version, seed, rate=result.rate)]
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
         settle()
         async with (
             flowing(orders, ground.logs) as ground.traffic,
-            recording(facts, ground.target, plan.seed) as ground.recording,
+            recording(facts, ground.target, seed) as ground.recording,
             looking(ground.recording.ledger, ground.routers.values(), ground.log) as looker,
         ):
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
-            for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until):
+            for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until, done):
                 verdict = await one(step, ground, looker, plan.recovery_s, say)
                 result.verdicts.append(verdict)
                 say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)

@@ -20,8 +20,9 @@ from cli.chaos.ledger import Account
 from cli.chaos.looking import looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
+from cli.chaos.plan import Plan
 from cli.chaos.recording import recording
-from cli.chaos.run import BREATH_S, LAGGARDS_S, WHOLE_WITHIN_S, Plan, Say, sustained
+from cli.chaos.run import BREATH_S, LAGGARDS_S, WHOLE_WITHIN_S, Say, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import LATE_ONE_IN

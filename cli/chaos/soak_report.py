@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.chaos.markdown import markdown_table
-from cli.chaos.report import commit, machine
+from cli.chaos.origin import commit, machine
 from cli.chaos.soak import Flatness, Soaked
 
 SOAK_TITLE = "# Soak"

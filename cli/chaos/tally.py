@@ -1,6 +1,6 @@
 """What a stretch of traffic came to: counts that can be added up, and that travel as JSON from drivers to the run.
 
-A tally knows nothing of faults; `cli.chaos.verdict` reads a series of them.
+A tally knows nothing of faults; `cli.chaos.judging` reads a series of them.
 """
 
 from __future__ import annotations

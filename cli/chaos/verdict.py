@@ -1,4 +1,4 @@
-"""What became of the answers while something was wrong: from a series of tallies and three moments to a verdict. Pure.
+"""What became of the answers while something was wrong, as a value: counts and times, and which promises they break.
 
 Rules:
 
@@ -19,17 +19,19 @@ Rules:
    nothing is called FRESH for long. One that is full refuses some, or it was none; hardly any try, one in
    `UNANSWERED_ONE_IN`, is left without an answer then.
 9. No answer is from a snapshot that fails its checks, not even from those of its files that are whole.
+
+Counting and timing is `cli.chaos.judging`'s, several rounds of a fault together `cli.chaos.result`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cli.chaos.faults import Promise
 from cli.chaos.ledger import Account
-from cli.chaos.tally import MANNERS, SLICE_S, Series, Tally
+from cli.chaos.tally import MANNERS, Tally
 
 LATE_ONE_IN = 10_000
 MISSED_ONE_IN = 10
@@ -40,34 +42,6 @@ RECOVERY_S_MAX = 5.0
 POOR_ONE_IN = 1_000
 UNSENT_ONE_IN = 1_000
 UNANSWERED_ONE_IN = 100
-WINDOW_S = 0.5
-WHOLE_SHARE = 0.99
-STILL_OUT_S = 6.0
-"""What is asked so long before the heal may be answered after it: a batch."""
-
-PERSONAL_MIN = 5
-"""Requests in a window that can show a recovery; with fewer it shows nothing."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """When things happened; monotonic seconds.
-
-    Attributes:
-        injected: the fault.
-        healed: the fault.
-        ended: the look at it.
-        moved: the store's pointer, for the last time, perhaps long ago.
-        version: that it has named ever since; empty where nobody looks.
-        spoilt: versions that must be refused.
-    """
-
-    injected: float
-    healed: float
-    ended: float
-    moved: float = 0.0
-    version: str = ""
-    spoilt: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -109,13 +83,13 @@ class Verdict:
         return tuple(_broken(self))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values: all of it, its tally's own keys among the others, and what follows from them for readers."""
         tally = self.tally
         return {
             "fault": self.fault,
             "particulars": self.particulars,
             "promise": asdict(self.promise),
-            "seconds": round(self.seconds, 2),
+            "seconds": self.seconds,
             "requests": tally.requests,
             "batched": tally.batched,
             "failed": tally.failed,
@@ -129,49 +103,35 @@ class Verdict:
             "p99_ms": round(tally.quantile_ms(0.99), 1),
             "personal": tally.personal,
             "stepped_down": tally.stepped_down,
-            "spoilt": self.spoilt,
             "because": tally.because,
-            "rungs": dict(tally.rungs),
-            "statuses": dict(tally.statuses),
-            "recovered_s": None if self.recovered_s is None else round(self.recovered_s, 2),
-            "switched_s": None if self.switched_s is None else round(self.switched_s, 2),
+            "broken": list(self.broken),
+            "recovered_s": self.recovered_s,
+            "switched_s": self.switched_s,
+            "whole_again": self.whole_again,
+            "trouble": self.trouble,
+            "spoilt": self.spoilt,
             "events": None if self.events is None else self.events.to_json(),
             "falsely_fresh": self.falsely_fresh,
-            "broken": list(self.broken),
-            "complaints": tally.complaints,
-            "latecomers": [one.to_json() for one in tally.latecomers],
+            **tally.to_json(),
         }
 
-
-def judge(
-    fault: str,
-    particulars: str,
-    promise: Promise,
-    series: Series,
-    moments: Moments,
-    *,
-    whole_again: bool = True,
-    trouble: str = "",
-    events: Account | None = None,
-) -> Verdict:
-    """The verdict on one fault."""
-    false_from = moments.injected + (promise.false_after_s or float("inf"))
-    false_until = moments.healed - STILL_OUT_S
-    away = series.between(false_from, false_until) if false_from < false_until else Tally()
-    return Verdict(
-        fault,
-        particulars,
-        promise,
-        moments.healed - moments.injected,
-        series.between(moments.injected, moments.ended),
-        recovered_s(series, moments),
-        switched_s(series, moments),
-        whole_again,
-        trouble,
-        sum(series.between(moments.injected, moments.ended).versions[version] for version in moments.spoilt),
-        events,
-        away.rungs["FRESH"],
-    )
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Verdict:
+        """The verdict that `to_json` wrote; what follows from the rest is not read."""
+        return cls(
+            raw["fault"],
+            raw["particulars"],
+            Promise(**raw["promise"]),
+            raw["seconds"],
+            Tally.from_json(raw),
+            raw["recovered_s"],
+            raw["switched_s"],
+            raw["whole_again"],
+            raw["trouble"],
+            raw["spoilt"],
+            None if raw["events"] is None else Account.from_json(raw["events"]),
+            raw["falsely_fresh"],
+        )
 
 
 def _broken(verdict: Verdict) -> Iterator[str]:
@@ -236,65 +196,3 @@ def _in_trouble(verdict: Verdict) -> Iterator[str]:
         yield verdict.trouble
     if not verdict.whole_again:
         yield "not every shard became ready again by itself"
-
-
-def recovered_s(series: Series, moments: Moments) -> float | None:
-    """How long after the heal the cluster had recovered (rule 4)."""
-    slices = series.slices(moments.healed, moments.ended)
-    width = round(WINDOW_S / SLICE_S)
-    for first in range(len(slices) - width + 1):
-        began = slices[first][0]
-        window = Tally.sum(tally for at, tally in slices[first:] if at < began + WINDOW_S)
-        if _is_whole(window):
-            return max(0.0, began - moments.healed)
-    return None
-
-
-def switched_s(series: Series, moments: Moments) -> float | None:
-    """How long after the pointer's move other versions were served (rule 6)."""
-    if not (moments.version and moments.injected <= moments.moved <= moments.ended):
-        return None
-    others = [
-        at
-        for at, tally in series.slices(moments.moved, moments.ended)
-        if any(count for version, count in tally.versions.items() if version != moments.version)
-    ]
-    return others[-1] + SLICE_S - moments.moved if others else 0.0
-
-
-def _is_whole(window: Tally) -> bool:
-    return (
-        not window.failed
-        and window.personal >= PERSONAL_MIN
-        and window.personal - window.stepped_down >= WHOLE_SHARE * window.personal
-    )
-
-
-def merged(verdicts: Iterable[Verdict]) -> list[Verdict]:
-    """One verdict per fault, of all its rounds together: the sums of what is counted, the worst of what is timed."""
-    rounds: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        rounds.setdefault(verdict.fault, []).append(verdict)
-    return [_merged(of_fault) for of_fault in rounds.values()]
-
-
-def _merged(rounds: Sequence[Verdict]) -> Verdict:
-    recoveries = [one.recovered_s for one in rounds]
-    return replace(
-        rounds[0],
-        particulars="; ".join(dict.fromkeys(one.particulars for one in rounds)),
-        seconds=sum(one.seconds for one in rounds),
-        tally=Tally.sum(one.tally for one in rounds),
-        recovered_s=None if None in recoveries else max(one for one in recoveries if one is not None),
-        switched_s=max((one.switched_s for one in rounds if one.switched_s is not None), default=None),
-        whole_again=all(one.whole_again for one in rounds),
-        spoilt=sum(one.spoilt for one in rounds),
-        trouble="; ".join(filter(None, dict.fromkeys(one.trouble for one in rounds))),
-        events=_all_events(rounds),
-        falsely_fresh=sum(one.falsely_fresh for one in rounds),
-    )
-
-
-def _all_events(rounds: Sequence[Verdict]) -> Account | None:
-    accounts = [one.events for one in rounds if one.events is not None]
-    return Account.sum(accounts) if accounts else None

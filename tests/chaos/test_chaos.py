@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from datasets import Built
 
 from cli.chaos import catalogue, report
+from cli.chaos.command import chaos
 from cli.chaos.ground import Terrain
-from cli.chaos.run import Plan, Result, draw_steps, run
+from cli.chaos.options import ChaosOptions
+from cli.chaos.plan import Plan, draw_steps
+from cli.chaos.result import Result
+from cli.chaos.run import run
 
 SEED = 7
 FAULTS = ("kill-one", "kill-router", "member-removed", "swap", "bit-flipped", "log-killed", "log-full")
@@ -86,7 +92,24 @@ def test_the_cluster_recovers(result: Result) -> None:
 
 def test_the_report_says_how_to_do_it_again(result: Result) -> None:
     """Seed, commit and cluster, as JSON; and every fault has a row in each table."""
-    said = json.loads(json.dumps(report.to_json(result)))
+    said = json.loads(json.dumps(result.to_json()))
     assert (said["seed"], said["cluster"]) == (SEED, {"shards": 3, "replicas": 2, "routers": 2})
     rows = [line for line in report.markdown(result, "again").splitlines() if line.startswith("| kill-one |")]
     assert len(rows) == 3
+
+
+def test_a_run_goes_on_where_it_ended(
+    result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str], nobody_waits: None
+) -> None:
+    """With the last step, where that was not judged; the report then has all of them, and says which part had which."""
+    interrupted = replace(result, verdicts=result.verdicts[:-1], commit="before")
+    (tmp_path / "report.json").write_text(json.dumps(interrupted.to_json()))
+    with suppress(SystemExit):  # whether a promise is kept depends on the machine
+        chaos(options=ChaosOptions(resume=tmp_path / "report.json", work=tmp_path / "work", json=True))
+    said = json.loads(capsys.readouterr().out)
+    assert said == json.loads((tmp_path / "work" / "report.json").read_text())
+    drawn = [(one.fault, one.particulars.partition(";")[0]) for one in result.verdicts]
+    assert [(one["fault"], one["particulars"].partition(";")[0]) for one in said["steps"]] == drawn
+    assert said["steps"][:-1] == interrupted.to_json()["steps"]
+    assert [part["faults"] for part in said["parts"]] == [len(FAULTS) - 1, 1]
+    assert (said["rate"], said["seed"]) == (RATE, SEED)

@@ -9,7 +9,9 @@ import pytest
 from datasets import Built
 
 from cli.chaos.ground import Terrain
-from cli.chaos.run import Plan, Result, run
+from cli.chaos.plan import Plan
+from cli.chaos.result import Result
+from cli.chaos.run import run
 
 SEED = 11
 FAULTS = ("store-gone", "store-hangs", "push-killed", "version-not-there")

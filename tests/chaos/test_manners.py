@@ -15,11 +15,12 @@ from datasets import Built
 from cli.chaos import manners, wishes
 from cli.chaos.counting import EARLY_MS, LATE_MS, count_error, count_manner
 from cli.chaos.faults import Promise
+from cli.chaos.judging import Moments, judge
 from cli.chaos.manners import AsFresh, Manner
 from cli.chaos.manners_report import COLUMNS, cells, section, summary
 from cli.chaos.model import Facts
 from cli.chaos.tally import SLICE_S, Series, Tally
-from cli.chaos.verdict import HURRIED_MIN, Moments, Verdict, judge
+from cli.chaos.verdict import HURRIED_MIN, Verdict
 from cli.chaos.visitors import Ask, Visitors, mannered
 from trunkshow.errors import REASON_KEY, PartialAborted
 from trunkshow.eventlog.watermark import Watermark

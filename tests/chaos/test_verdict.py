@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from cli.chaos.faults import Promise
+from cli.chaos.judging import STILL_OUT_S, Moments, judge, recovered_s
 from cli.chaos.latecomers import Latecomer
 from cli.chaos.ledger import Account
+from cli.chaos.result import merged
 from cli.chaos.tally import LATECOMERS_MAX, SLICE_S, Series, Tally
-from cli.chaos.verdict import STILL_OUT_S, Moments, Verdict, judge, merged, recovered_s
+from cli.chaos.verdict import Verdict
 from trunkshow.v1 import recommendation_pb2 as pb
 
 MOMENTS = Moments(injected=100.0, healed=105.0, ended=112.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Ground
@@ -60,7 +61,14 @@ class CallersCutOff:
 
 
 async def _begin_anew(ground: Ground) -> None:
-    """The usual traffic, by the addresses that callers are to use now."""
-    orders = replace(ground.traffic.orders[0], target=ground.target)
-    await ground.traffic.stop()
-    await ground.traffic.start([orders], ground.logs)
+    """The usual traffic, by the addresses that callers are to use now; also where the last one did not end well.
+
+    That is this fault's trouble. With nobody asking, all faults after it would be judged by no request.
+    """
+    start = partial(ground.traffic.start, [replace(ground.traffic.orders[0], target=ground.target)], ground.logs)
+    try:
+        await ground.traffic.stop()
+    except Exception:
+        await start()
+        raise
+    await start()

@@ -25,12 +25,14 @@ class Drivers:
     Attributes:
         asked: where each lot of drivers asks; nowhere where they were stopped.
         dies: the next lot does.
+        hangs: the last lot does not end in time.
     """
 
     def __init__(self, target: str) -> None:
         self.orders = [Orders(target, Path("oracle"), "v1", seed=1, rate=10.0)]
         self.asked: list[str] = []
         self.dies = False
+        self.hangs = False
 
     async def start(self, orders: Sequence[Orders], logs: Path) -> None:
         """Begin."""
@@ -44,6 +46,9 @@ class Drivers:
     async def stop(self) -> None:
         """End."""
         self.asked.append("")
+        if self.hangs:
+            self.hangs = False
+            raise TimeoutError("it was told to")
 
 
 @pytest.fixture
@@ -83,3 +88,14 @@ async def test_where_its_drivers_did_not_begin_the_usual_ones_go_on(ground: Grou
         await FAULT.inject(ground)
     await FAULT.heal(ground)
     assert (asked(ground)[-1], ground.fronts) == (direct, {})
+
+
+async def test_where_its_drivers_did_not_end_in_time_the_usual_ones_go_on(ground: Ground) -> None:
+    """The faults after it have callers, and find no link."""
+    direct = ground.target
+    await FAULT.inject(ground)
+    link = ground.fronts["router-1"]
+    cast("Drivers", ground.traffic).hangs = True
+    with pytest.raises(TimeoutError, match="it was told to"):
+        await FAULT.heal(ground)
+    assert (asked(ground)[-1], link.weather, ground.fronts) == (direct, CLEAR, {})

@@ -11,6 +11,7 @@ would be paid for by every request, and hardly any of them logs.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
@@ -81,6 +82,7 @@ def configure(level: Level = "info", *, stream: TextIO | None = None, user_ids: 
 # Without the frames' local variables, which structlog tells by default: requests are among them, and credentials.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 _MESSAGES = ("exc_value", "exc_notes")
+_UP_TO_A_VALUE = re.compile(r"(?:[^(<\n]|\(\))*(?:<[^(\n]*)?")
 
 
 def _untold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -91,10 +93,18 @@ def _untold(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[
 
 
 def _first_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What asyncio says of a task or a callback that failed, without what it was given and what it raised."""
-    if event["_record"].name == "asyncio":
-        event["event"] = event["event"].partition("\n")[0].partition("(")[0].rstrip()
+    """What asyncio says in words of its own: not what a task or a callback was given, returned or raised."""
+    record = event["_record"]
+    if record.name == "asyncio":
+        fixed = record.levelno < logging.ERROR or record.msg != event["event"]
+        event["event"] = record.msg if fixed else _said(event["event"])
     return event
+
+
+def _said(text: str) -> str:
+    """Of a loop's report on what failed, all up to the first value; empty brackets are a function's name."""
+    told = _UP_TO_A_VALUE.match(text)
+    return told[0].rstrip() if told else ""
 
 
 def _without_messages(told: Any) -> Any:

@@ -13,6 +13,7 @@ import structlog
 from trunkshow.serving import telemetry
 
 LOST = "Task exception was never retrieved\nfuture: <Task finished name='Task-9' exception=ValueError('user-0017')>"
+DONE = "Task <Task finished name='Task-9' coro=<answer() done, at line.py:9> result='user-0017'> has errored out"
 CALLED = "Exception in callback Line.answered(b'user-0017') at line.py:9\nhandle: <Handle Line.answered(b'user-0017')>"
 
 
@@ -27,26 +28,53 @@ def as_before() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def said(text: str, *, user_ids: bool) -> str:
+def said(text: str, *values: object, user_ids: bool = False, level: int = logging.ERROR) -> str:
     """What the log has of it."""
     written = io.StringIO()
     telemetry.configure("info", stream=written, user_ids=user_ids)
     try:
         raise ValueError("user-0017")
     except ValueError:
-        logging.getLogger("asyncio").error(text, exc_info=True)
+        logging.getLogger("asyncio").log(level, text, *values, exc_info=level == logging.ERROR)
     return written.getvalue()
 
 
 @pytest.mark.parametrize(
     ("text", "event"),
-    [(LOST, "Task exception was never retrieved"), (CALLED, "Exception in callback Line.answered")],
+    [
+        (LOST, "Task exception was never retrieved"),
+        (CALLED, "Exception in callback Line.answered"),
+        (DONE, "Task <Task finished name='Task-9' coro=<answer"),
+    ],
 )
 def test_a_lost_task_is_told_without_what_it_raised(text: str, event: str) -> None:
     """Where it happened is in the traceback."""
-    told = said(text, user_ids=False)
+    told = said(text)
     line = json.loads(told)
     assert (line["event"], line["exception"][0]["exc_type"]) == (event, "ValueError")
+    assert "user-0017" not in told
+
+
+@pytest.mark.parametrize(
+    "text", ["socket.send() raised exception.", "pipe closed by peer or os.write(pipe, data) raised exception."]
+)
+def test_a_warning_is_told_in_full(text: str) -> None:
+    """There is no value in it, but the names of functions."""
+    assert json.loads(said(text, level=logging.WARNING))["event"] == text
+
+
+def test_a_function_that_was_given_nothing_is_told_with_its_place() -> None:
+    """Empty brackets hide nothing."""
+    assert json.loads(said("Exception in callback Line.end() at line.py:9"))["event"].endswith(
+        "Line.end() at line.py:9"
+    )
+
+
+@pytest.mark.parametrize("level", [logging.WARNING, logging.ERROR])
+def test_of_a_text_with_values_the_text_is_told(level: int) -> None:
+    """Each of them may be anything."""
+    told = said("Loop %r of %r is closed", "user-0017", 7, level=level)
+    assert json.loads(told)["event"] == "Loop %r of %r is closed"
     assert "user-0017" not in told
 
 

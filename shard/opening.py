@@ -3,7 +3,7 @@
     asked for → open                    it was fetched, verified, opened and warmed
     asked for → refused, or not given   the log has it once, however many pieces fail of one cause; `shard.work` has why
     closed    → forgotten               between two openings: the store may remove the copies that it keeps here; one
-                                        that hangs in it is not opened again before it is done
+                                        that hangs in it is told of, and not opened again before it is done
 
 They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
 is served; what is served itself, after `HANGS_S`, by what else is. What a thread still reads that nobody waits for any
@@ -33,6 +33,7 @@ from trunkshow import pacing
 from trunkshow.offload import Offload, Stuck
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
+from trunkshow.serving.telemetry import Throttle
 from trunkshow.snapshot import acceptance
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
@@ -58,6 +59,9 @@ RECENT_MAX = 64
 
 REFUSED = metrics.counter("trunkshow_shard_refused_total", "Tries to open something that failed.", ("what",))
 STORE_ERRORS = metrics.counter("trunkshow_shard_store_errors_total", "Times that the store did not answer.")
+NOT_FORGOTTEN = metrics.counter(
+    "trunkshow_shard_not_forgotten_total", "Closed versions whose copies here were not removed in time."
+)
 
 log = structlog.get_logger()
 
@@ -112,6 +116,7 @@ class Opening:
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._passing: Offload[Snapshot | Opened] = Offload("opening served", stuck_max=STUCK_MAX, late=_give_back)
         self._forgetting: Offload[None] = Offload("forgetting")
+        self._throttle = Throttle(FORGET_WITHIN_S, clock)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -201,8 +206,11 @@ class Opening:
                 continue
             try:
                 await self._forgetting.run(partial(self._forgotten, one.version, held=held), FORGET_WITHIN_S)
-            except Stuck:
-                if one.version not in self._leaving:  # it was not begun: another one hangs
+            except Stuck as error:
+                self._throttle.log(log.error, "snapshot.not_forgotten", snapshot=one.version, error=str(error))
+                if one.version in self._leaving:
+                    NOT_FORGOTTEN.inc()
+                else:  # it was not begun: another one hangs
                     self._closed.append(one)
 
     def close(self) -> None:

@@ -7,7 +7,7 @@
 Reading falls back to the copies; everything that changes the store needs the store. Copies are copies, never links: a
 file that is truncated in a store that others write to must not take down a process that has it mapped. Versions that
 the pointer does not serve any more are removed by the last process that needs them, whoever has them mapped keeps them
-so; those that this process asked for and that were not served before stay.
+so; those that this process asked for although they were not served stay until another version becomes the current one.
 """
 
 from __future__ import annotations
@@ -196,6 +196,8 @@ class CachedStore:
     def _trim(self, pointer: Pointer, before: Pointer) -> None:
         served = _served(pointer)
         done_with = _served(before) - served
+        if pointer.current != before.current:  # for so long a version that made way is kept
+            done_with |= self._asked_for - served
         self._asked_for -= done_with  # or a process that lives long fills its disk
         wanted = served | self._asked_for
         copied = {path.name for path in (self.cache / "snapshots").glob("*")}

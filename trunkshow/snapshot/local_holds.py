@@ -2,7 +2,8 @@
 
 Processes of one user share a folder of copies. One that is done with a version must not remove what another one has
 just checked and is about to open: that would look like a version with a file missing. So each holds a shared lock on
-a version from its first file until it is done, and whoever can have the lock for itself is the last one.
+a version from its first file until it is done, and whoever can have the lock for itself is the last one. It keeps out
+this process's other threads as well: what waits for a disk waits for one version's removal, and for no other's.
 """
 
 from __future__ import annotations
@@ -29,14 +30,20 @@ class Holds:
 
     def hold(self, version: str) -> None:
         """Need a version; waits for whoever is removing it now. A file system without locks does without."""
-        with self._mine, suppress(OSError):
-            if version not in self._held:
-                self._held[version] = self._locked(version)
+        with suppress(OSError):
+            with self._mine:
+                if version in self._held:
+                    return
+            handle = self._locked(version)
+            with self._mine:
+                if self._held.setdefault(version, handle) != handle:  # another thread was first
+                    os.close(handle)
 
     def let_go(self, version: str, remove: Callable[[], None]) -> None:
         """Need a version no more; where nobody else does either, remove it. Where that cannot be told, it stays."""
-        with self._mine, suppress(OSError):
-            held = self._held.pop(version, None)
+        with suppress(OSError):
+            with self._mine:
+                held = self._held.pop(version, None)
             handle = self._locked(version) if held is None else held
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -314,6 +314,22 @@ def test_what_another_process_still_needs_stays_in_a_cache_that_they_share(share
     assert (needed, with_the_other, copies_in(cache)) == ("a", ["a", "b", "c"], ["c", "d"])
 
 
+def test_what_made_way_and_was_asked_for_goes_once_another_version_is_current(shared: FolderStore, cache: Path) -> None:
+    """A router that starts while promotions overtake one another opens what shards serve; they serve it for a while."""
+    for version in ("b", "c"):
+        publish(shared, version)
+    store = CachedStore(shared, cache)
+    for version in (store.pointer().current, "a"):
+        serve(store, version)
+    shared.move(lambda pointer: pointer.with_pin(who()))
+    store.pointer()
+    with_it = copies_in(cache)
+    shared.move(lambda pointer: pointer.without_pin(who()))
+    publish(shared, "d")
+    serve(store, store.pointer().current)
+    assert (with_it, copies_in(cache)) == (["a", "c"], ["c", "d"])
+
+
 def test_what_was_being_removed_by_a_process_that_died_goes(shared: FolderStore, cache: Path) -> None:
     """A folder on its way out, under its temporary name."""
     left = cache / "snapshots" / ".a.4711-0123abcd"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -68,6 +68,44 @@ def test_who_needs_a_version_waits_for_its_removal(tmp_path: Path, same: bool) -
         removing.result(SURELY_S)
         holding.result(SURELY_S)
     assert (told, removed(Holds(tmp_path))) == (["removed", "held"], False)
+
+
+def test_who_needs_another_version_waits_for_no_removal(tmp_path: Path) -> None:
+    """A slow disk holds up nobody who opens something else."""
+    holds = Holds(tmp_path)
+    began, go_on = threading.Event(), threading.Event()
+
+    def remove() -> None:
+        began.set()
+        go_on.wait(SURELY_S)
+
+    holds.hold("v1")
+    with ThreadPoolExecutor(2) as pool:
+        removing = pool.submit(holds.let_go, "v1", remove)
+        began.wait(SURELY_S)
+        holding = pool.submit(holds.hold, "v2")
+        try:
+            wait([holding], SURELY_S)
+            assert (holding.done(), removing.done()) == (True, False)
+        finally:
+            go_on.set()
+    assert not removed(Holds(tmp_path), "v2")
+
+
+def test_of_two_threads_that_need_a_version_one_lock_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or nobody could ever remove it."""
+    holds, locked = Holds(tmp_path), Holds._locked
+    both = threading.Barrier(2)
+
+    def at_once(self: Holds, version: str) -> int:
+        handle = locked(self, version)
+        both.wait(SURELY_S)
+        return handle
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(2) as pool:
+        patched.setattr(Holds, "_locked", at_once)
+        list(pool.map(holds.hold, ["v1", "v1"]))
+    assert removed(holds)
 
 
 def test_where_there_are_no_locks_copies_are_used_and_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

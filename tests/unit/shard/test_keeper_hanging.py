@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from keeper_stage import EVERYTHING, NEIGHBOUR, OWN, PARTITIONS, WHO, Stage, Store
+from structlog.testing import capture_logs
 
 from shard import opening
 from shard.holdings import LINGER_S
-from shard.opening import HANGS_S, HELD_UP_S
+from shard.opening import HANGS_S, HELD_S, HELD_UP_S
+from trunkshow.serving import metrics
 from trunkshow.snapshot.states import State
 
 WITHIN_S = 60
@@ -156,3 +158,30 @@ async def test_what_is_being_forgotten_is_not_opened_again(stage: Stage, monkeyp
     assert forgotten == [current, previous]
     await stage.settle()
     assert stage.warm()[current] == EVERYTHING
+
+
+async def test_a_disk_that_does_not_remove_what_was_closed_is_told_of_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fills up, and nothing else shows it."""
+    go = threading.Event()
+    monkeypatch.setattr(Store, "forget", lambda _, __: go.wait(WITHIN_S))
+    monkeypatch.setattr(opening, "FORGET_WITHIN_S", 0.01)
+    opened, counted = stage.keeper.opening, "trunkshow_shard_not_forgotten_total"
+    before = metrics.REGISTRY.get_sample_value(counted) or 0.0
+    await stage.settle()
+    versions = {*opened.generations}
+    for piece in opened.pieces:
+        opened.drop(piece)
+    opened.close_but([])
+    stage.now += HELD_S
+    with capture_logs() as logs:
+        await opened.forget()
+        await opened.forget()
+    told = [one for one in logs if one["event"] == "snapshot.not_forgotten"]
+    assert [(one["log_level"], one["snapshot"] in versions) for one in told] == [("error", True)]
+    assert (len(versions), metrics.REGISTRY.get_sample_value(counted)) == (2, before + 1)
+    go.set()
+    async with asyncio.timeout(WITHIN_S):
+        while opened._forgetting._stuck:  # noqa: ASYNC110  # a thread sets no event of ours
+            await asyncio.sleep(0.002)

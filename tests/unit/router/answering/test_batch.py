@@ -20,6 +20,7 @@ from router.admission.limiter import Limiter
 from router.admission.line import Lines, line_alone
 from router.answering.batch import Batcher
 from router.answering.batch_run import READY_ANSWERS_MAX
+from router.answering.batch_time import RESIDENT_MS_AT_FIRST, BatchTime
 from router.answering.finish import Finish
 from router.answering.recommend import Plan, Recommender
 from router.asking import silence
@@ -29,7 +30,7 @@ from router.served.views import Views
 from router.slates.receipt import Asking
 from trunkshow.bundles import each
 from trunkshow.errors import from_rpc_error
-from trunkshow.serving.deadline import Deadline, monotonic
+from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
 
@@ -186,13 +187,11 @@ async def test_the_last_of_a_batch_are_waited_for_longer(start: Start) -> None:
     assert 0.8 < last.at - first.at < 1.2  # on the wire gRPC rounds a deadline, by up to a hundredth
 
 
-async def test_a_batch_in_a_hurry_keeps_half_its_time(start: Start) -> None:
+def test_a_batch_in_a_hurry_keeps_half_its_time() -> None:
     """A thousand users and too little time for a thousand resident slates: shards get the other half."""
-    shard = FakeShard(late)
-    caller = await start(shard, batch_deadline_ms=400, batch_reserve_ms=0)
-    began = monotonic()
-    assert pb.RUNG_SNAPSHOT not in await rungs(caller, (KNOWN * 125)[:1000])
-    assert 0.1 < shard.batch_deadlines[0].at - began < 0.35
+    asking = Asking("r", began := 100.0, Deadline.after(400, began), 400)
+    hurried = BatchTime(asking, 1000, RESIDENT_MS_AT_FIRST, lambda: began)
+    assert hurried.now().shards_by.remaining_ms(began) == pytest.approx(200)
 
 
 @pytest.mark.parametrize("resident_ms", [0.2, 0.9])

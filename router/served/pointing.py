@@ -5,7 +5,9 @@ A version's way into this router; each step is one log event:
     named → opening    away from the event loop, in a thread that nothing waits for
     opening → open     its shared files passed every check, and it made a slate: it is served (`choosing`)
     opening → doubted  a check failed: what was fetched may be this machine's fault, so it is fetched once more
-    doubted → refused  a check failed again: it is never tried again by this process, and what was serving goes on
+    doubted → refused  a check failed again: what was serving goes on, and it is never tried again by this process;
+                       but at the longest delay, if it is the current one and the file that was spoilt here is open in
+                       shards: they may close what is served here to make room for it
     opening → named    the store failed; it is tried again, after a delay that doubles
     opening → missing  the store says that there is no such version; told and counted once, as one that is refused, and
                        looked for again at the longest delay: a store may show later what was pushed before
@@ -26,6 +28,7 @@ import structlog
 from router.cluster.topology import Topology
 from router.served.choosing import ahead, chosen, moving_from, overtaken, versions_of
 from router.served.keeper import Keeper
+from router.served.moving import opened_by_some
 from router.served.proving import proved
 from router.served.views import View, Views
 from trunkshow import pacing
@@ -191,11 +194,17 @@ class Pointing:
 
     def _open_named(self) -> None:
         for version in self._wanted():
-            if version in self._keeper.opened or version in self._opening or version in self.refused:
+            if version in self._keeper.opened or version in self._opening or self._is_refused(version):
                 continue
             retry = self._retries.get(version)
             if len(self._opening) < OPENING_MAX and (retry is None or retry.at <= self._clock()):
                 self._opening[version] = asyncio.ensure_future(self._bring(version))
+
+    def _is_refused(self, version: str) -> bool:
+        """Whether it is not tried again."""
+        assert self._pointer is not None
+        alone = version == self._pointer.current and version in self.spoilt
+        return version in self.refused and not (alone and opened_by_some(self._topology(), version))
 
     async def _bring(self, version: str) -> None:
         """Open one version, and serve it if it is still named."""
@@ -218,6 +227,8 @@ class Pointing:
             self._retries.pop(version, None)
             self._missing.discard(version)
             self._doubted.discard(version)
+            self.refused.pop(version, None)
+            self.spoilt.discard(version)
             log.info("snapshot.opened", snapshot=version, items=len(view.snapshot.catalogue))
             self._keeper.arrived(view)
         finally:
@@ -232,6 +243,9 @@ class Pointing:
             self._doubted.add(version)
             self._retries[version] = Retry(self._clock() + BACKOFF.first_s, 1)
             log.warning("snapshot.doubted", snapshot=version, error=str(error))
+            return
+        self._retries[version] = Retry(self._clock() + BACKOFF.longest_s, 1)
+        if version in self.refused:
             return
         self.refused[version] = str(error)
         if isinstance(error, FileSpoilt):

@@ -20,7 +20,7 @@ from router.cluster.topology import Generation, ShardFacts, Topology
 from router.served import pointing as pointing_module
 from router.served.choosing import chosen
 from router.served.keeper import HELD_S, Keeper
-from router.served.pointing import REFUSED, Pointing
+from router.served.pointing import BACKOFF, REFUSED, Pointing
 from router.served.views import View, Views
 from router.slates.resident import Resident
 from trunkshow.serving.deadline import monotonic
@@ -241,6 +241,29 @@ async def test_files_that_shards_open_too_are_told_from_what_routers_alone_read(
         await heard(pointing, shop)
         clock.s += 0.6
     assert (list(pointing.refused), pointing.spoilt) == (["v2"], spoilt)
+
+
+@pytest.mark.parametrize(("shards_have", "served"), [({"v1": 1, "v2": 4}, "v2"), ({"v1": 4}, "v1")])
+async def test_what_is_served_elsewhere_and_was_spoilt_here_is_tried_again(
+    shop: Shop, shards_have: dict[str, int], served: str
+) -> None:
+    """Seldom, and told once: shards may close what this router serves, for want of room."""
+    clock = Clock()
+    keeper = Keeper(Views.of(shop.open("v1")))
+    pointing = Pointing(
+        shop.read, shop.open, keeper, every_s=0.01, topology=lambda: cluster(**shards_have), clock=clock
+    )
+    shop.wrong["v2"] = FileSpoilt("taste/x does not have the checksum")
+    shop.promote("v2")
+    with capture_logs() as logs:
+        for seconds in (0.6, 1.0, BACKOFF.longest_s, BACKOFF.longest_s):
+            await heard(pointing, shop)
+            clock.s += seconds
+    assert (shop.opened.count("v2"), list(pointing.refused)) == (3 if served == "v2" else 2, ["v2"])
+    assert [entry["event"] for entry in logs] == ["snapshot.doubted", "snapshot.refused"]
+    shop.wrong.clear()
+    await heard(pointing, shop)
+    assert (keeper.now.current.version, "v2" in pointing.refused) == (served, served == "v1")
 
 
 async def test_a_version_whose_directory_alone_is_spoilt_is_none_of_which_shards_can_say(shop: Shop) -> None:

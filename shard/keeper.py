@@ -251,10 +251,14 @@ class Keeper:
         await self._bring_of(self._versions())
 
     async def pass_by(self) -> None:
-        """Open what is next of the current version, where all that is under way hangs."""
+        """Open what is next of what is served where all that is under way hangs, or what nobody has where it waits."""
         current = self._pointer.current if self._pointer else ""
-        if current and self._belonging.members and self.opening.is_held_up(current):
+        if not current or not self._belonging.members:
+            return
+        if self.opening.is_held_up(current):
             await self._bring_of([current], passing=True)
+        elif self.opening.waits_for_log():
+            await self._bring_of([], passing=True)
 
     async def _bring_of(self, versions: Iterable[str], *, passing: bool = False) -> None:
         missing = holdings.missing_of(self._scene(), self._plan.wanted)

@@ -6,8 +6,9 @@
                                         that hangs in it is told of, and not opened again before it is done
 
 They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
-is served; what is served itself, after `HANGS_S`, by what else is. What a thread still reads that nobody waits for any
-more is not closed before it comes back.
+is served; what is served itself, after `HANGS_S`, by what else is. What only waits for the log to be replayed is passed
+by at once, by what nobody has. What a thread still reads that nobody waits for any more is not closed before it comes
+back.
 
 Whatever fails here, what is warm goes on serving. What is opened, in which order, and what is closed, is
 `shard.keeper`'s to say.
@@ -110,6 +111,7 @@ class Opening:
         self._clock = clock
         self._online = online
         self._busy: dict[Key, float] = {}
+        self._waiting: set[Key] = set()
         self._read: list[str] = []
         self._closed: list[_Closed] = []
         self._leaving: list[str] = []
@@ -135,6 +137,10 @@ class Opening:
         return bool(self._busy) and all(
             now - since >= limits[_version(key) == version] for key, since in self._busy.items()
         )
+
+    def waits_for_log(self) -> bool:
+        """Whether all that is under way is here, and waits only for the log to be replayed for it."""
+        return bool(self._busy) and self._busy.keys() <= self._waiting
 
     async def bring(
         self, key: Key, parent: str, share: float = pacing.SHARE, *, passing: bool = False
@@ -167,7 +173,7 @@ class Opening:
                 self.generations[what.version] = Generation(what, self._warm_requests, self._online.admit(what))
                 log.info("snapshot.opened", snapshot=what.version, partitions=what.partitions)
             elif isinstance(key, Piece):
-                await self._online.whole(key)
+                await self._whole(key)
                 self.generations[key.version].adopt(key, what)
                 log.info("piece.warm", snapshot=key.version, kind=key.kind.name, number=key.number)
         except BaseException:
@@ -175,6 +181,13 @@ class Opening:
                 self._online.dismiss(what.version)
             what.close()
             raise
+
+    async def _whole(self, piece: Piece) -> None:
+        self._waiting.add(piece)
+        try:
+            await self._online.whole(piece)
+        finally:
+            self._waiting.discard(piece)
 
     def drop(self, piece: Piece) -> None:
         """Close a piece, once nobody reads it."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pytest
-from keeper_stage import OWN, WHO, Stage
+from keeper_stage import EVERYTHING, OWN, PARTITIONS, WHO, Stage
 
 from shard.online.port import NoLog, Online
 from shard.scene import Piece
@@ -48,6 +48,33 @@ async def test_a_partition_is_warm_once_everything_is_known_that_its_users_did(t
     await bringing
     assert len(stage.warm()[stage.pointer.current]) == 1
     stage.keeper.close()
+
+
+async def test_a_partition_that_waits_for_the_log_does_not_hold_up_what_nobody_has(two: Path) -> None:
+    """Others have it, and it may wait for as long as a replay goes on; those behind it nobody serves meanwhile."""
+
+    class OneWaits(Waiting):
+        async def whole(self, piece: Piece) -> None:
+            if not self.asked.is_set():
+                await super().whole(piece)
+
+    online, stage = OneWaits(), Stage(two)
+    keeper, current = stage.keeper, stage.pointer.current
+    keeper._online = keeper.opening._online = online
+    keeper.joined((OWN,))
+    keeper.pointed(stage.pointer)
+    keeper.tend()
+    await keeper.bring_next()
+    keeper.tend()
+    bringing = asyncio.create_task(keeper.bring_next())
+    await online.asked.wait()
+    for _ in EVERYTHING:
+        await keeper.pass_by()
+    assert len(stage.warm()[current]) == PARTITIONS - 1
+    online.known.set()
+    await bringing
+    assert stage.warm()[current] == EVERYTHING
+    keeper.close()
 
 
 async def test_who_keeps_online_events_is_told_which_version_is_current(stage: Stage) -> None:

@@ -11,9 +11,10 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
    `trunkshow.batch_parts`.
 2. Patience and budget are those of `trunkshow.hedging`: the p99 of what callers waited of late, within bounds, and a
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
-   stands still, where answers take as long as the bounds. A token comes back where the router first asked gave no
-   answer at all, and the hedge was right; routers that are merely slow, since there is too much to do, are soon asked
-   no more than once each. Who got no token then has another chance later, and again and again as long as there is
+   stands still, where answers take as long as the bounds. Two tokens come back where the router first asked gave
+   no answer at all, and the hedge was right: where slow answers have spent the budget, a router that stands still has
+   it back in a second or so. Routers that are merely slow, since there is too much to do, are soon asked no more than
+   once each. Who got no token then has another chance later, and again and again as long as there is
    time, on a reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what
    that needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not
    one router, and another one would not help; what everybody waited for once may be one router a moment later.
@@ -57,6 +58,9 @@ burst of 256, and no token given back, a flood of five times what a cluster sust
 
 BURST = 64
 """Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""
+
+BACK = 2
+"""Tokens for a hedge that was right: the one that it cost, and one for another call that waits at the same router."""
 
 LAST_SHARE = 0.6
 """Of a call's time, or of what a router promises where that is less, after each of which it may be hedged on the
@@ -110,7 +114,8 @@ class Budget:
     def give_back(self) -> None:
         """Whoever was asked first never answered: the hedge cost nobody anything who could have done more."""
         with self._lock:
-            self._tokens.give_back()
+            for _ in range(BACK):
+                self._tokens.give_back()
 
 
 class Flow:

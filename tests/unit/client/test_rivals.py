@@ -14,7 +14,7 @@ import pytest
 
 from trunkshow import channel as wire
 from trunkshow import rival_rules, rivals
-from trunkshow.rival_rules import Hedge, hedges
+from trunkshow.rival_rules import BURST, Budget, Hedge, hedges
 from trunkshow.rivals import raced, raced_blocking, spare
 from trunkshow.targets import Routers, host_of, listed
 from trunkshow.v1 import recommendation_pb2 as pb
@@ -331,6 +331,20 @@ def test_a_threads_token_comes_back_where_the_first_call_ran_into_its_deadline(
     assert not hedge.spend(0)
     first.end(code)
     assert hedge.spend(0) is left
+
+
+def test_what_slow_answers_spent_is_there_again_soon_after_a_router_stands_still() -> None:
+    """Else each of its calls would fail for want of a token, until gRPC finds out."""
+    budget = Budget(0, BURST)
+    while budget.spend():
+        pass
+    budget.give_back()
+    spent = []
+    for _ in range(6):
+        spent.append(sum(1 for _ in range(BURST) if budget.spend()))
+        for _ in range(spent[-1]):
+            budget.give_back()
+    assert spent[-1] == BURST
 
 
 def test_there_are_tokens_left_where_answers_take_as_long_as_the_bounds() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cli.chaos.ground import READY_WITHIN_S, Ground
+from cli.chaos.processes import start_together
 from cli.chaos.proxy import CLEAR, Weather
 
 SETTLED_S = 5.0
@@ -81,7 +82,7 @@ class Killed:
 
     async def heal(self, ground: Ground) -> None:
         """Start."""
-        await asyncio.gather(*(ground.bodies[victim].start() for victim in self.victims))
+        await start_together(ground.bodies, self.victims)
 
 
 @dataclass(frozen=True)

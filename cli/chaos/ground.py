@@ -31,7 +31,7 @@ from cli.addresses import free_address
 from cli.chaos import starting
 from cli.chaos.clock import Clock
 from cli.chaos.depot import Depot
-from cli.chaos.processes import TRUNKSHOW, Body, bytecode
+from cli.chaos.processes import TRUNKSHOW, Body, bytecode, start_together
 from cli.chaos.proxy import Link
 from cli.chaos.recording import Recording
 from cli.chaos.rolls import Rolls
@@ -165,7 +165,7 @@ class Ground:
             listens = partial(starting.listens, self.routers[router])
             self._body(router, listens, ("router", "--listen", self.routers[router], *rolls))
         self.enrol(self.shards, self.shards)
-        await asyncio.gather(*(body.start() for body in self.bodies.values()))
+        await start_together(self.bodies, self.bodies)
         await self.until(self.whole, READY_WITHIN_S)
 
     def enrol(self, for_shards: Iterable[str], for_routers: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
     builders, pushers       give way to everybody, all their lives
     a process that starts   gives way until it serves: as on a machine of its own, where its imports, and the snapshot
-                            that it opens, slow nobody down
+                            that it opens, slow nobody down (not where nothing of its kind lives)
 
 A shard or a router that starts needs a processor for a second or two before it does anything. In the cluster that is
 stood for, it has one, or the share that its pod requests; here five of them share what there is with the callers.

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +60,20 @@ def bytecode(folder: Path) -> Mapping[str, str]:
     return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder)}
 
 
+async def start_together(bodies: Mapping[str, Body], names: Iterable[str]) -> None:
+    """Bring these to life at once, by name; of what lives of the same kind, they take nothing.
+
+    Where nothing of their kind lives, such as after a power cut, each has a processor like any other: else the first
+    that serves would have it all for what it does beside, and those that start would wait for that.
+    """
+    kinds = {_kind(name) for name, body in bodies.items() if body.lives}
+    await asyncio.gather(*(bodies[name].start(gives_way=_kind(name) in kinds) for name in names))
+
+
+def _kind(name: str) -> str:
+    return name.partition("-")[0]
+
+
 class Body:
     """One process of the cluster, living or dead.
 
@@ -102,8 +116,12 @@ class Body:
         """Of its present life; 0 where it is dead."""
         return self._process.pid if self._process is not None and self._process.returncode is None else 0
 
-    async def start(self) -> None:
-        """Bring it to life, unless it lives."""
+    async def start(self, *, gives_way: bool = True) -> None:
+        """Bring it to life, unless it lives.
+
+        Args:
+            gives_way: until it serves, where it does not at once.
+        """
         if self.lives:
             return
         starting = asyncio.ensure_future(
@@ -114,7 +132,7 @@ class Body:
         except asyncio.CancelledError:
             self._process = await starting  # it lives by now, whoever does not want it any more
             raise
-        if self._serves is not None and priority.can_let_go():
+        if gives_way and self._serves is not None and priority.can_let_go():
             priority.hold_back(self._process.pid)
             self._beginning = asyncio.create_task(self._begun(self._process, self._serves))
 

@@ -16,6 +16,7 @@ from cli.chaos.looking import Looker, looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.plan import Plan, Step, steps
+from cli.chaos.processes import start_together
 from cli.chaos.recording import recording
 from cli.chaos.result import Result
 from cli.chaos.stalls import settle
@@ -144,7 +145,7 @@ async def _made_whole(ground: Ground, say: Say) -> bool:
     except UsageError:
         say("cluster.restarted")
         await asyncio.gather(*(body.kill() for body in ground.bodies.values()))
-        await asyncio.gather(*(body.start() for body in ground.bodies.values()))
+        await start_together(ground.bodies, ground.bodies)
         await ground.until(ground.whole, READY_WITHIN_S)
         return False
     return True

@@ -14,7 +14,7 @@ import pytest
 
 from cli.addresses import free_address
 from cli.chaos import priority
-from cli.chaos.processes import Body
+from cli.chaos.processes import Body, start_together
 from cli.chaos.starting import listens
 
 WITHIN_S = 60.0
@@ -46,6 +46,32 @@ async def test_a_process_gives_way_until_it_serves(tmp_path: Path) -> None:
         await _until(lambda: {_nice(thread) for thread in _threads(body.pid)} == {_nice(0)})
     finally:
         await body.kill()
+
+
+@pytest.mark.skipif(not priority.can_let_go(), reason="only who may raise priorities holds anybody back")
+async def test_what_starts_with_all_of_its_kind_gives_way_to_none_of_them(tmp_path: Path) -> None:
+    """After a power cut the first one that serves would have the processors, and the others wait for it."""
+    begun = tmp_path / "begun"  # nothing is written there: nobody serves
+    os.mkfifo(begun)
+    bodies = {
+        name: Body(
+            name,
+            (sys.executable, "-c", SERVER, str(begun), free_address()),
+            tmp_path / name,
+            serves=partial(listens, free_address()),
+        )
+        for name in ("shard-0", "shard-1", "router-0", "router-1")
+    }
+    await bodies["router-0"].start(gives_way=False)
+    try:
+        await start_together(bodies, ("shard-0", "shard-1", "router-1"))
+        await _until(lambda: all(len(_threads(body.pid)) > 1 for body in bodies.values()))
+        nice = {name: {_nice(thread) for thread in _threads(body.pid)} for name, body in bodies.items()}
+        own = _nice(0)
+        assert nice == {"shard-0": {own}, "shard-1": {own}, "router-0": {own}, "router-1": {priority.NICE}}
+    finally:
+        for body in bodies.values():
+            await body.kill()
 
 
 async def test_one_that_never_listens_is_ended_all_the_same(tmp_path: Path) -> None:

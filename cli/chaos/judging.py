@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cli.chaos.denied import Takings
 from cli.chaos.faults import Promise
 from cli.chaos.ledger import Account
 from cli.chaos.tally import SLICE_S, Series, Tally
@@ -49,8 +50,10 @@ def judge(
     whole_again: bool = True,
     trouble: str = "",
     events: Account | None = None,
+    takings: Takings | None = None,
 ) -> Verdict:
     """The verdict on one fault."""
+    late = ((began + SLICE_S / 2, tally.late) for began, tally in series.slices(moments.injected, moments.ended))
     false_from = moments.injected + (promise.false_after_s or float("inf"))
     false_until = moments.healed - STILL_OUT_S
     away = series.between(false_from, false_until) if false_from < false_until else Tally()
@@ -67,6 +70,7 @@ def judge(
         sum(series.between(moments.injected, moments.ended).versions[version] for version in moments.spoilt),
         events,
         away.rungs["FRESH"],
+        None if takings is None else takings.denial(moments.injected, moments.ended, late),
     )
 
 

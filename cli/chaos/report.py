@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from cli.chaos import manners_report, origin
+from cli.chaos import denied_report, manners_report, origin
 from cli.chaos.ledger import Account
 from cli.chaos.markdown import markdown_table
 from cli.chaos.result import Result
@@ -16,7 +16,10 @@ from trunkshow.client import Rung
 LATE_TOLD = 5
 """Late answers of a fault that are told of; the report as JSON has some more."""
 
-COLUMNS = ("fault", "requests", "failed", "wrong", "late", "p99 ms", "rungs", "recovered", "switched", "verdict")
+COLUMNS = (
+    *("fault", "requests", "failed", "wrong", "late", "p99 ms", "taken", "late then"),
+    *("rungs", "recovered", "switched", "verdict"),
+)
 
 EVENT_COLUMNS = (
     *("fault", "events", "sent", "recorded", "acknowledged", "refused", "unanswered", "rejected"),
@@ -35,6 +38,7 @@ def cells(verdict: Verdict) -> tuple[str, ...]:
         f"{tally.wrong:,}",
         f"{tally.late:,}" if verdict.promise.healthy else f"({tally.late:,})",
         f"{tally.quantile_ms(0.99):.0f}",
+        *denied_report.cells(verdict),
         rungs(verdict),
         recovered,
         "" if verdict.switched_s is None else f"{verdict.switched_s:.1f} s",
@@ -137,6 +141,7 @@ _LEGEND = (
     "  contradicts itself. Every answer is checked (of those that make an overload, one in twenty).",
     "- *late*: after 200 ms (a batch: 2 s) as the caller measured it, less the time in which the caller's own process",
     "  stood still; in brackets where no replica was healthy.",
+    *denied_report.LEGEND,
     "- *rungs*: of the receipts. Strangers with nothing in hand are rightly answered from POPULAR.",
     "- *recovered*: from the fault's end to the first half second in which nothing failed, and 99 % of those whom the",
     "  current snapshot knows were served from it.",
@@ -186,7 +191,10 @@ def summary(verdicts: Sequence[Verdict]) -> list[str]:
         + f"; {wrong:,} wrong answers.",
         f"- Where a replica was healthy: {late:,} of {of:,} answers late"
         + (f", one in {of / late:,.0f}" if late else "")
-        + f" (aim: at most one in 10,000); {held_up:,} more came in time to a caller that stood still.",
+        + " (aim: at most one in 10,000)"
+        + denied_report.of_late(verdicts)
+        + f"; {held_up:,} more came in time to a caller that stood still.",
+        *denied_report.summary(verdicts),
         f"- Slowest recovery: {slowest:.1f} s (aim: 5 s)" + (f"; not seen: {', '.join(never)}" if never else "") + ".",
         f"- {events.acknowledged:,} events acknowledged, of {events.events:,} that were sent {events.tries:,} times: "
         f"{events.lost + events.strange:,} lost, {events.twice:,} counted twice; all of them in every slate "

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from cli.chaos import origin
+from cli.chaos.denied import Denial
 from cli.chaos.ledger import Account
 from cli.chaos.origin import Part
 from cli.chaos.plan import Plan
@@ -118,6 +119,7 @@ def _merged(rounds: Sequence[Verdict]) -> Verdict:
         trouble="; ".join(filter(None, dict.fromkeys(one.trouble for one in rounds))),
         events=_all_events(rounds),
         falsely_fresh=sum(one.falsely_fresh for one in rounds),
+        denial=Denial.sum(one.denial for one in rounds),
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from cli.chaos.denied import Takings, watching
 from cli.chaos.ground import READY_WITHIN_S, Ground, standing
 from cli.chaos.judging import Moments, judge
 from cli.chaos.looking import Looker, looking
@@ -77,22 +78,27 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
             flowing(orders, ground.logs) as ground.traffic,
             recording(facts, ground.target, seed) as ground.recording,
             looking(ground.recording.ledger, ground.routers.values(), ground.log) as looker,
+            watching() as takings,
         ):
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
             for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until, done):
-                verdict = await one(step, ground, looker, plan.recovery_s, say)
+                verdict = await one(step, ground, looker, takings, plan.recovery_s, say)
                 result.verdicts.append(verdict)
                 say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
     return result
 
 
-async def one(step: Step, ground: Ground, looker: Looker, recovery_s: float, say: Say) -> Verdict:
+async def one(
+    step: Step, ground: Ground, looker: Looker, takings: Takings | None, recovery_s: float, say: Say
+) -> Verdict:
     """One fault, from a whole cluster to a whole cluster."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
     injected, troubles = time.monotonic(), list[str]()
     ground.traffic.series.forget(injected - KEPT_S)
+    if takings is not None:
+        takings.forget(injected - KEPT_S)
     for act in (partial(_inject, step, ground), partial(fault.heal, ground)):
         try:
             await act()
@@ -126,6 +132,7 @@ async def one(step: Step, ground: Ground, looker: Looker, recovery_s: float, say
         whole_again=whole_again,
         trouble="; ".join(troubles),
         events=events,
+        takings=takings,
     )
 
 

@@ -29,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cli.chaos.denied import Denial
 from cli.chaos.faults import Promise
 from cli.chaos.ledger import Account
 from cli.chaos.tally import MANNERS, Tally
@@ -62,6 +63,7 @@ class Verdict:
         trouble: what kept the fault from being injected as it was meant; empty where nothing did.
         events: what became of those; None where nobody recorded.
         falsely_fresh: answers FRESH while nobody could know.
+        denial: what the machine was denied meanwhile; None where the system does not tell. No rule looks at it.
     """
 
     fault: str
@@ -76,6 +78,7 @@ class Verdict:
     spoilt: int = 0
     events: Account | None = None
     falsely_fresh: int = 0
+    denial: Denial | None = None
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -112,6 +115,7 @@ class Verdict:
             "spoilt": self.spoilt,
             "events": None if self.events is None else self.events.to_json(),
             "falsely_fresh": self.falsely_fresh,
+            "denial": None if self.denial is None else self.denial.to_json(),
             **tally.to_json(),
         }
 
@@ -131,6 +135,7 @@ class Verdict:
             raw["spoilt"],
             None if raw["events"] is None else Account.from_json(raw["events"]),
             raw["falsely_fresh"],
+            Denial.from_json(raw["denial"]) if raw.get("denial") else None,
         )
 
 

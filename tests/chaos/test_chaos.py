@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from datasets import Built
 
@@ -19,6 +20,7 @@ from cli.chaos.options import ChaosOptions
 from cli.chaos.plan import Plan, draw_steps
 from cli.chaos.result import Result
 from cli.chaos.run import run
+from cli.chaos.verdict import Verdict
 
 SEED = 7
 FAULTS = ("kill-one", "kill-router", "member-removed", "swap", "bit-flipped", "log-killed", "log-full")
@@ -98,6 +100,12 @@ def test_the_report_says_how_to_do_it_again(result: Result) -> None:
     assert len(rows) == 3
 
 
+def test_what_was_taken_from_the_machine_is_told_where_the_system_tells_it(result: Result) -> None:
+    """Of the time of all processors, from the injection to the end of the look."""
+    tells = hasattr(psutil.cpu_times(), "steal")
+    assert [one.denial is not None and one.denial.of_s > 3 for one in result.verdicts] == [tells] * len(FAULTS)
+
+
 def test_a_run_goes_on_where_it_ended(
     result: Result, tmp_path: Path, capsys: pytest.CaptureFixture[str], nobody_waits: None
 ) -> None:
@@ -110,6 +118,7 @@ def test_a_run_goes_on_where_it_ended(
     assert said == json.loads((tmp_path / "work" / "report.json").read_text())
     drawn = [(one.fault, one.particulars.partition(";")[0]) for one in result.verdicts]
     assert [(one["fault"], one["particulars"].partition(";")[0]) for one in said["steps"]] == drawn
-    assert said["steps"][:-1] == interrupted.to_json()["steps"]
+    before = Result.from_json(interrupted.to_json(), result.plan)
+    assert [Verdict.from_json(one) for one in said["steps"][:-1]] == before.verdicts
     assert [part["faults"] for part in said["parts"]] == [len(FAULTS) - 1, 1]
     assert (said["rate"], said["seed"]) == (RATE, SEED)

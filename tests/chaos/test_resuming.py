@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.chaos import origin, resuming
+from cli.chaos.denied import Denial
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Terrain
 from cli.chaos.latecomers import Latecomer
@@ -43,7 +44,9 @@ def verdict(fault: str, requests: int = 100) -> Verdict:
     tally.note(LATE)
     events = Account(events=9, tries=12, recorded=9, acknowledged=9, users=3, forgotten=1, fresh_s=2.123456)
     promise = Promise(whole=True, late_one_in=7)
-    return Verdict(fault, "drawn", promise, 12.3456, tally, 1.23456, None, False, "trouble", 1, events, 2)
+    return Verdict(
+        fault, "drawn", promise, 12.3456, tally, 1.23456, None, False, "trouble", 1, events, 2, Denial(1.5, 24.0, 1)
+    )
 
 
 def ended(faults: int, **changes: Any) -> Result:

@@ -53,7 +53,7 @@ def judge(
     takings: Takings | None = None,
 ) -> Verdict:
     """The verdict on one fault."""
-    late = ((began + SLICE_S / 2, tally.late) for began, tally in series.slices(moments.injected, moments.ended))
+    late = series.late(moments.injected, moments.ended)
     false_from = moments.injected + (promise.false_after_s or float("inf"))
     false_until = moments.healed - STILL_OUT_S
     away = series.between(false_from, false_until) if false_from < false_until else Tally()

@@ -67,14 +67,18 @@ class Recording:
         target: of the routers, as gRPC resolves it.
         seed: of everything that is drawn.
         items_max: that the events are about; all where None.
+        all_leave: everybody is a stranger, and leaves once they have done all that they do; else some strangers leave.
     """
 
-    def __init__(self, facts: Facts, target: str, seed: int, items_max: int | None = None) -> None:
+    def __init__(
+        self, facts: Facts, target: str, seed: int, items_max: int | None = None, *, all_leave: bool = False
+    ) -> None:
         self.ledger = Ledger()
         self.times = 1.0
         self.context: Mapping[str, str] = {}
         self._facts = facts
         self._items = facts.ids[:items_max]
+        self._all_leave = all_leave
         self._random = random.Random(seed)  # noqa: S311 - as for all visitors
         self._ids = itertools.count()
         self._users = self._who()
@@ -189,10 +193,11 @@ class Recording:
         count = self._random.randint(*EVENTS_OF_A_CALL)
         events = [self._event(user, LIKED if self._done[user] + number == 0 else DONE) for number in range(count)]
         self._done[user] += count
-        leaves = user.startswith(STRANGER) and self._random.random() < LEAVE
+        is_done = self._done[user] + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX
+        leaves = is_done if self._all_leave else user.startswith(STRANGER) and self._random.random() < LEAVE
         if leaves:
             self._leaving.leaves(user)
-        if leaves or self._done[user] + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX:
+        if leaves or is_done:
             self._present[place] = self._comes()
         return events
 
@@ -210,7 +215,7 @@ class Recording:
 
     def _who(self) -> Iterator[str]:
         """Users, each of them once, for ever: known ones while there are any, and strangers among them."""
-        known = list(itertools.islice(self._facts.users(), KNOWN_USERS_MAX))
+        known = [] if self._all_leave else list(itertools.islice(self._facts.users(), KNOWN_USERS_MAX))
         self._random.shuffle(known)
         for number in itertools.count():
             is_strange = not known or self._random.random() < STRANGERS
@@ -218,9 +223,11 @@ class Recording:
 
 
 @asynccontextmanager
-async def recording(facts: Facts, target: str, seed: int, items_max: int | None = None) -> AsyncIterator[Recording]:
+async def recording(
+    facts: Facts, target: str, seed: int, items_max: int | None = None, *, all_leave: bool = False
+) -> AsyncIterator[Recording]:
     """A visitor who records for the time of the context."""
-    visitor = Recording(facts, target, seed, items_max)
+    visitor = Recording(facts, target, seed, items_max, all_leave=all_leave)
     visitor.start()
     try:
         yield visitor

@@ -1,7 +1,9 @@
 """A soak: hours in minutes. Half load, events, a new snapshot every minute; what a process holds stays what it held.
 
-No event may be lost, or counted twice. Memory and file descriptors of every process are looked at all the time. The
-first quarter is for warming up; then the mean of the second quarter is compared with that of the last.
+No event may be lost, or counted twice. A shard keeps what users did since the snapshot, and what is promoted here is
+that same snapshot again: so whoever records leaves for good after a while, and what is kept of them has to go. Memory
+and file descriptors of every process are looked at all the time. The first quarter is for warming up; then the mean of
+the second quarter is compared with that of the last.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from cli.chaos.denied import Denial, watching
 from cli.chaos.ground import LOG, Ground, standing
 from cli.chaos.ledger import Account
 from cli.chaos.looking import looking
@@ -32,9 +35,9 @@ SWAP_EVERY_S = 60.0
 KEPT_VERSIONS = 2
 """Retired snapshots that stay; older ones are collected, as an operator would."""
 
-ITEMS_MAX = 300
-"""That events are about. A shard keeps some 2 KiB of each item for its windows, up to a limit that no soak fills
-(docs/operations.md); of these few it keeps them before the second quarter."""
+ITEMS_MAX = 20
+"""That events are about. Of each item a shard keeps a number for every minute in which something happened, for an hour,
+and the coarser the older; with many items that is a number for nearly every event, which half an hour only adds to."""
 
 MEMORY_GROWTH_MAX = 0.05
 DESCRIPTORS_GROWTH_MAX = 0.05
@@ -93,6 +96,7 @@ class Soaked:
         tally: of all requests.
         events: what became of those that were recorded beside the requests.
         processes: what each held.
+        denial: of the processors' time; None where the system does not tell.
     """
 
     minutes: float
@@ -101,6 +105,7 @@ class Soaked:
     tally: Tally
     events: Account
     processes: tuple[Flatness, ...]
+    denial: Denial | None = None
 
     @property
     def passed(self) -> bool:
@@ -131,7 +136,8 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / ground.depot.base)
         async with (
             flowing([orders], ground.logs) as traffic,
-            recording(facts, ground.target, plan.seed, ITEMS_MAX) as recorded,
+            recording(facts, ground.target, plan.seed, ITEMS_MAX, all_leave=True) as recorded,
+            watching() as takings,
             looking(recorded.ledger, ground.routers.values(), ground.log) as looker,
         ):
             await asyncio.sleep(BREATH_S)
@@ -148,8 +154,9 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
             traffic.check()
             recorded.check()
             tally = traffic.series.between(began, ended)
+            denial = None if takings is None else takings.denial(began, ended, traffic.series.late(began, ended))
     flat = tuple(flatness(*one) for one in weights.items())
-    return Soaked((ended - began) / 60, rate, len(promoted), tally, events, flat)
+    return Soaked((ended - began) / 60, rate, len(promoted), tally, events, flat, denial)
 
 
 async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -> None:

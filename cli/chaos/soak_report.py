@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cli.chaos.denied import DENIED_MIN
 from cli.chaos.markdown import markdown_table
 from cli.chaos.origin import commit, machine
 from cli.chaos.soak import Flatness, Soaked
@@ -24,7 +25,7 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "",
         f"{soaked.minutes:.0f} minutes at {soaked.rate:.0f} requests a second, {soaked.swaps} snapshots promoted; "
         f"commit {commit()}, {machine()}. {tally.requests:,} requests, {tally.failed:,} failed, {tally.wrong:,} wrong, "
-        f"{tally.late:,} late, p99 {tally.quantile_ms(0.99):.0f} ms.",
+        f"{tally.late:,} late{_denied(soaked)}, p99 {tally.quantile_ms(0.99):.0f} ms.",
         "",
         f"{events.acknowledged:,} events of {events.users:,} users acknowledged, of {events.events:,} that were sent "
         f"{events.tries:,} times: {events.lost:,} lost, {events.twice:,} counted twice; at the end {fresh}. "
@@ -37,6 +38,16 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _denied(soaked: Soaked) -> str:
+    if soaked.denial is None:
+        return ""
+    denial = soaked.denial
+    return (
+        f" ({denial.late:,} of them while more than {DENIED_MIN:.0%} of the processors' time was taken from the "
+        f"machine; {denial.share:.1%} was on the whole)"
+    )
 
 
 def _cells(one: Flatness) -> tuple[str, ...]:

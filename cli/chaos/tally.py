@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,6 +211,10 @@ class Series:
     def forget(self, before: float) -> None:
         """Keep nothing of what was sent before a moment: a run of hours would hold millions of counts."""
         self._slices = {number: tally for number, tally in self._slices.items() if number >= int(before / SLICE_S)}
+
+    def late(self, begin: float, end: float) -> Iterator[tuple[float, int]]:
+        """When answers were asked for that came late, to within half a slice, and how many."""
+        return ((at + SLICE_S / 2, tally.late) for at, tally in self.slices(begin, end))
 
     def slices(self, begin: float, end: float) -> list[tuple[float, Tally]]:
         """When slices began, and what they hold, from one moment to another, in order; empty ones are left out."""

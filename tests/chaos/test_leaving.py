@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from cli.chaos import leaving
 from cli.chaos.leaving import Leaving
 from cli.chaos.ledger import Ledger
+from cli.chaos.recording import EVENTS_OF_A_CALL, STRANGER, USER_EVENTS_MAX, Recording
 from trunkshow.errors import Unavailable
 from trunkshow.events import Event
 
@@ -40,6 +45,23 @@ def test_who_has_something_under_way_waits() -> None:
     leavers.closed(events)
     assert leavers.ready() == ["ann"]
     assert leavers.ready() == []
+
+
+@pytest.mark.parametrize("all_leave", [True, False])
+async def test_where_all_leave_they_do_so_once_they_have_done_all_that_they_do(all_leave: bool) -> None:
+    """Else whom the snapshot knows stays, and others leave sooner or later."""
+    facts: Any = SimpleNamespace(ids=["hat", "cap"], users=lambda: (f"known-{number}" for number in range(100)))
+    visitor, done, left = Recording(facts, "127.0.0.1:1", 1, all_leave=all_leave), Counter[str](), list[str]()
+    visitor._leaving.leaves = left.append  # type: ignore[method-assign]
+    for _ in range(3_000):
+        done.update(event.user_id for event in visitor._something_done())
+    await visitor.close()
+    strangers = {user for user in done if user.startswith(STRANGER)}
+    full = {user for user, events in done.items() if events + EVENTS_OF_A_CALL[1] > USER_EVENTS_MAX}
+    assert len(left) == len(set(left)) > 20
+    assert strangers.issuperset(left)
+    assert (strangers == done.keys()) is all_leave
+    assert (full == set(left)) is all_leave
 
 
 async def test_it_is_asked_for_until_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Sequence
 
-from shard.kept import Kept
+from shard.kept import AGE_S_MAX, Kept
 from shard.online.freshness import Known, is_at_home, known_at_home
 from shard.online.port import Online
 from shard.seats import Seat
@@ -35,9 +35,6 @@ from trunkshow.proposals import Proposer
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.v1 import recommendation_pb2 as pb
 from trunkshow.v1 import shard_pb2
-
-AGE_S_MAX = 300.0
-"""What a slate rests on is compared anyway; this bounds what nobody thought of."""
 
 _numbers = itertools.count(1)
 """Over all snapshots: one that is closed and opened again has other states."""

@@ -1,7 +1,8 @@
 """Slates that may be sent again, by the bytes of the request that they answer; so many bytes of them at most.
 
 What a slate rests on, and whether that still is so, is `shard.again`'s to say. Here they are held, and let go: the one
-that nobody asked for longest goes first. Nothing is held but bytes and numbers: no slate keeps a snapshot open.
+that nobody asked for longest goes first, and what is too old to be sent again as others come. Nothing is held but bytes
+and numbers: no slate keeps a snapshot open.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from typing import NamedTuple
 
 from trunkshow.serving import metrics
 from trunkshow.v1 import recommendation_pb2 as pb
+
+AGE_S_MAX = 300.0
+"""What a slate rests on is compared anyway; this bounds what nobody thought of."""
 
 KEPT_BYTES_MAX = 64 << 10
 """Of one slate and its request; a larger one is not kept."""
@@ -92,6 +96,8 @@ class KeptSlates:
         while self.bytes > self._most:
             self.drop(next(iter(self._of)))
             EVICTED.inc()
+        while (first := next(iter(self._of))) != request and self._of[first].made_at < kept.made_at - AGE_S_MAX:
+            self.drop(first)
 
     def drop(self, request: bytes) -> None:
         """Let go of the slate that answered a request."""

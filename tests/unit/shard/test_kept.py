@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shard.kept import KEPT_BYTES_MAX, OVERHEAD_BYTES, Kept, KeptSlates
+from shard.kept import AGE_S_MAX, KEPT_BYTES_MAX, OVERHEAD_BYTES, Kept, KeptSlates
 from trunkshow.v1 import recommendation_pb2 as pb
 
 
@@ -25,6 +25,19 @@ def test_what_nobody_asked_for_longest_goes_first() -> None:
     kept.keep(b"c", slate())
     assert [kept.find(request) is not None for request in (b"a", b"b", b"c")] == [True, False, True]
     assert kept.bytes == 2 * (400 + 1 + OVERHEAD_BYTES)
+
+
+def test_what_is_too_old_to_be_sent_again_goes_as_others_come() -> None:
+    """Else a shard would hold the slates of snapshots that are closed, up to its limit."""
+    kept = room_for(100)
+    for moment, request in enumerate((b"a", b"b", b"c")):
+        kept.keep(request, slate()._replace(made_at=float(moment)))
+    assert kept.find(b"a") is not None  # and is asked for later than others
+    kept.keep(b"d", slate()._replace(made_at=AGE_S_MAX + 1.5))
+    assert [kept.look(request) is not None for request in (b"a", b"b", b"c", b"d")] == [True, False, True, True]
+    kept.keep(b"e", slate()._replace(made_at=2 * AGE_S_MAX + 3))
+    assert [kept.look(request) is not None for request in (b"a", b"c", b"d", b"e")] == [False, False, False, True]
+    assert kept.bytes == 400 + 1 + OVERHEAD_BYTES
 
 
 def test_one_that_is_made_anew_takes_the_old_ones_place() -> None:

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from online_shard import event
 
-from shard.again import AGE_S_MAX
 from shard.config import ShardConfig
-from shard.kept import Kept
+from shard.kept import AGE_S_MAX, Kept
 from shard.online.upkeep import Upkeep
 from shard.predict import Predictor
 from shard.scene import Kind, Piece

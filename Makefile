@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := .demo
-# How many processes test: one more than two processors, since tests of clusters wait more than they compute.
-WORKERS ?= 3
+# How many processes test: with three on two processors, tests of clusters now and then recovered later than they are looked at.
+WORKERS ?= 2
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -51,7 +51,7 @@ def test_every_fault_is_called_by_its_name(tmp_path: Path) -> None:
 def result(built: Built, nobody_waits: None, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A short run of the faults that are quickest to show something."""
     ground = terrain(built.store, tmp_path_factory.mktemp("chaos"))
-    plan = Plan(ground, SEED, FAULTS, seconds=1.2, rate=RATE, recovery_s=3.0)
+    plan = Plan(ground, SEED, FAULTS, seconds=1.2, rate=RATE, recovery_s=8.0)
     return asyncio.run(run(plan, lambda *_, **__: None))
 
 

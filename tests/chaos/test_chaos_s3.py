@@ -22,7 +22,7 @@ RATE = 40.0
 def result(built: Built, nobody_waits: None, tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A short run of the faults that a bucket has of its own."""
     work: Path = tmp_path_factory.mktemp("chaos-s3")
-    plan = Plan(Terrain(str(built.store), work, seed=SEED, s3=True), SEED, FAULTS, 1.2, rate=RATE, recovery_s=3.0)
+    plan = Plan(Terrain(str(built.store), work, seed=SEED, s3=True), SEED, FAULTS, 1.2, rate=RATE, recovery_s=8.0)
     return asyncio.run(run(plan, lambda *_, **__: None))
 
 

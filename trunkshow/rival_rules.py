@@ -13,7 +13,7 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
    stands still, where answers take as long as the bounds. Two tokens come back where the router first asked gave
    no answer at all, and the hedge was right: where slow answers have spent the budget, a router that stands still has
-   it back in a second or so. Routers that are merely slow, since there is too much to do, are soon asked no more than
+   it back in seconds. Routers that are merely slow, since there is too much to do, are soon asked no more than
    once each. Who got no token then has another chance later, and again and again as long as there is
    time, on a reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what
    that needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not

@@ -103,7 +103,7 @@ SOAK_MINUTES ?= 30
 
 chaos: $(STAMP) ## every fault, again and again, until a million requests were asked; writes bench/RELIABILITY.md
 	@test -d $(CHAOS_STORE) || $(BIN)/trunkshow demo --work $(DEMO) --build-only
-	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --requests $(CHAOS_REQUESTS) --seconds 30 --markdown bench/RELIABILITY.md
+	@$(BIN)/trunkshow chaos --store $(CHAOS_STORE) --seed 1 --requests $(CHAOS_REQUESTS) --seconds 30 $(if $(RESUME),--resume $(RESUME)) --markdown bench/RELIABILITY.md
 
 FUZZ_SECONDS ?= 300
 

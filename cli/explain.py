@@ -198,6 +198,8 @@ def _facts(one: Receipt) -> RenderableType:
     lines.add_column(style="dim")
     lines.add_column()
     lines.add_row("snapshot", escape(one.snapshot_version) or "none could be read")
+    if one.router:
+        lines.add_row("router", escape(one.router))
     lines.add_row("coverage", f"{one.partitions_answered} of {one.partitions_asked} partitions answered")
     lines.add_row("effort", EFFORTS[one.effort])
     if one.watermark:

@@ -54,7 +54,7 @@ class AsyncClient:
         self._identity = wire.identify(api_key, token)
         self._channel = open_channel(target, credentials, wire.OPTIONS)
         self._recording = open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
-        self._hedges = hedges(Routers(target).several)
+        self._hedges = hedges(Routers(target).count)
         self._hedge = self._hedges[wire.RECOMMEND.path]
 
     def __repr__(self) -> str:
@@ -258,6 +258,7 @@ class AsyncClient:
                     lambda seconds: call(message, timeout=seconds, metadata=shown),
                     deadline_ms / 1e3,
                     waits=wire.waits(message),
+                    by=wire.router_of,
                 )
             return await call(message, timeout=deadline_ms / 1e3, metadata=shown)
         except grpc.RpcError as error:

@@ -184,6 +184,12 @@ def waits(message: Message) -> bool:
     return bool(getattr(message, "at_least_as_fresh", ""))
 
 
+def router_of(answer: object) -> str:
+    """Which router an answer is of, by its receipt; empty where it has none."""
+    receipt = getattr(answer, "receipt", None)
+    return str(receipt.router) if receipt is not None else ""
+
+
 def metadata(request_id: str) -> tuple[tuple[str, str], ...]:
     """The metadata of one call; the router makes a request id where none is given.
 

@@ -34,7 +34,7 @@ class Line:
         self._channel = wire.open_channel(target, credentials)
         self._recording = wire.open_channel(target, credentials, wire.RECORDING_OPTIONS)  # connects when it is used
         self._identity = wire.identify(api_key, token)
-        self._hedges = hedges(Routers(target).several)
+        self._hedges = hedges(Routers(target).count)
         self._hedge = self._hedges[wire.RECOMMEND.path]
 
     def __repr__(self) -> str:
@@ -92,6 +92,7 @@ class Line:
                 patience_s,
                 timeout_s,
                 waits=waits,
+                by=wire.router_of,
             )
             return answer
         except grpc.RpcError as error:

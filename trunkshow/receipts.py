@@ -167,6 +167,7 @@ class Receipt:
             where that cannot be said.
         kept_age_ms: how long before the carousels were made, for the same request, where they were kept; None where
             they were made for this one.
+        router: which one answered: as the request ids begin that it makes; empty where a shard was asked directly.
     """
 
     request_id: str
@@ -186,6 +187,7 @@ class Receipt:
     events_folded: int = 0
     watermark_age_ms: float | None = None
     kept_age_ms: float | None = None
+    router: str = ""
 
     @property
     def direct(self) -> bool:
@@ -213,6 +215,7 @@ class Receipt:
             events_folded=message.events_folded,
             watermark_age_ms=message.watermark_age_ms if message.HasField("watermark_age_ms") else None,
             kept_age_ms=message.kept_age_ms if message.HasField("kept_age_ms") else None,
+            router=message.router,
         )
 
     @classmethod
@@ -253,4 +256,5 @@ class Receipt:
             "events_folded": self.events_folded,
             "watermark_age_ms": self.watermark_age_ms,
             "kept_age_ms": self.kept_age_ms,
+            "router": self.router,
         }

@@ -73,7 +73,7 @@ def answers(
     Raises:
         grpc.RpcError: as the first call does.
     """
-    if not hedge.several():
+    if not hedge.several:
         return _plain(begin(request, timeout_s))
     hedge.batches.earn()
     batch = Batch(request, timeout_s, monotonic(), hedge.batches, stray)
@@ -174,7 +174,7 @@ def answers_blocking(
     """
     with hedge.beginning:
         first = begin(request, timeout_s)
-    if not hedge.several():
+    if not hedge.several:
         return _plain_blocking(first)
     hedge.batches.earn()
     return _heard_blocking(hedge, Batch(request, timeout_s, monotonic(), hedge.batches), begin, first)

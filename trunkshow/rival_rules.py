@@ -11,13 +11,15 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
    `trunkshow.batch_parts`.
 2. Patience and budget are those of `trunkshow.hedging`: the p99 of what callers waited of late, within bounds, and a
    token. With the p95 one call in twenty would be hedged on tokens for one in fifty, and none be left for a router that
-   stands still, where answers take as long as the bounds. Two tokens come back where the router first asked gave
-   no answer at all, and the hedge was right: where slow answers have spent the budget, a router that stands still has
-   it back in seconds. Routers that are merely slow, since there is too much to do, are soon asked no more than
-   once each. Who got no token then has another chance later, and again and again as long as there is
-   time, on a reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what
-   that needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not
-   one router, and another one would not help; what everybody waited for once may be one router a moment later.
+   stands still, where answers take as long as the bounds. The token comes back where the router first asked gave no
+   answer at all, and one of the reserve with it: where slow answers have spent the budget, a router that stands still
+   has it back in seconds. Routers that are merely slow, since there is too much to do, are soon asked no more than
+   once each. Who got no token then has another chance later, and again and again as long as there is time, on a
+   reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what that
+   needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not one
+   router, and another one would not help; what everybody waited for once may be one router a moment later. Nor is it
+   where each of the routers, which receipts tell, has answered somebody who asked later: none of them stands still,
+   and to ask all of them for what one is busy with would only make them slower.
 3. Two calls go out at once. gRPC's round robin does not say which router a call went to, nor takes one back; but calls
    that are begun one right after the other go to different ones, so that one of the two goes past whichever is slow.
 4. The first answer counts. An error counts once all have failed, and then it is that of the first.
@@ -59,9 +61,6 @@ burst of 256, and no token given back, a flood of five times what a cluster sust
 BURST = 64
 """Hedges whose first call is not seen to be silent yet: of a caller who asks some 250 times a second."""
 
-BACK = 2
-"""Tokens for a hedge that was right: the one that it cost, and one for another call that waits at the same router."""
-
 LAST_SHARE = 0.6
 """Of a call's time, or of what a router promises where that is less, after each of which it may be hedged on the
 reserve."""
@@ -69,6 +68,9 @@ reserve."""
 ANSWERED_SHARE = 0.15
 """Of the calls begun later than one, how many are answered by the time that others are asked for it. Where one of two
 routers stands still it is nearly a half, less those that were begun just now; where everybody waits, next to none."""
+
+ROUTERS_MAX = 64
+"""Whose answers are known; one that is started anew is another."""
 
 FEW = 4
 """Calls begun later that show nothing by being unanswered."""
@@ -114,30 +116,47 @@ class Budget:
     def give_back(self) -> None:
         """Whoever was asked first never answered: the hedge cost nobody anything who could have done more."""
         with self._lock:
-            for _ in range(BACK):
-                self._tokens.give_back()
+            self._tokens.give_back()
 
 
 class Flow:
-    """Calls under way, in the order in which they were begun."""
+    """Calls under way, in the order in which they were begun, and who answered of late.
+
+    Attributes:
+        begun: the number of the last one.
+    """
 
     def __init__(self) -> None:
-        self._begun = 0
+        self.begun = 0
         self._under_way: dict[int, None] = {}
+        self._answered: dict[str, int] = {}
 
     def begin(self) -> int:
         """One more; its number."""
-        self._begun += 1
-        self._under_way[self._begun] = None
-        return self._begun
+        self.begun += 1
+        self._under_way[self.begun] = None
+        return self.begun
 
     def end(self, number: int) -> None:
         """It is over."""
         self._under_way.pop(number, None)
 
-    def passes(self, number: int) -> bool:
-        """Whether those that were begun later are answered, as far as that can be told."""
-        later = self._begun - number
+    def answered(self, router: str, number: int) -> None:
+        """A router answered a call that was begun as this one was."""
+        self._answered[router] = max(number, self._answered.pop(router, 0))  # the last of all now
+        if len(self._answered) > ROUTERS_MAX:
+            del self._answered[next(iter(self._answered))]
+
+    def passes(self, number: int, routers: int) -> bool:
+        """Whether one router may stand still: those that were begun later are answered, and not by all of them.
+
+        Args:
+            number: of the call.
+            routers: how many there are.
+        """
+        if sum(1 for answered in self._answered.values() if answered > number) >= routers:
+            return False
+        later = self.begun - number
         waiting = sum(1 for _ in itertools.takewhile(lambda one: one > number, reversed(self._under_way)))
         return later < FEW or later - waiting >= ANSWERED_SHARE * later
 
@@ -146,18 +165,17 @@ class Hedge:
     """Whether a client's calls are hedged, and when; may be shared between threads.
 
     Args:
-        several: whether there are several routers, as far as is known.
+        routers: tells how many there are, as far as is known.
         waits_s: all of these calls may take so long at a router that is well; as it promises itself where None.
 
     Attributes:
-        several: the same.
         batches: the budget of batches.
         beginning: held by a thread that begins calls, so that nobody's comes between the two of a hedge (rule 3).
     """
 
-    def __init__(self, several: Callable[[], bool], *, waits_s: float | None = None) -> None:
+    def __init__(self, routers: Callable[[], int], *, waits_s: float | None = None) -> None:
         self.beginning = threading.Lock()
-        self.several = several
+        self._routers = routers
         self._waits = waits_s is not None
         self._promised_s = PROMISED_S if waits_s is None else waits_s
         self.batches = Budget(SHARE, BATCH_BURST)
@@ -167,6 +185,16 @@ class Hedge:
         self._flow = Flow()
         self._lock = threading.Lock()
 
+    @property
+    def several(self) -> bool:
+        """Whether there are several routers, as far as is known."""
+        return self._routers() > 1
+
+    @property
+    def begun(self) -> int:
+        """The number of the call that was begun last."""
+        return self._flow.begun
+
     def patience_s(self, timeout_s: float, *, waits: bool = False) -> float | None:
         """How long a call is waited for before others are asked; None where none are.
 
@@ -174,7 +202,7 @@ class Hedge:
             timeout_s: of the call.
             waits: it takes long by its caller's wish.
         """
-        if not self.several():
+        if not self.several:
             return None
         self._budget.earn()
         self._reserve.earn()
@@ -217,21 +245,29 @@ class Hedge:
 
     def _passes(self, number: int) -> bool:
         with self._lock:
-            return self._flow.passes(number)
+            return self._flow.passes(number, self._routers())
 
     def was_right(self) -> None:
-        """Whoever was asked first never answered."""
+        """Whoever was asked first never answered: the token comes back, and, off the reserve, another one."""
         self._budget.give_back()
+        if self._reserve.spend():
+            self._budget.give_back()
 
     def answered(self, seconds: float) -> None:
         """A caller waited so long, whichever call was answered: else what is hedged would make patience shorter."""
         with self._lock:
             self._latencies.add(seconds * 1e3)
 
+    def answered_by(self, router: str, number: int) -> None:
+        """A router answered a call that was begun as this one was, or is not known by its answer."""
+        if router:
+            with self._lock:
+                self._flow.answered(router, number)
 
-def hedges(several: Callable[[], bool]) -> Mapping[str, Hedge]:
+
+def hedges(routers: Callable[[], int]) -> Mapping[str, Hedge]:
     """A client's, by the path of the method: what asks for shoppers has one budget, events and statuses one each."""
-    asking, recording, telling = Hedge(several), Hedge(several, waits_s=RECORDED_S), Hedge(several, waits_s=TOLD_S)
+    asking, recording, telling = Hedge(routers), Hedge(routers, waits_s=RECORDED_S), Hedge(routers, waits_s=TOLD_S)
     return {method.path: asking for method in (RECOMMEND, SIMILAR_ITEMS, GET_FEATURES)} | {
         RECORD_EVENTS.path: recording,
         GET_CLUSTER_STATUS.path: telling,

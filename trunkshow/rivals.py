@@ -26,7 +26,12 @@ _OUTRUN: WeakSet[asyncio.Future[Any]] = WeakSet()
 
 
 async def raced(
-    hedge: Hedge, begin: Callable[[float], Awaitable[Answer]], timeout_s: float, *, waits: bool = False
+    hedge: Hedge,
+    begin: Callable[[float], Awaitable[Answer]],
+    timeout_s: float,
+    *,
+    waits: bool = False,
+    by: Callable[[Answer], str] = lambda _: "",
 ) -> Answer:
     """The first answer of a call, or of others like it.
 
@@ -35,6 +40,7 @@ async def raced(
         begin: begins a call, with so many seconds for it.
         timeout_s: for all of it.
         waits: it takes long by its caller's wish.
+        by: tells which router an answer is of; empty where that is not known.
 
     Raises:
         grpc.RpcError: as the first call does.
@@ -44,9 +50,10 @@ async def raced(
         return await begin(timeout_s)
     began, number = monotonic(), hedge.begin()
     try:
-        answer = await _raced(hedge, number, begin, patience_s, timeout_s)
+        answer, of = await _raced(hedge, number, begin, patience_s, timeout_s)
     finally:
         hedge.end(number)
+    hedge.answered_by(by(answer), of)
     if not waits:
         hedge.answered(monotonic() - began)
     return answer
@@ -54,12 +61,14 @@ async def raced(
 
 async def _raced(
     hedge: Hedge, number: int, begin: Callable[[float], Awaitable[Answer]], patience_s: float, timeout_s: float
-) -> Answer:
+) -> tuple[Answer, int]:
+    """And the number of the call that was begun as the answered one was."""
     until = monotonic() + timeout_s
     first: asyncio.Future[Answer] = asyncio.ensure_future(begin(timeout_s))
-    asked = {first}
+    asked, rivals_of = {first}, number
     try:
         hedged = await _is_hedged(hedge, number, first, hedge.looks(patience_s, timeout_s))
+        rivals_of = hedge.begun
         left_s = until - monotonic()
         if hedged and left_s > 0:
             asked |= {asyncio.ensure_future(begin(left_s)) for _ in range(RIVALS)}
@@ -72,7 +81,7 @@ async def _raced(
     for one in outrun:
         asyncio.get_running_loop().call_later(SPARED_S, _spared, hedge, one, one is first)
         one.add_done_callback(partial(_ended, hedge) if one is first else forget)
-    return (winner or first).result()
+    return (winner or first).result(), number if winner is first else rivals_of
 
 
 async def _is_hedged(hedge: Hedge, number: int, first: asyncio.Future[Answer], looks: Looks) -> bool:
@@ -125,7 +134,13 @@ def forget(one: asyncio.Future[Any]) -> None:
 
 
 def raced_blocking(
-    hedge: Hedge, begin: Callable[[float], Any], patience_s: float, timeout_s: float, *, waits: bool = False
+    hedge: Hedge,
+    begin: Callable[[float], Any],
+    patience_s: float,
+    timeout_s: float,
+    *,
+    waits: bool = False,
+    by: Callable[[Any], str] = lambda _: "",
 ) -> Any:
     """The same for threads.
 
@@ -135,15 +150,17 @@ def raced_blocking(
         patience_s: that the hedge has with it.
         timeout_s: for all of it.
         waits: it takes long by its caller's wish.
+        by: tells which router an answer is of; empty where that is not known.
 
     Raises:
         grpc.RpcError: as the first call does.
     """
     began, number = monotonic(), hedge.begin()
     try:
-        answer = _raced_blocking(hedge, number, begin, patience_s, timeout_s)
+        answer, of = _raced_blocking(hedge, number, begin, patience_s, timeout_s)
     finally:
         hedge.end(number)
+    hedge.answered_by(by(answer), of)
     if not waits:
         hedge.answered(monotonic() - began)
     return answer
@@ -151,7 +168,8 @@ def raced_blocking(
 
 def _raced_blocking(
     hedge: Hedge, number: int, begin: Callable[[float], Any], patience_s: float, timeout_s: float
-) -> Any:
+) -> tuple[Any, int]:
+    """And the number of the call that was begun as the answered one was."""
     woken = threading.Event()
     calls: list[Any] = []
 
@@ -164,11 +182,12 @@ def _raced_blocking(
 
     began = monotonic()
     ask(timeout_s)
-    hedged = False
+    hedged, rivals_of = False, number
     for at_s, spend in hedge.looks(patience_s, timeout_s):
         if woken.wait(max(began + at_s - monotonic(), 0)) or (hedged := spend(number)):
             break
     if hedged and (left_s := began + timeout_s - monotonic()) > 0:
+        rivals_of = hedge.begun
         ask(left_s, RIVALS)
         calls[0].add_done_callback(lambda first: _judged(hedge, first))
     while True:
@@ -177,7 +196,7 @@ def _raced_blocking(
         over = [call for call in calls if call.done()]
         for call in over:
             if call.code() is grpc.StatusCode.OK:
-                return call.result()
+                return call.result(), number if call is calls[0] else rivals_of
         if len(over) == len(calls):
             raise calls[0]
 

@@ -43,14 +43,14 @@ class Routers:
         self._due = clock() if self._host else math.inf
         self._looking = threading.Lock()
 
-    def several(self) -> bool:
-        """Whether there is more than one, as far as is known."""
+    def count(self) -> int:
+        """How many there are, as far as is known."""
         if self._clock() >= self._due and self._looking.acquire(blocking=False):
             try:
                 self._apart(self._look)
             except RuntimeError:  # the system gives no thread: nobody's call is to fail for it
                 self._looked()
-        return self._count > 1
+        return self._count
 
     def _look(self) -> None:
         try:

@@ -36,7 +36,7 @@ class Caller:
     """
 
     def __init__(self, target: str, channel: grpc.aio.Channel) -> None:
-        self._hedge = Hedge(Routers(target).several)
+        self._hedge = Hedge(Routers(target).count)
         self._slate = _unary(channel, wire.RECOMMEND)
         self._similar = _unary(channel, wire.SIMILAR_ITEMS)
         method = wire.RECOMMEND_BATCH
@@ -61,7 +61,7 @@ class Caller:
                 return _rival(method, ask.request, left_s)
             return method(ask.request, timeout=left_s)
 
-        return await raced(self._hedge, begin, timeout_s, waits=wire.waits(ask.request))
+        return await raced(self._hedge, begin, timeout_s, waits=wire.waits(ask.request), by=wire.router_of)
 
     def batch(
         self, batch: pb.RecommendBatchRequest, stray: Callable[[int], object]

@@ -6,7 +6,7 @@ from router.served.keeper import Keeper
 from router.slates import validate
 from trunkshow import carousels
 from trunkshow.errors import NotFound
-from trunkshow.serving.call import CallView
+from trunkshow.serving.call import PROCESS, CallView
 from trunkshow.serving.deadline import Clock, monotonic
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -45,5 +45,6 @@ class Similar:
             reasons=() if carousel.items else (pb.REASON_CAROUSEL_EMPTY,),
             snapshot_version=view.version,
             elapsed_ms=(self._clock() - call.arrived) * 1000,
+            router=PROCESS,
         )
         return pb.SimilarItemsResponse(carousel=carousel, receipt=receipt).SerializeToString()

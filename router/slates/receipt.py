@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from router.asking.attempts import Attempt, once
 from router.slates import ladder
+from trunkshow.serving.call import PROCESS
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -83,6 +84,7 @@ def routers_part(
     receipt.partitions_answered = reach.answered
     receipt.elapsed_ms = (now - asking.arrived) * 1000
     receipt.budget_ms = asking.budget_ms
+    receipt.router = PROCESS
     receipt.stages.extend(reach.stages)
     for one in reach.attempts:
         receipt.attempts.add(replica=one.replica, outcome=one.outcome, ms=one.ms, rung=one.rung, hedge=one.hedge)
@@ -135,6 +137,7 @@ def whole(
         events_folded=known.events_folded,
         watermark_age_ms=known.watermark_age_ms if known.HasField("watermark_age_ms") else None,
         kept_age_ms=max((one.kept_age_ms for one in of_shards if one.HasField("kept_age_ms")), default=None),
+        router=PROCESS,
     )
 
 
@@ -153,6 +156,7 @@ def slateless(asking: Asking, reason: pb.Reason, now: float) -> bytes:
         reasons=[reason],
         elapsed_ms=(now - asking.arrived) * 1000,
         budget_ms=asking.budget_ms,
+        router=PROCESS,
     )
     return pb.RecommendResponse(receipt=receipt).SerializeToString()
 

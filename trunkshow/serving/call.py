@@ -14,8 +14,10 @@ from trunkshow.serving.deadline import Clock, Deadline, monotonic
 REQUEST_ID_KEY = "x-request-id"
 REQUEST_ID_CHARACTERS_MAX = 128
 
-# A counter behind a random prefix: unique across processes, and 20 times cheaper than a UUID.
-_prefix = os.urandom(6).hex()
+PROCESS = os.urandom(6).hex()
+"""This process. Request ids that it makes are a counter behind that: unique across processes, and 20 times cheaper than
+a UUID."""
+
 _numbers = itertools.count(1)
 
 _NAMES = ("x509_common_name", "x509_subject_alternative_name")
@@ -62,7 +64,7 @@ class Call:
     def request_id(self) -> str:
         """The caller's `x-request-id` where it is printable and not too long, else one made here."""
         if not self._request_id:
-            self._request_id = _of_caller(self._context) or f"{_prefix}-{next(_numbers):x}"
+            self._request_id = _of_caller(self._context) or f"{PROCESS}-{next(_numbers):x}"
         return self._request_id
 
     @property

@@ -222,7 +222,7 @@ class Item(_message.Message):
     def __init__(self, item_id: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Receipt(_message.Message):
-    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages", "effort", "attempts", "budget_ms", "hedged", "model_failures", "watermark", "events_folded", "watermark_age_ms", "kept_age_ms")
+    __slots__ = ("request_id", "rung", "reasons", "snapshot_version", "partitions_asked", "partitions_answered", "elapsed_ms", "stages", "effort", "attempts", "budget_ms", "hedged", "model_failures", "watermark", "events_folded", "watermark_age_ms", "kept_age_ms", "router")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RUNG_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
@@ -240,6 +240,7 @@ class Receipt(_message.Message):
     EVENTS_FOLDED_FIELD_NUMBER: _ClassVar[int]
     WATERMARK_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     KEPT_AGE_MS_FIELD_NUMBER: _ClassVar[int]
+    ROUTER_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     rung: Rung
     reasons: _containers.RepeatedScalarFieldContainer[Reason]
@@ -257,7 +258,8 @@ class Receipt(_message.Message):
     events_folded: int
     watermark_age_ms: float
     kept_age_ms: float
-    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., effort: _Optional[_Union[Effort, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., budget_ms: _Optional[float] = ..., hedged: _Optional[bool] = ..., model_failures: _Optional[_Iterable[_Union[ModelFailure, _Mapping]]] = ..., watermark: _Optional[str] = ..., events_folded: _Optional[int] = ..., watermark_age_ms: _Optional[float] = ..., kept_age_ms: _Optional[float] = ...) -> None: ...
+    router: str
+    def __init__(self, request_id: _Optional[str] = ..., rung: _Optional[_Union[Rung, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, str]]] = ..., snapshot_version: _Optional[str] = ..., partitions_asked: _Optional[int] = ..., partitions_answered: _Optional[int] = ..., elapsed_ms: _Optional[float] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., effort: _Optional[_Union[Effort, str]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., budget_ms: _Optional[float] = ..., hedged: _Optional[bool] = ..., model_failures: _Optional[_Iterable[_Union[ModelFailure, _Mapping]]] = ..., watermark: _Optional[str] = ..., events_folded: _Optional[int] = ..., watermark_age_ms: _Optional[float] = ..., kept_age_ms: _Optional[float] = ..., router: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("name", "ms", "budget_ms")

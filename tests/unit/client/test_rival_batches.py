@@ -87,7 +87,7 @@ class Asked:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, blocking: bool) -> None:
         self._monkeypatch = monkeypatch
-        self.hedge = Hedge(lambda: True)
+        self.hedge = Hedge(lambda: 2)
         self.streams: list[Stream] = []
         self._blocking = blocking
 
@@ -283,7 +283,7 @@ async def test_a_batch_is_over_with_its_last_answer_though_its_router_stops_ther
 async def test_batches_have_a_budget_of_their_own(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every router takes long, no more is asked twice than there are tokens; pages keep theirs."""
     monkeypatch.setattr(rival_rules, "BATCH_BURST", 0)
-    asked.hedge = Hedge(lambda: True)
+    asked.hedge = Hedge(lambda: 2)
 
     def script(_: int, stream: Stream) -> None:
         threading.Timer(0.1, lambda: stream.say(USERS).end()).start()
@@ -295,7 +295,7 @@ async def test_batches_have_a_budget_of_their_own(asked: Asked, monkeypatch: pyt
 
 async def test_where_there_is_one_router_it_is_waited_for(asked: Asked) -> None:
     """Nobody else could answer."""
-    asked.hedge = Hedge(lambda: False)
+    asked.hedge = Hedge(lambda: 1)
 
     def script(_: int, stream: Stream) -> None:
         threading.Timer(0.1, lambda: stream.say(USERS).end()).start()

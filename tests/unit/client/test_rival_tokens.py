@@ -12,7 +12,7 @@ import pytest
 from rival_calls import TIMEOUT_S, Answered, Ended, Scripted, asking
 
 from trunkshow import rival_rules, rivals
-from trunkshow.rival_rules import BURST, Budget, Hedge
+from trunkshow.rival_rules import BURST, Hedge
 from trunkshow.rivals import raced_blocking
 
 
@@ -20,7 +20,7 @@ async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every call takes long, no more are hedged than there are tokens; the others wait."""
     monkeypatch.setattr(rival_rules, "BURST", 2)
     monkeypatch.setattr(rival_rules, "FEW", 20)  # else all of them would wait for what nobody is answered for
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slates = [asking(scripted, hedge) for _ in range(10)]
     await scripted.until(10 + 2 * rival_rules.RIVALS)
     assert not hedge.spend(0)
@@ -33,7 +33,7 @@ async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_who_is_refused_a_token_has_another_chance_on_the_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow answers have spent the budget; a router that stands still afterwards costs nobody their answer."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     assert hedge.spend(0)
     slate = asking(scripted, hedge)
     await scripted.until(1 + rival_rules.RIVALS)
@@ -45,7 +45,7 @@ async def test_who_is_refused_a_token_has_another_chance_on_the_reserve(monkeypa
 def test_threads_have_a_reserve_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first call is silent, the others are answered at once."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    hedge, over = Hedge(lambda: True), threading.Event()
+    hedge, over = Hedge(lambda: 2), threading.Event()
     over.set()
     assert hedge.spend(0)
     calls = iter([Answered(threading.Event()), *[Answered(over)] * rival_rules.RIVALS])
@@ -56,7 +56,7 @@ def test_threads_have_a_reserve_too(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_token_comes_back_where_all_ran_into_their_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first router was silent, whatever others were."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slate = asking(scripted, hedge)
     await scripted.until(3)
     nothing = grpc.aio.Metadata()
@@ -74,7 +74,7 @@ async def test_a_token_comes_back_where_the_first_router_was_silent(
     """It stands still, and the next call may go past it too; one that is merely slow has too much to do as it is."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
     monkeypatch.setattr(rivals, "SPARED_S", 0.01 if silent else TIMEOUT_S)
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slate = asking(scripted, hedge)
     await scripted.until(3)
     scripted.calls[1].set_result("second")
@@ -95,7 +95,7 @@ async def test_a_token_comes_back_where_the_first_call_ran_into_its_deadline(
 ) -> None:
     """One of 200 ms does so before its while is over: whoever said nothing until then stands still as well."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slate = asking(scripted, hedge)
     await scripted.until(3)
     scripted.calls[1].set_result("second")
@@ -120,7 +120,7 @@ def test_a_threads_token_comes_back_where_the_first_call_ran_into_its_deadline(
 ) -> None:
     """Only a router that says nothing at all stands still; and not before that is known."""
     monkeypatch.setattr(rival_rules, "BURST", 1)
-    hedge, first = Hedge(lambda: True), Ended()
+    hedge, first = Hedge(lambda: 2), Ended()
     calls = iter([first, Ended(grpc.StatusCode.OK), Ended()])
     assert raced_blocking(hedge, lambda seconds: next(calls), 0.0, TIMEOUT_S) == "answered"
     assert not hedge.spend(0)
@@ -130,21 +130,31 @@ def test_a_threads_token_comes_back_where_the_first_call_ran_into_its_deadline(
 
 def test_what_slow_answers_spent_is_there_again_soon_after_a_router_stands_still() -> None:
     """Else each of its calls would fail for want of a token, until gRPC finds out."""
-    budget = Budget(0, BURST)
-    while budget.spend():
+    hedge = Hedge(lambda: 2)
+    while hedge.spend(0):
         pass
-    budget.give_back()
+    hedge.was_right()
     spent = []
     for _ in range(6):
-        spent.append(sum(1 for _ in range(BURST) if budget.spend()))
+        spent.append(sum(1 for _ in range(BURST) if hedge.spend(0)))
         for _ in range(spent[-1]):
-            budget.give_back()
+            hedge.was_right()
     assert spent[-1] == BURST
+
+
+def test_hedges_that_are_right_half_of_the_time_come_to_an_end() -> None:
+    """Whose first call just misses its deadline was slow, as it may be; what comes back beyond the token is bounded."""
+    hedge, draw, hedged = Hedge(lambda: 2), random.Random(1), 0
+    while hedge.spend(0) and hedged < 2_000:
+        hedged += 1
+        if draw.random() < 0.6:
+            hedge.was_right()
+    assert hedged < 5 * BURST
 
 
 def test_there_are_tokens_left_where_answers_take_as_long_as_the_bounds() -> None:
     """One in twenty takes more than 54 ms; would each be hedged, there were none after some 1,600."""
-    hedge, draw = Hedge(lambda: True), random.Random(1)
+    hedge, draw = Hedge(lambda: 2), random.Random(1)
     for _ in range(5_000):
         took_s = 0.02 * draw.lognormvariate(0, 0.6)
         patience_s = hedge.patience_s(1.0)

@@ -11,13 +11,13 @@ from rival_calls import TIMEOUT_S, Answered, Scripted, asking
 
 from trunkshow import rival_rules, rivals
 from trunkshow.rival_rules import Hedge
-from trunkshow.rivals import raced_blocking, spare
+from trunkshow.rivals import raced, raced_blocking, spare
 
 
 async def test_two_others_are_asked_and_the_first_answer_counts() -> None:
     """Whichever of the three it is; those that were outrun are not called off at once."""
     scripted = Scripted()
-    slate = asking(scripted, Hedge(lambda: True))
+    slate = asking(scripted, Hedge(lambda: 2))
     await scripted.until(3)
     scripted.calls[2].set_result("third")
     assert await slate == "third"
@@ -27,7 +27,7 @@ async def test_two_others_are_asked_and_the_first_answer_counts() -> None:
 async def test_where_all_fail_it_is_the_first_that_is_told_of() -> None:
     """An error of a rival says nothing while another one may still answer."""
     scripted = Scripted()
-    slate = asking(scripted, Hedge(lambda: True))
+    slate = asking(scripted, Hedge(lambda: 2))
     await scripted.until(3)
     for number in (2, 0, 1):
         assert not slate.done()
@@ -40,7 +40,7 @@ async def test_where_all_fail_it_is_the_first_that_is_told_of() -> None:
 async def test_a_caller_who_hangs_up_leaves_nothing_under_way() -> None:
     """All of the calls are called off."""
     scripted = Scripted()
-    slate = asking(scripted, Hedge(lambda: True))
+    slate = asking(scripted, Hedge(lambda: 2))
     await scripted.until(3)
     slate.cancel()
     await asyncio.wait({slate})
@@ -49,7 +49,7 @@ async def test_a_caller_who_hangs_up_leaves_nothing_under_way() -> None:
 
 def test_no_other_threads_call_comes_between_the_two_of_a_hedge() -> None:
     """Round robin would send both to the router that stands still."""
-    hedge, begun, order = Hedge(lambda: True), threading.Condition(), list[str]()
+    hedge, begun, order = Hedge(lambda: 2), threading.Condition(), list[str]()
 
     def ask(name: str) -> str:
         ended = threading.Event()
@@ -74,7 +74,7 @@ def test_no_other_threads_call_comes_between_the_two_of_a_hedge() -> None:
 
 def test_nobody_else_is_asked_where_everybody_waits() -> None:
     """What holds all of them up is not one router; no token is spent on it."""
-    hedge = Hedge(lambda: True)
+    hedge = Hedge(lambda: 2)
     first, *_, last = [hedge.begin() for _ in range(20)]
     assert not hedge.spend(first)
     assert not hedge.spend_last(first)
@@ -88,8 +88,60 @@ def test_who_asked_later_and_was_answered_shows_that_it_is_one_router(answered: 
     first, *later = [flow.begin() for _ in range(21)]
     for number in later[:answered]:
         flow.end(number)
-    assert flow.passes(first) is passes
-    assert flow.passes(later[-1])
+    assert flow.passes(first, 2) is passes
+    assert flow.passes(later[-1], 2)
+
+
+@pytest.mark.parametrize(
+    ("by", "passes"),
+    [("aaaa", True), ("abab", False), ("ab  ", False), ("", False)],
+    ids=["one", "both", "others not told", "none"],
+)
+def test_where_each_router_answered_somebody_who_asked_later_none_stands_still(by: str, passes: bool) -> None:
+    """They are slow, and to ask all of them would make them slower. Of twenty who asked later."""
+    hedge = Hedge(lambda: 2)
+    first, *later = [hedge.begin() for _ in range(21)]
+    for number, router in zip(later, by, strict=False):
+        hedge.end(number)
+        hedge.answered_by(router.strip(), number)
+    assert hedge.spend(first) is passes
+    assert hedge.spend_last(first) is passes
+
+
+def test_a_router_that_answered_only_those_who_asked_before_may_stand_still() -> None:
+    """It froze since."""
+    hedge = Hedge(lambda: 2)
+    before, first, *later = [hedge.begin() for _ in range(22)]
+    hedge.answered_by("b", before)
+    for number in later[:5]:
+        hedge.end(number)
+        hedge.answered_by("a", number)
+    assert hedge.spend(first)
+
+
+async def test_whose_answer_it_was_is_told_with_when_it_was_asked_for() -> None:
+    """A rival's was asked for later than the call that it was asked for."""
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
+    slate = asyncio.ensure_future(raced(hedge, scripted.begin, TIMEOUT_S, by=lambda router: router))
+    await scripted.until(1)
+    later = hedge.begin()
+    await scripted.until(3)
+    scripted.calls[2].set_result("b")
+    assert await slate == "b"
+    assert hedge._flow._answered == {"b": later}
+    slate = asyncio.ensure_future(raced(hedge, scripted.begin, TIMEOUT_S, by=lambda router: router))
+    await scripted.until(4)
+    scripted.calls[3].set_result("a")
+    assert await slate == "a"
+    assert hedge._flow._answered == {"b": later, "a": later + 1}
+
+
+def test_of_routers_that_come_and_go_the_last_are_known() -> None:
+    """Each that is started anew is another one."""
+    flow = rival_rules.Flow()
+    for number in range(1000):
+        flow.answered(f"r{number}", number)
+    assert list(flow._answered) == [f"r{number}" for number in range(1000 - rival_rules.ROUTERS_MAX, 1000)]
 
 
 def refused_twice(hedge: Hedge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +161,7 @@ def refused_twice(hedge: Hedge, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_who_waited_with_everybody_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What held up all callers was not one router at two looks, and is at the third."""
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slate = asking(scripted, hedge)
     await scripted.until(1)
     refused_twice(hedge, monkeypatch)
@@ -120,7 +172,7 @@ async def test_who_waited_with_everybody_is_looked_at_again(monkeypatch: pytest.
 
 def test_threads_that_waited_with_everybody_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """As tasks are."""
-    hedge, over = Hedge(lambda: True), threading.Event()
+    hedge, over = Hedge(lambda: 2), threading.Event()
     over.set()
     calls = iter([Answered(threading.Event()), *[Answered(over)] * rival_rules.RIVALS])
 
@@ -136,7 +188,7 @@ def test_threads_that_waited_with_everybody_are_looked_at_again(monkeypatch: pyt
 async def test_who_was_outrun_elsewhere_asks_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """It gets its while, and spends nobody's tokens in it."""
     monkeypatch.setattr(rivals, "SPARED_S", 0.3)
-    scripted, hedge = Scripted(), Hedge(lambda: True)
+    scripted, hedge = Scripted(), Hedge(lambda: 2)
     slate = asking(scripted, hedge)
     await scripted.until(1)
     spare(slate)

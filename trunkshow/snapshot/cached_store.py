@@ -6,13 +6,13 @@
 
 Reading falls back to the copies; everything that changes the store needs the store. Copies are copies, never links: a
 file that is truncated in a store that others write to must not take down a process that has it mapped. Versions that
-the pointer does not serve any more are removed by the last process that needs them, whoever has them mapped keeps them
-so; those that this process asked for although they were not served stay until another version becomes the current one.
+the pointer does not serve any more are removed by the last process that needs them (`local_copies`), whoever has them
+mapped keeps them so; those that this process asked for although they were not served stay until another version becomes
+the current one.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -23,11 +23,10 @@ import structlog
 from trunkshow.snapshot import fallback, local_files, pointer_json
 from trunkshow.snapshot.acceptance import accept
 from trunkshow.snapshot.lifecycle import Pointer, Who
-from trunkshow.snapshot.local_holds import Holds
+from trunkshow.snapshot.local_copies import LocalCopies
 from trunkshow.snapshot.manifest import FILE_NAME, File, Manifest, SnapshotRefused
 from trunkshow.snapshot.pointer_json import PointerUnreadable
 from trunkshow.snapshot.signature import SIGNATURE_NAME, Key
-from trunkshow.snapshot.states import SERVED
 from trunkshow.snapshot.store import DiskFailed, Store, StoreError, StoreUnreachable
 
 log = structlog.get_logger()
@@ -47,6 +46,7 @@ class CachedStore:
         fallback: folder that a cache which was never filled is filled from while the store does not answer.
 
     Attributes:
+        copies: which versions' copies stay; the others go aside, so that no pointer waits for a disk to remove them.
         reachable: whether the store answered when its pointer was last asked for; a copy was told where not.
     """
 
@@ -57,8 +57,7 @@ class CachedStore:
         self._key = key
         self._fallback = fallback
         self._known: Pointer | None = None
-        self._asked_for: set[str] = set()
-        self._holds = Holds(cache / "in-use")
+        self.copies = LocalCopies(cache)
 
     @property
     def url(self) -> str:
@@ -70,6 +69,7 @@ class CachedStore:
 
         A store whose pointer tells other moves than the one that was seen was made anew: it is followed.
         """
+        self.copies.tend()
         known = self._known or self._last_seen()
         try:
             pointer = self.store.pointer()
@@ -85,12 +85,12 @@ class CachedStore:
         self._is_reachable(True)
         if known is not None and pointer.serial < known.serial:
             log.warning("store.made_anew", store=self.url, serial=pointer.serial, known=known.serial)
+        self._known = pointer
         if known is None or (pointer.serial, pointer.history[-1:]) != (known.serial, known.history[-1:]):
             self._write(
                 Path("POINTER.json"), lambda target: target.write_text(pointer_json.dumps(pointer), encoding="utf-8")
             )
-            self._trim(pointer, known or Pointer())
-        self._known = pointer
+            self.copies.follow(pointer, known or Pointer())
         return pointer
 
     def move(self, change: Callable[[Pointer], Pointer]) -> Pointer:
@@ -99,7 +99,7 @@ class CachedStore:
 
     def manifest(self, version: str) -> Manifest:
         """A version's manifest; the copy, where there is one that is the one that was pushed."""
-        self._need(version)
+        self.copies.need(version)
         copied = self._copied_manifest(version)
         if copied is not None:
             return copied
@@ -118,8 +118,8 @@ class CachedStore:
 
     def ensure(self, version: str, files: Mapping[str, File]) -> Path:
         """The folder of the copies, once these files are among them."""
-        self._need(version)
-        folder = self.cache / "snapshots" / version
+        self.copies.need(version)
+        folder = self.copies.folder(version)
         try:
             local_files.ensure(folder, files, lambda path, target: self.store.fetch(version, path, target))
         except OSError as error:
@@ -170,7 +170,7 @@ class CachedStore:
     def _copied_manifest(self, version: str) -> Manifest | None:
         known = self._known or self._last_seen()
         checksum = known.manifests.get(version, "") if known else ""
-        folder = self.cache / "snapshots" / version
+        folder = self.copies.folder(version)
         try:
             data = (folder / FILE_NAME).read_bytes()
             signature = (folder / SIGNATURE_NAME).read_bytes() if self._key else b""
@@ -192,27 +192,3 @@ class CachedStore:
             local_files.replace(self.cache / path, write)
         except OSError as error:  # the store did answer; that it cannot be remembered must not matter now
             log.warning("cache.not_written", cache=str(self.cache), file=str(path), error=error.strerror)
-
-    def _trim(self, pointer: Pointer, before: Pointer) -> None:
-        served = _served(pointer)
-        done_with = _served(before) - served
-        if pointer.current != before.current:  # for so long a version that made way is kept
-            done_with |= self._asked_for - served
-        self._asked_for -= done_with  # or a process that lives long fills its disk
-        wanted = served | self._asked_for
-        copied = {path.name for path in (self.cache / "snapshots").glob("*")}
-        for name in sorted((copied | done_with) - wanted):
-            folder = self.cache / "snapshots" / name
-            if name.startswith("."):  # was being removed by somebody who died of it
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
-                self._holds.let_go(name, partial(local_files.remove, folder))
-
-    def _need(self, version: str) -> None:
-        """No other process removes the copies from now on: it may see the pointer move before this one does."""
-        self._asked_for.add(version)
-        self._holds.hold(version)
-
-
-def _served(pointer: Pointer) -> set[str]:
-    return {version for version, state in pointer.states.items() if state in SERVED}

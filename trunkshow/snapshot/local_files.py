@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -47,12 +46,12 @@ def replace(path: Path, write: Callable[[Path], object]) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def remove(folder: Path) -> None:
-    """Remove a version's folder at once, as others see it; what cannot be removed stays."""
+def set_aside(folder: Path) -> Path | None:
+    """Free a version's name at once, as others see it; where its files are now, to be removed, or None if they stay."""
     gone = _beside(folder)
     with suppress(OSError):
-        folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        return folder.rename(gone)
+    return None
 
 
 def _is_there(folder: Path, path: str, expected: File) -> bool:

@@ -13,10 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -130,7 +132,9 @@ class S3Store:
 
     def forget(self, version: str) -> None:
         """Remove what was fetched of a version, unless another process that shares the folder needs it."""
-        self._holds.let_go(version, lambda: local_files.remove(self._local / version))
+        gone = self._holds.let_go(version, partial(local_files.set_aside, self._local / version))
+        if gone is not None:
+            shutil.rmtree(gone, ignore_errors=True)
 
     def fetch(self, version: str, path: str, target: Path) -> None:
         """Download one file of a version."""

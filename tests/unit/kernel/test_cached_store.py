@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,7 @@ from datasets import Built
 from structlog.testing import capture_logs
 from tiny_snapshots import publish
 
-from trunkshow.snapshot import manifest, partition
+from trunkshow.snapshot import local_files, manifest, partition
 from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.manifest import File, SnapshotRefused
@@ -166,7 +167,7 @@ def test_versions_that_are_not_served_any_more_are_removed_from_the_cache(origin
     left.mkdir(parents=True)
     store = opened(origin, cache)
     store.manifest(resolve(store))
-    assert [path.name for path in (cache / "snapshots").iterdir()] == [resolve(store)]
+    assert copies_in(cache, store) == [resolve(store)]
 
 
 def test_a_process_that_lives_long_keeps_copies_of_what_is_served_alone(tmp_path: Path, cache: Path) -> None:
@@ -178,7 +179,7 @@ def test_a_process_that_lives_long_keeps_copies_of_what_is_served_alone(tmp_path
         publish(origin, version)
         manifest = store.manifest(store.pointer().current)
         store.ensure(version, manifest.files)
-    assert sorted(path.name for path in (cache / "snapshots").iterdir()) == ["c", "d"]
+    assert copies_in(cache, store) == ["c", "d"]
 
 
 def test_a_cache_that_cannot_be_written_to_does_not_matter_while_the_store_answers(origin: Path, cache: Path) -> None:
@@ -263,8 +264,12 @@ def test_files_that_a_store_itself_loses_before_they_are_opened_are_a_refusal(or
     snapshot.close()
 
 
-def copies_in(cache: Path) -> list[str]:
-    """The versions of which there are copies."""
+SURELY_S = 30.0
+
+
+def copies_in(cache: Path, *stores: CachedStore) -> list[str]:
+    """The versions of which there are copies, once these have removed what they would."""
+    assert all(store.copies.settled(SURELY_S) for store in stores)
     return sorted(path.name for path in (cache / "snapshots").iterdir())
 
 
@@ -306,12 +311,12 @@ def test_what_another_process_still_needs_stays_in_a_cache_that_they_share(share
         for version in ("b", "c"):
             publish(shared, version)
             serve(ahead, ahead.pointer().current)
-        with_the_other = copies_in(cache)
+        with_the_other = copies_in(cache, ahead)
         other.stdin.close()
         other.wait(60)
     publish(shared, "d")
     serve(ahead, ahead.pointer().current)
-    assert (needed, with_the_other, copies_in(cache)) == ("a", ["a", "b", "c"], ["c", "d"])
+    assert (needed, with_the_other, copies_in(cache, ahead)) == ("a", ["a", "b", "c"], ["c", "d"])
 
 
 def test_what_made_way_and_was_asked_for_goes_once_another_version_is_current(shared: FolderStore, cache: Path) -> None:
@@ -323,19 +328,72 @@ def test_what_made_way_and_was_asked_for_goes_once_another_version_is_current(sh
         serve(store, version)
     shared.move(lambda pointer: pointer.with_pin(who()))
     store.pointer()
-    with_it = copies_in(cache)
+    with_it = copies_in(cache, store)
     shared.move(lambda pointer: pointer.without_pin(who()))
     publish(shared, "d")
     serve(store, store.pointer().current)
-    assert (with_it, copies_in(cache)) == (["a", "c"], ["c", "d"])
+    assert (with_it, copies_in(cache, store)) == (["a", "c"], ["c", "d"])
 
 
 def test_what_was_being_removed_by_a_process_that_died_goes(shared: FolderStore, cache: Path) -> None:
     """A folder on its way out, under its temporary name."""
     left = cache / "snapshots" / ".a.4711-0123abcd"
     left.mkdir(parents=True)
-    serve(CachedStore(shared, cache), CachedStore(shared, cache).pointer().current)
-    assert copies_in(cache) == ["a"]
+    store = CachedStore(shared, cache)
+    serve(store, store.pointer().current)
+    assert copies_in(cache, store) == ["a"]
+
+
+# ---- a disk that does not come back
+
+
+HANGS = """
+import sys, threading
+from pathlib import Path
+from trunkshow.snapshot import local_files
+from trunkshow.snapshot.store import open_store
+
+began = threading.Event()
+local_files.set_aside = lambda folder: began.set() or threading.Event().wait()
+(Path(sys.argv[2]) / "snapshots" / "of-long-ago").mkdir(parents=True)
+print(open_store(Path(sys.argv[1]), Path(sys.argv[2])).pointer().current)
+began.wait()
+"""
+"""A process that reads the pointer, and ends while a removal hangs that began with it."""
+
+
+def test_a_process_ends_although_a_removal_hangs(shared: FolderStore, cache: Path) -> None:
+    """Nothing is known by its being waited for; the next one finds what it left."""
+    command = (sys.executable, "-c", HANGS, str(shared.root), str(cache))
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "a\n"
+    publish(shared, "b")
+    store = CachedStore(shared, cache)
+    serve(store, store.pointer().current)
+    assert copies_in(cache, store) == ["b"]
+
+
+def test_the_pointer_moves_although_a_removal_hangs(
+    shared: FolderStore, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rollback must not wait for a disk to remove what nobody needs; what goes with later moves goes afterwards."""
+    go, asked, over = threading.Event(), list[str](), list[str]()
+    set_aside = local_files.set_aside
+
+    def hangs(folder: Path) -> Path | None:
+        asked.append(folder.name)
+        go.wait(SURELY_S)
+        over.append(folder.name)
+        return set_aside(folder)
+
+    monkeypatch.setattr(local_files, "set_aside", hangs)
+    store, seen = CachedStore(shared, cache), list[tuple[str, list[str]]]()
+    for version in "bcd":
+        serve(store, store.pointer().current)
+        publish(shared, version)
+        seen.append((store.pointer().current, [*over]))
+    go.set()
+    assert (seen, copies_in(cache, store)) == ([(version, []) for version in "bcd"], ["c"])
+    assert (asked, over) == (["a", "b"], ["a", "b"])
 
 
 # ---- a store that went back

@@ -92,6 +92,24 @@ def test_who_needs_another_version_waits_for_no_removal(tmp_path: Path) -> None:
     assert not removed(Holds(tmp_path), "v2")
 
 
+def test_who_lets_go_of_what_somebody_else_removes_waits_for_nobody(tmp_path: Path) -> None:
+    """There is nothing left to do; the other one's disk may hang."""
+    one, told = Holds(tmp_path), list[bool]()
+    one.let_go("v1", lambda: told.append(removed(Holds(tmp_path))))
+    assert told == [False]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_is_needed_again_is_neither_removed_nor_let_go_of(tmp_path: Path, held: bool) -> None:
+    """It may be so between the decision that it goes, and its turn."""
+    holds, other = Holds(tmp_path), Holds(tmp_path)
+    if held:
+        holds.hold("v1")
+    gone: list[str] = []
+    holds.let_go("v1", lambda: gone.append("v1"), lambda: True)
+    assert (gone, removed(other)) == ([], not held)
+
+
 def test_of_two_threads_that_need_a_version_one_lock_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or nobody could ever remove it."""
     holds, locked = Holds(tmp_path), Holds._locked

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from router.admission.limiter import Limiter
 from router.config import RouterConfig
+from router.recording.admitting import Admitting
 from router.recording.forgetter import Forgetter, Logs
 from router.recording.recorder import Recorder
 from router.served.arrivals import Arrivals
@@ -38,7 +39,11 @@ def items_of(config: RouterConfig) -> ItemLog | None:
 
 
 def recorder_of(
-    config: RouterConfig, event_log: EventLog | None, told: Callable[[Watermark | LogUnavailable], None], clock: Clock
+    config: RouterConfig,
+    event_log: EventLog | None,
+    told: Callable[[Watermark | LogUnavailable], None],
+    pages: Callable[[], int],
+    clock: Clock,
 ) -> Recorder:
     """Who writes events.
 
@@ -46,9 +51,12 @@ def recorder_of(
         config: of the process.
         event_log: to write them to; None where there is none.
         told: what came of every try.
+        pages: how many were asked for until now; who records gives way to them.
         clock: monotonic.
     """
-    return Recorder(event_log, Policy(config.log_days * DAY_S), told=told, clock=clock)
+    return Recorder(
+        event_log, Policy(config.log_days * DAY_S), admitting=Admitting(pages, clock), told=told, clock=clock
+    )
 
 
 def forgetter_of(

@@ -108,7 +108,7 @@ class Router:
         self._log, self._log_watch = event_log, watch
         self._status.log_state = lambda: watch.state if watch else None
         told = watch.hear if watch else lambda _: None
-        self.recorder = logs.recorder_of(config, event_log, told, clock)
+        self.recorder = logs.recorder_of(config, event_log, told, lambda: self.counters.requests, clock)
         self._conductor = self._made_conductor(store, self._pointing) if store and self._pointing else None
         mover = partial(who, by=f"router {config.listen}")
         self._recall = Recall(self.keeper, self.board, store.move, mover, clock=clock) if store else None

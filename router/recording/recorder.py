@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import structlog
 
+from router.recording.admitting import Admitting
 from trunkshow.errors import NOT_AGAIN, Overloaded, TrunkshowError, Unavailable
 from trunkshow.eventlog import validation
 from trunkshow.eventlog.log import EventLog, LogFull, LogUnavailable, NoRoom
@@ -64,6 +65,7 @@ class Recorder:
     Args:
         event_log: that they are written to; None where there is none.
         policy: which times are believed.
+        admitting: when what is to be checked, beside pages.
         told: given what came of every try: a watermark, or why there is none.
         now: seconds since 1970.
         clock: monotonic.
@@ -74,12 +76,14 @@ class Recorder:
         event_log: EventLog | None,
         policy: Policy,
         *,
+        admitting: Admitting | None = None,
         told: Callable[[Watermark | LogUnavailable], None] = lambda _: None,
         now: Callable[[], float] = time.time,
         clock: Clock = monotonic,
     ) -> None:
         self._log = event_log
         self._policy = policy
+        self._admitting = admitting or Admitting(clock=clock)
         self._told = told
         self._now = now
         self._clock = clock
@@ -96,12 +100,14 @@ class Recorder:
         Raises:
             InvalidArgument: there are none, or too many.
             Unavailable: it is not known whether they are in the log.
-            Overloaded: there is no room; a part of them may be in the log all the same.
+            Overloaded: there is no room, or no time beside pages; a part of them may be in the log all the same.
         """
         full_until, why = self._full
         if self._clock() < full_until:
             raise Overloaded(why, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS)
-        checked = validation.check(events, self._now(), self._policy)
+        size = sum(event.ByteSize() for event in events)
+        async with self._admitting.admitted(size, deadline.remaining_s(self._clock())):
+            checked = validation.check(events, self._now(), self._policy)
         try:
             watermark = await self._append(checked.right, deadline) if checked.right else None
         except TrunkshowError as error:

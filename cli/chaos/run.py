@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from cli.chaos.denied import Takings, watching
@@ -18,11 +18,11 @@ from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.plan import Plan, Step, steps
 from cli.chaos.processes import start_together
-from cli.chaos.recording import recording
+from cli.chaos.recording import Recording, recording
 from cli.chaos.result import Result
 from cli.chaos.stalls import settle
 from cli.chaos.tally import SLICE_S
-from cli.chaos.traffic import flowing
+from cli.chaos.traffic import Traffic, flowing
 from cli.chaos.verdict import Verdict
 from cli.output import UsageError
 
@@ -82,39 +82,49 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         ):
             await asyncio.sleep(BREATH_S)
             until = time.monotonic() + 60 * plan.minutes
-            for step in steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until, done):
-                verdict = await one(step, ground, looker, takings, plan.recovery_s, say)
-                result.verdicts.append(verdict)
-                say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
+            drawn = steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until, done)
+            await one_by_one(drawn, ground, looker, takings, result, say)
     return result
+
+
+async def one_by_one(
+    drawn: Iterable[Step], ground: Ground, looker: Looker, takings: Takings | None, result: Result, say: Say
+) -> None:
+    """Fault after fault, each judged before the next; also the one that no other can follow, whose error is raised.
+
+    A run that goes on does so with the next step. Without its verdict, such a fault would be in no report.
+    """
+    for step in drawn:
+        verdict, end = await one(step, ground, looker, takings, result.plan.recovery_s, say)
+        result.verdicts.append(verdict)
+        say("fault.judged", fault=verdict.fault, broken=verdict.broken, verdict=verdict)
+        if end is not None:
+            raise end
 
 
 async def one(
     step: Step, ground: Ground, looker: Looker, takings: Takings | None, recovery_s: float, say: Say
-) -> Verdict:
-    """One fault, from a whole cluster to a whole cluster."""
+) -> tuple[Verdict, Exception | None]:
+    """One fault, from a whole cluster to a whole cluster; and what the run ends with, where it cannot go on."""
     fault = step.fault
     say("fault.injected", fault=fault.name, particulars=repr(fault), seconds=step.seconds)
-    injected, troubles = time.monotonic(), list[str]()
+    injected = time.monotonic()
     ground.traffic.series.forget(injected - KEPT_S)
     if takings is not None:
         takings.forget(injected - KEPT_S)
-    for act in (partial(_inject, step, ground), partial(fault.heal, ground)):
-        try:
-            await act()
-        except Exception as error:  # a fault that fails is one promise less, and no reason to lose the others' verdicts
-            troubles.append(str(error) or repr(error))
+    # a fault that fails is one promise less, and no reason to lose the others' verdicts
+    troubles = await _errors(partial(_inject, step, ground), partial(fault.heal, ground))
     healed = time.monotonic()
     say("fault.healed", fault=fault.name)
     cohort = ground.recording.turn()
     settling = asyncio.create_task(looker.settled(cohort, healed, healed + recovery_s + WHOLE_WITHIN_S))
     await asyncio.sleep(recovery_s)
     ended = time.monotonic()
-    whole_again = await _made_whole(ground, say)
+    whole_again = await _whole_within(ground, WHOLE_WITHIN_S)
+    ends = [] if whole_again else await _errors(partial(_start_again, ground, say))
     await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
     events = await looker.account(cohort, await settling)
-    ground.traffic.check()
-    ground.recording.check()
+    ends += await _errors(partial(_check, ground.traffic), partial(_check, ground.recording))
     moments = Moments(
         injected, healed, ended, ground.depot.moved_at, ground.depot.expected, frozenset(ground.depot.spoilt)
     )
@@ -123,17 +133,18 @@ async def one(
         ground.notes.append(f"the links stood still for {stood_ms:.0f} ms at a time")
     particulars = "; ".join((repr(fault), *ground.notes))
     ground.notes.clear()
-    return judge(
+    verdict = judge(
         fault.name,
         particulars,
         fault.promise,
         series,
         moments,
         whole_again=whole_again,
-        trouble="; ".join(troubles),
+        trouble="; ".join(str(error) or repr(error) for error in troubles + ends),
         events=events,
         takings=takings,
     )
+    return verdict, next(iter(ends), None)
 
 
 async def _inject(step: Step, ground: Ground) -> None:
@@ -141,21 +152,40 @@ async def _inject(step: Step, ground: Ground) -> None:
     await asyncio.sleep(step.seconds)
 
 
-async def _made_whole(ground: Ground, say: Say) -> bool:
-    """Whether the cluster became whole by itself; where it did not, everything is started again for the next fault.
+async def _errors(*acts: Callable[[], Awaitable[None]]) -> list[Exception]:
+    """What these raise, one done after the other."""
+    errors = []
+    for act in acts:
+        try:
+            await act()
+        except Exception as error:
+            errors.append(error)
+    return errors
+
+
+async def _check(checked: Traffic | Recording) -> None:
+    checked.check()
+
+
+async def _whole_within(ground: Ground, within_s: float) -> bool:
+    """Whether the cluster becomes whole by itself."""
+    try:
+        await ground.until(ground.whole, within_s)
+    except UsageError:
+        return False
+    return True
+
+
+async def _start_again(ground: Ground, say: Say) -> None:
+    """Everything, for the next fault.
 
     Raises:
         UsageError: not even that helped.
     """
-    try:
-        await ground.until(ground.whole, WHOLE_WITHIN_S)
-    except UsageError:
-        say("cluster.restarted")
-        await asyncio.gather(*(body.kill() for body in ground.bodies.values()))
-        await start_together(ground.bodies, ground.bodies)
-        await ground.until(ground.whole, READY_WITHIN_S)
-        return False
-    return True
+    say("cluster.restarted")
+    await asyncio.gather(*(body.kill() for body in ground.bodies.values()))
+    await start_together(ground.bodies, ground.bodies)
+    await ground.until(ground.whole, READY_WITHIN_S)
 
 
 async def sustained(ground: Ground, version: str, seed: int) -> float:

@@ -55,7 +55,7 @@ def _do(options: ChaosOptions, plan: Plan, result: Result) -> bool:
     def say_and_keep(event: str, **details: Any) -> None:
         say(event, **details)
         if event == "fault.judged":
-            resuming.keep(result, work)
+            _keep(result, work)
 
     async def work_through(hurry: asyncio.Event) -> None:
         del hurry  # everything is killed at the end anyway
@@ -73,9 +73,17 @@ def _do(options: ChaosOptions, plan: Plan, result: Result) -> bool:
                 _tell(options, result)
             raise KeyboardInterrupt
     finally:
-        if not done and len(result.verdicts) > judged:
+        if not done and len(result.verdicts) > judged and (work / resuming.REPORT).exists():
             output.remark(f"[dim]go on with: --resume {work / resuming.REPORT}[/]")
     return done[0]()
+
+
+def _keep(result: Result, work: Path) -> None:
+    """The report so far, where there is room for it: it is there for what may come, and no reason to end a run."""
+    try:
+        resuming.keep(result, work)
+    except OSError as error:
+        output.remark(f"[red]  the report so far was not written[/]: {error}")
 
 
 @contextlib.contextmanager
@@ -87,8 +95,6 @@ def _work(chosen: Path | None) -> Iterator[Path]:
 def _tell(options: ChaosOptions, result: Result) -> bool:
     """Say what became of it; whether every promise was kept."""
     command = again(result.plan, result.rate)
-    if options.markdown is not None:
-        _replace(options.markdown, report.markdown(result, command), soak=False)
     if options.json:
         output.show_json(result.to_json())
     else:
@@ -96,18 +102,20 @@ def _tell(options: ChaosOptions, result: Result) -> bool:
         output.show(report.events_table(result))
         output.show(*report.summary(result.by_fault))
         output.remark(f"[dim]again: {command}[/]")
+    if options.markdown is not None:  # last: where it cannot be written, all has been said
+        _replace(options.markdown, report.markdown(result, command), soak=False)
     return result.passed
 
 
 def _tell_soak(options: ChaosOptions, plan: Plan, soaked: Soaked) -> bool:
     """The same of a soak."""
     text = soak_report.soak_markdown(soaked, again(plan, soaked.rate, options.soak_minutes))
-    if options.markdown is not None:
-        _replace(options.markdown, text, soak=True)
     if options.json:
         output.show_json({**asdict(soaked), "tally": soaked.tally.to_json(), "passed": soaked.passed})
     else:
         output.show_as_it_is(text)
+    if options.markdown is not None:
+        _replace(options.markdown, text, soak=True)
     return soaked.passed
 
 

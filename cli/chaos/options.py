@@ -185,6 +185,8 @@ def _check(options: ChaosOptions, chosen: Mapping[str, Any]) -> None:
         raise UsageError("--store is needed: a folder, or s3://BUCKET/PREFIX")
     if options.resume is not None and options.soak_minutes:
         raise UsageError("--resume goes on with a run of faults; a soak begins anew")
+    if options.markdown is not None and (options.markdown.is_dir() or not options.markdown.parent.is_dir()):
+        raise UsageError(f"--markdown {options.markdown} cannot be written; name a file in a folder that exists")
     check_range("shards", chosen["shards"], 1, 16)
     check_range("routers", chosen["routers"], 1, 4)
     check_range("replicas", chosen["replicas"], 1, 16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,16 @@ def gone_on_with(raw: Mapping[str, Any], plan: Plan) -> Result:
 
 
 def keep(result: Result, work: Path) -> None:
-    """Write the report as it is now, whole or not at all."""
+    """Write the report as it is now, whole or not at all.
+
+    Raises:
+        OSError: it could not be written; the one before is as it was.
+    """
     aside = work / f"{REPORT}.new"
-    aside.write_text(json.dumps(result.to_json()), encoding="utf-8")
-    aside.replace(work / REPORT)
+    try:
+        aside.write_text(json.dumps(result.to_json()), encoding="utf-8")
+        aside.replace(work / REPORT)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+        raise

@@ -1,10 +1,11 @@
 """A process that asks and checks, until its standard input ends: `python -m cli.chaos.driver`.
 
 It reads its `Orders` as one line of JSON, and prints one line of JSON for every `Series` slice that something became
-of. Requests are sent at a given rate whatever becomes of them (an open loop: a cluster that stalls is asked on, as
-shoppers would), or by so many callers one after the other (a closed loop, which finds out what a cluster sustains).
-They go the way of the shipped client (`cli.chaos.caller`); some hang up (`cli.chaos.manners`). No call is left out of
-the counts: what the driver could not send in time it counts as unsent.
+of; after those, each time, the moment before which no more will become of anything. Requests are sent at a given rate
+whatever becomes of them (an open loop: a cluster that stalls is asked on, as shoppers would), or by so many callers one
+after the other (a closed loop, which finds out what a cluster sustains). They go the way of the shipped client
+(`cli.chaos.caller`); some hang up (`cli.chaos.manners`). No call is left out of the counts: what the driver could not
+send in time it counts as unsent.
 """
 
 from __future__ import annotations
@@ -60,7 +61,13 @@ class Driver:
         self._stalls = Stalls()
         self._watermark = ""  # of the last answer that had one
         self._in_flight: set[asyncio.Task[bool]] = set()
+        self._under_way: dict[object, float] = {}  # when each call was sent, the oldest first
         self._caller = Caller(orders.target, channel)
+
+    @property
+    def done_before(self) -> float:
+        """All that was sent before this moment is counted: a call is, once it ended, and a batch may take seconds."""
+        return next(iter(self._under_way.values()), time.monotonic())
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -102,7 +109,8 @@ class Driver:
 
     async def _ask(self, ask: Ask) -> bool:
         """Ask and count, unless its caller hangs up; whether it was shed."""
-        sent = time.monotonic()
+        call, sent = object(), time.monotonic()
+        self._under_way[call] = sent
         try:
             async with asyncio.timeout(ask.manner.hangs_up_ms / 1000 or None):
                 if isinstance(ask.request, pb.RecommendBatchRequest):
@@ -112,6 +120,8 @@ class Driver:
         except TimeoutError:
             self.series.at(sent).counts["hung_up"] += 1
             return False
+        finally:
+            del self._under_way[call]
 
     def _dated(self, ask: Ask) -> Ask:
         """With the watermark that it is to name."""
@@ -182,10 +192,12 @@ class Driver:
             tally.complain(f"wrong: {wrong[0]}; request: {' '.join(str(ask.request).split())[:300]}")
 
 
-def lines(series: Series) -> Iterator[str]:
-    """What there is to tell since the last time."""
-    for number, tally in series.take().items():
+def lines(driver: Driver) -> Iterator[str]:
+    """What there is to tell since the last time, and up to when that is all."""
+    done_before = driver.done_before
+    for number, tally in driver.series.take().items():
         yield json.dumps([number, tally.to_json()])
+    yield json.dumps(done_before)
 
 
 async def drive(orders: Orders, stop: asyncio.Event) -> AsyncIterator[str]:
@@ -197,14 +209,14 @@ async def drive(orders: Orders, stop: asyncio.Event) -> AsyncIterator[str]:
         stopping = asyncio.ensure_future(stop.wait())
         while not (stopping.done() or running.done()):
             await asyncio.wait({stopping, running}, timeout=TELL_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
-            for line in lines(driver.series):
+            for line in lines(driver):
                 yield line
         if running.done():
             running.result()
         running.cancel()
         await asyncio.wait({running})
         await driver.finish()
-        for line in lines(driver.series):
+        for line in lines(driver):
             yield line
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
+from cli.chaos.caller import GIVE_UP_BATCH_S
 from cli.chaos.denied import Takings, watching
 from cli.chaos.ground import READY_WITHIN_S, Ground, standing
 from cli.chaos.judging import Moments, judge
@@ -31,8 +32,12 @@ CALIBRATE_CALLERS = 16
 KEPT_S = 10.0
 """Before a fault, of what was told; faults look back for a second or so."""
 
-LAGGARDS_S = 2.5
-"""Answers to requests of the last slices may still come; a caller gives up after 2 s."""
+LAGGARDS_S_MIN = 2.5
+LAGGARDS_S = GIVE_UP_BATCH_S + 2.0
+"""After a look: what became of the requests of its last slices may still be told, as long as callers wait for it; what
+became of a batch is, once that has ended. It is waited for, for as long as the first in any case."""
+
+UNTOLD = f"calls were under way for {LAGGARDS_S:g} s after it was looked at: what became of them is not counted"
 
 WHOLE_WITHIN_S = 20.0
 """After the look at a fault; a cluster that is not whole by then has not recovered, whatever it answers."""
@@ -122,7 +127,7 @@ async def one(
     ended = time.monotonic()
     whole_again = await _whole_within(ground, WHOLE_WITHIN_S)
     ends = [] if whole_again else await _errors(partial(_start_again, ground, say))
-    await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
+    untold = [] if await all_told(ground.traffic, ended) else [UNTOLD]
     events = await looker.account(cohort, await settling)
     ends += await _errors(partial(_check, ground.traffic), partial(_check, ground.recording))
     moments = Moments(
@@ -140,11 +145,17 @@ async def one(
         series,
         moments,
         whole_again=whole_again,
-        trouble="; ".join(str(error) or repr(error) for error in troubles + ends),
+        trouble="; ".join([*(str(error) or repr(error) for error in troubles + ends), *untold]),
         events=events,
         takings=takings,
     )
     return verdict, next(iter(ends), None)
+
+
+async def all_told(traffic: Traffic, ended: float) -> bool:
+    """Wait for what became of all that was sent until a look ended, its last slice included; whether it is known."""
+    await asyncio.sleep(max(0.0, ended + LAGGARDS_S_MIN - time.monotonic()))
+    return await traffic.told(ended + SLICE_S, ended + LAGGARDS_S - time.monotonic())
 
 
 async def _inject(step: Step, ground: Ground) -> None:

@@ -25,7 +25,7 @@ from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.plan import Plan
 from cli.chaos.recording import recording
-from cli.chaos.run import BREATH_S, LAGGARDS_S, WHOLE_WITHIN_S, Say, sustained
+from cli.chaos.run import BREATH_S, WHOLE_WITHIN_S, Say, all_told, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import LATE_ONE_IN
@@ -97,6 +97,7 @@ class Soaked:
         events: what became of those that were recorded beside the requests.
         processes: what each held.
         denial: of the processors' time; None where the system does not tell.
+        told: what became of every request is known.
     """
 
     minutes: float
@@ -106,6 +107,7 @@ class Soaked:
     events: Account
     processes: tuple[Flatness, ...]
     denial: Denial | None = None
+    told: bool = True
 
     @property
     def passed(self) -> bool:
@@ -113,7 +115,8 @@ class Soaked:
         asked = self.tally.requests >= ASKED_SHARE * self.rate * self.minutes * 60
         swapped = self.swaps >= int(self.minutes * 60 / SWAP_EVERY_S) - 1
         bad = self.tally.failed or self.tally.wrong or self.tally.late * LATE_ONE_IN > self.tally.requests
-        return asked and swapped and not bad and self._kept() and all(one.is_flat for one in self.processes)
+        flat = all(one.is_flat for one in self.processes)
+        return asked and self.told and swapped and not bad and self._kept() and flat
 
     def _kept(self) -> bool:
         """Whether every event that was acknowledged is in the slates, once, and nobody who was forgotten is known."""
@@ -149,14 +152,14 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
             ended = time.monotonic()
             cohort = recorded.turn()
             fresh_s = await looker.settled(cohort, ended, ended + WHOLE_WITHIN_S)
-            await asyncio.sleep(max(0.0, LAGGARDS_S - (time.monotonic() - ended)))
+            told = await all_told(traffic, ended)
             events = await looker.account(cohort, fresh_s)
             traffic.check()
             recorded.check()
             tally = traffic.series.between(began, ended)
             denial = None if takings is None else takings.denial(began, ended, traffic.series.late(began, ended))
     flat = tuple(flatness(*one) for one in weights.items())
-    return Soaked((ended - began) / 60, rate, len(promoted), tally, events, flat, denial)
+    return Soaked((ended - began) / 60, rate, len(promoted), tally, events, flat, denial, told)
 
 
 async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -> None:

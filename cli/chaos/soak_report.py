@@ -29,7 +29,8 @@ def soak_markdown(soaked: Soaked, command: str) -> str:
         "",
         f"{events.acknowledged:,} events of {events.users:,} users acknowledged, of {events.events:,} that were sent "
         f"{events.tries:,} times: {events.lost:,} lost, {events.twice:,} counted twice; at the end {fresh}. "
-        f"{events.forgotten:,} people were forgotten, {events.remembered:,} known since.",
+        f"{events.forgotten:,} people were forgotten, {events.remembered:,} known since."
+        + ("" if soaked.told else " What became of the last requests is not known, and not counted."),
         "",
         "Means of the second quarter and of the last. Judged are a process's own memory and its descriptors; beside it",
         "stands what it holds with the pages of mapped files, which the kernel keeps and takes back as it likes.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ class Traffic:
         self.series = Series()
         self.orders: list[Orders] = []
         self._is_ready: dict[int, bool] = {}
+        self._told_before: dict[int, float] = {}  # by process: all that it sent before this moment is in the series
         self._drivers: list[tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = []
 
     async def start(self, orders: Sequence[Orders], logs: Path) -> None:
@@ -47,12 +49,28 @@ class Traffic:
             command = (sys.executable, "-P", "-m", "cli.chaos.driver")
             log = logs / f"driver-{len(self.orders)}.log"
             driver = await spawn(command, log, piped=True, limit=LINE_BYTES_MAX)
+            self._told_before[driver.pid] = 0.0
             self.orders.append(order)
             self._drivers.append((driver, asyncio.create_task(self._read(driver))))
             assert driver.stdin is not None
             driver.stdin.write(f"{order.to_json()}\n".encode())
             started.append(driver)
         await asyncio.wait_for(asyncio.gather(*map(self._ready, started)), READY_WITHIN_S)
+
+    async def told(self, before: float, within_s: float) -> bool:
+        """Wait until what became of all that was sent before a moment is in the series; whether it is, in time.
+
+        Drivers that ended are not waited for: they are `check`'s.
+        """
+        until = time.monotonic() + within_s
+        while not self._told_all(before):
+            if time.monotonic() >= until:
+                return False
+            await asyncio.sleep(POLL_S)
+        return True
+
+    def _told_all(self, before: float) -> bool:
+        return all(reading.done() or self._told_before[driver.pid] >= before for driver, reading in self._drivers)
 
     def check(self) -> None:
         """Raise what a driver died of.
@@ -93,8 +111,11 @@ class Traffic:
             if line == b"ready\n":
                 self._is_ready[driver.pid] = True
                 continue
-            number, raw = json.loads(line)
-            self.series.add(number, Tally.from_json(raw))
+            match json.loads(line):
+                case [number, raw]:
+                    self.series.add(number, Tally.from_json(raw))
+                case moment:
+                    self._told_before[driver.pid] = moment
 
 
 @asynccontextmanager

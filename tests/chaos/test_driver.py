@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from datasets import Built
 from cli.chaos import manners, versions
 from cli.chaos.caller import GIVE_UP_S, RIVAL_S_MIN, promised
 from cli.chaos.counting import LATE_MS, count
-from cli.chaos.driver import Driver
+from cli.chaos.driver import Driver, lines
 from cli.chaos.manners import AsFresh, Manner
 from cli.chaos.orders import Orders
 from cli.chaos.tally import Tally
@@ -67,12 +68,14 @@ class Router:
         slate: what becomes of a slate; by default nothing, for ever.
         asked: slates.
         left: how many calls their callers have given up.
+        asked_for_a_batch: it was, once.
     """
 
     def __init__(self) -> None:
         self.slate: Slate = self.silence
         self.asked: list[pb.RecommendRequest] = []
         self.left = 0
+        self.asked_for_a_batch = asyncio.Event()
 
     async def silence(self, request: Any, context: Any) -> pb.RecommendResponse:
         """No answer, until the caller leaves."""
@@ -91,6 +94,7 @@ class Router:
 
     async def batch(self, request: pb.RecommendBatchRequest, context: Any) -> AsyncIterator[pb.RecommendBatchResponse]:
         """RecommendBatch: its first slate, and no more."""
+        self.asked_for_a_batch.set()
         yield pb.RecommendBatchResponse(index=0, response=answered())
         await self.silence(request, context)
 
@@ -151,6 +155,25 @@ def test_who_hangs_up_leaves_nothing_at_the_router(built: Built, tmp_path: Path,
             tally = await told(driver, Ask(request_, manner=Manner(hangs_up_ms=100)))
             assert (tally.counts["hung_up"], tally.requests, tally.failed) == (1, answers, 0)
             await router.until_left()
+
+    asyncio.run(run())
+
+
+def test_a_call_is_told_of_as_a_whole_once_it_is_over(built: Built, tmp_path: Path) -> None:
+    """What else was sent by then may be: of a batch that waits, nothing is known yet."""
+
+    async def run() -> None:
+        async with asking(built, tmp_path) as (router, driver):
+            before = time.monotonic()
+            assert driver.done_before >= before
+            waiting = asyncio.ensure_future(driver._ask(Ask(BATCH)))
+            await router.asked_for_a_batch.wait()
+            asked = time.monotonic()
+            await told(driver, Ask(SLATE, manner=Manner(hangs_up_ms=1)))
+            assert before <= float(list(lines(driver))[-1]) <= asked
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            assert float(list(lines(driver))[-1]) > asked
 
     asyncio.run(run())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,7 +21,7 @@ from cli.chaos.ledger import Account
 from cli.chaos.looking import Looker
 from cli.chaos.plan import Plan, Step, steps
 from cli.chaos.result import Result
-from cli.chaos.tally import Series
+from cli.chaos.tally import SLICE_S, Series, Tally
 from cli.chaos.traffic import DriverDied
 from cli.output import UsageError
 
@@ -47,11 +48,22 @@ class Drivers:
 
     Attributes:
         died: of what.
+        late: of the last slice that they are waited for, and of the one after it.
+        hang: of some calls they never tell.
     """
 
     def __init__(self) -> None:
         self.series = Series()
         self.died: Exception | None = None
+        self.late = (Tally(), Tally())
+        self.hang = False
+
+    async def told(self, before: float, within_s: float) -> bool:
+        """What was sent before then."""
+        del within_s
+        for sent, tally in zip((before - SLICE_S, before), self.late, strict=True):
+            self.series.at(sent).add(tally)
+        return not self.hang
 
     def check(self) -> None:
         """Raise what one died of."""
@@ -95,7 +107,7 @@ class Sightless:
 @pytest.fixture
 def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
     """Nobody has to be waited for."""
-    monkeypatch.setattr(running, "LAGGARDS_S", 0.0)
+    monkeypatch.setattr(running, "LAGGARDS_S_MIN", 0.0)
     made = Played(replace(PLAN.terrain, work=tmp_path))
     yield made
     made.depot.close()
@@ -142,3 +154,18 @@ async def test_a_fault_during_which_a_driver_died_is_judged(ground: Played) -> N
     result = await go_on(ground, said)
     assert said[2:] == ["fault.judged", "raised: a driver ended with 1"]
     assert "a driver ended with 1" in result.verdicts[0].broken
+
+
+async def test_what_becomes_of_a_batch_after_the_look_at_a_fault_counts(ground: Played) -> None:
+    """It was sent during it; what was sent later is another fault's."""
+    step, look = Step(Harmless("kill-one"), 0.0), cast("Looker", Sightless())
+    ground.drivers.late = (Tally(Counter(requests=20, failed=20)), Tally(Counter(requests=7, failed=7)))
+    verdict, _ = await running.one(step, ground, look, None, SLICE_S, lambda *_, **__: None)
+    assert verdict.tally.failed == 20
+
+
+async def test_calls_that_nothing_becomes_of_are_a_promise_that_is_not_kept(ground: Played) -> None:
+    """Of that fault; the run goes on."""
+    ground.drivers.hang = True
+    result = await go_on(ground, [])
+    assert [running.UNTOLD in one.broken for one in result.verdicts] == [True, True]

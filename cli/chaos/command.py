@@ -94,7 +94,7 @@ def _work(chosen: Path | None) -> Iterator[Path]:
 
 def _tell(options: ChaosOptions, result: Result) -> bool:
     """Say what became of it; whether every promise was kept."""
-    command = again(result.plan, result.rate)
+    command = again(result.as_one, result.rate)
     if options.json:
         output.show_json(result.to_json())
     else:

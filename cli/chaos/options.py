@@ -148,7 +148,7 @@ def again(plan: Plan, rate: float, soak_minutes: float = 0.0) -> str:
     """The command that does the same again, at the same rate, though another machine may sustain another one."""
     said = plan.flags()
     said["fault"] = "" if plan.faults == _all_faults() else ",".join(plan.faults)
-    said |= {"minutes": plan.minutes, "soak-minutes": soak_minutes, "rate": round(rate, 1)}
+    said |= {"minutes": plan.minutes, "soak-minutes": soak_minutes, "rate": rate}
     is_s3 = bool(said.pop("s3"))
     told = (f"--{name} {value}" for name, value in said.items() if value or name == "seed")
     return "trunkshow chaos " + " ".join(told) + " --s3" * is_s3

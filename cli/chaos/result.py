@@ -60,6 +60,19 @@ class Result:
         return (*self.earlier, Part(self.commit, origin.machine(), judged)) if judged else self.earlier
 
     @property
+    def as_one(self) -> Plan:
+        """The plan of a single run that does what all parts did.
+
+        Minutes are of one part alone, and which the others had is not known. So requests say how long: as many as had
+        been sent by the middle of the last fault, since another run's last round, with a few more or less, is then the
+        same one.
+        """
+        if not (self.earlier and self.verdicts):
+            return self.plan
+        sent = self.requests - self.verdicts[-1].tally.requests // 2
+        return replace(self.plan, minutes=0.0, requests=max(self.plan.requests, sent))
+
+    @property
     def passed(self) -> bool:
         """Whether every promise was kept."""
         return not any(verdict.broken for verdict in self.by_fault)
@@ -81,7 +94,7 @@ class Result:
             "places": self.places,
             "verdicts": [verdict.to_json() for verdict in self.by_fault],
             "snapshot": self.snapshot,
-            "flags": {**self.plan.flags(), "rate": round(self.rate, 1)},
+            "flags": {**self.plan.flags(), "rate": self.rate},
             "parts": [asdict(part) for part in self.parts],
             "steps": [verdict.to_json() for verdict in self.verdicts],
         }
@@ -94,7 +107,7 @@ class Result:
         for tally in (verdict.tally for verdict in verdicts):
             tally.latecomers = [one.named(places) for one in tally.latecomers]
         earlier = tuple(Part(**part) for part in raw["parts"])
-        return cls(plan, raw["rate"], raw["sustained"], verdicts, {}, raw["snapshot"], earlier)
+        return cls(plan, raw["flags"]["rate"], raw["sustained"], verdicts, {}, raw["snapshot"], earlier)
 
 
 def merged(verdicts: Iterable[Verdict]) -> list[Verdict]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,13 @@ def gone_on_with(raw: Mapping[str, Any], plan: Plan) -> Result:
     """The run until now.
 
     Raises:
-        UsageError: it has done all that it is to do.
+        UsageError: it has done all that it is to do, or something else than this plan says.
     """
     try:
         result = Result.from_json(raw, plan)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"the report to go on with is of another version of this command: {error!r}") from error
+    _follow(result, plan)
     goes_on = result.requests < plan.requests or plan.minutes > 0
     if next(steps(plan, lambda: goes_on, len(result.verdicts)), None) is None:
         raise UsageError(
@@ -54,6 +56,17 @@ def gone_on_with(raw: Mapping[str, Any], plan: Plan) -> Result:
             "ask for more with --requests or --minutes"
         )
     return result
+
+
+def _follow(result: Result, plan: Plan) -> None:
+    """Refuse verdicts on other faults than the plan begins with: the next step would not be the one after them."""
+    drawn = islice(steps(plan, lambda: True), len(result.verdicts))
+    for number, (verdict, step) in enumerate(zip(result.verdicts, drawn, strict=True), start=1):
+        if verdict.fault != step.fault.name:
+            raise UsageError(
+                f"fault {number} of the report is {verdict.fault}, and {step.fault.name} is drawn by its seed here: "
+                "it was written by another version of this command, or changed"
+            )
 
 
 def keep(result: Result, work: Path) -> None:

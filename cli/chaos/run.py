@@ -74,7 +74,7 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         say("cluster.ready", snapshot=version, target=ground.target)
         if not plan.rate:
             result.sustained = await sustained(ground, version, seed)
-        result.rate = plan.rate or plan.load * result.sustained
+        result.rate = plan.rate or share(plan.load, result.sustained)
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
         orders = [Orders(ground.target, ground.depot.oracle, version, seed, rate=result.rate)]
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
@@ -197,6 +197,11 @@ async def _start_again(ground: Ground, say: Say) -> None:
     await asyncio.gather(*(body.kill() for body in ground.bodies.values()))
     await start_together(ground.bodies, ground.bodies)
     await ground.until(ground.whole, READY_WITHIN_S)
+
+
+def share(load: float, of: float) -> float:
+    """A rate, to four digits: it is sent as it is named to whoever does the run again."""
+    return float(f"{load * of:.4g}")
 
 
 async def sustained(ground: Ground, version: str, seed: int) -> float:

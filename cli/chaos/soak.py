@@ -25,7 +25,7 @@ from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
 from cli.chaos.plan import Plan
 from cli.chaos.recording import recording
-from cli.chaos.run import BREATH_S, WHOLE_WITHIN_S, Say, all_told, sustained
+from cli.chaos.run import BREATH_S, WHOLE_WITHIN_S, Say, all_told, share, sustained
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import LATE_ONE_IN
@@ -133,7 +133,7 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
     """
     async with standing(plan.terrain) as ground:
         say("cluster.ready", snapshot=ground.depot.base, target=ground.target)
-        rate = plan.rate or plan.load * await sustained(ground, ground.depot.base, plan.seed)
+        rate = plan.rate or share(plan.load, await sustained(ground, ground.depot.base, plan.seed))
         say("traffic.flows", rate=round(rate), sustained=0)
         orders = Orders(ground.target, ground.depot.oracle, ground.depot.base, plan.seed, rate=rate)
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / ground.depot.base)
@@ -147,7 +147,7 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
             began = time.monotonic()
             promoted: list[str] = []
             ground.keep_doing("swaps", _swap(ground, SWAP_EVERY_S, promoted, say))
-            weights = await _watch(ground, began + 60 * minutes)
+            weights = await watch(ground, began + 60 * minutes)
             await ground.stop_doing("swaps")
             ended = time.monotonic()
             cohort = recorded.turn()
@@ -172,9 +172,12 @@ async def _swap(ground: Ground, every_s: float, promoted: list[str], say: Say) -
         say("snapshot.promoted", snapshot=version)
 
 
-async def _watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]:
+async def watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]:
+    """What every process of ours holds, again and again; once for each quarter at least, though it take longer."""
     seen: dict[str, list[Weight]] = {name: [] for name in ground.bodies if name != LOG}  # which is not ours
-    while time.monotonic() < until:
+    for looks in itertools.count():
+        if looks >= QUARTERS and time.monotonic() >= until:
+            break
         for name in seen:
             seen[name].append(Weight.of(psutil.Process(ground.bodies[name].pid)))
         await asyncio.sleep(LOOK_EVERY_S)
@@ -182,7 +185,7 @@ async def _watch(ground: Ground, until: float) -> Mapping[str, Sequence[Weight]]
 
 
 def flatness(name: str, weights: Sequence[Weight]) -> Flatness:
-    """The means of the second quarter and of the last."""
+    """The means of the second quarter and of the last; each quarter has some."""
     quarter = len(weights) // QUARTERS
     return Flatness(name, _mean(weights[quarter : 2 * quarter]), _mean(weights[-quarter:]))
 

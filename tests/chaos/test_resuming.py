@@ -21,6 +21,7 @@ from cli.chaos.origin import Part
 from cli.chaos.plan import Plan, steps
 from cli.chaos.report import markdown
 from cli.chaos.result import Result, merged
+from cli.chaos.run import share
 from cli.chaos.tally import Tally
 from cli.chaos.verdict import Verdict
 from cli.output import UsageError
@@ -137,6 +138,48 @@ def test_a_flag_that_is_not_the_reports_is_refused_by_name() -> None:
         "a run goes on as it began: --fault steady is not the report's steady,kill-one,partition; "
         "--seconds 5 is not the report's 12; --shards 5 is not the report's 3; --seed 4 is not the report's 3"
     )
+
+
+@pytest.mark.parametrize("rate", [33.33, 0.04, 20.0])
+def test_the_rate_is_the_reports_to_the_last_digit(rate: float) -> None:
+    """The same flags go on, and the command that does it again names it; nothing is measured anew."""
+    told = read(replace(ended(2), rate=rate))
+    plan = make_plan(ChaosOptions(rate=rate), told["flags"])
+    assert (plan.rate, resuming.gone_on_with(told, plan).rate) == (rate, rate)
+    assert f"--rate {rate} " in again(plan, rate)
+
+
+@pytest.mark.parametrize("sustained", [41.3333333333, 0.05, 1234.5678])
+def test_a_measured_rate_is_sent_as_it_is_named(sustained: float) -> None:
+    """In few digits, of which none is lost."""
+    rate = share(0.5, sustained)
+    assert rate == pytest.approx(0.5 * sustained, rel=1e-3)
+    assert len(str(rate).replace(".", "").lstrip("0")) <= 4
+
+
+def test_a_run_in_parts_is_done_again_by_its_requests() -> None:
+    """Minutes are of one part alone."""
+    plan = replace(PLAN, requests=0, minutes=7.0)
+    assert replace(ended(5), plan=plan).as_one == plan
+    resumed = Result.from_json(read(replace(ended(5), plan=plan)), plan)
+    resumed.verdicts.append(verdict("partition", requests=120))
+    assert resumed.as_one == replace(plan, minutes=0.0, requests=560)
+    assert "--requests 560" in again(resumed.as_one, 20.0)
+    assert "--minutes" not in again(resumed.as_one, 20.0)
+
+
+def test_a_run_in_parts_that_is_to_be_longer_than_it_was_says_so() -> None:
+    """It was interrupted."""
+    assert Result.from_json(read(ended(5)), PLAN).as_one == PLAN
+
+
+def test_a_report_whose_faults_are_not_the_plans_is_refused() -> None:
+    """By the first that is not: the step after it would be another one."""
+    changed = ended(5)
+    order = [one.fault for one in changed.verdicts]
+    changed.verdicts[3:] = reversed(changed.verdicts[3:])
+    with pytest.raises(UsageError, match=f"fault 4 of the report is {order[4]}, and {order[3]} is drawn"):
+        resuming.gone_on_with(read(changed), PLAN)
 
 
 def test_the_command_that_does_it_again_makes_the_same_plan() -> None:

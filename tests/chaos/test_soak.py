@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from mmap import PROT_READ, mmap
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import psutil
 import pytest
 
+from cli.chaos import soak
+from cli.chaos.ground import LOG, Ground
 from cli.chaos.ledger import Account
-from cli.chaos.soak import Flatness, Soaked, Weight, flatness
+from cli.chaos.soak import QUARTERS, Flatness, Soaked, Weight, flatness
 from cli.chaos.tally import Tally
 
 FLAT = Flatness("shard-0", Weight(100 << 20, 300 << 20, 50), Weight(104 << 20, 400 << 20, 51))
@@ -83,6 +88,17 @@ def test_a_process_own_memory_is_without_the_pages_of_files_that_it_maps(tmp_pat
         after = Weight.of(process)
     assert after.rss_bytes - before.rss_bytes > size * 0.9
     assert after.own_bytes - before.own_bytes < size / 4
+
+
+async def test_a_soak_of_a_moment_has_quarters_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with something to compare, and not with an error."""
+    monkeypatch.setattr(soak, "LOOK_EVERY_S", 0.0)
+    ours = SimpleNamespace(pid=os.getpid())
+    ground = cast("Ground", SimpleNamespace(bodies={"shard-0": ours, LOG: ours}))
+    seen = await soak.watch(ground, until=0.0)
+    assert seen.keys() == {"shard-0"}
+    assert [len(weights) for weights in seen.values()] == [QUARTERS]
+    assert flatness("shard-0", seen["shard-0"]).early.own_bytes > 0
 
 
 def test_early_is_the_second_quarter() -> None:

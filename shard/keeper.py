@@ -1,7 +1,7 @@
 """Keeps what a shard holds as it should be: plans at every change, has opened what is next, and gives up the rest.
 
     pointer   ─┐                          ┌─ opening: off the event loop (`shard.opening`)
-    members   ─┼─► holdings.planned() ────┤
+    members   ─┼─► holdings.planned() ────┤  in lanes (`shard.lanes`)
     words     ─┘   (pure; at every change)└─ closing: on the event loop, once nobody reads
 
 The pointer is followed by `shard.pointing`. What is to be held, and what may be closed, is decided in
@@ -13,22 +13,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any, Never
+from collections.abc import Callable, Mapping
+from typing import Never
 
 import structlog
 
 from shard import holdings
 from shard.belonging import Belonging
 from shard.heard import Heard, Word
+from shard.lanes import Lanes, Wish
 from shard.online.port import NO_LOG, OnlineKeeping
-from shard.opening import Key, Opening, is_lasting
+from shard.opening import Key, Opening
 from shard.pointing import Pointing
 from shard.scene import Limits, Peers, Piece, Plan, Scene, Sizes
 from shard.standing import Standing
-from trunkshow import pacing
+from shard.work import is_lasting
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.serving.rounds import rounds, surviving
+from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer
 from trunkshow.snapshot.store import Store, StoreError
 from trunkshow.v1 import shard_pb2 as pb
@@ -37,9 +38,6 @@ TEND_S = 0.25
 
 CLOSED_AT_ONCE = 8
 """Pieces; one takes about a millisecond of the event loop, and a version has dozens."""
-
-PASSING = 3
-"""Ways past what hangs in the store: each may come to something that hangs, too."""
 
 log = structlog.get_logger()
 
@@ -50,6 +48,7 @@ class Keeper:
     Attributes:
         pointing: follows the pointer.
         opening: opens and closes what is held.
+        lanes: what of that goes on at a time.
         generations: by version, those that are open.
         heard: what routers say; who hears them, `poke`s.
         recent: requests of shoppers to warm up with; who answers them, adds some.
@@ -98,6 +97,7 @@ class Keeper:
         self._whole = asyncio.Event()
         self._leaving_since: float | None = None
         self._tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.lanes = Lanes(self.opening, self._followed, self._wish, self._tried_to_open)
 
     # --- what comes in -------------------------------------------------------------------------------------------
 
@@ -138,15 +138,12 @@ class Keeper:
         A plan or an opening that breaks is told, and tried again: what is warm is served meanwhile, and what it broke
         at was said by others, to every shard.
         """
-        openers: dict[Callable[[], Coroutine[Any, Any, None]], asyncio.Task[None]] = {}
-        lanes = [surviving(lane, "opener.failed") for lane in (self.bring_next, *[self.pass_by] * PASSING)]
+        begin_lanes = self.lanes.beginning()
 
         async def look() -> None:
             await self._poked_within(TEND_S)
             if self._leaving_since is None:
-                for lane in lanes:
-                    if lane not in openers or openers[lane].done():  # it begins after this, whatever fails here
-                        openers[lane] = asyncio.create_task(lane())
+                begin_lanes()  # they begin after this, whatever fails here
                 self.tend()
 
         await rounds(look, 0, failed="keeper.failed")
@@ -241,39 +238,17 @@ class Keeper:
     def _versions(self) -> list[str]:
         return holdings.versions_of(self._pointer or Pointer(), self._plan, self._planned_for)
 
-    async def bring_next(self) -> None:
-        """Open the next version or piece, one at a time; what nobody has goes first, and rests for no request."""
+    def _followed(self) -> Pointer | None:
+        """The pointer, once a plan can be made."""
         if self._pointer is None or not self._belonging.members:
-            return
+            return None
         if not self._pointer.current:
             self._settle_first_try(StoreError(f"{self._url} serves no snapshot; promote one"))
-        await self.opening.forget()
-        await self._bring_of(self._versions())
+        return self._pointer
 
-    async def pass_by(self) -> None:
-        """Open what is next of what is served where all that is under way hangs, or what nobody has where it waits."""
-        current = self._pointer.current if self._pointer else ""
-        if not current or not self._belonging.members:
-            return
-        if self.opening.is_held_up(current):
-            await self._bring_of([current], passing=True)
-        elif self.opening.waits_for_log():
-            await self._bring_of([], passing=True)
-
-    async def _bring_of(self, versions: Iterable[str], *, passing: bool = False) -> None:
-        missing = holdings.missing_of(self._scene(), self._plan.wanted)
-        wanted: list[Key] = [*missing]
-        for version in versions:
-            wanted.append(version)
-            wanted += [piece for piece in self._plan.wanted if piece.version == version]
-        key = self.opening.next(wanted)
-        if key is not None:
-            share = pacing.ALL if key in missing or not self.generations else pacing.SHARE
-            self._tried_to_open(key, await self.opening.bring(key, self._parent(key), share, passing=passing))
-
-    def _parent(self, key: Key) -> str:
-        """The version that a version is compared with; of a piece none, since all of it was."""
-        return self._pointer.parent(key) if self._pointer and isinstance(key, str) else ""
+    def _wish(self) -> Wish:
+        wanted = self._plan.wanted
+        return Wish(self._versions(), wanted, holdings.missing_of(self._scene(), wanted))
 
     def _tried_to_open(self, key: Key, error: Exception | None) -> None:
         if not isinstance(key, Piece):

@@ -2,8 +2,7 @@
 
     asked for → open                    it was fetched, verified, opened and warmed
     asked for → refused, or not given   the log has it once, however many pieces fail of one cause; `shard.work` has why
-    closed    → forgotten               between two openings: the store may remove the copies that it keeps here; one
-                                        that hangs in it is told of, and not opened again before it is done
+    closed    → forgotten               beside all this: `shard.forgetting`
 
 They are opened one at a time, but for a store that hangs: what has been under way for `HELD_UP_S` is passed by, by what
 is served; what is served itself, after `HANGS_S`, by what else is. What only waits for the log to be replayed is passed
@@ -16,36 +15,28 @@ Whatever fails here, what is warm goes on serving. What is opened, in which orde
 
 from __future__ import annotations
 
-import gc
 import math
-import weakref
 from collections import deque
 from collections.abc import Iterable
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 
+from shard.forgetting import Forgetting
 from shard.generation import Generation, Opened
 from shard.online.port import NO_LOG, OnlineKeeping
 from shard.scene import Piece
 from shard.work import Failures, is_refusal
 from trunkshow import pacing
-from trunkshow.offload import Offload, Stuck
+from trunkshow.offload import Offload
 from trunkshow.serving import metrics
 from trunkshow.serving.deadline import Clock, monotonic
-from trunkshow.serving.telemetry import Throttle
 from trunkshow.snapshot import acceptance
 from trunkshow.snapshot.manifest import SnapshotRefused
 from trunkshow.snapshot.reader import Snapshot
-from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable
+from trunkshow.snapshot.store import Store, StoreError
 from trunkshow.v1 import shard_pb2 as pb
 
-HELD_S = 5.0
-"""After which what is closed, and still held by somebody, is taken to be held in a circle. To look for circles holds
-the interpreter for as long as an answer may take, and shards that follow one pointer would do it at one moment."""
-
-FORGET_WITHIN_S = 30.0
 HELD_UP_S = 5.0
 """After which what has been under way of another version does not hold up what is served."""
 
@@ -60,9 +51,6 @@ RECENT_MAX = 64
 
 REFUSED = metrics.counter("trunkshow_shard_refused_total", "Tries to open something that failed.", ("what",))
 STORE_ERRORS = metrics.counter("trunkshow_shard_store_errors_total", "Times that the store did not answer.")
-NOT_FORGOTTEN = metrics.counter(
-    "trunkshow_shard_not_forgotten_total", "Closed versions whose copies here were not removed in time."
-)
 
 log = structlog.get_logger()
 
@@ -70,19 +58,12 @@ Key = Piece | str
 """What is opened at a time: a piece, or a version by its name."""
 
 
-class _Closed(NamedTuple):
-    """A version that was closed and has still to be forgotten."""
-
-    version: str
-    snapshot: weakref.ref[Snapshot]
-    at: float
-
-
 class Opening:
     """Opens and closes.
 
     Attributes:
         generations: by version, those that are open.
+        forgetting: lets go of the files of what was closed.
         failures: what could not be opened, and when it is tried again.
         recent: requests of shoppers to warm up with; who answers them, adds some.
         variance: by which a version's counts may differ from its parent's.
@@ -113,12 +94,9 @@ class Opening:
         self._busy: dict[Key, float] = {}
         self._waiting: set[Key] = set()
         self._read: list[str] = []
-        self._closed: list[_Closed] = []
-        self._leaving: list[str] = []
         self._fetching: Offload[Snapshot | Opened] = Offload("opening", stuck_max=STUCK_MAX, late=_give_back)
         self._passing: Offload[Snapshot | Opened] = Offload("opening served", stuck_max=STUCK_MAX, late=_give_back)
-        self._forgetting: Offload[None] = Offload("forgetting")
-        self._throttle = Throttle(FORGET_WITHIN_S, clock)
+        self.forgetting = Forgetting(store, self._is_needed, clock)
 
     @property
     def pieces(self) -> list[Piece]:
@@ -127,7 +105,7 @@ class Opening:
 
     def next(self, wanted: Iterable[Key]) -> Key | None:
         """Of what is wanted, in this order, what to try now; None where all is open, on its way or has to rest."""
-        opened, leaving = {*self.generations, *self.pieces, *self._busy}, frozenset(self._leaving)
+        opened, leaving = {*self.generations, *self.pieces, *self._busy}, self.forgetting.leaving
         missing = (one for one in wanted if one not in opened and _version(one) not in leaving)
         return self.failures.next(missing, self._clock())
 
@@ -196,35 +174,20 @@ class Opening:
 
     def close_but(self, served: Iterable[str]) -> None:
         """Close the versions that are not served and of which no piece is open, or being opened."""
-        read = {*self._read, *map(_version, self._busy)}
+        read = self._under_way()
         for version in set(self.generations).difference(served, read):
             if not self.generations[version].pieces:
                 log.info("snapshot.closed", snapshot=version)
                 closed = self.generations.pop(version)
                 closed.close()
                 self._online.dismiss(version)
-                self._closed.append(_Closed(version, weakref.ref(closed.snapshot), self._clock()))
+                self.forgetting.closed(closed.snapshot)
 
-    async def forget(self) -> None:
-        """Let go of the files of what was closed; not while something is opened: it may be the same version again."""
-        if self._busy:
-            return
-        closed, self._closed = self._closed, []
-        for one in closed:
-            held = one.snapshot() is not None
-            if one.version in self.generations:
-                continue
-            if held and self._clock() - one.at < HELD_S:
-                self._closed.append(one)
-                continue
-            try:
-                await self._forgetting.run(partial(self._forgotten, one.version, held=held), FORGET_WITHIN_S)
-            except Stuck as error:
-                self._throttle.log(log.error, "snapshot.not_forgotten", snapshot=one.version, error=str(error))
-                if one.version in self._leaving:
-                    NOT_FORGOTTEN.inc()
-                else:  # it was not begun: another one hangs
-                    self._closed.append(one)
+    def _under_way(self) -> set[str]:
+        return {*self._read, *map(_version, self._busy)}
+
+    def _is_needed(self, version: str) -> bool:
+        return version in self.generations or version in self._under_way()
 
     def close(self) -> None:
         """Give every file back."""
@@ -254,16 +217,6 @@ class Opening:
         finally:
             self._read.remove(piece.version)
 
-    def _forgotten(self, version: str, *, held: bool) -> None:
-        """In a thread, which may be left to itself: what is fetched again before it is done, would be removed by it."""
-        self._leaving.append(version)
-        try:
-            if held:
-                gc.collect()  # its files stay mapped until somebody looks for what holds it
-            self._store.forget(version)
-        finally:
-            self._leaving.remove(version)
-
     def _compare(self, version: str, parent: str) -> None:
         """Hold a version's dimensions and counts against its parent's; one that is gone, or spoilt, proves nothing."""
         if not parent or parent == version:
@@ -287,11 +240,6 @@ class Opening:
             if isinstance(key, Piece):
                 event, named = "partition", {"snapshot": key.version, "kind": key.kind.name, "number": key.number}
             log.error(f"{event}.{'refused' if refused else 'not_given'}", **named, error=str(error))
-
-
-def is_lasting(error: Exception) -> bool:
-    """Whether a failure at the start is no accident that passes; a full disk is none, and somebody has to see to it."""
-    return not isinstance(error, (StoreUnreachable, Stuck))
 
 
 def _version(key: Key) -> str:

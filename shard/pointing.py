@@ -12,7 +12,8 @@ from typing import Never
 
 import structlog
 
-from shard.opening import STORE_ERRORS, is_lasting
+from shard.opening import STORE_ERRORS
+from shard.work import is_lasting
 from trunkshow.offload import Offload, Stuck
 from trunkshow.serving.rounds import rounds
 from trunkshow.snapshot.lifecycle import Pointer

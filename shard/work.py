@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from trunkshow.offload import Stuck
 from trunkshow.serving.backoff import Backoff
 from trunkshow.snapshot.manifest import ABSENT
-from trunkshow.snapshot.store import NoSuchSnapshot, StoreError
+from trunkshow.snapshot.store import NoSuchSnapshot, StoreError, StoreUnreachable
 
 REST = Backoff(first_s=1.0, longest_s=60.0)
 
@@ -32,6 +32,11 @@ def is_refusal(error: BaseException) -> bool:
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
         return error.errno in ABSENT
     return isinstance(error, NoSuchSnapshot) or not isinstance(error, (StoreError, Stuck, TimeoutError, MemoryError))
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether a failure at the start is no accident that passes; a full disk is none, and somebody has to see to it."""
+    return not isinstance(error, (StoreUnreachable, Stuck))
 
 
 @dataclass(frozen=True)

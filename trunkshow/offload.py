@@ -27,6 +27,10 @@ class Stuck(TimeoutError):
     """A call did not return in time, or those before it still have not; the message says which."""
 
 
+class NotBegun(Stuck):
+    """Of these, a call that was not begun, and never will be."""
+
+
 class Offload(Generic[T]):
     """Runs blocking calls of one kind.
 
@@ -51,10 +55,11 @@ class Offload(Generic[T]):
         """What the call returns or raises.
 
         Raises:
-            Stuck: it did neither in time, or too many before it still hang, or no thread is to be had.
+            Stuck: it did neither in time.
+            NotBegun: too many before it still hang, or no thread is to be had.
         """
         if self._stuck >= self._stuck_max:
-            raise Stuck(f"{self._name}: still waits for an earlier call")
+            raise NotBegun(f"{self._name}: still waits for an earlier call")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._worker().give(lambda free: _work(work, loop, self._settle, done, free))
@@ -76,7 +81,7 @@ class Offload(Generic[T]):
         try:
             return _Worker(self._name, self._idle, self._idle_s)
         except RuntimeError as error:  # of this machine, and not of the call
-            raise Stuck(f"{self._name}: {error}") from error
+            raise NotBegun(f"{self._name}: {error}") from error
 
     def _settle(self, done: asyncio.Future[T], result: Any, error: BaseException | None) -> None:
         if error is None:

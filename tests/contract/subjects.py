@@ -208,7 +208,7 @@ async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
     keeper.pointed(Pointer(1, {snapshot.version: State.CURRENT}))
     keeper.tend()
     for _ in HELD:
-        await keeper.bring_next()
+        await keeper.lanes.bring_next()
     server = Server([service.service()])
     port = await server.start("127.0.0.1:0")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -217,7 +217,7 @@ async def real(snapshot: Snapshot, period_s: float) -> AsyncIterator[Subject]:
             user=generation.warm[HELD[0]].sample_users(1)[0],
             vector=b"\0" * 4 * snapshot.ials.factors,
             channel=channel,
-            load_next=keeper.bring_next,
+            load_next=keeper.lanes.bring_next,
             drain=service.drain,
             neighbour=next(user for user in USERS if lives(snapshot, user) == ELSEWHERE),
             slow=slow,

@@ -56,7 +56,8 @@ class Stage:
         self.keeper.pointed(pointer or self.pointer)
         for _ in range(6 * PARTITIONS):
             self.keeper.tend()
-            await self.keeper.bring_next()
+            await self.keeper.lanes.bring_next()
+            await self.keeper.opening.forgetting.look()
         self.keeper.tend()
 
     def folder(self, version: str) -> Path:

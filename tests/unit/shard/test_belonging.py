@@ -60,7 +60,7 @@ async def until_nothing_is_left(keeper: Keeper) -> None:
     """All that it should hold is open."""
     for _ in range(100):
         keeper.tend()
-        await keeper.bring_next()
+        await keeper.lanes.bring_next()
     keeper.tend()
 
 

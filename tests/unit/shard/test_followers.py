@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -101,12 +102,12 @@ async def test_a_pointer_that_nobody_foresaw_takes_nothing_away(shard: Shard) ->
     assert shard.keeper.state() == pb.SHARD_STATE_READY
 
 
-@pytest.mark.parametrize(("part", "event"), [("tend", "keeper.failed"), ("bring_next", "opener.failed")])
+@pytest.mark.parametrize(("part", "event"), [("tend", "keeper.failed"), ("lanes.bring_next", "opener.failed")])
 async def test_a_plan_or_an_opening_that_breaks_is_told_and_tried_again(
     shard: Shard, monkeypatch: pytest.MonkeyPatch, part: str, event: str
 ) -> None:
     """What it broke at was said by others, and passes."""
-    works, broken, before = getattr(shard.keeper, part), 2, failures(event)
+    works, broken, before = attrgetter(part)(shard.keeper), 2, failures(event)
 
     def breaks() -> Any:
         nonlocal broken
@@ -118,7 +119,8 @@ async def test_a_plan_or_an_opening_that_breaks_is_told_and_tried_again(
     async def breaks_later() -> None:
         await (breaks() or asyncio.sleep(0))
 
-    monkeypatch.setattr(shard.keeper, part, breaks if part == "tend" else breaks_later)
+    of = shard.keeper if part == "tend" else shard.keeper.lanes
+    monkeypatch.setattr(of, part.split(".")[-1], breaks if part == "tend" else breaks_later)
     with capture_logs() as logs:
         shard.begin()
         await asyncio.wait_for(shard.keeper.ready(), WITHIN_S)

@@ -72,7 +72,7 @@ async def test_ready_is_said_as_soon_as_the_current_version_is_whole(stage: Stag
     states = []
     for _ in range(2 * PARTITIONS + 1):
         stage.keeper.tend()
-        await stage.keeper.bring_next()
+        await stage.keeper.lanes.bring_next()
         stage.keeper.tend()
         states.append(stage.state)
     assert states[-2:] == [pb.SHARD_STATE_LOADING, pb.SHARD_STATE_READY]

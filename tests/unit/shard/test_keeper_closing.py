@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from keeper_stage import EVERYTHING, WHO, Stage, Store
 
+from shard.forgetting import HELD_S
 from shard.holdings import LINGER_S
-from shard.opening import HELD_S
 from shard.scene import Kind
 from trunkshow.v1 import shard_pb2 as pb
 
@@ -70,7 +70,7 @@ async def test_what_is_closed_for_good_is_mapped_no_more(stage: Stage) -> None:
         await stage.settle(stage.pointer.rolled_back(WHO))
         assert is_mapped(current)  # somebody may be at it still, who lets go by themselves
         stage.now += HELD_S
-        await stage.keeper.bring_next()
+        await stage.keeper.opening.forgetting.look()
     finally:
         gc.enable()
     assert current not in stage.keeper.generations

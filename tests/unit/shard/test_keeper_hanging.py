@@ -10,13 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from keeper_stage import EVERYTHING, NEIGHBOUR, OWN, PARTITIONS, WHO, Stage, Store
-from structlog.testing import capture_logs
+from keeper_stage import EVERYTHING, NEIGHBOUR, OWN, PARTITIONS, Stage, Store
 
 from shard import opening
-from shard.holdings import LINGER_S
-from shard.opening import HANGS_S, HELD_S, HELD_UP_S
-from trunkshow.serving import metrics
+from shard.opening import HANGS_S, HELD_UP_S
 from trunkshow.snapshot.states import State
 
 WITHIN_S = 60
@@ -58,17 +55,17 @@ async def test_a_candidate_whose_files_hang_does_not_hold_up_what_is_served(
     keeper = stage.keeper
     keeper.pointed(store.pointer)
     keeper.tend()
-    await keeper.bring_next()  # what its partitions share
+    await keeper.lanes.bring_next()  # what its partitions share
     keeper.tend()
-    hung = asyncio.ensure_future(keeper.bring_next())
+    hung = asyncio.ensure_future(keeper.lanes.bring_next())
     await store.until(store.asked.is_set)
     keeper.joined((OWN,))
     keeper.tend()
-    await keeper.pass_by()
+    await keeper.lanes.pass_by()
     assert stage.warm()[current] == [0, 2]  # not before it is clear that it hangs
     stage.now += HELD_UP_S
     for _ in range(2 * PARTITIONS):
-        await keeper.pass_by()
+        await keeper.lanes.pass_by()
     assert stage.warm() == {current: EVERYTHING, candidate: []}
     store.go.set()
     await hung
@@ -85,18 +82,18 @@ async def test_partitions_whose_files_hang_do_not_hold_up_the_others_of_what_is_
     keeper.joined((OWN,))
     keeper.pointed(replace(stage.pointer, states={current: State.CURRENT}))
     keeper.tend()
-    await keeper.bring_next()  # what its partitions share
+    await keeper.lanes.bring_next()  # what its partitions share
     keeper.tend()
     hung = []
-    for lane in (keeper.bring_next, keeper.pass_by):
+    for lane in (keeper.lanes.bring_next, keeper.lanes.pass_by):
         hung.append(asyncio.ensure_future(lane()))
         await store.until(lambda: store.hung == len(hung))
         stage.now += HELD_UP_S
-        await keeper.pass_by()
+        await keeper.lanes.pass_by()
         assert stage.warm()[current] == []  # not before it is clear that it hangs
         stage.now += HANGS_S - HELD_UP_S
     for _ in range(2 * PARTITIONS):
-        await keeper.pass_by()
+        await keeper.lanes.pass_by()
     assert len(stage.warm()[current]) == PARTITIONS - 2
     store.go.set()
     await asyncio.gather(*hung)
@@ -113,10 +110,10 @@ async def test_what_a_thread_reads_that_nobody_waits_for_any_more_stays_open(
     keeper = stage.keeper
     keeper.pointed(store.pointer)
     keeper.tend()
-    await keeper.bring_next()
+    await keeper.lanes.bring_next()
     keeper.tend()
     monkeypatch.setattr(opening, "OPEN_WITHIN_S", 0.01)
-    await keeper.bring_next()
+    await keeper.lanes.bring_next()
     await store.until(store.asked.is_set)
     keeper.pointed(replace(store.pointer, states={current: State.CURRENT, candidate: State.REFUSED}))
     keeper.tend()
@@ -125,63 +122,3 @@ async def test_what_a_thread_reads_that_nobody_waits_for_any_more_stays_open(
     await store.until(lambda: not keeper.opening._read)
     keeper.tend()
     assert candidate not in keeper.generations
-
-
-async def test_what_is_being_forgotten_is_not_opened_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was fetched meanwhile would be removed; and what is closed meanwhile is forgotten later."""
-    go, forgotten = threading.Event(), list[str]()
-
-    def forget(_: Store, version: str) -> None:
-        forgotten.append(version)
-        go.wait(WITHIN_S)
-
-    monkeypatch.setattr(Store, "forget", forget)
-    monkeypatch.setattr(opening, "FORGET_WITHIN_S", 0.2)
-    current, previous = stage.pointer.current, stage.pointer.previous
-    back = stage.pointer.rolled_back(WHO)
-    await stage.settle()
-    await stage.settle(back)
-    stage.now += LINGER_S
-    await stage.settle(back)
-    await stage.settle()
-    assert (forgotten, [*stage.warm()]) == ([current], [previous])
-    for piece in [*stage.keeper.opening.pieces]:
-        stage.keeper.opening.drop(piece)
-    stage.keeper.opening.close_but([])
-    await stage.keeper.opening.forget()
-    assert (forgotten, stage.warm()) == ([current], {})
-    go.set()
-    async with asyncio.timeout(WITHIN_S):
-        while stage.keeper.opening._forgetting._stuck:  # noqa: ASYNC110  # a thread sets no event of ours
-            await asyncio.sleep(0.002)
-    await stage.keeper.opening.forget()
-    assert forgotten == [current, previous]
-    await stage.settle()
-    assert stage.warm()[current] == EVERYTHING
-
-
-async def test_a_disk_that_does_not_remove_what_was_closed_is_told_of_once(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It fills up, and nothing else shows it."""
-    go = threading.Event()
-    monkeypatch.setattr(Store, "forget", lambda _, __: go.wait(WITHIN_S))
-    monkeypatch.setattr(opening, "FORGET_WITHIN_S", 0.01)
-    opened, counted = stage.keeper.opening, "trunkshow_shard_not_forgotten_total"
-    before = metrics.REGISTRY.get_sample_value(counted) or 0.0
-    await stage.settle()
-    versions = {*opened.generations}
-    for piece in opened.pieces:
-        opened.drop(piece)
-    opened.close_but([])
-    stage.now += HELD_S
-    with capture_logs() as logs:
-        await opened.forget()
-        await opened.forget()
-    told = [one for one in logs if one["event"] == "snapshot.not_forgotten"]
-    assert [(one["log_level"], one["snapshot"] in versions) for one in told] == [("error", True)]
-    assert (len(versions), metrics.REGISTRY.get_sample_value(counted)) == (2, before + 1)
-    go.set()
-    async with asyncio.timeout(WITHIN_S):
-        while opened._forgetting._stuck:  # noqa: ASYNC110  # a thread sets no event of ours
-            await asyncio.sleep(0.002)

@@ -39,9 +39,9 @@ async def test_a_partition_is_warm_once_everything_is_known_that_its_users_did(t
     stage.keeper.joined((OWN,))
     stage.keeper.pointed(stage.pointer)
     stage.keeper.tend()
-    await stage.keeper.bring_next()
+    await stage.keeper.lanes.bring_next()
     stage.keeper.tend()
-    bringing = asyncio.create_task(stage.keeper.bring_next())
+    bringing = asyncio.create_task(stage.keeper.lanes.bring_next())
     await online.asked.wait()
     assert stage.warm() == {stage.pointer.current: []}
     online.known.set()
@@ -64,12 +64,12 @@ async def test_a_partition_that_waits_for_the_log_does_not_hold_up_what_nobody_h
     keeper.joined((OWN,))
     keeper.pointed(stage.pointer)
     keeper.tend()
-    await keeper.bring_next()
+    await keeper.lanes.bring_next()
     keeper.tend()
-    bringing = asyncio.create_task(keeper.bring_next())
+    bringing = asyncio.create_task(keeper.lanes.bring_next())
     await online.asked.wait()
     for _ in EVERYTHING:
-        await keeper.pass_by()
+        await keeper.lanes.pass_by()
     assert len(stage.warm()[current]) == PARTITIONS - 1
     online.known.set()
     await bringing
@@ -124,7 +124,7 @@ async def test_a_snapshot_that_cannot_be_admitted_is_closed_and_ends_nothing(
     stage.keeper.joined((OWN,))
     stage.keeper.pointed(stage.pointer)
     stage.keeper.tend()
-    await stage.keeper.bring_next()
+    await stage.keeper.lanes.bring_next()
     current = stage.pointer.current
     assert (closed, online.dismissed) == (online.snapshots, [current])
     assert list(stage.keeper.opening.failures.of) == [current]

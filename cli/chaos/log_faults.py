@@ -37,7 +37,8 @@ ROOM_BYTES = 64 << 10
 LARGE: Mapping[str, str] = MappingProxyType({str(number): "x" * 256 for number in range(15)})
 """Nearly as much context as an event may have, 4 KiB: whoever kept what they refuse would grow."""
 
-REFUSED = Promise(whole=True, fresh_s_max=RECOVERY_S, refuses=True)
+REFUSED = Promise(whole=True, refuses=True)
+"""What was refused comes again at once, and is recorded at the rate that leaves slates their time."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Recorder:
     Args:
         event_log: that they are written to; None where there is none.
         policy: which times are believed.
-        admitting: when what is to be checked, beside pages.
+        admitting: when whose turn it is, beside pages.
         told: given what came of every try: a watermark, or why there is none.
         now: seconds since 1970.
         clock: monotonic.
@@ -106,8 +106,8 @@ class Recorder:
         if self._clock() < full_until:
             raise Overloaded(why, reason="LOG_FULL", retry_after_ms=ASK_AGAIN_MS)
         size = sum(event.ByteSize() for event in events)
-        async with self._admitting.admitted(size, deadline.remaining_s(self._clock())):
-            checked = validation.check(events, self._now(), self._policy)
+        await self._admitting.turn(size, deadline.remaining_s(self._clock()))
+        checked = validation.check(events, self._now(), self._policy)
         try:
             watermark = await self._append(checked.right, deadline) if checked.right else None
         except TrunkshowError as error:

@@ -37,7 +37,7 @@ async def test_a_routers_setting_is_the_logs_own_limit_and_changes_no_other_logs
 async def test_an_event_that_is_older_than_the_log_keeps_is_refused_and_named(config: RouterConfig) -> None:
     """By the same setting; the one beside it is recorded."""
     log = log_of(config)
-    recorder = recorder_of(config, log, lambda _: None, monotonic)
+    recorder = recorder_of(config, log, lambda _: None, lambda: 0, monotonic)
     young, old = event("ada", 0), event("ada", 1)
     now_s = int(time.time())
     young.timestamp.seconds, old.timestamp.seconds = (now_s - round(days * DAY_S) for days in (DAYS - 1, DAYS + 1))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from router.asking.attempts import Attempt
 from router.slates import receipt
 from router.slates.receipt import NOWHERE, Asking, Reach
+from trunkshow.serving.call import PROCESS
 from trunkshow.serving.deadline import Deadline
 from trunkshow.v1 import recommendation_pb2 as pb
 
@@ -46,6 +47,7 @@ def test_the_routers_part_tells_everything(
         budget_ms=asking.budget_ms,
         hedged=any(one.hedge for one in reach.attempts),
         model_failures=failed,
+        router=PROCESS,
     )
     said = pb.RecommendResponse.FromString(receipt.routers_part(asking, reach, reasons, failed, now))
     assert said == pb.RecommendResponse(receipt=plain)

@@ -24,8 +24,8 @@ SLATE_MS = 1_000.0
 LOG_WITHIN_S = 2.0
 LOOK_EVERY_S = 0.3
 ASKED_AT_ONCE = 2
-"""Slates. More are a load of their own: with four, who looks asked some 200 a second, which filled two processors for
-half a second or a second after each fault, and made others' answers late."""
+"""Slates. More are a load of their own: with four, two processors were full for half a second or a second after each
+fault, and others' answers late (docs/faults.md)."""
 
 
 class Looker:

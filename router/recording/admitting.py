@@ -2,9 +2,9 @@
 
 What is recorded is sent to every router and shard at the same moment, and each of them hears it beside its requests. A
 backlog of large events, as there is one after the log had no room, would be all that is done until it was worked off.
-So between two calls there is a rest:
+So each call puts off those after it (a leaky bucket), where pages were asked for within the last second:
 
-    rest = bytes / rate    where pages were asked for within the last second; where none were, none
+    put off = bytes / rate, on top of what is left of earlier calls'; nobody waits for the first `AHEAD_S` of it
 
 Ordinary events, of some hundred bytes each, come nowhere near the rate. What comes faster for long may have to: the
 rate grows for as long as calls wait. Who would wait for too long, or is one too many, is told to send again.
@@ -23,6 +23,9 @@ from trunkshow.serving.deadline import Clock, monotonic
 BYTES_PER_S, BYTES_PER_S_MAX, MAX_AFTER_S = 2.0 * (1 << 20), 64.0 * (1 << 20), 60.0
 """The rate as calls begin to wait, at most, and after how many seconds of waiting that is. Two routers that took in
 some 3,000 events of 4 kB a second left two processors no time for slates (`trunkshow chaos --fault log-full`)."""
+
+AHEAD_S = 0.05
+"""Many small calls would else wait for a timer each, which takes a millisecond however little there is to wait for."""
 
 LATELY_S = 1.0
 WAIT_S_MAX = 0.5
@@ -69,7 +72,7 @@ class Admitting:
         Raises:
             Overloaded: its turn did not come in time, or too much waits already.
         """
-        if self._waiting or self._clock() < self._free_at:
+        if self._waiting or self._rest_s() > 0:
             await self._wait(size, within_s)
         else:
             self._admit(size)
@@ -82,7 +85,7 @@ class Admitting:
         self._count(1, size)
         try:
             async with asyncio.timeout(min(WAIT_S_MAX, within_s / 2)), self._in_turn:
-                while (rest_s := self._free_at - self._clock()) > 0 and self._is_busy(self._clock()):
+                while (rest_s := self._rest_s()) > 0 and self._is_busy(self._clock()):
                     await self._sleep(rest_s)
                 self._admit(size)
         except TimeoutError:
@@ -97,7 +100,10 @@ class Admitting:
 
     def _admit(self, size: int) -> None:
         now = self._clock()
-        self._free_at = now + size / self._rate(now) if self._is_busy(now) else now
+        self._free_at = max(self._free_at, now) + size / self._rate(now) if self._is_busy(now) else now
+
+    def _rest_s(self) -> float:
+        return self._free_at - AHEAD_S - self._clock()
 
     def _rate(self, now: float) -> float:
         if not self._waiting:

@@ -13,10 +13,13 @@ from tiny_snapshots import publish
 
 from cli.main import run
 from trunkshow.snapshot import signature
+from trunkshow.snapshot.cached_store import CachedStore
 from trunkshow.snapshot.fallback import keep
 from trunkshow.snapshot.folder_store import FolderStore
 from trunkshow.snapshot.reader import Snapshot
 from trunkshow.snapshot.store import Store, StoreError, StoreUnreachable, open_store
+
+SURELY_S = 30.0
 
 
 @pytest.fixture
@@ -76,6 +79,7 @@ def test_a_store_that_comes_back_is_followed(origin: Path, fresh: Store) -> None
     origin.with_name("elsewhere").rename(origin)
     publish(store, "b", "c")
     assert (fresh.pointer().current, fresh.reachable) == ("c", True)
+    assert isinstance(fresh, CachedStore) and fresh.copies.settled(SURELY_S)
     assert first not in [path.name for path in (origin.parent / "cache" / "snapshots").iterdir()]
 
 

@@ -16,10 +16,12 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
    has it back in seconds. Routers that are merely slow, since there is too much to do, are soon asked no more than
    once each. Who got no token then has another chance later, and again and again as long as there is time, on a
    reserve: what is silent for so long may stand still, and slow answers before it are not to have spent what that
-   needs. Neither is spent where hardly anybody who asked later has been answered: what everybody waits for is not one
-   router, and another one would not help; what everybody waited for once may be one router a moment later. Nor is it
-   where each of the routers, which receipts tell, has answered somebody who asked later: none of them stands still,
-   and to ask all of them for what one is busy with would only make them slower.
+   needs. Where they have spent both, there is a last one for a router of which receipts tell nothing for a while, and
+   of others several answers (`trunkshow.rival_flow`). None is spent where hardly anybody who asked later has been
+   answered: what everybody waits for is not one router, and another one would not help; what everybody waited for once
+   may be one router a moment later. Nor is it where each of the routers, which receipts tell, has answered somebody
+   who asked later: none of them stands still, and to ask all of them for what one is busy with would only make them
+   slower.
 3. Two calls go out at once. gRPC's round robin does not say which router a call went to, nor takes one back; but calls
    that are begun one right after the other go to different ones, so that one of the two goes past whichever is slow.
 4. The first answer counts. An error counts once all have failed, and then it is that of the first.
@@ -29,7 +31,6 @@ in seconds only; until then a call to it is to cost a hedge, not an answer. Rule
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 
@@ -43,6 +44,8 @@ from trunkshow.channel import (
 )
 from trunkshow.hedging import Patience, Tokens
 from trunkshow.latencies import Latencies
+from trunkshow.rival_flow import Flow
+from trunkshow.serving.deadline import Clock, monotonic
 
 RIVALS = 2
 """Calls of one hedge; see rule 3."""
@@ -64,16 +67,6 @@ BURST = 64
 LAST_SHARE = 0.6
 """Of a call's time, or of what a router promises where that is less, after each of which it may be hedged on the
 reserve."""
-
-ANSWERED_SHARE = 0.15
-"""Of the calls begun later than one, how many are answered by the time that others are asked for it. Where one of two
-routers stands still it is nearly a half, less those that were begun just now; where everybody waits, next to none."""
-
-ROUTERS_MAX = 64
-"""Whose answers are known; one that is started anew is another."""
-
-FEW = 4
-"""Calls begun later that show nothing by being unanswered."""
 
 RESERVE_SHARE = 0.005
 """As `SHARE`, of the reserve, which holds as many tokens."""
@@ -119,61 +112,20 @@ class Budget:
             self._tokens.give_back()
 
 
-class Flow:
-    """Calls under way, in the order in which they were begun, and who answered of late.
-
-    Attributes:
-        begun: the number of the last one.
-    """
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self._under_way: dict[int, None] = {}
-        self._answered: dict[str, int] = {}
-
-    def begin(self) -> int:
-        """One more; its number."""
-        self.begun += 1
-        self._under_way[self.begun] = None
-        return self.begun
-
-    def end(self, number: int) -> None:
-        """It is over."""
-        self._under_way.pop(number, None)
-
-    def answered(self, router: str, number: int) -> None:
-        """A router answered a call that was begun as this one was."""
-        self._answered[router] = max(number, self._answered.pop(router, 0))  # the last of all now
-        if len(self._answered) > ROUTERS_MAX:
-            del self._answered[next(iter(self._answered))]
-
-    def passes(self, number: int, routers: int) -> bool:
-        """Whether one router may stand still: those that were begun later are answered, and not by all of them.
-
-        Args:
-            number: of the call.
-            routers: how many there are.
-        """
-        if sum(1 for answered in self._answered.values() if answered > number) >= routers:
-            return False
-        later = self.begun - number
-        waiting = sum(1 for _ in itertools.takewhile(lambda one: one > number, reversed(self._under_way)))
-        return later < FEW or later - waiting >= ANSWERED_SHARE * later
-
-
 class Hedge:
     """Whether a client's calls are hedged, and when; may be shared between threads.
 
     Args:
         routers: tells how many there are, as far as is known.
         waits_s: all of these calls may take so long at a router that is well; as it promises itself where None.
+        clock: a port: monotonic seconds.
 
     Attributes:
         batches: the budget of batches.
         beginning: held by a thread that begins calls, so that nobody's comes between the two of a hedge (rule 3).
     """
 
-    def __init__(self, routers: Callable[[], int], *, waits_s: float | None = None) -> None:
+    def __init__(self, routers: Callable[[], int], *, waits_s: float | None = None, clock: Clock = monotonic) -> None:
         self.beginning = threading.Lock()
         self._routers = routers
         self._waits = waits_s is not None
@@ -181,8 +133,9 @@ class Hedge:
         self.batches = Budget(SHARE, BATCH_BURST)
         self._budget = Budget(SHARE, BURST)
         self._reserve = Budget(RESERVE_SHARE, BURST)
+        self._last_reserve = Budget(RESERVE_SHARE, BURST)
         self._latencies = Latencies(TAIL)
-        self._flow = Flow()
+        self._flow = Flow(clock)
         self._lock = threading.Lock()
 
     @property
@@ -206,6 +159,7 @@ class Hedge:
             return None
         self._budget.earn()
         self._reserve.earn()
+        self._last_reserve.earn()
         if waits or self._waits:
             return WAITED_SHARE * min(timeout_s, self._promised_s)
         with self._lock:
@@ -237,11 +191,16 @@ class Hedge:
 
     def spend(self, number: int) -> bool:
         """Whether others may be asked now for a call."""
-        return self._passes(number) and self._budget.spend()
+        return self._passes(number) and (self._budget.spend() or self._spend_on_the_silent())
 
     def spend_last(self, number: int) -> bool:
         """The same of who was refused before."""
-        return self._passes(number) and self._reserve.spend()
+        return self._passes(number) and (self._reserve.spend() or self._spend_on_the_silent())
+
+    def _spend_on_the_silent(self) -> bool:
+        with self._lock:
+            silent = self._flow.is_one_silent(self._routers())
+        return silent and self._last_reserve.spend()
 
     def _passes(self, number: int) -> bool:
         with self._lock:

@@ -2,9 +2,9 @@
 
 Its users are its own: some whom the snapshot knows, some whom nobody knows, of whom some leave for good
 (`cli.chaos.leaving`). They look, buy, hide, and are shown things. What was not acknowledged is sent again until it is,
-as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right; what
-came of it `cli.chaos.looking` finds out. What is done is drawn from a seed; when it is sent depends on what became of
-the rest.
+later each time, as a shop would. Everything that was sent and answered goes into a `Ledger`, which says what is right;
+what came of it `cli.chaos.looking` finds out. What is done is drawn from a seed; when it is sent depends on what became
+of the rest.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cli.chaos.ledger import Cohort, Ledger
 from cli.chaos.model import Facts
 from trunkshow.client import AsyncClient, Event, Interaction
 from trunkshow.errors import Overloaded, TrunkshowError
+from trunkshow.serving.backoff import Backoff
 
 EVENTS_A_SECOND = 20.0
 EVENTS_OF_A_CALL = (1, 3)
@@ -41,7 +42,10 @@ LATE = 0.1
 """Share of the calls that are sent a second time, and of those that are sent after what came after them."""
 
 LATER_S = (0.2, 3.0)
-AGAIN_AFTER_S = 1.0
+AGAIN = Backoff(first_s=1.0, longest_s=8.0)
+"""Before what was not acknowledged is sent again. Where it was after a second each time, 42,632 events were sent for
+5,693 in two *log-full*, and what was refused kept both processors busy."""
+
 AGAIN_EVENTS_MAX = 200
 LOOK_EVERY_S = 0.05
 WITHIN_MS = 1_500.0
@@ -87,6 +91,7 @@ class Recording:
         self._again: list[tuple[float, int, Event]] = []
         self._running: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._tried: dict[str, int] = {}
         self._recorder = AsyncClient(target)
         self._leaving = Leaving(self.ledger, self._recorder)
 
@@ -109,6 +114,7 @@ class Recording:
         """The events until now are a fault's, which was healed: what is held back of them is sent at once."""
         self._again = [(0.0, order, event) for _, order, event in self._again]
         heapq.heapify(self._again)
+        self._tried = {}
         self._done = {}
         self._present = [self._comes() for _ in range(AT_ONCE_USERS)]  # of those before, nothing new is sent
         return self.ledger.turn()
@@ -170,10 +176,14 @@ class Recording:
         except TrunkshowError as error:
             no_room = isinstance(error, Overloaded) and error.reason == "LOG_FULL"
             self.ledger.failed(ids, "refused" if no_room else "unanswered")
-            self._later(events, AGAIN_AFTER_S)
+            for event in events:
+                self._tried[event.event_id] = times = self._tried.get(event.event_id, 0) + 1
+                self._later([event], AGAIN.after(times))
             return
         finally:
             self._leaving.closed(events)
+        for one in ids:
+            self._tried.pop(one, None)
         rejected = {one.event_id for one in answer.refused}
         self.ledger.rejected(rejected)
         self.ledger.acknowledged(one for one in ids if one not in rejected)

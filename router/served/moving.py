@@ -12,9 +12,10 @@ Rules:
 4. A partition that has moved stays moved. When its replicas die, its users are served by the ladder, and do not
    commute between two snapshots.
 5. A snapshot is whole once each of its partitions was seen warm somewhere: one of whose files is spoilt is not served
-   from the others. So it is with the compact copies of users, as far as shards say that they bring them. What nobody
-   refused holds the others up no longer than `patience_s` after the first partition was warm; what was refused, and is
-   warm nowhere, does so for good (`router.trials.recall` has it taken back).
+   from the others. So it is with the compact copies of users, as far as shards said that they bring them: one that
+   says so no more may have seen before this router did that the snapshot was taken back. What nobody refused holds the
+   others up no longer than `patience_s` after the first partition was warm; what was refused, and is warm nowhere, does
+   so for good (`router.trials.recall` has it taken back).
 6. Where for `patience_s` no shard has anything of the snapshot before, while some have the new one's, everything has
    moved: there is nothing to wait with.
 
@@ -57,6 +58,7 @@ class Moves:
         begun: when the first partition was warm somewhere; None before.
         lost: since when nobody has anything of the snapshot before; None where somebody has.
         doubted: partitions whose users' compact copies were refused, and that nobody has had since.
+        coming: partitions whose users' compact copies a shard said that it brings, and that nobody has had since.
     """
 
     version: str
@@ -68,6 +70,7 @@ class Moves:
     begun: float | None = None
     lost: float | None = None
     doubted: frozenset[int] = frozenset()
+    coming: frozenset[int] = frozenset()
 
     @property
     def complete(self) -> bool:
@@ -110,6 +113,7 @@ class Moves:
             warm_since={number: self.warm_since.get(number, now) for number in waits},
             whole=self.whole or self._is_whole(topology, len(warm), begun, patience, now),
             doubted=self._doubted_now(topology),
+            coming=self._coming_now(topology),
             begun=begun,
             lost=(now if self.lost is None else self.lost) if gone else None,
         )
@@ -118,15 +122,19 @@ class Moves:
     def _is_whole(self, topology: Topology, warm: int, begun: float | None, patience: Patience, now: float) -> bool:
         if self._doubted_now(topology):
             return False
-        if warm == self.partitions and not _copies_come(topology, self.version):
+        if warm == self.partitions and opened_by_all(topology, self.version) and not self._coming_now(topology):
             return True
         waited = begun is not None and now - begun >= patience.patience_s
         return waited and not spoilt(topology, self.version)
 
     def _doubted_now(self, topology: Topology) -> frozenset[int]:
         """Copies that were refused, and that nobody has since: a shard that gives a version up refuses it no more."""
-        had = {number for generation in _held(topology, self.version) for number in generation.stand_ins}
-        return frozenset((self.doubted | set(spoilt_copies(topology, self.version))) - had)
+        return frozenset((self.doubted | set(spoilt_copies(topology, self.version))) - _copies(topology, self.version))
+
+    def _coming_now(self, topology: Topology) -> frozenset[int]:
+        """Copies that a shard brings, or brought, and that nobody has since: they may be spoilt."""
+        brought = {number for held in _held(topology, self.version) for number in held.loading_stand_ins}
+        return frozenset((self.coming | brought) - _copies(topology, self.version))
 
     def _moved_on(self, topology: Topology, patience: Patience, now: float) -> Moves:
         enough = wanted(topology, self.before, patience.replicas)
@@ -157,13 +165,9 @@ def spoilt_copies(topology: Topology, version: str) -> list[int]:
     return sorted(refused - hoped)
 
 
-def _copies_come(topology: Topology, version: str) -> bool:
-    """Whether some shard brings compact copies that nobody has yet, or has still to say so: they may be spoilt."""
-    if not opened_by_all(topology, version):
-        return True
-    held = _held(topology, version)
-    loading = {number for generation in held for number in generation.loading_stand_ins}
-    return not loading <= {number for generation in held for number in generation.stand_ins}
+def _copies(topology: Topology, version: str) -> set[int]:
+    """Partitions of whose users some shard has the compact copies."""
+    return {number for generation in _held(topology, version) for number in generation.stand_ins}
 
 
 def opened_by_all(topology: Topology, version: str) -> bool:

@@ -11,7 +11,7 @@ import grpc.aio
 import pytest
 from rival_calls import TIMEOUT_S, Answered, Ended, Scripted, asking
 
-from trunkshow import rival_rules, rivals
+from trunkshow import rival_flow, rival_rules, rivals
 from trunkshow.rival_rules import BURST, Hedge
 from trunkshow.rivals import raced_blocking
 
@@ -19,7 +19,7 @@ from trunkshow.rivals import raced_blocking
 async def test_hedges_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every call takes long, no more are hedged than there are tokens; the others wait."""
     monkeypatch.setattr(rival_rules, "BURST", 2)
-    monkeypatch.setattr(rival_rules, "FEW", 20)  # else all of them would wait for what nobody is answered for
+    monkeypatch.setattr(rival_flow, "FEW", 20)  # else all of them would wait for what nobody is answered for
     scripted, hedge = Scripted(), Hedge(lambda: 2)
     slates = [asking(scripted, hedge) for _ in range(10)]
     await scripted.until(10 + 2 * rival_rules.RIVALS)
@@ -140,6 +140,50 @@ def test_what_slow_answers_spent_is_there_again_soon_after_a_router_stands_still
         for _ in range(spent[-1]):
             hedge.was_right()
     assert spent[-1] == BURST
+
+
+def spent_by_slow_answers(hedge: Hedge) -> None:
+    """Both of two routers answer, and every token is gone."""
+    for router in "abba":
+        hedge.answered_by(router, hedge.begin())
+    number = hedge.begin()
+    while hedge.spend(number) or hedge.spend_last(number):
+        pass
+
+
+@pytest.mark.parametrize(("for_s", "by_others", "free"), [(0.2, 4, True), (0.1, 4, False), (0.2, 3, False)])
+def test_a_router_that_falls_silent_after_slow_answers_has_spent_all_has_a_reserve_of_its_own(
+    for_s: float, by_others: int, free: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one that all see to be silent, and bounded."""
+    monkeypatch.setattr(rival_rules, "BURST", 3)
+    now = [0.0]
+    hedge = Hedge(lambda: 2, clock=lambda: now[0])
+    spent_by_slow_answers(hedge)
+    asked = hedge.begin()
+    now[0] += for_s
+    for number in [hedge.begin() for _ in range(by_others)]:
+        hedge.end(number)
+        hedge.answered_by("b", number)
+    assert [hedge.spend(asked), hedge.spend_last(asked), hedge.spend(asked), hedge.spend(asked)] == [free] * 3 + [False]
+
+
+def test_routers_that_all_answer_leave_the_reserve_of_the_silent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow they are, and however long ago it was that anybody asked."""
+    now = [0.0]
+    monkeypatch.setattr(rival_rules, "BURST", 3)
+    hedge = Hedge(lambda: 2, clock=lambda: now[0])
+    spent_by_slow_answers(hedge)
+    asked = hedge.begin()
+    for router in "bbbb":
+        now[0] += 0.15
+        number = hedge.begin()
+        hedge.end(number)
+        hedge.answered_by(router, number)
+    hedge.answered_by("a", asked - 1)
+    assert not hedge.spend(asked)
+    now[0] += 3600
+    assert not hedge.spend_last(asked)
 
 
 def test_hedges_that_are_right_half_of_the_time_come_to_an_end() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from rival_calls import TIMEOUT_S, Answered, Scripted, asking
 
-from trunkshow import rival_rules, rivals
+from trunkshow import rival_flow, rival_rules, rivals
 from trunkshow.rival_rules import Hedge
 from trunkshow.rivals import raced, raced_blocking, spare
 
@@ -84,7 +84,7 @@ def test_nobody_else_is_asked_where_everybody_waits() -> None:
 @pytest.mark.parametrize(("answered", "passes"), [(0, False), (2, False), (3, True), (10, True)])
 def test_who_asked_later_and_was_answered_shows_that_it_is_one_router(answered: int, passes: bool) -> None:
     """Of twenty, three are enough."""
-    flow = rival_rules.Flow()
+    flow = rival_flow.Flow()
     first, *later = [flow.begin() for _ in range(21)]
     for number in later[:answered]:
         flow.end(number)
@@ -138,10 +138,10 @@ async def test_whose_answer_it_was_is_told_with_when_it_was_asked_for() -> None:
 
 def test_of_routers_that_come_and_go_the_last_are_known() -> None:
     """Each that is started anew is another one."""
-    flow = rival_rules.Flow()
+    flow = rival_flow.Flow()
     for number in range(1000):
         flow.answered(f"r{number}", number)
-    assert list(flow._answered) == [f"r{number}" for number in range(1000 - rival_rules.ROUTERS_MAX, 1000)]
+    assert list(flow._answered) == [f"r{number}" for number in range(1000 - rival_flow.ROUTERS_MAX, 1000)]
 
 
 def refused_twice(hedge: Hedge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,14 @@ def test_copies_of_users_that_are_on_their_way_are_waited_for() -> None:
     assert waiting.advanced(there, PATIENCE, now=1).complete
 
 
+def test_copies_that_no_shard_brings_any_more_are_missed_all_the_same() -> None:
+    """A shard whose first try failed may have seen a rollback before this router did."""
+    waiting = BEGUN.advanced(with_copies(C, loading_stand_ins=frozenset({1})), PATIENCE, now=0)
+    silent, there = with_copies(C), with_copies(C, stand_ins=frozenset({1}))
+    assert [waiting.advanced(silent, PATIENCE, now).count for now in (1, 9.9, 10.0)] == [0, 0, 2]
+    assert waiting.advanced(there, PATIENCE, now=1).complete
+
+
 def test_a_shard_that_has_not_opened_the_version_may_have_copies_to_bring() -> None:
     """It has not said so yet; nor does it hold anybody up for ever."""
     topology = cluster({A: (0, 1), B: (0, 1)})

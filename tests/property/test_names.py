@@ -25,6 +25,9 @@ NAMES = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20),
 )
 
+BLANK = "".join(char for char in map(chr, range(0x110000)) if char.isspace() and char not in "\x1c\x1d\x1e\x1f")
+"""To Polars; to Python the four separators of ASCII are, too, so that no id that ends in one is recorded."""
+
 
 def built(name: str) -> str | None:
     """As a builder reads it."""
@@ -58,7 +61,7 @@ async def test_every_id_that_is_accepted_is_a_fixed_point_of_a_build(name: str) 
 
 
 @settings(max_examples=300)
-@given(NAMES.filter(lambda name: name.strip("\x1c\x1d\x1e\x1f") == name))
+@given(NAMES.filter(lambda name: name.strip() == name.strip(BLANK)))
 def test_an_id_of_before_is_compared_as_a_build_has_it(name: str) -> None:
     """Since an export compares ids of its own, and the log may have some that are refused now."""
     assert as_built(name) == (built(name) or "")

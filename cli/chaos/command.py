@@ -88,6 +88,8 @@ def _keep(result: Result, work: Path) -> None:
 
 @contextlib.contextmanager
 def _work(chosen: Path | None) -> Iterator[Path]:
+    if chosen:
+        shutil.rmtree(chosen, ignore_errors=True)
     # A temporary folder on the store's own disk would be better linked, but the store is not ours to write to.
     yield chosen.resolve() if chosen else Path(tempfile.mkdtemp(prefix="trunkshow-chaos-"))
 

@@ -57,7 +57,7 @@ class Terrain:
 
     Attributes:
         store: the snapshot store that is copied, a folder or another URL.
-        work: folder for the copy, the oracle and the logs; emptied first.
+        work: folder for the copy, the oracle and the logs.
         shards: how many.
         replicas: shards that hold each partition.
         routers: how many stand behind one client.
@@ -111,6 +111,7 @@ class Ground:
         self.terrain = terrain
         self.depot = Depot(terrain.work, terrain.store, s3=terrain.s3)
         self.logs = terrain.work / "logs"
+        self._bytecode = terrain.work / "bytecode"
         self.bodies: dict[str, Body] = {}
         self.links: dict[tuple[str, str], Link] = {}
         self.fronts: dict[str, Link] = {}
@@ -139,12 +140,12 @@ class Ground:
         return {link.address: f"{router} to {shard}" for (router, shard), link in self.links.items()}
 
     async def start(self) -> None:
-        """Copy the store, and bring everything up.
+        """Copy the store, and bring everything up; another ground may have stood here before.
 
         Raises:
             UsageError: it does not come up.
         """
-        await asyncio.to_thread(shutil.rmtree, self.terrain.work, ignore_errors=True)
+        await asyncio.to_thread(self._clear)
         await self.depot.place.start()
         await asyncio.to_thread(self.depot.fill)
         self.keep_doing("stalls", self.stalls.watch())
@@ -168,6 +169,13 @@ class Ground:
         await start_together(self.bodies, self.bodies)
         await self.until(self.whole, READY_WITHIN_S)
 
+    def _clear(self) -> None:
+        """Of a ground before this one its logs stay, which are added to, byte code, and files: the report."""
+        with suppress(FileNotFoundError):
+            for path in self.terrain.work.iterdir():
+                if path.is_dir() and path not in (self.logs, self._bytecode):
+                    shutil.rmtree(path, ignore_errors=True)
+
     def enrol(self, for_shards: Iterable[str], for_routers: Iterable[str]) -> None:
         """These shards, by name, are the members: what shards look up, and what routers do, each through its links."""
         listed = tuple(for_routers)
@@ -186,7 +194,7 @@ class Ground:
     def _body(self, name: str, serves: Callable[[], Awaitable[bool]], arguments: Sequence[str]) -> None:
         store = ("--store", self.depot.url, "--cache", str(self.caches[name]))
         common = (*store, "--log", nats.url(self.log_link.address))
-        environment = bytecode(self.terrain.work / "bytecode")
+        environment = bytecode(self._bytecode)
         if self.terrain.clock:
             environment = {**environment, **self.clock.environment}
         command, log = (*TRUNKSHOW, *arguments, *common), self.logs / f"{name}.log"

@@ -61,10 +61,10 @@ class ChaosOptions:
     """How long each fault lasts, about: 0.5 to 3600; 5 where not given."""
 
     requests: int | None = None
-    """Go on, with other draws, until so many requests were sent during faults."""
+    """Go on, with other draws, each round in a new cluster, until so many requests were sent during faults."""
 
     minutes: float = 0.0
-    """Go on, with other draws, for so long."""
+    """Go on, with other draws, each round in a new cluster, for so long."""
 
     soak_minutes: float = 0.0
     """Instead of faults: so many minutes with a new snapshot every minute; memory and descriptors must stay flat."""

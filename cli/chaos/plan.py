@@ -80,6 +80,11 @@ def draw_steps(names: Sequence[str], seed: int, terrain: Terrain, seconds: float
 
 
 def steps(plan: Plan, goes_on: Callable[[], bool], done: int = 0) -> Iterator[Step]:
+    """Those of all rounds, one after the other."""
+    return itertools.chain.from_iterable(rounds(plan, goes_on, done))
+
+
+def rounds(plan: Plan, goes_on: Callable[[], bool], done: int = 0) -> Iterator[Sequence[Step]]:
     """Round after round, each drawn anew, for as long as it is to go on; at least one.
 
     Args:
@@ -90,7 +95,8 @@ def steps(plan: Plan, goes_on: Callable[[], bool], done: int = 0) -> Iterator[St
     """
     for number in itertools.count():
         drawn = draw_steps(plan.faults, plan.seed + number, plan.terrain, plan.seconds)
-        yield from drawn[done:]
+        if left := drawn[done:]:
+            yield left
         done = max(0, done - len(drawn))
         if not done and not goes_on():
             return

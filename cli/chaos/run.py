@@ -1,6 +1,9 @@
 """A run, from its seed to its verdicts: plan everything, bring a cluster up, ask it, and do one harm after another.
 
 steady ─► injected ─► (the fault lasts) ─► healed ─► (time to recover) ─► verdict, until whole ─► next
+
+Each round of faults has a cluster of its own. What is pushed in a run is always of the same age, and shards read the
+log from there on for each: in one cluster that took them a quarter of a second at first, and ten after half an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from cli.chaos.judging import Moments, judge
 from cli.chaos.looking import Looker, looking
 from cli.chaos.model import Facts
 from cli.chaos.orders import Orders
-from cli.chaos.plan import Plan, Step, steps
+from cli.chaos.plan import Plan, Step, rounds
 from cli.chaos.processes import start_together
 from cli.chaos.recording import Recording, recording
 from cli.chaos.result import Result
@@ -59,22 +62,38 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
         say: told of every step.
         result: filled as it goes, so that a run that is cancelled has not been for nothing. Where it has verdicts
             already, they are of an earlier part of the run, and this one begins with the step after them; other
-            visitors ask than did then.
+            visitors ask than did then, as they do in each round.
 
     Raises:
         UsageError: the cluster does not come up, or does not come back, or the earlier part was on another snapshot.
     """
     result = result or Result(plan)
-    done, seed = len(result.verdicts), plan.seed + len(result.verdicts)
+    until = time.monotonic() + 60 * plan.minutes
+
+    def goes_on() -> bool:
+        return result.requests < plan.requests or time.monotonic() < until
+
+    for drawn in rounds(plan, goes_on, len(result.verdicts)):
+        await in_one_cluster(drawn, plan, say, result)
+    return result
+
+
+async def in_one_cluster(drawn: Iterable[Step], plan: Plan, say: Say, result: Result) -> None:
+    """A round, or what is left of it.
+
+    Raises:
+        UsageError: as `run`.
+    """
+    seed = plan.seed + len(result.verdicts)
     async with standing(plan.terrain) as ground:
         version = ground.depot.base
         if result.snapshot not in ("", version):
             raise UsageError(f"the report's run began on snapshot {result.snapshot}, and the store has {version}")
-        result.snapshot, result.places = version, ground.places
+        result.snapshot, result.places = version, {**result.places, **ground.places}
         say("cluster.ready", snapshot=version, target=ground.target)
-        if not plan.rate:
+        if not (plan.rate or result.rate):
             result.sustained = await sustained(ground, version, seed)
-        result.rate = plan.rate or share(plan.load, result.sustained)
+        result.rate = plan.rate or result.rate or share(plan.load, result.sustained)
         say("traffic.flows", rate=round(result.rate), sustained=round(result.sustained))
         orders = [Orders(ground.target, ground.depot.oracle, version, seed, rate=result.rate)]
         facts = await asyncio.to_thread(Facts, ground.depot.oracle / version)
@@ -86,10 +105,7 @@ async def run(plan: Plan, say: Say, result: Result | None = None) -> Result:
             watching() as takings,
         ):
             await asyncio.sleep(BREATH_S)
-            until = time.monotonic() + 60 * plan.minutes
-            drawn = steps(plan, lambda: result.requests < plan.requests or time.monotonic() < until, done)
             await one_by_one(drawn, ground, looker, takings, result, say)
-    return result
 
 
 async def one_by_one(

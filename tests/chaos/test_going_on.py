@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -169,3 +169,33 @@ async def test_calls_that_nothing_becomes_of_are_a_promise_that_is_not_kept(grou
     ground.drivers.hang = True
     result = await go_on(ground, [])
     assert [running.UNTOLD in one.broken for one in result.verdicts] == [True, True]
+
+
+async def test_each_round_has_a_cluster_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none is brought up for a round that is not to be; one that was begun before is finished first."""
+    clusters: list[list[str]] = []
+
+    async def in_one_cluster(drawn: Iterable[Step], plan: Plan, say: object, result: Result) -> None:
+        del plan, say
+        clusters.append([step.fault.name for step in drawn])
+        result.verdicts += [verdict] * len(clusters[-1])
+
+    verdict = cast("Any", SimpleNamespace(tally=Tally(Counter(requests=10))))
+    monkeypatch.setattr(running, "in_one_cluster", in_one_cluster)
+    result = Result(PLAN, verdicts=[verdict])
+    assert await running.run(replace(PLAN, requests=50), lambda *_, **__: None, result) is result
+    assert [sorted(names) for names in clusters] == [NAMES[1:], sorted(PLAN.faults), sorted(PLAN.faults)]
+    assert result.requests == 60
+
+
+def test_where_a_ground_stood_its_logs_and_the_report_stay(tmp_path: Path) -> None:
+    """Nothing else: its log of events, its caches and its store were another cluster's."""
+    for name in ("logs", "bytecode", "events", "cache", "store"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    (tmp_path / resuming.REPORT).touch()
+    ground = Ground(replace(PLAN.terrain, work=tmp_path))
+    ground._clear()
+    ground.depot.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "bytecode", resuming.REPORT}
+    assert (tmp_path / "logs" / "file").exists()

@@ -21,8 +21,8 @@ ROUTERS_MAX = 64
 """Whose answers are known; one that is started anew is another."""
 
 SILENT_S = 0.2
-"""Without an answer, while others give at least `FEW`, a router stands still. Those that are slow since there is too
-much to do give some meanwhile."""
+"""Without an answer, while others give at least `FEW`, a router is taken for one that stands still: what a slate may
+take. Chosen, not measured; that a slow one is taken for it costs no more than the reserve holds."""
 
 
 class Flow:
@@ -40,7 +40,7 @@ class Flow:
         self._clock = clock
         self._under_way: dict[int, None] = {}
         self._answered: dict[str, int] = {}
-        self._last: dict[str, tuple[float, int]] = {}
+        self._last: dict[str, tuple[float, int]] = {}  # when, and which answer of all it was
         self._answers = 0
 
     def begin(self) -> int:

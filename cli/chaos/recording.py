@@ -44,7 +44,7 @@ LATE = 0.1
 LATER_S = (0.2, 3.0)
 AGAIN = Backoff(first_s=1.0, longest_s=8.0)
 """Before what was not acknowledged is sent again. Where it was after a second each time, 42,632 events were sent for
-5,693 in two *log-full*, and what was refused kept both processors busy."""
+5,693 in two *log-full*."""
 
 AGAIN_EVENTS_MAX = 200
 LOOK_EVERY_S = 0.05

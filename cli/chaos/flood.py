@@ -1,12 +1,11 @@
 """Overload: many times as much is asked as the cluster can do.
 
-Where everything shares a few processors, drivers and routers among them, a flood finds out how fast a driver is. So the
-shards get a small quota of a processor while it lasts, as a pod has one: they run for a moment and stand still for a
-longer one, again and again. What is scarce is then behind the routers, whose business it is to take every call. What
-the cluster does under the quota is measured first, by callers who ask again as soon as they were answered, and by
-nobody else, since the usual traffic may be more than that already; then `times` as much is offered. Good answers, of
-SNAPSHOT and in time, must not become fewer by much. A resident slate that is late is a late answer, and no good one the
-less.
+Where everything shares a few processors, drivers and routers among them, a flood finds out how fast a driver is. So
+each shard gets a small share of a processor while it lasts, as a pod's limit gives it one (`cli.chaos.quota`). What is
+scarce is then behind the routers, whose business it is to take every call. What the cluster does so is measured first,
+by callers who ask again as soon as they were answered, and by nobody else, since the usual traffic may be more than
+that already; then `times` as much is offered. Good answers, of SNAPSHOT and in time, must not become fewer by much. A
+resident slate that is late is a late answer, and no good one the less.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from cli.chaos.faults import Promise
 from cli.chaos.ground import Ground
+from cli.chaos.quota import Quota
 from cli.output import UsageError
 
 DRIVERS = 2
@@ -38,15 +38,13 @@ class Flooded:
 
     Attributes:
         times: of what the cluster can do.
-        moving_s: that a shard runs, and
-        still_s: stands still after it, in turns.
+        share: of a processor, that each shard gets.
         good_share: of the good answers a second, that are left in the flood.
     """
 
     name: str
     times: float
-    moving_s: float = 0.010
-    still_s: float = 0.040
+    share: float = 0.1
     good_share: float = 0.8
     promise: Promise = field(default=Promise(healthy=False, late_one_in=50))
 
@@ -56,43 +54,38 @@ class Flooded:
         Raises:
             UsageError: there were no good answers to begin with, or too few were left.
         """
-        ground.keep_doing(self.name, self._hold_back(ground))
+        quota = Quota([ground.bodies[name] for name in ground.terrain.shard_names], self.share)
+        ground.keep_doing(self.name, quota.hold())
         orders = replace(ground.traffic.orders[0], check=CHECKED)
         await ground.traffic.stop()
         await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
-        peak = await _good_a_second(ground)
+        peak, had = await _good_a_second(ground, quota)
         await ground.traffic.stop()
         if not peak:
             raise UsageError("shards with a quota gave no good answer at all: what a flood leaves of none says nothing")
         each = self.times * peak / DRIVERS
         flood = [replace(orders, rate=each, seed=orders.seed + 2 + number) for number in range(DRIVERS)]
         await ground.traffic.start(flood, ground.logs)
-        good = await _good_a_second(ground)
-        ground.notes.append(f"{peak:.0f} good answers a second at the peak, {good:.0f} at {self.times:g} times that")
+        good, has = await _good_a_second(ground, quota)
+        ground.notes.append(
+            f"{peak:.0f} good answers a second at the peak, {good:.0f} at {self.times:g} times that;"
+            f" the shards had {had:.2f} and {has:.2f} processors"
+        )
         if good < self.good_share * peak:
             raise UsageError(f"of {peak:.0f} good answers a second {good:.0f} were left")
 
     async def heal(self, ground: Ground) -> None:
         """End; from then on the usual traffic again."""
         await ground.stop_doing(self.name)
-        for shard in ground.terrain.shard_names:
-            ground.bodies[shard].thaw()
         await ground.traffic.stop()
         await ground.traffic.start([ground.traffic.orders[0]], ground.logs)
 
-    async def _hold_back(self, ground: Ground) -> None:
-        shards = [ground.bodies[name] for name in ground.terrain.shard_names]
-        while True:
-            for shard in shards:
-                shard.freeze()
-            await asyncio.sleep(self.still_s)
-            for shard in shards:
-                shard.thaw()
-            await asyncio.sleep(self.moving_s)
 
-
-async def _good_a_second(ground: Ground) -> float:
-    """After a while: answers of SNAPSHOT or better that came in time, each second."""
-    await asyncio.sleep(SETTLE_S + MEASURE_S + TRAIL_S)
-    until = time.monotonic() - TRAIL_S
-    return ground.traffic.series.between(until - MEASURE_S, until).good / MEASURE_S
+async def _good_a_second(ground: Ground, quota: Quota) -> tuple[float, float]:
+    """After a while: answers of SNAPSHOT or better that came in time, each second; and the processors of all shards."""
+    await asyncio.sleep(SETTLE_S)
+    began, before = time.monotonic(), quota.used_s
+    await asyncio.sleep(MEASURE_S)
+    until, used = time.monotonic(), quota.used_s - before
+    await asyncio.sleep(TRAIL_S)
+    return ground.traffic.series.between(began, until).good / (until - began), used / (until - began)

@@ -7,6 +7,7 @@ became of those that were begun later does, and which routers answered them, whi
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 from trunkshow.serving.deadline import Clock, monotonic
 
@@ -25,6 +26,21 @@ SILENT_S = 0.2
 take. Chosen, not measured; that a slow one is taken for it costs no more than the reserve holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What a router answered of late.
+
+    Attributes:
+        at: when it last did,
+        number: and which answer of all routers' that was.
+        newest: of the calls that it answered, the one begun last.
+    """
+
+    at: float
+    number: int
+    newest: int
+
+
 class Flow:
     """Calls under way, in the order in which they were begun, and who answered of late.
 
@@ -39,9 +55,8 @@ class Flow:
         self.begun = 0
         self._clock = clock
         self._under_way: dict[int, None] = {}
-        self._answered: dict[str, int] = {}
-        self._last: dict[str, tuple[float, int]] = {}  # when, and which answer of all it was
         self._answers = 0
+        self._answered: dict[str, _Answered] = {}  # by router; who answered last is last
 
     def begin(self) -> int:
         """One more; its number."""
@@ -55,19 +70,19 @@ class Flow:
 
     def answered(self, router: str, number: int) -> None:
         """A router answered a call that was begun as this one was."""
-        self._answered[router] = max(number, self._answered.pop(router, 0))  # the last of all now
         self._answers += 1
-        self._last[router] = self._clock(), self._answers
+        before = self._answered.pop(router, None)
+        newest = max(number, before.newest) if before else number
+        self._answered[router] = _Answered(self._clock(), self._answers, newest)
         if len(self._answered) > ROUTERS_MAX:
-            oldest = next(iter(self._answered))
-            del self._answered[oldest], self._last[oldest]
+            del self._answered[next(iter(self._answered))]
 
     def is_one_silent(self, routers: int) -> bool:
         """Whether, of so many routers, one that answered before has been silent for long while others answered."""
         if len(self._answered) < routers:
             return False
-        at, answers = self._last[list(self._answered)[-routers]]
-        return self._clock() - at >= SILENT_S and self._answers - answers >= FEW
+        longest = list(self._answered.values())[-routers]
+        return self._clock() - longest.at >= SILENT_S and self._answers - longest.number >= FEW
 
     def passes(self, number: int, routers: int) -> bool:
         """Whether one router may stand still: those that were begun later are answered, and not by all of them.
@@ -76,7 +91,7 @@ class Flow:
             number: of the call.
             routers: how many there are.
         """
-        if sum(1 for answered in self._answered.values() if answered > number) >= routers:
+        if sum(1 for router in self._answered.values() if router.newest > number) >= routers:
             return False
         later = self.begun - number
         waiting = sum(1 for _ in itertools.takewhile(lambda one: one > number, reversed(self._under_way)))

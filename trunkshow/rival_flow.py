@@ -72,7 +72,7 @@ class Flow:
         """A router answered a call that was begun as this one was."""
         self._answers += 1
         before = self._answered.pop(router, None)
-        newest = max(number, before.newest) if before else number
+        newest = max(number, before.newest) if before is not None else number
         self._answered[router] = _Answered(self._clock(), self._answers, newest)
         if len(self._answered) > ROUTERS_MAX:
             del self._answered[next(iter(self._answered))]

@@ -4,8 +4,9 @@ Where everything shares a few processors, drivers and routers among them, a floo
 each shard gets a small share of a processor while it lasts, as a pod's limit gives it one (`cli.chaos.quota`). What is
 scarce is then behind the routers, whose business it is to take every call. What the cluster does so is measured first,
 by callers who ask again as soon as they were answered, and by nobody else, since the usual traffic may be more than
-that already; then `times` as much is offered. Good answers, of SNAPSHOT and in time, must not become fewer by much. A
-resident slate that is late is a late answer, and no good one the less.
+that already. They find a little less than it can do: a flood may leave more than that. Then `times` as much is
+offered. Good answers, of SNAPSHOT and in time, must not become fewer by much. A resident slate that is late is a late
+answer, and no good one the less.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Flooded:
         await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
         peak, had = await _good_a_second(ground, quota)
         await ground.traffic.stop()
+        if not had:
+            raise UsageError("this system does not tell what a process has of a processor, so no shard was held to it")
         if not peak:
             raise UsageError("shards with a quota gave no good answer at all: what a flood leaves of none says nothing")
         each = self.times * peak / DRIVERS
@@ -76,9 +79,11 @@ class Flooded:
 
     async def heal(self, ground: Ground) -> None:
         """End; from then on the usual traffic again."""
-        await ground.stop_doing(self.name)
-        await ground.traffic.stop()
-        await ground.traffic.start([ground.traffic.orders[0]], ground.logs)
+        try:
+            await ground.stop_doing(self.name)
+        finally:
+            await ground.traffic.stop()
+            await ground.traffic.start([ground.traffic.orders[0]], ground.logs)
 
 
 async def _good_a_second(ground: Ground, quota: Quota) -> tuple[float, float]:

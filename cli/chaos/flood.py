@@ -26,8 +26,8 @@ CHECKED = 0.05
 """Share of a flood's answers that are checked, so that the flood is not held up by its own care."""
 
 CALLERS = 64
-"""Who look for the peak. Too few find less than the cluster can do: a flood left 135, 120, 97 and 100 % of the peak that
-8, 16, 32 and 64 had found (two runs each, docs/faults.md)."""
+"""Who look for the peak. Too few find less than the cluster can do: a flood left 135, 120, 97 and 100 % of the peak
+that 8, 16, 32 and 64 had found (two runs each, docs/faults.md)."""
 
 SETTLE_S = 3.0
 MEASURE_S = 4.0

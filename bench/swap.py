@@ -17,10 +17,11 @@ from typing import Any
 import uvloop
 
 from bench import tables
-from cli.chaos.ground import Ground, Terrain, standing
+from cli.chaos.ground import Ground, standing
 from cli.chaos.orders import Orders
 from cli.chaos.run import BREATH_S, all_told, sustained
 from cli.chaos.tally import Tally
+from cli.chaos.terrain import Terrain
 from cli.chaos.traffic import flowing
 
 TURNS = 6

@@ -23,7 +23,7 @@ from cli.chaos.faults import (
     Weathered,
 )
 from cli.chaos.flood import Flooded
-from cli.chaos.ground import LOG, Terrain
+from cli.chaos.ground import LOG
 from cli.chaos.log_faults import AWAY, Burst, LogFilled, LogRestarted, LogWeathered
 from cli.chaos.member_faults import MemberRemoved
 from cli.chaos.proxy import CLEAR, HALF_OPEN, PARTED, Weather
@@ -38,6 +38,7 @@ from cli.chaos.store_faults import (
     Swapped,
     TwoBuilders,
 )
+from cli.chaos.terrain import Terrain
 from cli.chaos.versions import FLIPPED, FUTURE, GONE, MISSING, TRUNCATED
 
 Draw = Callable[[random.Random, Terrain], Fault]

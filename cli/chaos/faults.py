@@ -133,11 +133,11 @@ class Stuttering:
 
     async def inject(self, ground: Ground) -> None:
         """Begin to stutter."""
-        ground.keep_doing(self.name, self._stutter(ground))
+        ground.chores.begin(self.name, self._stutter(ground))
 
     async def heal(self, ground: Ground) -> None:
         """Stop it."""
-        await ground.stop_doing(self.name)
+        await ground.chores.stop(self.name)
         ground.bodies[self.victim].thaw()
 
     async def _stutter(self, ground: Ground) -> None:
@@ -183,11 +183,11 @@ class Resets:
 
     async def inject(self, ground: Ground) -> None:
         """Begin."""
-        ground.keep_doing(self.name, self._break(ground))
+        ground.chores.begin(self.name, self._break(ground))
 
     async def heal(self, ground: Ground) -> None:
         """End."""
-        await ground.stop_doing(self.name)
+        await ground.chores.stop(self.name)
 
     async def _break(self, ground: Ground) -> None:
         while True:
@@ -207,11 +207,11 @@ class RestartedInTurn:
 
     async def inject(self, ground: Ground) -> None:
         """Begin."""
-        ground.keep_doing(self.name, self._restart(ground))
+        ground.chores.begin(self.name, self._restart(ground))
 
     async def heal(self, ground: Ground) -> None:
         """Wait for the last one."""
-        await ground.done(self.name)
+        await ground.chores.done(self.name)
 
     async def _restart(self, ground: Ground) -> None:
         for name in self.order:

@@ -58,7 +58,7 @@ class Flooded:
             UsageError: there were no good answers to begin with, or too few were left.
         """
         quota = Quota([ground.bodies[name] for name in ground.terrain.shard_names], self.share)
-        ground.keep_doing(self.name, quota.hold())
+        ground.chores.begin(self.name, quota.hold())
         orders = replace(ground.traffic.orders[0], check=CHECKED)
         await ground.traffic.stop()
         await ground.traffic.start([replace(orders, rate=0.0, callers=CALLERS, seed=orders.seed + 1)], ground.logs)
@@ -82,7 +82,7 @@ class Flooded:
     async def heal(self, ground: Ground) -> None:
         """End; from then on the usual traffic again."""
         try:
-            await ground.stop_doing(self.name)
+            await ground.chores.stop(self.name)
         finally:
             await ground.traffic.stop()
             await ground.traffic.start([ground.traffic.orders[0]], ground.logs)

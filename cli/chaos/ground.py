@@ -19,16 +19,14 @@ import asyncio
 import shutil
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from cli import nats
 from cli.addresses import free_address
 from cli.chaos import starting
+from cli.chaos.chores import Chores
 from cli.chaos.clock import Clock
 from cli.chaos.depot import Depot
 from cli.chaos.processes import TRUNKSHOW, Body, bytecode, start_together
@@ -36,6 +34,7 @@ from cli.chaos.proxy import Link
 from cli.chaos.recording import Recording
 from cli.chaos.rolls import Rolls
 from cli.chaos.stalls import Stalls
+from cli.chaos.terrain import Terrain
 from cli.chaos.traffic import Traffic
 from cli.cluster import until_ready
 from cli.output import UsageError
@@ -49,41 +48,6 @@ POLL_S = 0.05
 SERVED_WITHIN_S = 30.0
 LOG = "log"
 """The name of the event log's server."""
-
-
-@dataclass(frozen=True)
-class Terrain:
-    """What a ground is made of.
-
-    Attributes:
-        store: the snapshot store that is copied, a folder or another URL.
-        work: folder for the copy, the oracle and the logs.
-        shards: how many.
-        replicas: shards that hold each partition.
-        routers: how many stand behind one client.
-        seed: of what the links draw.
-        clock: wall clocks can be stepped.
-        s3: the copy of the store is a bucket of an object store's, and not a folder.
-    """
-
-    store: str
-    work: Path
-    shards: int = 3
-    replicas: int = 2
-    routers: int = 2
-    seed: int = 0
-    clock: bool = False
-    s3: bool = False
-
-    @property
-    def shard_names(self) -> tuple[str, ...]:
-        """Of every shard."""
-        return tuple(f"shard-{number}" for number in range(self.shards))
-
-    @property
-    def router_names(self) -> tuple[str, ...]:
-        """Of every router."""
-        return tuple(f"router-{number}" for number in range(self.routers))
 
 
 class Ground:
@@ -105,6 +69,7 @@ class Ground:
         traffic: the drivers; set by who starts them.
         recording: who records events beside them; set likewise.
         notes: what faults measured, in words; whoever judges one takes them.
+        chores: what goes on beside everything else.
     """
 
     def __init__(self, terrain: Terrain) -> None:
@@ -126,7 +91,7 @@ class Ground:
         self.traffic = Traffic()
         self.recording: Recording
         self.notes: list[str] = []
-        self._doing: dict[str, asyncio.Task[None]] = {}
+        self.chores = Chores()
 
     @property
     def target(self) -> str:
@@ -148,7 +113,7 @@ class Ground:
         await asyncio.to_thread(self._clear)
         await self.depot.place.start()
         await asyncio.to_thread(self.depot.fill)
-        self.keep_doing("stalls", self.stalls.watch())
+        self.chores.begin("stalls", self.stalls.watch())
         if self.terrain.clock:
             await asyncio.to_thread(self.clock.compile)
         await self._start_log()
@@ -202,27 +167,11 @@ class Ground:
 
     async def end(self) -> None:
         """End every process, and every link."""
-        await asyncio.gather(*map(self.stop_doing, tuple(self._doing)), return_exceptions=True)
+        await self.chores.stop_all()
         await asyncio.gather(*(body.kill() for body in self.bodies.values()))
         await asyncio.gather(*(link.close() for link in (*self.links.values(), *self.fronts.values(), self.log_link)))
         await asyncio.to_thread(self.depot.close)
         await self.depot.place.end()
-
-    def keep_doing(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside everything else, until it is done, or stopped by its name."""
-        self._doing[name] = asyncio.create_task(work)
-
-    async def done(self, name: str) -> None:
-        """Wait for what was begun under this name; raise what it raised."""
-        await self._doing.pop(name)
-
-    async def stop_doing(self, name: str) -> None:
-        """End what was begun under this name; raise what it had ended with by itself."""
-        task = self._doing.pop(name, None)
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     @property
     def log(self) -> str:

@@ -18,6 +18,7 @@ from cli.chaos import log_room
 from cli.chaos.faults import Promise
 from cli.chaos.ground import LOG, Ground
 from cli.chaos.proxy import CLEAR, Weather
+from cli.chaos.weight import Weight
 from cli.output import UsageError
 from trunkshow.eventlog.settings import LogSettings
 
@@ -68,11 +69,11 @@ class LogRestarted:
 
     async def inject(self, ground: Ground) -> None:
         """Begin."""
-        ground.keep_doing(self.name, self._restart(ground))
+        ground.chores.begin(self.name, self._restart(ground))
 
     async def heal(self, ground: Ground) -> None:
         """End, with a server that runs."""
-        await ground.stop_doing(self.name)
+        await ground.chores.stop(self.name)
         await ground.bodies[LOG].stop()  # it may have been told to leave already
         await ground.bodies[LOG].start()
 
@@ -89,7 +90,7 @@ class Burst:
 
     Attributes:
         times: of the steady rate.
-        growth_bytes_max: of each router's and each shard's memory.
+        growth_bytes_max: of each router's and each shard's own memory.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Burst:
         """Begin, and weigh."""
         peaks = _weights(ground)
         ground.recording.times = self.times
-        ground.keep_doing(self.name, self._weigh(ground, dict(peaks), peaks))
+        ground.chores.begin(self.name, self._weigh(ground, dict(peaks), peaks))
 
     async def heal(self, ground: Ground) -> None:
         """End.
@@ -110,7 +111,7 @@ class Burst:
             UsageError: a process grew by more than is allowed.
         """
         ground.recording.times = 1.0
-        await ground.stop_doing(self.name)
+        await ground.chores.stop(self.name)
 
     async def _weigh(self, ground: Ground, before: dict[str, int], peaks: dict[str, int]) -> None:
         while True:
@@ -121,7 +122,7 @@ class Burst:
             grown = peaks[most] - before[most]
             if grown > self.growth_bytes_max:
                 raise UsageError(f"{most} grew by {grown / 2**20:.0f} MiB in a burst of events")
-            note = f"memory at most {max(peaks.values()) / 2**20:.0f} MiB; {most} grew most, by {grown / 2**20:.1f} MiB"
+            note = f"{most} grew most, by {grown / 2**20:.1f} MiB, of at most {max(peaks.values()) / 2**20:.0f}"
             ground.notes[:] = [note]
 
 
@@ -157,6 +158,6 @@ class LogFilled(Burst):
 
 
 def _weights(ground: Ground) -> dict[str, int]:
-    """Resident bytes of routers and shards."""
+    """Bytes of memory that routers and shards hold of their own: a snapshot's pages are the kernel's."""
     names = ground.terrain.router_names + ground.terrain.shard_names
-    return {name: psutil.Process(ground.bodies[name].pid).memory_info().rss for name in names}
+    return {name: Weight.of(psutil.Process(ground.bodies[name].pid)).own_bytes for name in names}

@@ -16,9 +16,9 @@ from cyclopts import Parameter
 
 from cli.chaos import catalogue
 from cli.chaos.clock import can_step
-from cli.chaos.ground import Terrain
 from cli.chaos.places import weed
 from cli.chaos.plan import Plan
+from cli.chaos.terrain import Terrain
 from cli.output import Names, UsageError, check_range
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(

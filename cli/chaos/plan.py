@@ -10,7 +10,7 @@ from typing import Any
 
 from cli.chaos import catalogue
 from cli.chaos.faults import Fault
-from cli.chaos.ground import Terrain
+from cli.chaos.terrain import Terrain
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from cli.chaos.run import BREATH_S, WHOLE_WITHIN_S, Say, all_told, share, sustai
 from cli.chaos.tally import Tally
 from cli.chaos.traffic import flowing
 from cli.chaos.verdict import LATE_ONE_IN
+from cli.chaos.weight import Weight
 
 LOOK_EVERY_S = 2.0
 SWAP_EVERY_S = 60.0
@@ -45,27 +46,6 @@ QUARTERS = 4
 
 ASKED_SHARE = 0.95
 """Of the requests that were planned; with less it was no soak."""
-
-
-@dataclass(frozen=True)
-class Weight:
-    """What a process holds at one moment.
-
-    Attributes:
-        own_bytes: of its resident memory, what is not pages of files; on other systems than Linux all of it.
-        rss_bytes: with the pages of mapped files, of snapshots above all, which the kernel takes back as it likes.
-        descriptors: open ones.
-    """
-
-    own_bytes: int
-    rss_bytes: int
-    descriptors: int
-
-    @classmethod
-    def of(cls, process: psutil.Process) -> Weight:
-        """As it is now."""
-        memory = process.memory_info()
-        return cls(memory.rss - getattr(memory, "shared", 0), memory.rss, process.num_fds())
 
 
 @dataclass(frozen=True)
@@ -146,9 +126,9 @@ async def soak(plan: Plan, minutes: float, say: Say) -> Soaked:
             await asyncio.sleep(BREATH_S)
             began = time.monotonic()
             promoted: list[str] = []
-            ground.keep_doing("swaps", _swap(ground, SWAP_EVERY_S, promoted, say))
+            ground.chores.begin("swaps", _swap(ground, SWAP_EVERY_S, promoted, say))
             weights = await watch(ground, began + 60 * minutes)
-            await ground.stop_doing("swaps")
+            await ground.chores.stop("swaps")
             ended = time.monotonic()
             cohort = recorded.turn()
             fresh_s = await looker.settled(cohort, ended, ended + WHOLE_WITHIN_S)

@@ -40,11 +40,11 @@ class Swapped:
 
     async def inject(self, ground: Ground) -> None:
         """Begin."""
-        ground.keep_doing(self.name, self._swap(ground))
+        ground.chores.begin(self.name, self._swap(ground))
 
     async def heal(self, ground: Ground) -> None:
         """Wait for the last one."""
-        await ground.done(self.name)
+        await ground.chores.done(self.name)
 
     async def _swap(self, ground: Ground) -> None:
         for number in range(self.times):

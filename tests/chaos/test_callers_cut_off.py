@@ -11,9 +11,10 @@ import pytest
 from cli.chaos import caller_faults
 from cli.chaos.caller_faults import CallersCutOff
 from cli.chaos.faults import Promise
-from cli.chaos.ground import Ground, Terrain
+from cli.chaos.ground import Ground
 from cli.chaos.orders import Orders
 from cli.chaos.proxy import CLEAR, PARTED
+from cli.chaos.terrain import Terrain
 from cli.chaos.traffic import DriverDied, Traffic
 
 FAULT = CallersCutOff("callers-cut-off", "router-1", PARTED, Promise(healthy=False))

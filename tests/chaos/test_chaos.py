@@ -15,11 +15,11 @@ from datasets import Built
 
 from cli.chaos import catalogue, report
 from cli.chaos.command import chaos
-from cli.chaos.ground import Terrain
 from cli.chaos.options import ChaosOptions
 from cli.chaos.plan import Plan, draw_steps
 from cli.chaos.result import Result
 from cli.chaos.run import run
+from cli.chaos.terrain import Terrain
 from cli.chaos.verdict import Verdict
 
 SEED = 7

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from datasets import Built
 
-from cli.chaos.ground import Terrain
 from cli.chaos.plan import Plan
 from cli.chaos.result import Result
 from cli.chaos.run import run
+from cli.chaos.terrain import Terrain
 
 SEED = 11
 FAULTS = ("store-gone", "store-hangs", "push-killed", "version-not-there")

@@ -10,7 +10,6 @@ import pytest
 
 from cli.chaos import command, resuming
 from cli.chaos.faults import Promise
-from cli.chaos.ground import Terrain
 from cli.chaos.ledger import Account
 from cli.chaos.options import ChaosOptions, make_plan
 from cli.chaos.plan import Plan
@@ -18,6 +17,7 @@ from cli.chaos.result import Result
 from cli.chaos.run import Say
 from cli.chaos.soak import Soaked
 from cli.chaos.tally import Tally
+from cli.chaos.terrain import Terrain
 from cli.chaos.verdict import Verdict
 from cli.output import UsageError
 

@@ -16,12 +16,13 @@ import pytest
 from cli.chaos import resuming
 from cli.chaos import run as running
 from cli.chaos.faults import Promise
-from cli.chaos.ground import Ground, Terrain
+from cli.chaos.ground import Ground
 from cli.chaos.ledger import Account
 from cli.chaos.looking import Looker
 from cli.chaos.plan import Plan, Step, steps
 from cli.chaos.result import Result
 from cli.chaos.tally import SLICE_S, Series, Tally
+from cli.chaos.terrain import Terrain
 from cli.chaos.traffic import DriverDied
 from cli.output import UsageError
 

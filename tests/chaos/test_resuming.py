@@ -13,7 +13,6 @@ import pytest
 from cli.chaos import origin, resuming
 from cli.chaos.denied import Denial
 from cli.chaos.faults import Promise
-from cli.chaos.ground import Terrain
 from cli.chaos.latecomers import Latecomer
 from cli.chaos.ledger import Account
 from cli.chaos.options import ChaosOptions, again, make_plan
@@ -23,6 +22,7 @@ from cli.chaos.report import markdown
 from cli.chaos.result import Result, merged
 from cli.chaos.run import share
 from cli.chaos.tally import Tally
+from cli.chaos.terrain import Terrain
 from cli.chaos.verdict import Verdict
 from cli.output import UsageError
 

@@ -15,8 +15,9 @@ import pytest
 from cli.chaos import soak
 from cli.chaos.ground import LOG, Ground
 from cli.chaos.ledger import Account
-from cli.chaos.soak import QUARTERS, Flatness, Soaked, Weight, flatness
+from cli.chaos.soak import QUARTERS, Flatness, Soaked, flatness
 from cli.chaos.tally import Tally
+from cli.chaos.weight import Weight
 
 FLAT = Flatness("shard-0", Weight(100 << 20, 300 << 20, 50), Weight(104 << 20, 400 << 20, 51))
 

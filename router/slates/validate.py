@@ -60,6 +60,8 @@ def check(request: pb.RecommendRequest, known: Known) -> None:
         check_filters(request.filters, known)
     if request.at_least_as_fresh:
         _check_watermark(request.at_least_as_fresh)
+    _check_one_of("partial", "PARTIAL", request.partial, pb.Partial.keys())
+    _check_one_of("worst_rung", "WORST_RUNG", request.worst_rung, pb.Rung.keys())
 
 
 def check_batch(batch: pb.RecommendBatchRequest, check_one: Callable[[pb.RecommendRequest], None]) -> None:
@@ -159,6 +161,12 @@ def check_count(field: str, reason: str, values: Sized, allowed: int) -> None:
 def _check_number(field: str, reason: str, value: int, allowed: int) -> None:
     if value > allowed:
         raise _refusal(field, f"{reason}_TOO_MANY", f"{value} asked for; at most {allowed} are allowed")
+
+
+def _check_one_of(field: str, reason: str, value: int, names: Sequence[str]) -> None:
+    """Refuse a number that the contract has no name for; it may mean something to a newer caller, and never less."""
+    if value >= len(names) or value < 0:
+        raise _refusal(field, f"{reason}_UNKNOWN", f"{value} is not one of {', '.join(names)}")
 
 
 def _refusal(field: str, reason: str, what: str) -> InvalidArgument:

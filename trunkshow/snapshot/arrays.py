@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+
+_PARSING = threading.Lock()
+"""A header is parsed as Python, and parsers of two threads confuse each other before 3.11.5 (python/cpython#106905)."""
 
 
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -37,7 +42,8 @@ def load_one(path: Path) -> NDArray[Any]:
 
     The plain ndarray over the map, not numpy's memmap class, whose every slice costs microseconds.
     """
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    with _PARSING:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     return cast("NDArray[Any]", mapped.view(np.ndarray))
 
 

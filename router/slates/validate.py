@@ -6,7 +6,7 @@ the snapshot knows comes in as `Known`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 
 from trunkshow import carousels
@@ -23,6 +23,8 @@ CATEGORIES_MAX = 100
 ATTRIBUTES_MAX = 20
 ATTRIBUTE_VALUES_MAX = 100
 BATCH_MAX = 1000
+PARTIALS: Mapping[int, str] = {value: name for name, value in pb.Partial.items()}
+RUNGS: Mapping[int, str] = {value: name for name, value in pb.Rung.items()}
 
 _SHOWN_CHARACTERS_MAX = 60
 """Of a caller's own value in a message: a status travels in headers, which are small."""
@@ -60,8 +62,8 @@ def check(request: pb.RecommendRequest, known: Known) -> None:
         check_filters(request.filters, known)
     if request.at_least_as_fresh:
         _check_watermark(request.at_least_as_fresh)
-    _check_one_of("partial", "PARTIAL", request.partial, pb.Partial.keys())
-    _check_one_of("worst_rung", "WORST_RUNG", request.worst_rung, pb.Rung.keys())
+    _check_named("partial", "PARTIAL", request.partial, PARTIALS)
+    _check_named("worst_rung", "WORST_RUNG", request.worst_rung, RUNGS)
 
 
 def check_batch(batch: pb.RecommendBatchRequest, check_one: Callable[[pb.RecommendRequest], None]) -> None:
@@ -163,10 +165,10 @@ def _check_number(field: str, reason: str, value: int, allowed: int) -> None:
         raise _refusal(field, f"{reason}_TOO_MANY", f"{value} asked for; at most {allowed} are allowed")
 
 
-def _check_one_of(field: str, reason: str, value: int, names: Sequence[str]) -> None:
-    """Refuse a number that the contract has no name for; it may mean something to a newer caller, and never less."""
-    if value >= len(names) or value < 0:
-        raise _refusal(field, f"{reason}_UNKNOWN", f"{value} is not one of {', '.join(names)}")
+def _check_named(field: str, reason: str, value: int, names: Mapping[int, str]) -> None:
+    """Refuse a number that the contract has no name for: protobuf lets every number through."""
+    if value not in names:
+        raise _refusal(field, f"{reason}_UNKNOWN", f"{value} is not one of {', '.join(names.values())}")
 
 
 def _refusal(field: str, reason: str, what: str) -> InvalidArgument:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 _PARSING = threading.Lock()
-"""A header is parsed as Python, and parsers of two threads confuse each other before 3.11.5 (python/cpython#106905)."""
+"""numpy parses an array's header as Python, and in Python 3.11, up to 3.11.7 at least, parsers of two threads take each
+other's depth for their own where a garbage collection comes between: SystemError (python/cpython#106905)."""
 
 
 def save(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -4,9 +4,10 @@ A model that must not be asked on an event loop (`trunkshow.models.runs_inline`)
 `propose`; everybody else when their carousel's turn has come. What a model may propose is checked in
 `trunkshow.candidates`; what is shown of it is left to `trunkshow.slate`.
 
-A carousel is short where its model proposed candidates, but fewer than half of the items asked for, and nothing
-explains it: the model does not say of itself that it `may_be_short`, the request has no filters, and the catalogue has
-as many items that may be shown as were asked for. What was proposed counts, not what is left of it: what the user had,
+A carousel is short where its model proposed fewer than half of the items asked for, and nothing explains it: the model
+does not say of itself that it `may_be_short`, the request has no filters, and the catalogue has as many items that may
+be shown as were asked for. To propose nothing at all is explained where nothing is known of the user, and where the
+model is one of ours. Different items count, and all that were proposed, not what is left of them: what the user had,
 excluded or sees further up is no fault of the model's.
 """
 
@@ -173,11 +174,12 @@ class Proposer:
             ask += ask // 2
         ask = max(ask, least)
         while True:
-            parts, short, proposed = [], False, 0
+            parts, short = [], False
+            proposed: set[int] = set()
             for shelf in shelves:
                 found = model.recommend(query, shelf, ask)
                 found = finite(found) if ours else checked(found, self._items, ask)
-                proposed += len(found.rows)
+                proposed.update(found.rows)
                 more = len(found.rows) >= ask
                 if query.mask is not None and found.rows:
                     found = kept(found, query.mask)
@@ -188,8 +190,8 @@ class Proposer:
             if not short or ask >= CANDIDATES_MAX or not work.again:
                 break
             ask *= 4
-        if 0 < 2 * proposed < count and self._could_be_longer(model, asking):
-            raise Short(f"{proposed} items proposed where {count} were asked for")
+        if 2 * len(proposed) < count and self._could_be_longer(model, asking, bool(proposed)):
+            raise Short(f"{len(proposed)} items proposed where {count} were asked for")
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _of_new(self, model: Source, query: Query, new: NewItems, ask: int) -> list[Candidates]:
@@ -206,9 +208,11 @@ class Proposer:
             raise Nonsense("what was proposed as new is not")
         return [found]
 
-    def _could_be_longer(self, model: Source, asking: Asking) -> bool:
-        """Whether nothing but the model explains a short list."""
+    def _could_be_longer(self, model: Source, asking: Asking, proposed: bool) -> bool:
+        """Whether nothing but the model explains a short list; one that is empty unless something was `proposed`."""
         if getattr(model, "may_be_short", False) or asking.query.filtered:
+            return False
+        if not proposed and (model.name in self._ours or not asking.query.vector.any()):
             return False
         return self._items - len(asking.taken) >= asking.items
 

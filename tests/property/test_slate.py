@@ -131,6 +131,14 @@ class Telling(Best):
         return Candidates(rows, scores, about=7, reasons=("Goes with {item}",))
 
 
+class Personal(Best):
+    """Says nothing that explains a short list."""
+
+    name = "personal"
+    carousel = "personal"
+    may_be_short = False
+
+
 def maker(*models: Best) -> SlateMaker:
     """A slate maker over these models."""
     snapshot: Any = SimpleNamespace(catalogue=Catalogue(), models={model.name: model for model in models})
@@ -222,6 +230,11 @@ def test_a_broken_model_costs_its_carousel_alone(shelves: list[Scored], count: i
 def test_an_empty_carousel_is_told_as_missing() -> None:
     """It is not shown without items."""
     assert make(["best"], [{}], Best()) == ([], [("best", pb.REASON_CAROUSEL_EMPTY)])
+
+
+def test_nothing_for_a_user_of_whom_nothing_is_known_is_no_fault() -> None:
+    """A model of tastes has none to go by."""
+    assert make(["personal"], [{}], Personal()) == ([], [("personal", pb.REASON_CAROUSEL_EMPTY)])
 
 
 def test_a_carousel_that_no_model_makes_is_told_as_missing() -> None:

@@ -226,7 +226,8 @@ class Source(Protocol):
             waits answers nobody meanwhile.
         costly: it takes so long that a shard which is short of time leaves it out.
         may_be_short: it has few candidates for good reasons, as a list of what is new has. The carousel of any other
-            model is replaced where the model proposes fewer than half of what was asked for.
+            model is replaced where the model proposes fewer than half of what was asked for; but it may propose
+            nothing at all for a user without a vector.
         recommend_new(query, items, count): candidates among items that came since the build (`NewItems`), whose scores
             can be compared with those of `recommend`; they are merged. A model without it proposes none of them.
 

@@ -231,9 +231,14 @@ def test_arrays_will_do_for_lists(answer: Answering) -> None:
 
 def test_more_than_was_asked_for_is_cut(answer: Answering) -> None:
     """A list without end is no reason to work without end."""
-    endless = Plugged(lambda query, shelf, count: Candidates([5] * 10**4, [1.0] * 10**4))
-    slate = shown(answer(endless, wanted=("theirs",), include_seen=True))
-    assert slate["theirs"] == ["item-0005"]
+    asked: list[int] = []
+
+    def endless(query: Query, shelf: Shelf, count: int) -> Candidates:
+        asked.append(count)
+        return Candidates([*range(count), *[10**6] * 10**4], [1.0] * (count + 10**4))  # beyond the cut: no such item
+
+    slate = shown(answer(Plugged(endless), wanted=("theirs",), include_seen=True))
+    assert (len(slate["theirs"]), len(asked)) == (10, 1)
 
 
 def few(query: Query, shelf: Shelf, count: int) -> Candidates:
@@ -241,9 +246,25 @@ def few(query: Query, shelf: Shelf, count: int) -> Candidates:
     return first(query, shelf, min(count, 4))
 
 
-def test_fewer_than_half_of_what_was_asked_for_are_short(answer: Answering) -> None:
-    """Four where ten were asked for; the carousel is left to the next rung."""
-    answered = answer(Plugged(few))
+def repeating(query: Query, shelf: Shelf, count: int) -> Candidates:
+    """One item, as often as candidates were asked for."""
+    del query, shelf
+    return Candidates([5] * count, [1.0] * count)
+
+
+def silent(query: Query, shelf: Shelf, count: int) -> Candidates:
+    """Nothing, for anybody."""
+    del query, shelf, count
+    return Candidates([], [])
+
+
+@pytest.mark.parametrize("kind", [Plugged, Inline])
+@pytest.mark.parametrize("propose", [few, repeating, silent])
+def test_fewer_than_half_of_what_was_asked_for_are_short(
+    answer: Answering, kind: type[Plugged], propose: Callable[[Query, Shelf, int], Candidates]
+) -> None:
+    """Four, one again and again, or none where ten were asked for; the carousel is left to the next rung."""
+    answered = answer(kind(propose))
     assert (list(shown(answered)), lost(answered)) == (
         ["for-you"],
         [("theirs", "plugged", pb.REASON_CAROUSEL_SHORT)],

@@ -61,7 +61,9 @@ def dense(worth: NDArray[np.float64]) -> NDArray[np.float64]:
 def records(draw: st.DrawFn) -> UserRecord:
     """A user of the snapshot, newest first."""
     rows = draw(st.lists(st.integers(0, ITEMS - 1), unique=True, max_size=10))
-    worth = draw(st.lists(st.floats(-2, 4, width=32), min_size=len(rows), max_size=len(rows)))
+    # Nothing that is not nought and yet lost beside an event's weight: whether it counts as liked is rounding's to say.
+    weight = st.floats(-2, 4, width=32).filter(lambda worth: worth == 0 or abs(worth) > 1e-3)
+    worth = draw(st.lists(weight, min_size=len(rows), max_size=len(rows)))
     items, weights = np.array(rows, np.int32), np.array(worth, np.float32)
     times = np.arange(len(rows), 0, -1).astype(np.uint32)
     return UserRecord(2, EQUATIONS.solve(items, weights), items, weights, times)
